@@ -1,0 +1,133 @@
+"""Cap'n Web over a WebSocket, for code that blocks: `connect` returns a session.
+
+It works in a plain script, in threads, and in a process that gevent has monkey-patched. How the
+connection is made is in `client_opening`, how it lives in `client_transport`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final
+
+from .client_opening import ConnectError, ConnectTimeout, HandshakeError, open_socket
+from .client_transport import NORMAL, WebSocketTransport
+from .limits import DEFAULT_LIMITS, Limits
+from .session import RpcSession
+from .stubs import RpcStub
+from .threads import thread_runtime
+
+CONNECT_SECONDS: Final = 10.0
+"""How long connecting may take in all: name, TCP, TLS and handshake."""
+
+PING_INTERVAL: Final = 20.0
+"""Seconds of silence before a ping. Proxies cut what is silent for 60 s (nginx) or more."""
+
+PING_TIMEOUT: Final = 20.0
+"""Seconds of further silence after a ping before the connection counts as lost."""
+
+CLOSE_SECONDS: Final = 3.0
+"""How long closing may take: sending what waits, the peer's close frame, the end of its stream."""
+
+MAX_WAITING: Final = 16 * 1024 * 1024
+"""Bytes that may wait because the server does not read as fast as we send. A queue without a
+bound would fill the memory."""
+
+
+def connect(
+    url: str,
+    main: Any = None,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    headers: Mapping[str, str] | None = None,
+    origin: str | None = None,
+    timeout: float = CONNECT_SECONDS,
+    ping_interval: float | None = PING_INTERVAL,
+    ping_timeout: float = PING_TIMEOUT,
+    close_timeout: float = CLOSE_SECONDS,
+    max_waiting: int = MAX_WAITING,
+    sslopt: Mapping[str, Any] | None = None,
+    send_stack_traces: bool = False,
+) -> ClientSession:
+    """Connect to a Cap'n Web server and start a session.
+
+    Args:
+        url: `ws://…` or `wss://…`.
+        main: what the server gets as our main object: an `RpcTarget`, a function, a dict, nothing.
+        limits: what is accepted from the server.
+        headers: further HTTP headers of the handshake.
+        origin: the `Origin` header; without it, none is sent.
+        timeout: seconds for connecting in all.
+        ping_interval: seconds of silence before a ping; None sends none, and then a server that
+            vanished is noticed only by the kernel's keepalive, after a minute or more.
+        ping_timeout: seconds of further silence before the connection counts as lost.
+        close_timeout: seconds that closing may take; after that the connection is dropped.
+        max_waiting: bytes that may wait to be sent; past it the connection is dropped.
+        sslopt: websocket-client's options for TLS: `ca_certs`, `context`, `cert_reqs` …
+        send_stack_traces: whether errors carry our stack traces to the server.
+
+    Raises:
+        ConnectError: there is no connection; `ConnectTimeout` and `HandshakeError` say more.
+        ValueError: `url` is not a WebSocket URL.
+    """
+    transport = WebSocketTransport(
+        open_socket(url, timeout, headers or {}, origin, sslopt or {}),
+        max_message=limits.max_message_size,
+        ping_interval=ping_interval,
+        ping_timeout=ping_timeout,
+        close_timeout=close_timeout,
+        max_waiting=max_waiting,
+    )
+    session = RpcSession(
+        transport,
+        main,
+        runtime=thread_runtime(),
+        limits=limits,
+        send_stack_traces=send_stack_traces,
+    )
+    transport.start(session)
+    return ClientSession(session, transport)
+
+
+class ClientSession:
+    """A session with a Cap'n Web server. `with` closes it."""
+
+    def __init__(self, session: RpcSession, transport: WebSocketTransport) -> None:
+        self._session = session
+        self._transport = transport
+
+    @property
+    def main(self) -> RpcStub:
+        """The server's main object."""
+        return self._session.main
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is over, whoever ended it."""
+        return self._session.closed
+
+    def stats(self) -> dict[str, int]:
+        """How many `imports` and `exports` the session's tables hold."""
+        return self._session.stats()
+
+    def close(self, code: int = NORMAL, reason: str = "") -> None:
+        """End the session and wait until the connection is gone, `close_timeout` at most.
+
+        What was sent before goes out first. Calls that wait raise `SessionClosed`. Idempotent.
+        """
+        self._session.close(code, reason)
+        self._transport.join()
+
+    def __enter__(self) -> ClientSession:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+__all__ = ["ClientSession", "ConnectError", "ConnectTimeout", "HandshakeError", "connect"]

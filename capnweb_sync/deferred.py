@@ -1,0 +1,86 @@
+"""A value that will be there later, inside the core.
+
+It is smaller than `concurrent.futures.Future` and takes no lock: like all state of the core, it is
+touched only under the runtime's step, whose owner is the only one to run its callbacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Deferred(Generic[T]):
+    """Settled once, with `value` or with `error`.
+
+    Callbacks run in the order in which they were added, within the step that settles it. They are
+    the core's own: short, never blocking, never raising.
+    """
+
+    __slots__ = ("_callbacks", "error", "settled", "value")
+
+    def __init__(self) -> None:
+        self.settled = False
+        self.value: T | None = None
+        self.error: BaseException | None = None
+        self._callbacks: list[Callable[[Deferred[T]], Any]] | None = None
+
+    @staticmethod
+    def of(value: T) -> Deferred[T]:
+        """One that is settled with `value` already."""
+        deferred: Deferred[T] = Deferred()
+        deferred.settled = True
+        deferred.value = value
+        return deferred
+
+    @staticmethod
+    def failed(error: BaseException) -> Deferred[Any]:
+        """One that is settled with `error` already."""
+        deferred: Deferred[Any] = Deferred()
+        deferred.settled = True
+        deferred.error = error
+        return deferred
+
+    def resolve(self, value: T) -> None:
+        """Settle with `value`; without effect if it is settled."""
+        if not self.settled:
+            self.value = value
+            self._settle()
+
+    def reject(self, error: BaseException) -> None:
+        """Settle with `error`; without effect if it is settled."""
+        if not self.settled:
+            self.error = error
+            self._settle()
+
+    def _settle(self) -> None:
+        self.settled = True
+        callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
+            callback(self)
+
+    def add_callback(self, callback: Callable[[Deferred[T]], Any]) -> None:
+        """Call `callback(self)` once this is settled; at once if it is."""
+        if self.settled:
+            callback(self)
+        elif self._callbacks is None:
+            self._callbacks = [callback]
+        else:
+            self._callbacks.append(callback)
+
+    def remove_callback(self, callback: Callable[[Deferred[T]], Any]) -> None:
+        """Forget `callback`, if it is still waiting."""
+        if self._callbacks and callback in self._callbacks:
+            self._callbacks.remove(callback)
+
+    def follow(self, other: Deferred[T]) -> None:
+        """Settle this as `other` is settled."""
+        other.add_callback(self._copy)
+
+    def _copy(self, other: Deferred[T]) -> None:
+        if other.error is not None:
+            self.reject(other.error)
+        else:
+            self.resolve(other.value)  # type: ignore[arg-type]

@@ -1,0 +1,168 @@
+"""The errors of this package, and how exceptions become JavaScript errors and back.
+
+    RpcError                 meant for the peer: travels with its message and properties
+      RpcTypeError           …also a TypeError
+      RpcRangeError          …also a ValueError
+      SessionClosed          the session is over
+      RemoteError            arrived from the peer
+        RemoteTypeError      …also a TypeError
+        RemoteRangeError     …also a ValueError
+
+Any other exception that a served call raises is a bug. Its message stays here; the peer gets the
+code `internal` and a reference that stands in the log beside the traceback.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+logger = logging.getLogger("capnweb_sync")
+
+
+class RpcError(Exception):
+    """An error that the application means for the peer.
+
+    `code` is for programs, `message` for people. `properties` are the error's own properties, the
+    code among them; values are anything that can be sent.
+    """
+
+    js_name = "Error"
+
+    def __init__(self, message: str = "", *, code: str | None = None, **properties: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.properties: dict[str, Any] = properties
+        if code is not None:
+            self.properties = {"code": code, **properties}
+
+    @property
+    def code(self) -> str | None:
+        """The machine-readable code, if there is one and it is a string."""
+        code = self.properties.get("code")
+        return code if isinstance(code, str) else None
+
+
+class RpcTypeError(RpcError, TypeError):
+    """The peer sent a value of the wrong type, or called what is not a function."""
+
+    js_name = "TypeError"
+
+
+class RpcRangeError(RpcError, ValueError):
+    """The peer sent a value out of range."""
+
+    js_name = "RangeError"
+
+
+class SessionClosed(RpcError):
+    """The session is over; raised by calls that wait for an answer and by later ones.
+
+    `close_code` is the WebSocket close code (RFC 6455, section 7.4), None where there is none;
+    `reason` is the sentence that came with it.
+    """
+
+    def __init__(self, message: str, *, close_code: int | None = None, reason: str = "") -> None:
+        super().__init__(message, code="closed")
+        self.close_code = close_code
+        self.reason = reason
+
+
+class RemoteError(RpcError):
+    """An error that the peer sent.
+
+    `name` is the JavaScript class, one of the well-known ones or `Error`. What the peer attached
+    is in `properties`, never set as attributes, so that it can shadow nothing. `stack` is the
+    peer's stack trace where it sent one. A cause is in `properties["cause"]`, and `__cause__` too
+    where it is an error.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        name: str = "Error",
+        properties: Mapping[str, Any] | None = None,
+        stack: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.name = name
+        self.stack = stack
+        self.properties = dict(properties or {})
+        cause = self.properties.get("cause")
+        if isinstance(cause, BaseException):
+            self.__cause__ = cause
+
+
+class RemoteTypeError(RemoteError, TypeError):
+    """A `TypeError` that the peer sent."""
+
+
+class RemoteRangeError(RemoteError, ValueError):
+    """A `RangeError` that the peer sent."""
+
+
+REMOTE_CLASSES: dict[str, type[RemoteError]] = {
+    "Error": RemoteError,
+    "EvalError": RemoteError,
+    "RangeError": RemoteRangeError,
+    "ReferenceError": RemoteError,
+    "SyntaxError": RemoteError,
+    "TypeError": RemoteTypeError,
+    "URIError": RemoteError,
+    "AggregateError": RemoteError,
+}
+"""The error classes that the reference knows (`ERROR_TYPES` in its `serialize.ts`). Any other name
+arrives as `Error`."""
+
+PYTHON_NAMES: tuple[tuple[type[BaseException], str], ...] = (
+    (TypeError, "TypeError"),
+    (SyntaxError, "SyntaxError"),
+    (NameError, "ReferenceError"),
+    (ValueError, "RangeError"),
+    (LookupError, "RangeError"),
+    (OverflowError, "RangeError"),
+)
+"""The nearest JavaScript class of a Python exception; the first that fits."""
+
+
+def js_name(error: BaseException) -> str:
+    """The name of the JavaScript class that stands for `error`."""
+    if isinstance(error, RemoteError):
+        return error.name
+    if isinstance(error, RpcError):
+        return error.js_name
+    if is_group(error):
+        return "AggregateError"
+    return next((name for cls, name in PYTHON_NAMES if isinstance(error, cls)), "Error")
+
+
+def is_group(error: BaseException) -> bool:
+    """Whether `error` is an ExceptionGroup (Python 3.11 and later)."""
+    return isinstance(getattr(error, "exceptions", None), tuple)
+
+
+def error_message(error: BaseException) -> str:
+    """The sentence of `error`, without its class."""
+    if isinstance(error, RpcError):
+        return error.message
+    group_message = getattr(error, "message", None)
+    if is_group(error) and isinstance(group_message, str):
+        return group_message
+    return str(error)
+
+
+def redacted(error: BaseException) -> RpcError:
+    """What the peer may know of `error`: itself if it was meant for the peer, otherwise only a
+    reference to the log entry that this call writes."""
+    if isinstance(error, RpcError):
+        return error
+    reference = secrets.token_hex(4)
+    logger.error("A served call failed; reference %s", reference, exc_info=error)
+    return RpcError(
+        f"Internal error. The server's log has the details under the reference {reference}.",
+        code="internal",
+        reference=reference,
+    )

@@ -1,0 +1,194 @@
+"""What a session imports from its peer: the entries of the table, and the hooks on them.
+
+One entry stands for one id; any number of hooks share it. When the last of them goes, the peer is
+told with a release. A promise's entry ends with its resolution: from then on its hooks go on at
+the value that arrived.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .calls import ServedCalls
+from .deferred import Deferred
+from .errors import RpcError
+from .hooks import ErrorHook, Hook, OnBroken, Pulled
+from .payload import Payload
+
+if TYPE_CHECKING:
+    from .session import RpcSession
+    from .stubs import Path
+
+
+class Import:
+    """One entry of the import table."""
+
+    __slots__ = ("_on_broken", "_pull", "hooks", "import_id", "introduced", "resolution", "session")
+
+    def __init__(self, session: RpcSession, import_id: int, introduced: int = 1) -> None:
+        self.session = session
+        self.import_id = import_id
+        self.introduced = introduced
+        """How often the peer has introduced this id, or 1 for a push: what a release gives back.
+        The reference counts exports of one object under one id but releases the id once (0.12.0),
+        so it is counted here, by the importer."""
+        self.hooks = 0
+        self.resolution: Hook | None = None
+        self._pull: Deferred[Payload] | None = None
+        self._on_broken: list[OnBroken] = []
+
+    def pull(self) -> Pulled:
+        """Ask the peer for the value, once."""
+        if self.resolution is not None:
+            return self.resolution.pull()
+        if self._pull is None:
+            self._pull = Deferred()
+            self.session.send_pull(self.import_id)
+        return self._pull
+
+    def expect_resolution(self) -> None:
+        """The peer will send the resolution without being asked."""
+        self._pull = Deferred()
+
+    def resolve(self, resolution: Hook) -> None:
+        """The peer has sent what this stands for."""
+        if self.hooks == 0:
+            resolution.dispose()
+            return
+        if self.resolution is not None:
+            resolution.dispose()
+            return
+        self.resolution = resolution
+        self._release()
+        callbacks, self._on_broken = self._on_broken, []
+        for callback in callbacks:
+            resolution.on_broken(callback)
+        pull, self._pull = self._pull, None
+        if pull is not None:
+            pulled = resolution.pull()
+            if isinstance(pulled, Payload):
+                pull.resolve(pulled)
+            else:
+                pull.follow(pulled)
+
+    def fail(self, error: BaseException) -> None:
+        """It will never be there."""
+        if self.resolution is not None:
+            return
+        self.resolution = ErrorHook(error)
+        callbacks, self._on_broken = self._on_broken, []
+        for callback in callbacks:
+            self.session.calls.notify(callback, error)
+        pull, self._pull = self._pull, None
+        if pull is not None:
+            pull.reject(error)
+
+    def forget(self) -> None:
+        """The last hook is gone."""
+        if self.resolution is not None:
+            self.resolution.dispose()
+            return
+        self._on_broken = []
+        self.fail(RpcError("The promise was disposed of before the answer came.", code="disposed"))
+        self._release()
+
+    def _release(self) -> None:
+        introduced, self.introduced = self.introduced, 0
+        if introduced:
+            self.session.send_release(self.import_id, introduced)
+
+    def on_broken(self, callback: OnBroken) -> None:
+        """See `Hook.on_broken`."""
+        if self.resolution is not None:
+            self.resolution.on_broken(callback)
+        else:
+            self._on_broken.append(callback)
+
+
+class ImportHook(Hook):
+    """Something at the peer.
+
+    One that is dropped without having been disposed of is released all the same, when Python
+    collects it; a result that was delivered is not taken away by that.
+    """
+
+    __slots__ = ("_is_promise", "entry")
+
+    def __init__(self, entry: Import, *, is_promise: bool) -> None:
+        self.entry: Import | None = entry
+        self._is_promise = is_promise
+        entry.hooks += 1
+
+    @property
+    def calls(self) -> ServedCalls:
+        return self._open().session.calls
+
+    def _open(self) -> Import:
+        if self.entry is None:
+            raise RpcError("This stub was used after it had been disposed of.")
+        return self.entry
+
+    def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
+        try:
+            entry = self._open()
+        except RpcError:
+            args.dispose()
+            raise
+        if entry.resolution is not None:
+            return entry.resolution.call(path, args, calls)
+        return entry.session.send_call(entry.import_id, path, args)
+
+    def get(self, path: Path) -> Hook:
+        entry = self._open()
+        if entry.resolution is not None:
+            return entry.resolution.get(path)
+        return entry.session.send_call(entry.import_id, path, None)
+
+    def dup(self) -> Hook:
+        return ImportHook(self._open(), is_promise=False)
+
+    def pull(self) -> Pulled:
+        if self.entry is None:
+            return Deferred.failed(RpcError("This stub was used after it had been disposed of."))
+        if not self._is_promise:
+            return Deferred.failed(
+                RpcError("A stub has no result to wait for. Call it, or read a property of it.")
+            )
+        return self.entry.pull()
+
+    def dispose(self) -> None:
+        entry, self.entry = self.entry, None
+        if entry is not None:
+            entry.hooks -= 1
+            if entry.hooks == 0:
+                entry.forget()
+
+    def __del__(self) -> None:
+        entry = self.entry
+        if entry is not None and entry.resolution is None:
+            entry.session.hook_dropped(entry)
+
+    def on_broken(self, callback: OnBroken) -> None:
+        if self.entry is not None:
+            self.entry.on_broken(callback)
+
+    def describe(self) -> str:
+        if self.entry is None:
+            return "disposed"
+        if self.entry.resolution is not None:
+            return self.entry.resolution.describe()
+        return f"import {self.entry.import_id}"
+
+
+class MainHook(ImportHook):
+    """The peer's main object. Disposing of it ends the session, as in the reference."""
+
+    __slots__ = ()
+
+    def dispose(self) -> None:
+        entry, self.entry = self.entry, None
+        if entry is not None:
+            entry.session.close(reason="RPC session was shut down by disposing the main stub")
+
+    def __del__(self) -> None:
+        """A session ends on purpose, never because its main stub was dropped."""

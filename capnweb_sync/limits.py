@@ -1,0 +1,36 @@
+"""The bounds on what a peer can make this process do, each with the attack that it stops.
+
+They stand together so that an operator can read them in one minute. The reference has the
+first three (`DEFAULT_LIMITS` in its `serialize.ts`), with the same defaults.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one session accepts from its peer. Past a bound the peer gets a clear error."""
+
+    max_message_size: int = 32 * 1024 * 1024
+    """Bytes of one message. Stops: one message that fills the memory. Past it: abort."""
+
+    max_depth: int = 256
+    """Levels of nesting in a message. Stops: a stack overflow by `[[[[…`. Past it: abort."""
+
+    max_bigint_digits: int = 16_384
+    """Characters of a big integer. Stops: decimal conversion, whose cost grows faster than the
+    length, as a way to burn the processor. Past it: abort."""
+
+    max_table_entries: int = 65_536
+    """Entries in the export table and in the import table, each. Stops: pushing without ever
+    releasing, and introducing capabilities without end. Past it: abort."""
+
+    max_calls: int = 1_024
+    """Served calls under way: started, waiting for their turn, or set aside for a promise. Stops:
+    queueing work faster than it can be done. Past it the call is rejected with the code
+    `too_many` and reading goes on."""
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,190 @@
+"""A value on its way through the core, and who owns the stubs in it.
+
+The rules are the reference's (its page on disposal, `RpcPayload` in its `core.ts`):
+
+- `params`: arguments as the application passed them. The stubs in them stay the caller's; what is
+  sent or kept is a duplicate.
+- `return`: a result as the application returned it. The stubs in it are the core's from now on.
+- `owned`: received, or copied. Every hook and promise in the value stands in the lists, and
+  disposing of the payload disposes of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from .deferred import Deferred
+from .stubs import RpcPromise, RpcStub
+from .target import RpcTarget, is_function
+
+if TYPE_CHECKING:
+    from .hooks import Hook, TargetHook
+
+Source = Literal["params", "return", "owned"]
+
+PLAIN = frozenset({str, int, float, bool, type(None), bytes})
+"""Types of values that hold no capability; looked up before anything else."""
+
+
+class Payload:
+    """One value with the capabilities in it."""
+
+    __slots__ = ("_targets", "hooks", "on_dispose", "promises", "source", "value")
+
+    def __init__(self, value: Any, source: Source) -> None:
+        self.value = value
+        self.source: Source = source
+        self.hooks: list[Hook] = []
+        self.promises: list[tuple[Any, Any, RpcPromise]] = []
+        """(container, key, promise): where in the value a promise stands. The container of the
+        value itself is this payload."""
+        self.on_dispose: Callable[[], None] | None = None
+        self._targets: dict[int, TargetHook] | None = None
+
+    def hook_for_target(self, target: Any) -> TargetHook:
+        """A hook for a raw `RpcTarget` or function in the value, for the caller to dispose of.
+
+        In a result the target is the core's: all its hooks count together, and the target learns
+        of its disposal when the payload and the last of them are gone.
+        """
+        from .hooks import TargetHook
+
+        if self.source == "params":
+            return TargetHook(target)
+        if self._targets is None:
+            self._targets = {}
+        hook = self._targets.get(id(target))
+        if hook is None:
+            hook = self._targets[id(target)] = TargetHook(target)
+        return hook.dup()
+
+    def own(self) -> None:
+        """Copy the value, if it is still the application's, so that this payload owns it."""
+        if self.source == "owned":
+            return
+        copy = copied(self.value, self)
+        if self.source == "return":
+            self._dispose_value(self.value)
+            self._drop_targets()
+        self.value, self.hooks = copy.value, copy.hooks
+        self.promises = [
+            (self if container is copy else container, key, promise)
+            for container, key, promise in copy.promises
+        ]
+        self.source = "owned"
+
+    def put(self, container: Any, key: Any, value: Any) -> None:
+        """Set the place `(container, key)` in the value."""
+        if container is self:
+            self.value = value
+        else:
+            container[key] = value
+
+    def deliver(self) -> Deferred[Any]:
+        """The value for the application, once each promise in it has been replaced by what it
+        stands for."""
+        self.own()
+        if not self.promises:
+            return Deferred.of(self.value)
+        delivery: Deferred[Any] = Deferred()
+        waiting = len(self.promises)
+
+        def arrived(container: Any, key: Any, inner: Deferred[Any]) -> None:
+            nonlocal waiting
+            if inner.error is not None:
+                delivery.reject(inner.error)
+                return
+            self.put(container, key, inner.value)
+            waiting -= 1
+            if waiting == 0:
+                delivery.resolve(self.value)
+
+        for container, key, promise in self.promises:
+            promise._hook.deliver().add_callback(partial(arrived, container, key))
+        return delivery
+
+    def dispose(self) -> None:
+        """Release every capability in it. Without effect the second time."""
+        on_dispose, self.on_dispose = self.on_dispose, None
+        if self.source == "owned":
+            hooks, promises = self.hooks, self.promises
+            if hooks or promises:
+                self.hooks, self.promises = [], []
+                for hook in hooks:
+                    hook.dispose()
+                for _, _, promise in promises:
+                    promise.dispose()
+        elif self.source == "return":
+            self.source = "owned"
+            self._dispose_value(self.value)
+            self._drop_targets()
+        else:
+            self.source = "owned"
+        if on_dispose is not None:
+            on_dispose()
+
+    def _drop_targets(self) -> None:
+        targets, self._targets = self._targets, None
+        for hook in (targets or {}).values():
+            hook.dispose()
+
+    def _dispose_value(self, value: Any) -> None:
+        """Dispose of the stubs and targets in a result that was the application's."""
+        if type(value) in PLAIN:
+            return
+        if isinstance(value, RpcStub):
+            value.dispose()
+        elif isinstance(value, dict):
+            for item in value.values():
+                self._dispose_value(item)
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                self._dispose_value(item)
+        elif isinstance(value, RpcTarget) or is_function(value):
+            self.hook_for_target(value).dispose()
+
+
+def copied(value: Any, owner: Payload | None) -> Payload:
+    """A payload that owns a copy of `value`, the stubs in it duplicated.
+
+    `owner` is the payload that the value is part of; None where the value is the application's
+    own and just being read, such as a property of a target.
+    """
+    copy = Payload(None, "owned")
+    try:
+        copy.value = _copy(value, copy, copy, "value", owner)
+    except BaseException:
+        copy.dispose()
+        raise
+    return copy
+
+
+def _copy(value: Any, copy: Payload, container: Any, key: Any, owner: Payload | None) -> Any:
+    from .hooks import TargetHook
+
+    if type(value) in PLAIN:
+        return value
+    if isinstance(value, dict):
+        fields: dict[Any, Any] = {}
+        for name, item in value.items():
+            fields[name] = _copy(item, copy, fields, name, owner)
+        return fields
+    if isinstance(value, (list, tuple)):
+        items: list[Any] = [None] * len(value)
+        for index, item in enumerate(value):
+            items[index] = _copy(item, copy, items, index, owner)
+        return items
+    if isinstance(value, RpcPromise):
+        promise = RpcPromise._of(value._hook.get(value._path or ()), ())
+        copy.promises.append((container, key, promise))
+        return promise
+    if isinstance(value, RpcStub):
+        hook = value._hook.dup()
+    elif isinstance(value, RpcTarget) or is_function(value):
+        hook = owner.hook_for_target(value) if owner else TargetHook(value)
+    else:
+        return value
+    copy.hooks.append(hook)
+    return RpcStub._of(hook)

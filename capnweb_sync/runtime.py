@@ -1,0 +1,102 @@
+"""The border of the core: what it needs from the world, as three small interfaces.
+
+The core does no I/O and starts no thread. A shell gives each session a `Transport` to send with
+and a `Runtime` that says how this process waits, runs served calls and keeps two threads from
+touching one table: `threads.ThreadRuntime`, or `server.runtime.GeventRuntime`.
+
+One rule makes the core safe: all of its state is touched under `Runtime.step`, and application
+code never runs inside a step. The step is one lock for the process, not one per session:
+capabilities connect sessions with each other, and two locks that are taken in two orders are a
+deadlock. Steps are short and never wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from .deferred import Deferred
+
+
+class Transport(Protocol):
+    """Carries messages to the peer. The shell hands incoming ones to `RpcSession.receive`."""
+
+    @staticmethod
+    def pack(message: bytes) -> bytes:
+        """One RPC message (JSON, UTF-8) in the form in which this transport sends it.
+
+        A pure function, the same for all transports of the class: a message to many is packed
+        once and shared.
+        """
+        ...
+
+    def send(self, packed: bytes) -> None:
+        """Hand over a packed message. Never blocks, never raises; after closing it drops."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """The session is over on our side. `code` is a WebSocket close code (RFC 6455, section
+        7.4), `reason` a sentence that the transport may cut. Never blocks, never raises."""
+        ...
+
+
+class CallQueue(Protocol):
+    """Starts the served calls of one session, in order."""
+
+    def start(self, job: Callable[[], None]) -> None:
+        """Run `job` soon, never inside this call. A job does not raise."""
+        ...
+
+
+class Runtime(Protocol):
+    """How a process waits and runs things."""
+
+    @property
+    def step(self) -> AbstractContextManager[Any]:
+        """The lock of the core's state; re-entrant."""
+        ...
+
+    def call_queue(self) -> CallQueue:
+        """A queue for a new session."""
+        ...
+
+    def wait(self, deferred: Deferred[Any], timeout: float | None) -> bool:
+        """Block the caller until `deferred` is settled, `timeout` seconds at most (None: without
+        end). False if time ran out. Called outside of a step."""
+        ...
+
+    def enter(self, function: Callable[[], None]) -> None:
+        """Run `function` where a step may be taken: at once, or soon on the loop's thread when
+        called from a foreign one."""
+        ...
+
+    def tidy_later(self, function: Callable[[], None]) -> None:
+        """Run `function` within seconds, where a step may be taken. For work that is better
+        gathered than done at once; it is short and never blocks."""
+        ...
+
+    def collect(self, function: Callable[[], None]) -> None:
+        """Run `function`, which takes a step: at once if the step is free, otherwise right after
+        the step that is under way. For finalizers, which Python runs in any thread and in the
+        middle of anything. Never blocks, never raises."""
+        ...
+
+
+_default: Runtime | None = None
+
+
+def default_runtime() -> Runtime:
+    """The runtime of stubs that belong to no session: threads, unless a shell has set another."""
+    global _default
+    if _default is None:
+        from .threads import thread_runtime
+
+        _default = thread_runtime()
+    return _default
+
+
+def set_default_runtime(runtime: Runtime) -> None:
+    """Make `runtime` the one for stubs that belong to no session."""
+    global _default
+    _default = runtime

@@ -1,0 +1,186 @@
+"""What applications hold: `RpcStub`, a reference to something at the peer, and `RpcPromise`, the
+result of a call that may not be there yet.
+
+Both are a hook (see `hooks.py`) and a path from it. Calling, reading a property and awaiting a
+result all go through the hook, so the rest of the core never needs to look inside.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .runtime import Runtime
+
+if TYPE_CHECKING:
+    from .deferred import Deferred
+    from .hooks import Hook
+
+Path = tuple[str | int, ...]
+"""Property names that lead from one value to another: strings, and numbers for list items."""
+
+Self = TypeVar("Self", bound="RpcStub")
+
+
+class RpcStub:
+    """A reference to an object or function, usually at the peer.
+
+    `stub.method(*args)` calls at once and returns an `RpcPromise`; `stub.name` and
+    `stub["name"]` are promises for a property; `stub(*args)` calls a function. A stub belongs to
+    whoever received it as a result; stubs in the arguments of a served call end with the call,
+    unless kept with `dup()`. `dispose()` or `with stub:` releases it.
+
+    `RpcStub(target)` makes one for a local `RpcTarget` or function; passed several times, it lets
+    the target learn of its disposal once instead of once for each time.
+    """
+
+    __slots__ = ("__weakref__", "_hook", "_path")
+
+    _hook: Hook
+    _path: Path | None
+    """None for a stub; for a promise the path from the hook, empty for the hook's own result."""
+
+    def __init__(self, target: Any) -> None:
+        from .hooks import hook_for_value
+
+        self._hook = hook_for_value(target)
+        self._path = None
+
+    @classmethod
+    def _of(cls: type[Self], hook: Hook, path: Path | None = None) -> Self:
+        stub = cls.__new__(cls)
+        stub._hook = hook
+        stub._path = path
+        return stub
+
+    def __call__(self, *args: Any) -> RpcPromise:
+        """Call the function that this stands for."""
+        return RpcPromise._of(self._hook.invoke(self._path or (), args), ())
+
+    def __getattr__(self, name: str) -> RpcPromise:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return RpcPromise._of(self._hook, (*(self._path or ()), name))
+
+    def __getitem__(self, key: str | int) -> RpcPromise:
+        if isinstance(key, bool) or not isinstance(key, (str, int)):
+            raise TypeError(f"A property is named by a string or a whole number, not {key!r}.")
+        return RpcPromise._of(self._hook, (*(self._path or ()), key))
+
+    # Without these, Python would try __getitem__(0), (1), … without end.
+    __iter__ = None
+    __contains__ = None
+
+    def dup(self) -> RpcStub:
+        """Another stub for the same thing, to be disposed of on its own."""
+        with self._hook.runtime.step:
+            if self._path is None:
+                return RpcStub._of(self._hook.dup())
+            return RpcStub._of(self._hook.get(self._path))
+
+    def dispose(self) -> None:
+        """Release it. Later use fails. A property's promise has nothing of its own to release."""
+        if self._path:
+            return
+        from .hooks import DISPOSED
+
+        with self._hook.runtime.step:
+            hook, self._hook = self._hook, DISPOSED
+            hook.dispose()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.dispose()
+
+    def on_broken(self, callback: Callable[[BaseException], Any]) -> None:
+        """Run `callback(error)` when every further use would fail: the connection is lost, or the
+        promise is rejected. It runs like a served call, never inside this one."""
+        with self._hook.runtime.step:
+            self._hook.on_broken(callback)
+
+    def __repr__(self) -> str:
+        path = "".join(f"[{part!r}]" for part in self._path or ())
+        return f"<{type(self).__name__} {self._hook.describe()}{path}>"
+
+
+class RpcPromise(RpcStub):
+    """The result of a call, or a property, that may not be there yet.
+
+    It has the interface of `concurrent.futures.Future`: `result`, `exception`, `done`,
+    `add_done_callback`. Everything else on it is a promise again, so a chain of calls costs one
+    round trip; `promise["done"]` reaches names that Python's own hide. A result that nobody asks
+    for is never sent. Disposing of a promise disposes of the result.
+    """
+
+    __slots__ = ("_delivery",)
+
+    _delivery: Deferred[Any] | None
+
+    def __init__(self, value: Any) -> None:
+        """A promise for `value`: a `concurrent.futures.Future`, or a value that is there."""
+        from .hooks import hook_for_promise
+
+        self._hook = hook_for_promise(value)
+        self._path = ()
+        self._delivery = None
+
+    @classmethod
+    def _of(cls, hook: Hook, path: Path | None = ()) -> RpcPromise:
+        promise = cls.__new__(cls)
+        promise._hook = hook
+        promise._path = path
+        promise._delivery = None
+        return promise
+
+    def _deliver(self) -> Deferred[Any]:
+        """Ask for the result; the same answer each time. To be called under the step."""
+        if self._delivery is None:
+            if self._path:
+                self._hook, self._path = self._hook.get(self._path), ()
+            self._delivery = self._hook.deliver()
+        return self._delivery
+
+    def _settled(self, timeout: float | None) -> Deferred[Any]:
+        runtime: Runtime = self._hook.runtime
+        with runtime.step:
+            delivery = self._deliver()
+        if not delivery.settled and not runtime.wait(delivery, timeout):
+            raise concurrent.futures.TimeoutError(
+                f"There was no answer within {timeout} s. The call may still be under way."
+            )
+        return delivery
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the result, `timeout` seconds at most (None: without end).
+
+        Raises what the call raised (`RemoteError` from a peer), `SessionClosed` if the session
+        ended first, and TimeoutError if time ran out. Stubs in the result belong to the caller.
+        """
+        delivery = self._settled(timeout)
+        if delivery.error is not None:
+            raise delivery.error
+        return delivery.value
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait like `result`; the exception that it would raise, or None."""
+        return self._settled(timeout).error
+
+    def done(self) -> bool:
+        """Whether `result` would return at once. Asks for the result, like `result`."""
+        with self._hook.runtime.step:
+            return self._deliver().settled
+
+    def add_done_callback(self, fn: Callable[[RpcPromise], Any]) -> None:
+        """Run `fn(promise)` once the result is there. It runs like a served call of the session,
+        never inside this one and never in the thread that reads."""
+        with self._hook.runtime.step:
+            self._deliver().add_callback(lambda _: self._hook.calls.notify(fn, self))

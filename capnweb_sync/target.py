@@ -1,0 +1,246 @@
+"""What a peer can reach, and how arguments are checked before a method's body runs.
+
+A peer reaches the public methods and properties of classes made for it (`RpcTarget`), and
+functions that were passed to it, to be called. Instance attributes, names with a leading
+underscore, what comes from `object`, and everything of any other object are out of reach.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import typing
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from .errors import RpcTypeError
+from .stubs import RpcPromise, RpcStub
+from .values import BigInt, undefined
+
+
+class RpcTarget:
+    """Base class of objects that are passed by reference.
+
+    The peer can call the public methods of the class and read its properties. A method may return
+    a `concurrent.futures.Future`: the answer goes out when that is done. Defining `_on_dispose`,
+    a class lets its objects learn when the peer has let go of them; a peer cannot call it.
+    """
+
+    __slots__ = ("__weakref__",)
+
+
+NO_DEFAULT: Final = inspect.Parameter.empty
+
+DISPOSER: Final = "_on_dispose"
+"""The method by which a target learns of its disposal. It has a leading underscore, so that no
+peer can reach it."""
+
+FUNCTION_TYPES: Final = (
+    types.FunctionType,
+    types.MethodType,
+    types.BuiltinFunctionType,
+    functools.partial,
+)
+
+
+def is_function(value: Any) -> bool:
+    """Whether `value` is passed by reference as a function."""
+    return isinstance(value, FUNCTION_TYPES)
+
+
+@functools.cache
+def members(cls: type) -> frozenset[str]:
+    """The names of `cls` that a peer can reach: its public methods and properties."""
+    reachable: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        if base not in (object, RpcTarget):
+            reachable.update(vars(base))
+    kinds = (
+        types.FunctionType,
+        property,
+        functools.cached_property,
+        staticmethod,
+        classmethod,
+    )
+    return frozenset(
+        name
+        for name, member in reachable.items()
+        if not name.startswith("_") and isinstance(member, kinds)
+    )
+
+
+def read_member(target: RpcTarget, name: str | int) -> Any:
+    """The method (bound) or the property's value called `name`; `undefined` if a peer can't reach
+    one. Runs application code. Raises RpcTypeError for an instance attribute, as the reference
+    does."""
+    if name in members(type(target)):
+        return getattr(target, str(name))
+    if (
+        isinstance(name, str)
+        and not name.startswith("_")
+        and name in getattr(target, "__dict__", ())
+    ):
+        raise RpcTypeError(
+            f"'{name}' is an attribute of the object and cannot be reached from outside; only"
+            " methods and properties of its class can."
+        )
+    return undefined
+
+
+class Parameter(typing.NamedTuple):
+    """One positional parameter of a served function."""
+
+    name: str
+    types: frozenset[type] | None
+    """A value of exactly one of these types needs no further look; None: any value is right."""
+    annotation: Any
+    default: Any
+
+
+class Parameters:
+    """The positional parameters of a function, compiled for checking."""
+
+    __slots__ = ("function", "positional", "rest")
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = getattr(function, "__name__", "the function")
+        self.positional: list[Parameter] | None = []
+        self.rest: Parameter | None = None
+        try:
+            signature = inspect.signature(function)
+        except ValueError:  # some built-in functions do not tell theirs
+            self.positional = None
+            return
+        hints = typing.get_type_hints(inspect.unwrap(_plain_function(function)))
+        for parameter in signature.parameters.values():
+            annotation = hints.get(parameter.name, Any)
+            compiled = Parameter(
+                parameter.name, exact_types(annotation), annotation, parameter.default
+            )
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                self.rest = compiled
+            elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                self.positional.append(compiled)
+
+    def bind(self, args: Sequence[Any]) -> Sequence[Any]:
+        """The arguments to call the function with. Surplus ones are left out: a newer peer may
+        send more. Raises RpcTypeError, naming the argument that is missing or of a wrong type."""
+        if self.positional is None:
+            return args
+        values = []
+        for parameter, value in zip(self.positional, args, strict=False):
+            accepted = parameter.types
+            if value is undefined or (accepted is not None and type(value) not in accepted):
+                value = self._convert(parameter, value)
+            values.append(value)
+        for parameter in self.positional[len(args) :]:
+            if parameter.default is NO_DEFAULT:
+                raise self._missing(parameter)
+            values.append(parameter.default)
+        if self.rest is not None:
+            rest = self.rest
+            values.extend(self._convert(rest, value) for value in args[len(self.positional) :])
+        return values
+
+    def _missing(self, parameter: Parameter) -> RpcTypeError:
+        return RpcTypeError(f"{self.function}: the argument '{parameter.name}' is missing.")
+
+    def _convert(self, parameter: Parameter, value: Any) -> Any:
+        """`value` as the annotation wants it; `undefined` stands for the default, as in
+        JavaScript."""
+        if value is undefined and parameter.default is not NO_DEFAULT:
+            return parameter.default
+        if parameter.types is None or type(value) in parameter.types:
+            return value
+        if value is undefined:
+            raise self._missing(parameter)
+        try:
+            return msgspec.convert(
+                value, parameter.annotation, builtin_types=(bytes, bytearray), dec_hook=_instance
+            )
+        except msgspec.ValidationError as error:
+            raise RpcTypeError(
+                f"{self.function}: the argument '{parameter.name}' is of the wrong type: {error}."
+            ) from None
+
+
+def _plain_function(function: Any) -> Any:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__func__", function)
+
+
+def _instance(expected: Any, value: Any) -> Any:
+    """msgspec's question about a type that it does not know: an instance of it is right."""
+    if isinstance(value, expected):
+        return value
+    raise msgspec.ValidationError(f"expected {expected.__name__}, got {type(value).__name__}")
+
+
+EXACT: Final[dict[Any, frozenset[type]]] = {
+    str: frozenset({str}),
+    bool: frozenset({bool}),
+    int: frozenset({int, BigInt}),
+    float: frozenset({float, int}),
+    bytes: frozenset({bytes}),
+    list: frozenset({list}),
+    dict: frozenset({dict}),
+    None: frozenset({type(None)}),
+    type(None): frozenset({type(None)}),
+    type(undefined): frozenset({type(undefined)}),
+    RpcStub: frozenset({RpcStub, RpcPromise}),
+    Callable: frozenset({RpcStub, RpcPromise}),
+}
+"""For an annotation, the types whose values are right as they are."""
+
+
+def exact_types(annotation: Any) -> frozenset[type] | None:
+    """The types whose values fit `annotation` without a further look; None if any value does, an
+    empty set if each value must be looked at."""
+    if annotation in (Any, object):
+        return None
+    if isinstance(annotation, typing.Hashable) and annotation in EXACT:
+        return EXACT[annotation]
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        options = [exact_types(part) for part in parts]
+        return None if None in options else frozenset().union(*(o for o in options if o))
+    if origin in (dict, Mapping) and parts == (str, Any):
+        return EXACT[dict]
+    if origin in (list, Sequence) and parts == (Any,):
+        return EXACT[list]
+    if origin is Callable or (isinstance(annotation, type) and issubclass(annotation, RpcTarget)):
+        return EXACT[RpcStub]
+    return frozenset()
+
+
+_compiled: weakref.WeakKeyDictionary[Any, Parameters] = weakref.WeakKeyDictionary()
+
+
+def parameters_of(function: Callable[..., Any]) -> Parameters:
+    """The compiled parameters of `function`, remembered while it exists. Raises NameError if an
+    annotation names what cannot be found."""
+    if isinstance(function, types.MethodType):
+        return _bound_parameters(function)
+    try:
+        return _compiled[function]
+    except KeyError:
+        compiled = _compiled[function] = Parameters(function)
+        return compiled
+
+
+def _bound_parameters(method: types.MethodType) -> Parameters:
+    """Those of a bound method: remembered with its function, without `self`."""
+    function = method.__func__
+    try:
+        return _bound[function]
+    except KeyError:
+        compiled = _bound[function] = Parameters(method)
+        return compiled
+
+
+_bound: weakref.WeakKeyDictionary[Any, Parameters] = weakref.WeakKeyDictionary()

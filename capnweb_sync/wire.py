@@ -1,0 +1,33 @@
+"""Text to JSON values and back.
+
+msgspec does it, several times as fast as the standard library. It refuses what JavaScript's own
+JSON accepts: lone surrogates (`"😀".slice(0, 1)`) and numbers beyond a double's range (`1e999`
+reads as Infinity). Such a message is done again with the standard library.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+def loads(text: str | bytes) -> Any:
+    """The JSON value of `text`. Raises ValueError if it is not JSON, RecursionError if it is
+    nested too deeply to be read."""
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, UnicodeError):
+        return json.loads(text)
+
+
+def dumps(value: Any) -> bytes:
+    """JSON text of `value`, UTF-8, without spaces. Lone surrogates come out as escapes."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
