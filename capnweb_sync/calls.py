@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import RpcError, RpcTypeError, logger
+from .limits import Limits
 from .payload import Payload, copied
 from .runtime import CallQueue, Runtime, default_runtime
 from .stubs import RpcStub
@@ -27,20 +28,20 @@ Path = Sequence[str | int]
 class ServedCalls:
     """The calls that one session serves: their queue, their number, their limit."""
 
-    __slots__ = ("_limit", "_queue", "runtime", "under_way")
+    __slots__ = ("_queue", "limits", "runtime", "under_way")
 
-    def __init__(self, runtime: Runtime, queue: CallQueue, limit: int) -> None:
+    def __init__(self, runtime: Runtime, queue: CallQueue, limits: Limits) -> None:
         self.runtime = runtime
         self._queue = queue
-        self._limit = limit
+        self.limits = limits
         self.under_way = 0
 
     def begin(self) -> None:
         """Count one more. Raises RpcError with the code `too_many` past the limit."""
-        if self.under_way >= self._limit:
+        if self.under_way >= self.limits.max_calls:
             raise RpcError(
-                f"More than {self._limit} calls are under way on this connection. Wait for some"
-                " of them to finish.",
+                f"More than {self.limits.max_calls} calls are under way on this connection."
+                " Wait for some of them to finish.",
                 code="too_many",
             )
         self.under_way += 1
@@ -74,6 +75,9 @@ class Notice:
             logger.exception("The callback %r failed", self._function)
 
 
+LOCAL_LIMITS = Limits(max_calls=2**31)
+"""The application may ask of itself what it likes."""
+
 _local: ServedCalls | None = None
 
 
@@ -82,7 +86,7 @@ def local_calls() -> ServedCalls:
     global _local
     runtime = default_runtime()
     if _local is None or _local.runtime is not runtime:
-        _local = ServedCalls(runtime, runtime.call_queue(), limit=2**31)
+        _local = ServedCalls(runtime, runtime.call_queue(), LOCAL_LIMITS)
     return _local
 
 

@@ -79,7 +79,7 @@ def open_socket(
                 suppress_origin=origin is None,
                 redirect_limit=0,
             )
-        except Exception as error:  # noqa: BLE001 - the caller gets it
+        except Exception as error:
             failure = _explained(url, timeout, opener, error)
         sock = opener.sock
         if not outcome.set_running_or_notify_cancel():

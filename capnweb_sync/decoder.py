@@ -6,12 +6,10 @@ RpcError; the session then ends, as the reference ends it.
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from . import numbers, wire
+from . import fetch_codec, numbers, wire
 from .errors import REMOTE_CLASSES, RpcError, RpcTypeError
 from .hooks import ErrorHook, Hook, PayloadHook, attempt
 from .limits import DEFAULT_LIMITS, Limits
@@ -21,6 +19,8 @@ from .values import BigInt, JSDate, date_from_ms, undefined
 
 if TYPE_CHECKING:
     from .calls import ServedCalls
+    from .map import MapWork
+    from .streams import ReadableStream
 
 SHOWN: Final = 200
 """Characters of an offending expression that an error quotes: enough to find it."""
@@ -51,6 +51,14 @@ class Importer(Protocol):
         """What this side exports under the id; it stays the table's."""
         ...
 
+    def pipe_readable(self, export_id: int) -> ReadableStream:
+        """The reading end of a pipe that the peer has opened."""
+        ...
+
+    def map_work(self) -> MapWork:
+        """The bound on the work of a map in the expression."""
+        ...
+
 
 class NoImporter:
     """Knows no capabilities: for values outside of a session."""
@@ -69,23 +77,29 @@ class NoImporter:
     def export_hook(self, export_id: int) -> Hook | None:
         return None
 
+    def pipe_readable(self, export_id: int) -> ReadableStream:
+        raise RpcError("A stream needs a session to arrive in.")
+
+    def map_work(self) -> MapWork:
+        raise RpcError("A map needs a session.")
+
 
 class Decoder:
     """Evaluates one expression; what it finds belongs to its payload."""
 
-    __slots__ = ("_importer", "_max_depth", "_payload")
+    __slots__ = ("_max_depth", "importer", "payload")
 
     def __init__(self, importer: Importer) -> None:
-        self._importer = importer
+        self.importer = importer
         self._max_depth = importer.limits.max_depth
-        self._payload = Payload(None, "owned")
+        self.payload = Payload(None, "owned")
 
     def evaluate(self, expression: Any, depth: int = 0) -> Payload:
         """The payload for `expression`, a JSON value, which is used up.
 
         Raises RpcError if it is against the protocol; nothing is left over then.
         """
-        payload = self._payload
+        payload = self.payload
         try:
             payload.value = self._evaluate(expression, payload, "value", depth)
         except BaseException:
@@ -96,8 +110,11 @@ class Decoder:
     def evaluate_hook(self, expression: Any) -> Hook:
         """A hook for `expression`: what a push adds to the export table. A call at its root gives
         its own hook, without a payload around it."""
-        if type(expression) is list and expression and expression[0] == "pipeline":
-            return self._reference(expression, 0)
+        if type(expression) is list and expression:
+            if expression[0] == "pipeline":
+                return self._reference(expression, 0)
+            if expression[0] == "remap":
+                return self._map(expression)
         return PayloadHook(self.evaluate(expression))
 
     def _evaluate(self, value: Any, container: Any, key: Any, depth: int) -> Any:
@@ -126,7 +143,7 @@ class Decoder:
     def _bigint(self, value: list[Any], container: Any, key: Any, depth: int) -> Any:
         if len(value) < 2 or not isinstance(value[1], str):
             raise unknown(value)
-        limit = self._importer.limits.max_bigint_digits
+        limit = self.importer.limits.max_bigint_digits
         if len(value[1]) > limit:
             raise RpcTypeError(f"Deserialized bigint exceeds maximum length of {limit} digits.")
         return BigInt(numbers.number(value[1]))
@@ -139,15 +156,6 @@ class Decoder:
         if not isinstance(value[1], (int, float)):
             raise unknown(value)
         return date_from_ms(value[1])
-
-    def _bytes(self, value: list[Any], container: Any, key: Any, depth: int) -> Any:
-        if len(value) < 2 or not isinstance(value[1], str):
-            raise unknown(value)
-        text = value[1]
-        try:
-            return b64decode(text + "=" * (-len(text) % 4))
-        except (binascii.Error, ValueError):
-            raise RpcTypeError("The bytes are not in base64.") from None
 
     def _error(self, value: list[Any], container: Any, key: Any, depth: int) -> Any:
         if len(value) < 3 or not isinstance(value[1], str) or not isinstance(value[2], str):
@@ -181,33 +189,79 @@ class Decoder:
         if len(value) < 2 or not is_id(value[1]):
             raise unknown(value)
         if value[0] == "promise":
-            hook = self._importer.import_promise(value[1])
-            return self._add_promise(hook, container, key)
-        return self._add_stub(self._importer.import_stub(value[1]))
+            hook = self.importer.import_promise(value[1])
+            return self.add_promise(hook, container, key)
+        return self._add_stub(self.importer.import_stub(value[1]))
 
     def _import(self, value: list[Any], container: Any, key: Any, depth: int) -> Any:
         hook = self._reference(value, depth)
         if value[0] == "pipeline":
-            return self._add_promise(hook, container, key)
+            return self.add_promise(hook, container, key)
         return self._add_stub(hook)
 
-    def _add_promise(self, hook: Hook, container: Any, key: Any) -> RpcPromise:
+    def evaluate_part(self, expression: Any, container: Any, key: Any, depth: int) -> Any:
+        """The value of an expression within the one that is evaluated, to stand at `key` of
+        `container`."""
+        return self._evaluate(expression, container, key, depth)
+
+    def unknown(self, value: Any) -> RpcTypeError:
+        """The error for an expression that the protocol does not know."""
+        return unknown(value)
+
+    def add_promise(self, hook: Hook, container: Any, key: Any) -> RpcPromise:
+        """A promise that stands at `key` of `container` until its value takes the place."""
         promise = RpcPromise._of(hook, ())
-        self._payload.promises.append((container, key, promise))
+        self.payload.promises.append((container, key, promise))
         return promise
 
     def _add_stub(self, hook: Hook) -> RpcStub:
-        self._payload.hooks.append(hook)
+        self.payload.hooks.append(hook)
         return RpcStub._of(hook)
+
+    def _remap(self, value: list[Any], container: Any, key: Any, depth: int) -> Any:
+        return self.add_promise(self._map(value), container, key)
+
+    def _map(self, value: list[Any]) -> Hook:
+        """The hook for `["remap", id, path, captures, instructions]`."""
+        if (
+            len(value) != 5
+            or not is_id(value[1])
+            or not is_path(value[2])
+            or not isinstance(value[3], list)
+            or not isinstance(value[4], list)
+        ):
+            raise unknown(value)
+        hook = self._exported(value[1])
+        captures: list[Hook] = []
+        try:
+            captures.extend(self._capture(capture) for capture in value[3])
+        except RpcError:
+            for captured in captures:
+                captured.dispose()
+            raise
+        return attempt(hook.map, value[2], captures, value[4], self.importer.map_work())
+
+    def _capture(self, capture: Any) -> Hook:
+        if not isinstance(capture, list) or len(capture) != 2 or not is_id(capture[1]):
+            raise RpcTypeError(f"unknown map capture: {quoted(capture)}")
+        if capture[0] == "export":
+            return self.importer.import_stub(capture[1])
+        if capture[0] == "import":
+            return attempt(self._exported(capture[1]).dup)
+        raise RpcTypeError(f"unknown map capture: {quoted(capture)}")
+
+    def _exported(self, export_id: int) -> Hook:
+        hook = self.importer.export_hook(export_id)
+        if hook is None:
+            raise RpcError(f"no such entry on exports table: {export_id}")
+        return hook
 
     def _reference(self, value: list[Any], depth: int) -> Hook:
         """The hook for `["import" | "pipeline", id, path?, arguments?]`; calls are started."""
         size = len(value)
         if not 2 <= size <= 4 or not is_id(value[1]):
             raise unknown(value)
-        hook = self._importer.export_hook(value[1])
-        if hook is None:
-            raise RpcError(f"no such entry on exports table: {value[1]}")
+        hook = self._exported(value[1])
         if size == 2:
             return attempt(hook.get, ()) if value[0] == "pipeline" else attempt(hook.dup)
         path = value[2]
@@ -217,8 +271,8 @@ class Decoder:
             return attempt(hook.get, path)
         if not isinstance(value[3], list):
             raise unknown(value)
-        args = Decoder(self._importer).evaluate([value[3]], depth)
-        calls = self._importer.calls
+        args = Decoder(self.importer).evaluate([value[3]], depth)
+        calls = self.importer.calls
         try:
             calls.begin()
         except RpcError as error:
@@ -236,7 +290,14 @@ Special = Callable[[Decoder, list[Any], Any, Any, int], Any]
 SPECIAL: Final[dict[str, Special]] = {
     "bigint": Decoder._bigint,
     "date": Decoder._date,
-    "bytes": Decoder._bytes,
+    "bytes": fetch_codec.decode_bytes,
+    "blob": fetch_codec.decode_blob,
+    "url": fetch_codec.decode_url,
+    "headers": fetch_codec.decode_headers,
+    "request": fetch_codec.decode_request,
+    "response": fetch_codec.decode_response,
+    "readable": fetch_codec.decode_readable,
+    "writable": fetch_codec.decode_writable,
     "error": Decoder._error,
     "undefined": Decoder._undefined,
     "inf": Decoder._infinity,
@@ -244,6 +305,7 @@ SPECIAL: Final[dict[str, Special]] = {
     "nan": Decoder._nan,
     "import": Decoder._import,
     "pipeline": Decoder._import,
+    "remap": Decoder._remap,
     "export": Decoder._export,
     "promise": Decoder._export,
 }
@@ -262,9 +324,12 @@ def is_path(value: Any) -> bool:
 
 def unknown(value: Any) -> RpcTypeError:
     """The error for an expression that the protocol does not know."""
-    return RpcTypeError(
-        f"unknown special value: {wire.dumps(value)[:SHOWN].decode(errors='ignore')}"
-    )
+    return RpcTypeError(f"unknown special value: {quoted(value)}")
+
+
+def quoted(value: Any) -> str:
+    """The beginning of `value` as JSON, for an error."""
+    return wire.dumps(value)[:SHOWN].decode(errors="ignore")
 
 
 def deserialize(text: str | bytes) -> Any:

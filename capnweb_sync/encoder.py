@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 import traceback
-from base64 import b64encode
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import numbers, wire
+from . import fetch_codec, numbers, wire
 from .errors import RemoteError, RpcError, error_message, is_group, js_name, redacted
 from .limits import DEFAULT_LIMITS
 from .payload import Payload
@@ -24,6 +23,7 @@ from .values import MAX_SAFE_INTEGER, BigInt, JSDate, ms_from_date, undefined
 if TYPE_CHECKING:
     from .calls import ServedCalls
     from .hooks import Hook
+    from .streams import ReadableStream, WritableStream
 
 MAX_DEPTH = DEFAULT_LIMITS.max_depth
 """Levels of nesting that are sent, the same as the reference's default for what it accepts. It
@@ -52,6 +52,14 @@ class Exporter(Protocol):
         """The id of `hook` if it stands for something of the very peer that is sent to."""
         ...
 
+    def export_sink(self, stream: WritableStream) -> int:
+        """The export id of a stream that the peer may write to."""
+        ...
+
+    def create_pipe(self, source: ReadableStream) -> int:
+        """Start to send `source` through a pipe; its import id."""
+        ...
+
     def unexport(self, ids: Iterable[int]) -> None:
         """Take exports back that were not sent."""
         ...
@@ -68,6 +76,12 @@ class NoExporter:
         raise TypeError("Functions, stubs and objects by reference need a session to be sent in.")
 
     export_promise = export_stub
+
+    def export_sink(self, stream: WritableStream) -> int:
+        raise TypeError("A stream needs a session to be sent in.")
+
+    def create_pipe(self, source: ReadableStream) -> int:
+        raise TypeError("A stream needs a session to be sent in.")
 
     def import_id(self, hook: Hook) -> int | None:
         return None
@@ -140,8 +154,6 @@ class Encoder:
             return self._export("export", hook)
         if isinstance(value, datetime):
             return ["date", ms_from_date(value)]
-        if isinstance(value, (bytes, bytearray, memoryview)):
-            return ["bytes", b64encode(value).rstrip(b"=").decode()]
         if value is undefined:
             return ["undefined"]
         if isinstance(value, BigInt):
@@ -150,7 +162,10 @@ class Encoder:
             return self._error(value, depth)
         if isinstance(value, JSDate):
             return ["date", value.ms]
-        return self._subclass(value, depth)
+        expression = fetch_codec.encode(self, value, depth)
+        if expression is fetch_codec.NOT_ENCODED:
+            return self._subclass(value, depth)
+        return expression
 
     def _subclass(self, value: Any, depth: int) -> Any:
         """Subclasses of plain types (enumerations, named tuples, ordered dicts) go as these."""
@@ -185,6 +200,20 @@ class Encoder:
         export_id = export(hook)
         self._exports.append(export_id)
         return [kind, export_id]
+
+    def encode_part(self, value: Any, depth: int) -> Any:
+        """The expression for a value within the one that is encoded."""
+        return self._encode(value, depth)
+
+    def export_sink(self, stream: WritableStream) -> Any:
+        """The expression for a stream that the peer may write to."""
+        export_id = self._exporter.export_sink(stream)
+        self._exports.append(export_id)
+        return ["writable", export_id]
+
+    def pipe(self, source: ReadableStream) -> Any:
+        """The expression for a stream that the peer reads, which starts now."""
+        return ["readable", self._exporter.create_pipe(source)]
 
     def _error(self, error: BaseException, depth: int) -> Any:
         properties: dict[str, Any] = {}

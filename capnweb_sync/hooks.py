@@ -18,21 +18,26 @@ from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from .calls import ServedCalls, follow, local_calls, not_a_function, start_call
 from .deferred import Deferred
-from .errors import RpcError
+from .errors import RpcError, RpcTypeError
 from .payload import Payload, copied
 from .runtime import Runtime
 from .stubs import RpcStub
 from .target import DISPOSER, RpcTarget, is_function
 
 if TYPE_CHECKING:
+    from .map import MapRecorder, MapWork
     from .stubs import Path
 
 Pulled = Payload | Deferred[Payload]
 OnBroken = Callable[[BaseException], Any]
+
+recording: ContextVar[MapRecorder | None] = ContextVar("recording", default=None)
+"""The recorder whose mapper function is running; calls are recorded instead of sent."""
 
 
 class Hook:
@@ -54,9 +59,24 @@ class Hook:
         """Call what `path` leads to; if it is here, as one of `calls`."""
         raise NotImplementedError
 
+    def stream(self, path: Path, args: Payload) -> tuple[Deferred[Any], int | None]:
+        """Call for a write to a stream: when it has been taken, and the bytes that were sent for
+        it; None if nothing was sent."""
+        result = self.call(path, args, self.calls)
+        answer = result.deliver()
+        answer.add_callback(lambda _: result.dispose())
+        return answer, None
+
     def get(self, path: Path) -> Hook:
         """What `path` leads to."""
         raise NotImplementedError
+
+    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
+        """Apply a recorded function (see `map.py`) to what `path` leads to, or to each item of
+        it; takes the captures over."""
+        for capture in captures:
+            capture.dispose()
+        return ErrorHook(RpcTypeError("This can't be mapped."))
 
     def dup(self) -> Hook:
         """Another hook for the same thing."""
@@ -79,6 +99,9 @@ class Hook:
     def invoke(self, path: Path, args: Sequence[Any]) -> Hook:
         """Call with the application's own arguments."""
         with self.runtime.step:
+            recorder = recording.get()
+            if recorder is not None:
+                return recorder.record_call(self, path, Payload(list(args), "params"))
             return self.call(path, Payload(list(args), "params"), self.calls)
 
     def deliver(self) -> Deferred[Any]:
@@ -119,6 +142,11 @@ class ErrorHook(Hook):
         return self
 
     def get(self, path: Path) -> Hook:
+        return self
+
+    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
+        for capture in captures:
+            capture.dispose()
         return self
 
     def dup(self) -> Hook:
@@ -193,6 +221,20 @@ class ValueHook(Hook):
         if owner is None and not path:
             return ErrorHook(RpcError("An object that is passed by reference has no value."))
         return PayloadHook(copied(value, owner))
+
+    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
+        from .map import apply_map
+
+        try:
+            value, rest = follow(self._value(), path)
+        except RpcError as error:
+            return ErrorHook(error).map(path, captures, steps, work)
+        if isinstance(value, RpcStub):
+            return value._hook.map((*(value._path or ()), *rest), captures, steps, work)
+        if rest:
+            # The value of a property: reading it is application code, so the map comes later.
+            return self.get(path).map((), captures, steps, work)
+        return attempt(apply_map, value, self._owner(), captures, steps, work)
 
 
 class PayloadHook(ValueHook):
@@ -317,6 +359,11 @@ class PromiseHook(Deferred[Hook], Hook):
             return self.value.call(path, args, calls)
         args.own()
         return self._later(lambda hook: hook.call(path, args, calls))
+
+    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
+        if self.settled:
+            return self.value.map(path, captures, steps, work)
+        return self._later(lambda hook: hook.map(path, captures, steps, work))
 
     def get(self, path: Path) -> Hook:
         if self.settled:

@@ -7,7 +7,7 @@ the value that arrived.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .calls import ServedCalls
 from .deferred import Deferred
@@ -16,6 +16,7 @@ from .hooks import ErrorHook, Hook, OnBroken, Pulled
 from .payload import Payload
 
 if TYPE_CHECKING:
+    from .map import MapWork
     from .session import RpcSession
     from .stubs import Path
 
@@ -137,6 +138,22 @@ class ImportHook(Hook):
         if entry.resolution is not None:
             return entry.resolution.call(path, args, calls)
         return entry.session.send_call(entry.import_id, path, args)
+
+    def stream(self, path: Path, args: Payload) -> tuple[Deferred[Any], int | None]:
+        try:
+            entry = self._open()
+        except RpcError:
+            args.dispose()
+            raise
+        if entry.resolution is not None:
+            return entry.resolution.stream(path, args)
+        return entry.session.send_stream(entry.import_id, path, args)
+
+    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
+        entry = self._open()
+        if entry.resolution is not None:
+            return entry.resolution.map(path, captures, steps, work)
+        return entry.session.send_map(entry.import_id, path, captures, steps)
 
     def get(self, path: Path) -> Hook:
         entry = self._open()

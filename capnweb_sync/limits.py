@@ -32,5 +32,15 @@ class Limits:
     queueing work faster than it can be done. Past it the call is rejected with the code
     `too_many` and reading goes on."""
 
+    max_map_steps: int = 16_384
+    """Instructions that one `map` of the peer's executes, those of the maps inside included.
+    Stops: map bombs, a short message whose nested maps multiply. Past it the map is rejected with
+    the code `too_many`."""
+
+    max_stream_bytes: int = 64 * 1024 * 1024
+    """Bytes of stream messages that were received and not yet taken by their reader. An honest
+    peer stops earlier, at its window; this stops one that does not. Past it the write is
+    rejected. It also bounds a blob, which is collected before it is delivered."""
+
 
 DEFAULT_LIMITS = Limits()

@@ -76,6 +76,11 @@ class Runtime(Protocol):
         gathered than done at once; it is short and never blocks."""
         ...
 
+    def spawn(self, function: Callable[[], None]) -> None:
+        """Run `function`, which may block for as long as it likes and does not raise, beside
+        everything else: what reads a stream of the application's to send it."""
+        ...
+
     def collect(self, function: Callable[[], None]) -> None:
         """Run `function`, which takes a step: at once if the step is free, otherwise right after
         the step that is under way. For finalizers, which Python runs in any thread and in the

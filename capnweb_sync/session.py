@@ -5,6 +5,8 @@ checking a table, encoding, taking an id and handing the frame over happen toget
 those of the protocol page and of `RpcSessionImpl` in the reference's `rpc.ts`:
 
     push        evaluate an expression as the next entry of the receiver's export table
+    stream      the same for a write to a stream: pulled and released by itself
+    pipe        the next entry is the writing end of a new pipe
     pull        send the resolution of an entry when it is there
     resolve, reject   the resolution
     release     forget an entry, as often as it was introduced
@@ -26,11 +28,15 @@ from .decoder import Decoder, is_id
 from .deferred import Deferred
 from .encoder import Encoder
 from .errors import RpcError, RpcTypeError, SessionClosed, redacted
+from .exports import Export
 from .hooks import ErrorHook, Hook, hook_for_value
 from .imports import Import, ImportHook, MainHook
 from .limits import DEFAULT_LIMITS, Limits
+from .map import MapWork
 from .payload import Payload
+from .pipes import ApplicationSinkHook, Pipe, PipeHook
 from .runtime import Runtime, Transport, default_runtime
+from .streams import ReadableStream, WritableStream, pump
 from .stubs import Path, RpcStub
 
 CLOSED_BY_US: Final = 3000
@@ -39,18 +45,6 @@ CLOSED_BY_US: Final = 3000
 GATHERED_RELEASES: Final = 64
 """Releases of unneeded results that are sent together. More would let the peer's table grow;
 fewer would cost a frame's share of a system call for each."""
-
-
-class Export:
-    """One entry of the export table."""
-
-    __slots__ = ("auto_release", "hook", "introduced", "pulled")
-
-    def __init__(self, hook: Hook) -> None:
-        self.hook = hook
-        self.introduced = 1
-        self.pulled = False
-        self.auto_release = False
 
 
 class RpcSession:
@@ -71,6 +65,9 @@ class RpcSession:
         "_next_export",
         "_next_import",
         "_next_push",
+        "_promised",
+        "_received_size",
+        "_stream_bytes",
         "_unneeded",
         "_unneeded_first",
         "calls",
@@ -94,12 +91,15 @@ class RpcSession:
         self.runtime = runtime or default_runtime()
         self.limits = limits
         self.send_stack_traces = send_stack_traces
-        self.calls = ServedCalls(self.runtime, self.runtime.call_queue(), limits.max_calls)
+        self.calls = ServedCalls(self.runtime, self.runtime.call_queue(), limits)
         self._closed: BaseException | None = None
         self._dropped: deque[Import] | None = None
         self._next_import = 1
         self._next_export = -1
         self._next_push = 1
+        self._promised: deque[Export] = deque()
+        self._received_size = 0
+        self._stream_bytes = 0
         self._unneeded = 0
         self._unneeded_first = 0
         hook: Hook
@@ -107,7 +107,7 @@ class RpcSession:
             hook = ErrorHook(RpcError("This connection has no main object."))
         else:
             hook = hook_for_value(main)
-        self._exports: dict[int, Export] = {0: Export(hook)}
+        self._exports: dict[int, Export] = {0: Export(self, 0, hook)}
         entry = Import(self, 0)
         self._imports: dict[int, Import] = {0: entry}
         self._main: RpcStub | None = RpcStub._of(MainHook(entry, is_promise=False))
@@ -143,6 +143,7 @@ class RpcSession:
                         "Incoming message exceeds maximum size of"
                         f" {self.limits.max_message_size} bytes."
                     )
+                self._received_size = len(message)
                 self._dispatch(parse(message))
             except RpcError as error:
                 self._abort(error)
@@ -189,7 +190,38 @@ class RpcSession:
         self._add_export(Decoder(self).evaluate_hook(message[1]))
         return True
 
-    def _add_export(self, hook: Hook) -> int:
+    def _on_stream(self, message: list[Any]) -> bool:
+        if len(message) < 2:
+            return False
+        size, limit = self._received_size, self.limits.max_stream_bytes
+        hook: Hook
+        if self._stream_bytes + size > limit:
+            hook = ErrorHook(
+                RpcError(
+                    f"More than {limit} bytes of streams are waiting for their readers.",
+                    code="too_many",
+                )
+            )
+        else:
+            hook = Decoder(self).evaluate_hook(message[1])
+        export = self._add_export(hook)
+        export.auto_release = True
+        export.stream_size = size
+        self._stream_bytes += size
+        export.pull()
+        return True
+
+    def stream_taken(self, size: int) -> None:
+        """A stream message of `size` bytes has been taken."""
+        self._stream_bytes -= size
+
+    def _on_pipe(self, message: list[Any]) -> bool:
+        pipe = Pipe()
+        export = self._add_export(PipeHook(pipe))
+        export.readable = ReadableStream.of_pipe(pipe, self.runtime)
+        return True
+
+    def _add_export(self, hook: Hook) -> Export:
         if len(self._exports) >= self.limits.max_table_entries:
             hook.dispose()
             raise RpcError(
@@ -197,8 +229,8 @@ class RpcSession:
             )
         export_id = self._next_push
         self._next_push = export_id + 1
-        self._exports[export_id] = Export(hook)
-        return export_id
+        export = self._exports[export_id] = Export(self, export_id, hook)
+        return export
 
     def _on_pull(self, message: list[Any]) -> bool:
         if len(message) < 2 or not is_id(message[1]):
@@ -206,7 +238,7 @@ class RpcSession:
         export = self._exports.get(message[1])
         if export is None:
             raise RpcError(f"no such export ID: {message[1]}")
-        self._send_resolution(message[1], export)
+        export.pull()
         return True
 
     def _on_resolve(self, message: list[Any]) -> bool:
@@ -232,7 +264,10 @@ class RpcSession:
     def _on_release(self, message: list[Any]) -> bool:
         if len(message) < 3 or not is_id(message[1]) or not is_id(message[2]) or message[2] < 1:
             return False
-        self._release_export(message[1], message[2])
+        export = self._exports.get(message[1])
+        if export is None:
+            raise RpcError(f"no such export ID: {message[1]}")
+        export.release(message[2])
         return True
 
     def _on_abort(self, message: list[Any]) -> bool:
@@ -254,8 +289,15 @@ class RpcSession:
     # Messages that go out.
 
     def _send(self, message: list[Any]) -> None:
-        if self._closed is None:
-            self.transport.send(self.transport.pack(wire.dumps(message)))
+        self._send_encoded(wire.dumps(message))
+
+    def _send_encoded(self, message: bytes) -> None:
+        if self._closed is not None:
+            return
+        self.transport.send(self.transport.pack(message))
+        # Promises in the message: the peer knows their ids from now on.
+        while self._promised:
+            self._promised.popleft().pull()
 
     def _check_open(self) -> None:
         if self._closed is not None:
@@ -267,16 +309,89 @@ class RpcSession:
         Raises SessionClosed, and TypeError or ValueError for an argument that can't be sent.
         """
         expression: list[Any] = ["pipeline", import_id, path]
-        if args is not None:
-            try:
-                self._check_open()
-                expression.append(Encoder(self, args).encode()[0])
-            finally:
-                args.dispose()
-        else:
+        try:
             self._check_open()
-        self._send(["push", expression])
-        return ImportHook(self._new_import(), is_promise=True)
+            if args is not None:
+                expression.append(Encoder(self, args).encode()[0])
+            result = ImportHook(self._new_import(), is_promise=True)
+            self._send(["push", expression])
+        finally:
+            # Not earlier: a release of what is in them must not overtake the message.
+            if args is not None:
+                args.dispose()
+        return result
+
+    def send_stream(self, import_id: int, path: Path, args: Payload) -> tuple[Deferred[Any], int]:
+        """Send a write to a stream; when it has been taken, and its size in bytes."""
+        try:
+            self._check_open()
+            expression = ["pipeline", import_id, path, Encoder(self, args).encode()[0]]
+            message = wire.dumps(["stream", expression])
+            entry = self._new_import()
+            self._send_encoded(message)
+        finally:
+            args.dispose()
+        entry.introduced = 0  # the peer releases it by itself
+        entry.expect_resolution()
+        hook = ImportHook(entry, is_promise=True)
+        answer = hook.deliver()
+
+        def answered(_: Deferred[Any]) -> None:
+            self._imports.pop(entry.import_id, None)
+            hook.dispose()
+
+        answer.add_callback(answered)
+        return answer, len(message)
+
+    def send_map(self, import_id: int, path: Path, captures: list[Hook], steps: list[Any]) -> Hook:
+        """Push a `map`; takes the captures over. Raises SessionClosed."""
+        described: list[Any] = []
+        try:
+            self._check_open()
+            for capture in captures:
+                captured = self.import_id(capture)
+                if captured is None:
+                    described.append(["export", self.export_stub(capture.dup())])
+                else:
+                    described.append(["import", captured])
+            result = ImportHook(self._new_import(), is_promise=True)
+            self._send(["push", ["remap", import_id, path, described, steps]])
+        except BaseException:
+            self.unexport(export_id for kind, export_id in described if kind == "export")
+            raise
+        finally:
+            for capture in captures:
+                capture.dispose()
+        return result
+
+    def create_pipe(self, source: ReadableStream) -> int:
+        """Start to send `source` through a new pipe; the id of the pipe."""
+        self._check_open()
+        # Nothing else may be sent in between: a message is just being encoded.
+        self.transport.send(self.transport.pack(b'["pipe"]'))
+        entry = self._new_import()
+        writer = WritableStream.of_hook(ImportHook(entry, is_promise=False))
+        self.runtime.spawn(lambda: pump(source, writer))
+        return entry.import_id
+
+    def map_work(self) -> MapWork:
+        """See `Importer`."""
+        return MapWork(self.calls, self.limits)
+
+    def export_sink(self, stream: WritableStream) -> int:
+        """See `Exporter`."""
+        return self.export_stub(ApplicationSinkHook(stream, self.calls))
+
+    def pipe_readable(self, export_id: int) -> ReadableStream:
+        """The reading end of a pipe of the peer's, once. Raises RpcError the second time."""
+        export = self._exports.get(export_id)
+        readable = export.readable if export is not None else None
+        if export is None or readable is None:
+            raise RpcError(
+                f"Export {export_id} is not a pipe or its readable end was already consumed."
+            )
+        export.readable = None
+        return readable
 
     def _new_import(self) -> Import:
         entry = Import(self, self._next_import)
@@ -319,51 +434,13 @@ class RpcSession:
             for import_id in range(first, first + count):
                 send(pack(b'["release",%d,1]' % import_id))
 
-    def _send_resolution(self, export_id: int, export: Export) -> None:
-        """Send the resolution of an export once it is there; a second pull changes nothing."""
-        if export.pulled:
-            return
-        export.pulled = True
-        self._follow_resolution(export_id, export, export.hook)
-
-    def _follow_resolution(self, export_id: int, export: Export, hook: Hook) -> None:
-        pulled = hook.pull()
-        if isinstance(pulled, Payload):
-            self._resolved(export_id, export, hook, pulled)
-            return
-
-        def arrived(deferred: Deferred[Payload]) -> None:
-            if deferred.error is not None:
-                self._send_rejection(export_id, export, deferred.error)
-            else:
-                self._resolved(export_id, export, hook, deferred.value)  # type: ignore[arg-type]
-
-        pulled.add_callback(arrived)
-
-    def _resolved(self, export_id: int, export: Export, hook: Hook, payload: Payload) -> None:
-        value = payload.value
-        if isinstance(value, RpcStub) and value._path is not None and self.import_id(hook) is None:
-            # The value is a promise again: the peer wants what that one stands for.
-            inner = value._hook if not value._path else value._hook.get(value._path)
-            self._follow_resolution(export_id, export, inner)
-            return
-        if self._exports.get(export_id) is not export or self._closed is not None:
-            return
-        try:
-            expression = Encoder(self, payload).encode()
-        except Exception as error:
-            self._send_rejection(export_id, export, error)
-            return
+    def send_resolve(self, export_id: int, expression: Any) -> None:
+        """Send what an export stands for."""
         self._send(["resolve", export_id, expression])
-        if export.auto_release:
-            self._release_export(export_id, 1)
 
-    def _send_rejection(self, export_id: int, export: Export, error: BaseException) -> None:
-        if self._exports.get(export_id) is not export or self._closed is not None:
-            return
+    def send_reject(self, export_id: int, error: BaseException) -> None:
+        """Send that an export has failed; what the peer may know of it."""
         self._send(["reject", export_id, self._encoded_error(error)])
-        if export.auto_release:
-            self._release_export(export_id, 1)
 
     def _encoded_error(self, error: BaseException) -> Any:
         return Encoder(self, Payload(redacted(error), "params")).encode()
@@ -383,13 +460,13 @@ class RpcSession:
             raise
         export_id = self._next_export
         self._next_export = export_id - 1
-        self._exports[export_id] = Export(hook)
+        self._exports[export_id] = Export(self, export_id, hook)
         return export_id
 
     def export_promise(self, hook: Hook) -> int:
         """See `Exporter`."""
         export_id = self.export_stub(hook)
-        self._send_resolution(export_id, self._exports[export_id])
+        self._promised.append(self._exports[export_id])
         return export_id
 
     def import_id(self, hook: Hook) -> int | None:
@@ -403,18 +480,15 @@ class RpcSession:
     def unexport(self, ids: Iterable[int]) -> None:
         """See `Exporter`."""
         for export_id in ids:
-            self._release_export(export_id, 1)
+            self._exports[export_id].release(1)
 
-    def _release_export(self, export_id: int, introduced: int) -> None:
-        export = self._exports.get(export_id)
-        if export is None:
-            raise RpcError(f"no such export ID: {export_id}")
-        if export.introduced < introduced:
-            raise RpcError(f"refcount would go negative: {export.introduced} < {introduced}")
-        export.introduced -= introduced
-        if export.introduced == 0:
-            del self._exports[export_id]
-            export.hook.dispose()
+    def exports_still(self, export: Export) -> bool:
+        """Whether the peer still refers to `export`."""
+        return self._closed is None and self._exports.get(export.export_id) is export
+
+    def forget_export(self, export_id: int) -> None:
+        """The peer has given its last reference back."""
+        self._exports.pop(export_id, None)
 
     def import_stub(self, import_id: int) -> Hook:
         """See `Importer`."""
@@ -497,6 +571,8 @@ Handler = Callable[[RpcSession, list[Any]], bool]
 
 HANDLERS: Final[dict[str, Handler]] = {
     "push": RpcSession._on_push,
+    "stream": RpcSession._on_stream,
+    "pipe": RpcSession._on_pipe,
     "pull": RpcSession._on_pull,
     "resolve": RpcSession._on_resolve,
     "reject": RpcSession._on_reject,

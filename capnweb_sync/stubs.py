@@ -73,6 +73,18 @@ class RpcStub:
     __iter__ = None
     __contains__ = None
 
+    def map(self, function: Callable[[RpcPromise], Any]) -> RpcPromise:
+        """Apply `function` to the value, or to each item of a list, where the value is: in one
+        round trip, without it coming here first.
+
+        The function runs once, now, on a placeholder, and describes what to do: it may call and
+        read properties of the placeholder and of other stubs, and use `map` itself, but it can't
+        look at values or have side effects. Null and undefined are mapped to themselves.
+        """
+        from .map import map_stub
+
+        return map_stub(self, function)
+
     def dup(self) -> RpcStub:
         """Another stub for the same thing, to be disposed of on its own."""
         with self._hook.runtime.step:
@@ -166,9 +178,13 @@ class RpcPromise(RpcStub):
         ended first, and TimeoutError if time ran out. Stubs in the result belong to the caller.
         """
         delivery = self._settled(timeout)
-        if delivery.error is not None:
+        if delivery.error is None:
+            return delivery.value
+        try:
             raise delivery.error
-        return delivery.value
+        finally:
+            # The error refers to this frame by its traceback; without the way back it is no cycle.
+            del self, delivery
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait like `result`; the exception that it would raise, or None."""

@@ -77,7 +77,8 @@ def read_member(target: RpcTarget, name: str | int) -> Any:
     """The method (bound) or the property's value called `name`; `undefined` if a peer can't reach
     one. Runs application code. Raises RpcTypeError for an instance attribute, as the reference
     does."""
-    if name in members(type(target)):
+    cls: type = type(target)
+    if name in members(cls):
         return getattr(target, str(name))
     if (
         isinstance(name, str)

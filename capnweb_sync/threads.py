@@ -153,6 +153,11 @@ class ThreadRuntime:
         for function in functions:
             function()
 
+    def spawn(self, function: Callable[[], None]) -> None:
+        """Run `function` on a thread of its own."""
+        with self.step:
+            self.run(function)
+
     def has_turn(self, calls: ThreadCallQueue | None) -> None:
         """Note that this thread has the turn of `calls`, or none."""
         self._turn.of = calls

@@ -1,0 +1,229 @@
+"""How the values of `fetch.py` and streams travel; a part of the encoder and of the decoder."""
+
+from __future__ import annotations
+
+import binascii
+import sys
+from array import array
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any, Final
+
+from .errors import RpcTypeError
+from .fetch import (
+    ARRAY_KINDS,
+    BYTE_KINDS,
+    URL,
+    Blob,
+    ByteContainer,
+    Headers,
+    Request,
+    Response,
+    kind_of_array,
+)
+from .hooks import ErrorHook, PayloadHook, PromiseHook
+from .payload import Payload
+from .pipes import ReadableHook, collected
+from .streams import FILE_CHUNK, ReadableStream, WritableStream, is_source
+
+if TYPE_CHECKING:
+    from .decoder import Decoder
+    from .deferred import Deferred
+    from .encoder import Encoder
+
+NOT_ENCODED: Final = object()
+"""The answer of `encode` for a value that is none of these."""
+
+
+def encode(encoder: Encoder, value: Any, depth: int) -> Any:
+    """The expression for a value of `fetch.py` or a stream; NOT_ENCODED for any other."""
+    if isinstance(value, (bytes, bytearray, memoryview, array)):
+        return _encode_bytes(value)
+    if isinstance(value, WritableStream):
+        return encoder.export_sink(value)
+    if is_source(value):
+        source = value if isinstance(value, ReadableStream) else ReadableStream(value)
+        return encoder.pipe(source)
+    if isinstance(value, URL):
+        return ["url", str(value)]
+    if isinstance(value, Blob):
+        data = value.data
+        chunks = (data[at : at + FILE_CHUNK] for at in range(0, len(data), FILE_CHUNK))
+        return ["blob", value.type, encoder.pipe(ReadableStream(chunks))]
+    if isinstance(value, Headers):
+        return ["headers", [list(pair) for pair in value.pairs]]
+    if isinstance(value, Request):
+        return _encode_request(encoder, value, depth)
+    if isinstance(value, Response):
+        return _encode_response(encoder, value, depth)
+    return NOT_ENCODED
+
+
+def _encode_bytes(value: Any) -> Any:
+    kind = None
+    if isinstance(value, array):
+        kind = kind_of_array(value)
+        if sys.byteorder == "big" and value.itemsize > 1:
+            value = array(value.typecode, value)
+            value.byteswap()
+        value = value.tobytes()
+    elif isinstance(value, ByteContainer):
+        kind = value.kind
+    text = b64encode(value).rstrip(b"=").decode()
+    return ["bytes", text] if kind is None else ["bytes", text, kind]
+
+
+def _encode_request(encoder: Encoder, value: Request, depth: int) -> Any:
+    init = dict(value.init)
+    if value.method != "GET":
+        init["method"] = value.method
+    if value.headers.pairs:
+        init["headers"] = [list(pair) for pair in value.headers.pairs]
+    if value.body is not None:
+        init["body"] = encoder.encode_part(value.body, depth + 1)
+        init.setdefault("duplex", "half")
+    return ["request", value.url, init]
+
+
+def _encode_response(encoder: Encoder, value: Response, depth: int) -> Any:
+    init = dict(value.init)
+    if value.status != 200:
+        init["status"] = value.status
+    if value.status_text:
+        init["statusText"] = value.status_text
+    if value.headers.pairs:
+        init["headers"] = [list(pair) for pair in value.headers.pairs]
+    return ["response", encoder.encode_part(value.body, depth + 1), init]
+
+
+def decode_bytes(decoder: Decoder, value: list[Any], container: Any, key: Any, depth: int) -> Any:
+    """`["bytes", base64, kind?]`."""
+    if len(value) < 2 or not isinstance(value[1], str):
+        raise decoder.unknown(value)
+    text = value[1].rstrip("=")
+    try:
+        data = b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        raise RpcTypeError("The bytes are not in base64.") from None
+    if len(value) == 2:
+        return data
+    kind = value[2]
+    if kind == "Uint8Array":
+        return data
+    if isinstance(kind, str) and kind in BYTE_KINDS:
+        return ByteContainer(data, kind)
+    if not isinstance(kind, str) or kind not in ARRAY_KINDS:
+        raise RpcTypeError(f"Unknown bytes type marker: {str(kind)[:64]}")
+    items: array[Any] = array(ARRAY_KINDS[kind])
+    if len(data) % items.itemsize:
+        raise RpcTypeError(
+            f"Invalid byte length {len(data)} for {kind}; expected a multiple of {items.itemsize}"
+        )
+    items.frombytes(data)
+    if sys.byteorder == "big":
+        items.byteswap()
+    return items
+
+
+def decode_url(decoder: Decoder, value: list[Any], container: Any, key: Any, depth: int) -> Any:
+    """`["url", href]`."""
+    if len(value) != 2 or not isinstance(value[1], str):
+        raise decoder.unknown(value)
+    return URL(value[1])
+
+
+def decode_headers(decoder: Decoder, value: list[Any], container: Any, key: Any, depth: int) -> Any:
+    """`["headers", pairs]`."""
+    if len(value) != 2:
+        raise decoder.unknown(value)
+    return headers_of(value[1])
+
+
+def headers_of(pairs: Any) -> Headers:
+    """The headers for a list of pairs. Raises RpcTypeError if it is none."""
+    if not isinstance(pairs, list) or not all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
+        for pair in pairs
+    ):
+        raise RpcTypeError("Headers are sent as an array of pairs of strings.")
+    return Headers(tuple((name, text) for name, text in pairs))
+
+
+def decode_request(decoder: Decoder, value: list[Any], container: Any, key: Any, depth: int) -> Any:
+    """`["request", url, init]`."""
+    if len(value) != 3 or not isinstance(value[1], str) or not isinstance(value[2], dict):
+        raise decoder.unknown(value)
+    init = value[2]
+    if init.get("signal"):
+        raise RpcTypeError("An AbortSignal can't be sent.")
+    body = _body(decoder, init.pop("body", None), init, "Request", depth)
+    method = init.pop("method", "GET")
+    if not isinstance(method, str):
+        raise decoder.unknown(value)
+    return Request(value[1], method, headers_of(init.pop("headers", [])), body, init)
+
+
+def decode_response(
+    decoder: Decoder, value: list[Any], container: Any, key: Any, depth: int
+) -> Any:
+    """`["response", body, init]`."""
+    if len(value) != 3 or not isinstance(value[2], dict):
+        raise decoder.unknown(value)
+    init = value[2]
+    if init.get("webSocket"):
+        raise RpcTypeError("Can't deserialize a Response containing a webSocket.")
+    body = _body(decoder, value[1], init, "Response", depth)
+    status, text = init.pop("status", 200), init.pop("statusText", "")
+    if type(status) is not int or not isinstance(text, str):
+        raise decoder.unknown(value)
+    return Response(body, status, text, headers_of(init.pop("headers", [])), init)
+
+
+def _body(decoder: Decoder, expression: Any, init: Any, what: str, depth: int) -> Any:
+    body = decoder.evaluate_part(expression, init, "body", depth + 1)
+    if body is not None and not isinstance(body, (str, bytes, ReadableStream)):
+        raise RpcTypeError(f"{what} body must be of type ReadableStream.")
+    return body
+
+
+def decode_writable(
+    decoder: Decoder, value: list[Any], container: Any, key: Any, depth: int
+) -> Any:
+    """`["writable", id]`."""
+    if len(value) < 2 or type(value[1]) is not int:
+        raise decoder.unknown(value)
+    hook = decoder.importer.import_stub(value[1])
+    decoder.payload.hooks.append(hook)
+    return WritableStream.of_hook(hook)
+
+
+def decode_readable(
+    decoder: Decoder, value: list[Any], container: Any, key: Any, depth: int
+) -> Any:
+    """`["readable", id]`."""
+    if len(value) < 2 or type(value[1]) is not int:
+        raise decoder.unknown(value)
+    stream = decoder.importer.pipe_readable(value[1])
+    decoder.payload.hooks.append(ReadableHook(stream))
+    return stream
+
+
+def decode_blob(decoder: Decoder, value: list[Any], container: Any, key: Any, depth: int) -> Any:
+    """`["blob", type, stream]`: a promise, since the bytes are still on their way."""
+    if len(value) != 3 or not isinstance(value[1], str):
+        raise decoder.unknown(value)
+    stream = decoder.evaluate_part(value[2], container, key, depth + 1)
+    if not isinstance(stream, ReadableStream) or stream.pipe is None:
+        raise RpcTypeError("Blob content must be serialized as a ReadableStream.")
+    stream.locked = True
+    calls = decoder.importer.calls
+    promise = PromiseHook(calls)
+
+    def arrived(data: Deferred[bytes]) -> None:
+        stream.cancel()
+        if data.error is not None:
+            promise.resolve(ErrorHook(data.error))
+        else:
+            promise.resolve(PayloadHook(Payload(Blob(data.value or b"", value[1]), "owned")))
+
+    collected(stream.pipe, calls.limits.max_stream_bytes).add_callback(arrived)
+    return decoder.add_promise(promise, container, key)

@@ -1,0 +1,326 @@
+"""The receiving side of streams: what takes the chunks that a peer writes.
+
+`Pipe` holds chunks until its reader here takes them. The hooks are what a peer's `write`, `close`
+and `abort` reach: the writing end of a pipe, or a `WritableStream` of the application's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from .calls import Notice, ServedCalls
+from .deferred import Deferred
+from .errors import RpcError
+from .hooks import ErrorHook, Hook, PayloadHook, PromiseHook, Pulled
+from .payload import Payload
+from .values import undefined
+
+if TYPE_CHECKING:
+    from .streams import ReadableStream, WritableStream
+    from .stubs import Path
+
+END: Final = object()
+"""What a pipe's reader gets when there is nothing more."""
+
+
+class Pipe:
+    """Chunks between a writer at the peer and a reader here. Touched under the step."""
+
+    __slots__ = ("_chunks", "_error", "_finished", "_reader")
+
+    def __init__(self) -> None:
+        self._chunks: deque[tuple[Any, Deferred[None]]] = deque()
+        self._reader: Deferred[Any] | None = None
+        self._error: BaseException | None = None
+        self._finished = False
+
+    def write(self, chunk: Any) -> Deferred[None]:
+        """Offer a chunk; settled when it has been read."""
+        if self._error is not None:
+            return Deferred.failed(self._error)
+        if self._finished:
+            return Deferred.failed(RpcError("The stream has been closed."))
+        taken: Deferred[None] = Deferred()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            taken.resolve(None)
+            reader.resolve(chunk)
+        else:
+            self._chunks.append((chunk, taken))
+        return taken
+
+    def finish(self) -> None:
+        """There are no more chunks."""
+        self._finished = True
+        if self._reader is not None:
+            self._reader.resolve(END)
+
+    def fail(self, error: BaseException) -> None:
+        """The stream is broken, in whichever direction: nothing more is read or written."""
+        if self._error is not None or (self._finished and not self._chunks):
+            return
+        self._error = error
+        chunks, self._chunks = self._chunks, deque()
+        for _, taken in chunks:
+            taken.reject(error)
+        if self._reader is not None:
+            self._reader.reject(error)
+
+    def read(self) -> Deferred[Any]:
+        """The next chunk, or END."""
+        if self._error is not None:
+            return Deferred.failed(self._error)
+        if self._chunks:
+            chunk, taken = self._chunks.popleft()
+            taken.resolve(None)
+            return Deferred.of(chunk)
+        if self._finished:
+            return Deferred.of(END)
+        self._reader = Deferred()
+        return self._reader
+
+    def unread(self, reader: Deferred[Any]) -> None:
+        """Whoever waits with `reader` has given up."""
+        if self._reader is reader:
+            self._reader = None
+
+
+METHODS: Final = ("write", "close", "abort")
+
+
+class SinkState:
+    """What all duplicates of a sink's hook share."""
+
+    __slots__ = ("busy", "closed", "hooks", "waiting")
+
+    def __init__(self) -> None:
+        self.hooks = 1
+        self.closed = False
+        self.busy = False
+        self.waiting: deque[tuple[str, Payload, PromiseHook]] = deque()
+
+
+class SinkHook(Hook):
+    """The receiving side of a WritableStream: calls of `write`, `close` and `abort`, performed
+    one after another whatever they take."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, state: SinkState | None = None) -> None:
+        self._state: SinkState | None = state or SinkState()
+
+    def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
+        state = self._state
+        if state is None or len(path) != 1 or path[0] not in METHODS:
+            args.dispose()
+            return ErrorHook(
+                RpcError(
+                    "The stream has been disposed of."
+                    if state is None
+                    else "A WritableStream has write, close and abort only."
+                )
+            )
+        method = str(path[0])
+        if method != "write":
+            state.closed = True
+        result = PromiseHook(calls)
+        state.waiting.append((method, args, result))
+        if not state.busy:
+            self._next(state)
+        return result
+
+    def _next(self, state: SinkState) -> None:
+        if not state.waiting:
+            state.busy = False
+            return
+        state.busy = True
+        method, args, result = state.waiting.popleft()
+
+        def done(outcome: Deferred[Any]) -> None:
+            args.dispose()
+            if outcome.error is not None:
+                result.resolve(ErrorHook(outcome.error))
+            else:
+                result.resolve(PayloadHook(Payload(undefined, "owned")))
+
+        def delivered(delivery: Deferred[Any]) -> None:
+            if delivery.error is not None:
+                done(delivery)
+                self._next(state)
+            else:
+                self._perform(method, args, result.calls, done, lambda: self._next(state))
+
+        args.deliver().add_callback(delivered)
+
+    def _perform(
+        self,
+        method: str,
+        args: Payload,
+        calls: ServedCalls,
+        done: Callable[[Deferred[Any]], None],
+        proceed: Callable[[], None],
+    ) -> None:
+        """Do it: `done` when it has been taken, `proceed` when the next may begin."""
+        raise NotImplementedError
+
+    def _abandon(self, error: RpcError) -> None:
+        """The peer has let go without closing."""
+        raise NotImplementedError
+
+    def get(self, path: Path) -> Hook:
+        return ErrorHook(RpcError("Cannot access properties on a WritableStream stub"))
+
+    def pull(self) -> Pulled:
+        return Deferred.failed(RpcError("Cannot pull a WritableStream stub"))
+
+    def dispose(self) -> None:
+        state, self._state = self._state, None
+        if state is None:
+            return
+        state.hooks -= 1
+        if state.hooks == 0 and not state.closed:
+            state.closed = True
+            self._abandon(RpcError("The writer has gone without closing the stream."))
+
+
+class PipeHook(SinkHook):
+    """The writing end of a pipe whose reading end is here."""
+
+    __slots__ = ("_pipe",)
+
+    def __init__(self, pipe: Pipe, state: SinkState | None = None) -> None:
+        super().__init__(state)
+        self._pipe = pipe
+
+    def dup(self) -> Hook:
+        if self._state is not None:
+            self._state.hooks += 1
+        return PipeHook(self._pipe, self._state)
+
+    def _perform(
+        self,
+        method: str,
+        args: Payload,
+        calls: ServedCalls,
+        done: Callable[[Deferred[Any]], None],
+        proceed: Callable[[], None],
+    ) -> None:
+        value = args.value[0] if args.value else undefined
+        if method == "write":
+            # The stubs in a chunk are the reader's now.
+            args.hooks, args.promises = [], []
+            self._pipe.write(value).add_callback(done)
+        else:
+            if method == "close":
+                self._pipe.finish()
+            else:
+                self._pipe.fail(as_error(value))
+            done(Deferred.of(None))
+        proceed()
+
+    def _abandon(self, error: RpcError) -> None:
+        self._pipe.fail(error)
+
+
+class ApplicationSinkHook(SinkHook):
+    """A WritableStream of the application's."""
+
+    __slots__ = ("_calls", "_stream")
+
+    def __init__(
+        self, stream: WritableStream, calls: ServedCalls, state: SinkState | None = None
+    ) -> None:
+        super().__init__(state)
+        self._stream = stream
+        self._calls = calls
+
+    @property
+    def calls(self) -> ServedCalls:
+        return self._calls
+
+    def dup(self) -> Hook:
+        if self._state is not None:
+            self._state.hooks += 1
+        return ApplicationSinkHook(self._stream, self._calls, self._state)
+
+    def _perform(
+        self,
+        method: str,
+        args: Payload,
+        calls: ServedCalls,
+        done: Callable[[Deferred[Any]], None],
+        proceed: Callable[[], None],
+    ) -> None:
+        def job() -> None:
+            outcome: Deferred[Any]
+            try:
+                getattr(self._stream, method)(*args.value[: method != "close"])
+            except BaseException as error:
+                outcome = Deferred.failed(error)
+            else:
+                outcome = Deferred.of(None)
+            with calls.runtime.step:
+                done(outcome)
+                proceed()
+
+        calls.start(job)
+
+    def _abandon(self, error: RpcError) -> None:
+        self._calls.start(Notice(self._stream.abort, (error,)))
+
+
+class ReadableHook(Hook):
+    """Holds a received ReadableStream for the payload that it arrived in: the stream ends with
+    the payload unless reading has begun."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: ReadableStream) -> None:
+        self._stream: ReadableStream | None = stream
+
+    def dispose(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None and not stream.locked and stream.pipe is not None:
+            stream.pipe.fail(
+                RpcError("The stream was disposed of without having been read.", code="cancelled")
+            )
+
+
+def as_error(reason: Any) -> BaseException:
+    """The exception for what a stream was aborted with, which may be any value."""
+    if isinstance(reason, BaseException):
+        return reason
+    return RpcError("The writer has aborted the stream." if reason is undefined else str(reason))
+
+
+def collected(pipe: Pipe, limit: int) -> Deferred[bytes]:
+    """All bytes that come through `pipe`, at most `limit` of them."""
+    result: Deferred[bytes] = Deferred()
+    parts: list[bytes] = []
+    size = 0
+
+    def take(chunk: Deferred[Any]) -> None:
+        nonlocal size
+        while not result.settled:
+            if chunk.error is not None:
+                result.reject(chunk.error)
+                return
+            if chunk.value is END:
+                result.resolve(b"".join(parts))
+                return
+            if not isinstance(chunk.value, bytes) or size + len(chunk.value) > limit:
+                error = RpcError(f"A blob is made of bytes, {limit} of them at most.")
+                pipe.fail(error)
+                result.reject(error)
+                return
+            parts.append(chunk.value)
+            size += len(chunk.value)
+            chunk = pipe.read()
+            if not chunk.settled:
+                chunk.add_callback(take)
+                return
+
+    pipe.read().add_callback(take)
+    return result
