@@ -6,6 +6,7 @@ pipeline calls on results that are not there yet. Wire-compatible with the npm p
 
 from typing import TYPE_CHECKING, Any
 
+from .batch import BatchError, batch
 from .broadcast import broadcast
 from .decoder import deserialize
 from .encoder import serialize
@@ -18,9 +19,12 @@ from .errors import (
     RpcTypeError,
     SessionClosed,
 )
+from .fetch import URL, Blob, ByteContainer, Headers, Request, Response
 from .limits import DEFAULT_LIMITS, Limits
 from .runtime import Runtime, Transport
+from .serving import Service, serve
 from .session import RpcSession
+from .streams import ReadableStream, WritableStream
 from .stubs import RpcPromise, RpcStub
 from .target import RpcTarget
 from .values import BigInt, JSDate, Undefined, undefined
@@ -30,14 +34,22 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "URL",
+    "BatchError",
     "BigInt",
+    "Blob",
+    "ByteContainer",
     "ClientSession",
     "ConnectError",
+    "Headers",
     "JSDate",
     "Limits",
+    "ReadableStream",
     "RemoteError",
     "RemoteRangeError",
     "RemoteTypeError",
+    "Request",
+    "Response",
     "RpcError",
     "RpcPromise",
     "RpcRangeError",
@@ -46,13 +58,17 @@ __all__ = [
     "RpcTarget",
     "RpcTypeError",
     "Runtime",
+    "Service",
     "SessionClosed",
     "Transport",
     "Undefined",
+    "WritableStream",
+    "batch",
     "broadcast",
     "connect",
     "deserialize",
     "serialize",
+    "serve",
     "undefined",
 ]
 

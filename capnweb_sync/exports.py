@@ -61,6 +61,7 @@ class Export:
         """Send the resolution once it is there; a second pull changes nothing."""
         if not self._pulled:
             self._pulled = True
+            self.session.pulls_under_way += 1
             self._follow(self.hook)
 
     def _follow(self, hook: Hook) -> None:
@@ -88,6 +89,7 @@ class Export:
             self._follow(value._hook.get(value._path) if value._path else value._hook)
             return
         if not self.session.exports_still(self):
+            self.session.pull_done()
             return
         try:
             expression = Encoder(self.session, payload).encode()
@@ -101,8 +103,11 @@ class Export:
         if self.session.exports_still(self):
             self.session.send_reject(self.export_id, error)
             self._done()
+        else:
+            self.session.pull_done()
 
     def _done(self) -> None:
         if self.auto_release:
             self.session.stream_taken(self.stream_size)
             self.release(1)
+        self.session.pull_done()

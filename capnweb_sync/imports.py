@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 class Import:
     """One entry of the import table."""
 
-    __slots__ = ("_on_broken", "_pull", "hooks", "import_id", "introduced", "resolution", "session")
+    __slots__ = (
+        "_on_broken",
+        "_pull",
+        "hooks",
+        "import_id",
+        "introduced",
+        "is_promise",
+        "resolution",
+        "session",
+    )
 
     def __init__(self, session: RpcSession, import_id: int, introduced: int = 1) -> None:
         self.session = session
@@ -34,6 +43,7 @@ class Import:
         The reference counts exports of one object under one id but releases the id once (0.12.0),
         so it is counted here, by the importer."""
         self.hooks = 0
+        self.is_promise = False
         self.resolution: Hook | None = None
         self._pull: Deferred[Payload] | None = None
         self._on_broken: list[OnBroken] = []
@@ -119,6 +129,8 @@ class ImportHook(Hook):
         self.entry: Import | None = entry
         self._is_promise = is_promise
         entry.hooks += 1
+        if is_promise:
+            entry.is_promise = True
 
     @property
     def calls(self) -> ServedCalls:

@@ -22,12 +22,13 @@ from .deferred import Deferred
 class Transport(Protocol):
     """Carries messages to the peer. The shell hands incoming ones to `RpcSession.receive`."""
 
-    @staticmethod
-    def pack(message: bytes) -> bytes:
-        """One RPC message (JSON, UTF-8) in the form in which this transport sends it.
+    @property
+    def pack(self) -> Callable[[bytes], bytes]:
+        """A function that brings one RPC message (JSON, UTF-8) into the form in which this
+        transport sends it.
 
-        A pure function, the same for all transports of the class: a message to many is packed
-        once and shared.
+        It is pure, and the same for all transports of the class: a message to many is packed once
+        and shared.
         """
         ...
 

@@ -58,6 +58,7 @@ class RpcSession:
     __slots__ = (
         "__weakref__",
         "_closed",
+        "_drained",
         "_dropped",
         "_exports",
         "_imports",
@@ -72,6 +73,7 @@ class RpcSession:
         "_unneeded_first",
         "calls",
         "limits",
+        "pulls_under_way",
         "runtime",
         "send_stack_traces",
         "transport",
@@ -92,6 +94,8 @@ class RpcSession:
         self.limits = limits
         self.send_stack_traces = send_stack_traces
         self.calls = ServedCalls(self.runtime, self.runtime.call_queue(), limits)
+        self.pulls_under_way = 0
+        self._drained: Deferred[None] | None = None
         self._closed: BaseException | None = None
         self._dropped: deque[Import] | None = None
         self._next_import = 1
@@ -174,6 +178,30 @@ class RpcSession:
             if self._closed is None:
                 self._end(SessionClosed(reason, close_code=code, reason=reason))
                 self.transport.close(code, reason)
+
+    def drain(self, timeout: float | None = None) -> bool:
+        """Wait until everything that the peer has pulled has been sent, `timeout` seconds at most
+        (None: without end). False if time ran out."""
+        with self.runtime.step:
+            if not self.pulls_under_way:
+                return True
+            drained = self._drained = self._drained or Deferred()
+        return self.runtime.wait(drained, timeout)
+
+    def pull_all(self) -> None:
+        """Ask for the result of every call whose promise is still there: for transports that
+        have only one chance to ask."""
+        with self.runtime.step:
+            for entry in list(self._imports.values()):
+                if entry.is_promise:
+                    entry.pull()
+
+    def pull_done(self) -> None:
+        """One of the pulls under way is done."""
+        self.pulls_under_way -= 1
+        if not self.pulls_under_way and self._drained is not None:
+            drained, self._drained = self._drained, None
+            drained.resolve(None)
 
     # Messages that come in.
 

@@ -13,6 +13,10 @@ from typing import Final, final
 MAX_SAFE_INTEGER: Final = 2**53 - 1
 """The largest whole number that a JavaScript number holds exactly (ECMA-262, 21.1.2.6)."""
 
+MAX_DATE_MS: Final = 8.64e15
+"""Milliseconds from 1970 to the first and last moment of a JavaScript `Date` (ECMA-262,
+21.4.1.1); what is beyond them is an invalid date."""
+
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -64,6 +68,8 @@ class JSDate:
 def date_from_ms(ms: float) -> datetime | JSDate:
     """The date for `ms`, milliseconds since 1970 in UTC; a fraction of one is cut off, as in
     JavaScript."""
+    if not abs(ms) <= MAX_DATE_MS:
+        return JSDate(None)
     try:
         return EPOCH + timedelta(milliseconds=int(ms))
     except OverflowError:

@@ -16,13 +16,18 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
+def _refuse(constant: str) -> Any:
+    """For `NaN` and `Infinity`, which the standard library reads although they are not JSON."""
+    raise ValueError(f"{constant} is not JSON")
+
+
 def loads(text: str | bytes) -> Any:
     """The JSON value of `text`. Raises ValueError if it is not JSON, RecursionError if it is
     nested too deeply to be read."""
     try:
         return _decode(text)
     except (msgspec.DecodeError, UnicodeError):
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse)
 
 
 def dumps(value: Any) -> bytes:

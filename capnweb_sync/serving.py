@@ -1,0 +1,151 @@
+"""Serving a main object: over HTTP batch and WebSocket in any WSGI server, or on any transport.
+
+    service = serve(Api)                                  # a new Api for each session
+    app.register_blueprint(service.blueprint("/rpc"))     # in Flask, or
+    WSGIServer(("", 8080), service, handler_class=WebSocketHandler)
+
+A `Service` is a WSGI application: a POST is a batch, a request for an upgrade becomes a WebSocket
+where the server can do that (see `server`). Nothing here needs Flask or gevent until it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from .batch import BatchTransport
+from .limits import DEFAULT_LIMITS, Limits
+from .runtime import Runtime, Transport
+from .session import RpcSession
+
+if TYPE_CHECKING:
+    from flask import Blueprint
+
+    from .server import Connection, Connections
+
+BATCH_SECONDS: Final = 30.0
+"""How long the calls of one batch may take by default: a usual patience of proxies is 60 s."""
+
+BATCH_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of a batch by default; it is held in memory while it is served."""
+
+StartResponse = Callable[..., Any]
+Environ = dict[str, Any]
+
+
+class Service:
+    """What `serve` returns: a WSGI application, and ways to fit it in elsewhere."""
+
+    def __init__(self, main: Any, *, limits: Limits, batch_timeout: float, max_batch: int) -> None:
+        self._main = main
+        self._limits = limits
+        self._batch_timeout = batch_timeout
+        self._max_batch = max_batch
+        self._connections: Connections | None = None
+
+    def session(self, transport: Transport, runtime: Runtime | None = None) -> RpcSession:
+        """A session on a transport of your own: hand incoming messages to its `receive`, and call
+        its `connection_lost` at the end."""
+        main = self._main() if isinstance(self._main, type) else self._main
+        return RpcSession(transport, main, runtime=runtime, limits=self._limits)
+
+    @property
+    def connections(self) -> Connections:
+        """The open WebSockets, made with the first use; needs gevent."""
+        if self._connections is None:
+            from .server import Connections
+
+            self._connections = Connections(max_message=self._limits.max_message_size)
+        return self._connections
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """WSGI (PEP 3333)."""
+        if "websocket" in environ.get("HTTP_UPGRADE", "").lower():
+            status, headers, body = self._upgrade(environ)
+        elif environ.get("REQUEST_METHOD") == "POST":
+            status, headers, body = self._batch(environ)
+        else:
+            status, headers = "405 Method Not Allowed", [("Allow", "POST")]
+            body = b"Send a batch with POST, or connect with a WebSocket.\n"
+        if not status.startswith("101"):
+            headers.append(("Content-Type", "text/plain; charset=utf-8"))
+            headers.append(("Content-Length", str(len(body))))
+        start_response(status, headers)
+        return [body] if body else []
+
+    def _upgrade(self, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
+        try:
+            from .server import HandshakeError, UpgradeUnavailable, gevent_runtime, upgrade
+        except ImportError:
+            return "501 Not Implemented", [], b"WebSocket needs the package gevent here.\n"
+
+        def begin(connection: Connection) -> RpcSession:
+            return self.session(connection, gevent_runtime())
+
+        try:
+            _, headers = upgrade(environ, self.connections, begin)
+        except HandshakeError as error:
+            return error.status, list(error.headers), f"{error.sentence}\n".encode()
+        except UpgradeUnavailable as error:
+            return "501 Not Implemented", [], f"{error.sentence}\n".encode()
+        return "101 Switching Protocols", headers, b""
+
+    def _batch(self, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
+        body = read_body(environ, self._max_batch)
+        if body is None:
+            sentence = f"A batch has {self._max_batch} bytes at most.\n"
+            return "413 Content Too Large", [], sentence.encode()
+        transport = BatchTransport()
+        session = self.session(transport)
+        for message in body.splitlines():
+            session.receive(message)
+        in_time = session.drain(self._batch_timeout)
+        answer = transport.take()
+        session.connection_lost(None, "The batch is over.")
+        if not in_time:
+            sentence = f"The batch took longer than {self._batch_timeout:g} s.\n"
+            return "504 Gateway Timeout", [], sentence.encode()
+        return "200 OK", [], answer
+
+    def blueprint(self, url: str = "/rpc", name: str = "capnweb") -> Blueprint:
+        """A Flask blueprint that serves batches and WebSockets at `url`."""
+        from flask import Blueprint
+
+        def view() -> Any:
+            return self
+
+        blueprint = Blueprint(name, __name__)
+        # Werkzeug routes a request for an upgrade only to the first kind of rule.
+        blueprint.add_url_rule(url, "websocket", view, websocket=True)
+        blueprint.add_url_rule(url, "batch", view, methods=["POST"])
+        return blueprint
+
+
+def read_body(environ: Environ, limit: int) -> bytes | None:
+    """The body of the request; None if it has more than `limit` bytes."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isdigit() and int(length) > limit:
+        return None
+    stream = environ["wsgi.input"]
+    if length.isdigit():
+        body: bytes = stream.read(int(length))
+    elif environ.get("wsgi.input_terminated") or "HTTP_TRANSFER_ENCODING" in environ:
+        body = stream.read(limit + 1)
+    else:
+        body = b""
+    return body if len(body) <= limit else None
+
+
+def serve(
+    main: Any,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    batch_timeout: float = BATCH_SECONDS,
+    max_batch: int = BATCH_BYTES,
+) -> Service:
+    """Serve `main`: a class derived from `RpcTarget`, of which each session gets a new object, or
+    an object or function that all sessions share.
+
+    `batch_timeout` is in seconds, `max_batch` in bytes.
+    """
+    return Service(main, limits=limits, batch_timeout=batch_timeout, max_batch=max_batch)

@@ -1,0 +1,75 @@
+#!/bin/sh
+# Runs the linters, the type checker and the tests: run_tests.sh [--full] [--no-lint] [pytest options]
+#
+#   --full     the long tests at their full length
+#   --no-lint  the tests alone
+#
+# On a fresh machine it first installs what they need. Every step runs, whatever the ones before it
+# said; the exit status is 0 only if all went well. Where a tool cannot be had, the tests that need
+# it are skipped and a line says so; with CI=true that is a failure.
+set -eu
+scripts=$(dirname -- "$0")
+. "$scripts/environment.sh"
+
+# Seconds after which a hung test is ended with the stacks of all threads.
+test_deadline=120
+full_test_deadline=1800
+
+lint=yes
+for argument in "$@"; do
+    shift
+    case $argument in
+        --no-lint) lint= ;;
+        --full)
+            test_deadline=$full_test_deadline
+            set -- "$@" --full
+            ;;
+        *) set -- "$@" "$argument" ;;
+    esac
+done
+
+failed=
+
+# step NAME COMMAND…: run it and remember whether it failed.
+step() {
+    name=$1
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" || failed="$failed${failed:+, }$name"
+}
+
+# missing WHAT: tests are skipped; loud, and a failure in CI.
+missing() {
+    say "!! $1"
+    [ "${CI:-}" != true ] || failed="$failed${failed:+, }$1"
+}
+
+# The npm packages of tests/interop, as its lock file has them.
+install_node_packages() {
+    lock=tests/interop/package-lock.json
+    installed=tests/interop/node_modules/.installed-lock.json
+    cmp -s "$lock" "$installed" && return
+    (cd tests/interop && npm ci --no-fund --no-audit --silent) && cp "$lock" "$installed"
+}
+
+set_up test
+cd "$repository"
+if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+    missing 'node and npm are not here: no tests against the reference implementation'
+elif ! install_node_packages; then
+    missing 'npm ci failed: no tests against the reference implementation'
+fi
+if ! command -v redis-server >/dev/null && ! apt_install redis-server; then
+    missing 'redis-server is not here: no tests of the Redis store'
+fi
+
+if [ "$lint" ]; then
+    step 'ruff check' "$venv/bin/ruff" check .
+    step 'ruff format' "$venv/bin/ruff" format --check .
+    step 'mypy --strict' "$venv/bin/mypy" --strict
+fi
+step 'pytest' "$venv/bin/python" -m pytest \
+    -o faulthandler_timeout=$test_deadline -o faulthandler_exit_on_timeout=true "$@"
+
+[ -z "$failed" ] || fail "
+FAILED: $failed"

@@ -1,0 +1,1 @@
+"""The tests, laid out as the packages are; interop/ talks to the reference implementation."""

@@ -1,0 +1,4 @@
+"""Against the reference implementation, the npm package `capnweb`, on Node.
+
+Its side are the programs *.mjs of this folder.
+"""
