@@ -103,7 +103,7 @@ def follow(value: Any, path: Path) -> tuple[Any, Path]:
             return value, path[index:]
         if isinstance(value, dict):
             value = value.get(part if isinstance(part, str) else str(part), undefined)
-        elif isinstance(value, list):
+        elif isinstance(value, (list, tuple)):
             inside = isinstance(part, int) and 0 <= part < len(value)
             value = value[part] if inside else undefined  # type: ignore[index]
         elif value is undefined:
@@ -179,7 +179,7 @@ class ServedCall:
             args, self._args = self._args, None
             with self._calls.runtime.step:
                 if args is None:
-                    return target._hook.get(path)
+                    return target._hook.get(path, self._calls)
                 return target._hook.call(path, args, self._calls)
         if self._args is None:
             return target

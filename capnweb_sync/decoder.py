@@ -6,6 +6,7 @@ RpcError; the session then ends, as the reference ends it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -15,7 +16,7 @@ from .hooks import ErrorHook, Hook, PayloadHook, attempt
 from .limits import DEFAULT_LIMITS, Limits
 from .payload import Payload
 from .stubs import RpcPromise, RpcStub
-from .values import BigInt, JSDate, date_from_ms, undefined
+from .values import MAX_SAFE_INTEGER, BigInt, JSDate, date_from_ms, undefined
 
 if TYPE_CHECKING:
     from .calls import ServedCalls
@@ -138,6 +139,8 @@ class Decoder:
             for name, item in value.items():
                 if type(item) not in LITERAL or depth + 1 >= self._max_depth:
                     value[name] = self._evaluate(item, value, name, depth + 1)
+        elif kind is int and not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
+            return js_number(value)
         return value
 
     def _bigint(self, value: list[Any], container: Any, key: Any, depth: int) -> Any:
@@ -263,12 +266,16 @@ class Decoder:
             raise unknown(value)
         hook = self._exported(value[1])
         if size == 2:
-            return attempt(hook.get, ()) if value[0] == "pipeline" else attempt(hook.dup)
+            return (
+                attempt(hook.get, (), self.importer.calls)
+                if value[0] == "pipeline"
+                else attempt(hook.dup)
+            )
         path = value[2]
         if not is_path(path):
             raise unknown(value)
         if size == 3:
-            return attempt(hook.get, path)
+            return attempt(hook.get, path, self.importer.calls)
         if not isinstance(value[3], list):
             raise unknown(value)
         args = Decoder(self.importer).evaluate([value[3]], depth)
@@ -282,8 +289,8 @@ class Decoder:
         return attempt(hook.call, path, args, calls)
 
 
-LITERAL: Final = frozenset({str, int, float, bool, type(None)})
-"""JSON types that stand for themselves."""
+LITERAL: Final = frozenset({str, float, bool, type(None)})
+"""JSON types that stand for themselves. Whole numbers do so only while JavaScript holds them."""
 
 Special = Callable[[Decoder, list[Any], Any, Any, int], Any]
 
@@ -320,6 +327,14 @@ def is_id(value: Any) -> bool:
 def is_path(value: Any) -> bool:
     """Whether `value` is a list of property names."""
     return type(value) is list and all(type(part) in (str, int, float) for part in value)
+
+
+def js_number(value: int) -> float:
+    """A JSON number as JavaScript reads it: a double, infinite past its range."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def unknown(value: Any) -> RpcTypeError:

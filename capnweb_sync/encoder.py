@@ -193,7 +193,7 @@ class Encoder:
             return ["pipeline", import_id, path] if path else ["pipeline", import_id]
         if path is None:
             return self._export("export", hook.dup())
-        return self._export("promise", hook.get(path))
+        return self._export("promise", hook.get(path, hook.calls))
 
     def _export(self, kind: str, hook: Hook) -> Any:
         export = self._exporter.export_stub if kind == "export" else self._exporter.export_promise

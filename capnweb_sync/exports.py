@@ -86,7 +86,8 @@ class Export:
             and self.session.import_id(hook) is None
         ):
             # The value is a promise again: the peer wants what that one stands for.
-            self._follow(value._hook.get(value._path) if value._path else value._hook)
+            inner = value._hook
+            self._follow(inner.get(value._path, self.session.calls) if value._path else inner)
             return
         if not self.session.exports_still(self):
             self.session.pull_done()

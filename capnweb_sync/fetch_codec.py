@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from .deferred import Deferred
     from .encoder import Encoder
 
+STANDARD_ALPHABET: Final = str.maketrans("-_", "+/")
+"""The reference reads the alphabet of URLs, too (RFC 4648, section 5)."""
+
 NOT_ENCODED: Final = object()
 """The answer of `encode` for a value that is none of these."""
 
@@ -99,7 +102,7 @@ def decode_bytes(decoder: Decoder, value: list[Any], container: Any, key: Any, d
     """`["bytes", base64, kind?]`."""
     if len(value) < 2 or not isinstance(value[1], str):
         raise decoder.unknown(value)
-    text = value[1].rstrip("=")
+    text = value[1].rstrip("=").translate(STANDARD_ALPHABET)
     try:
         data = b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError):

@@ -67,8 +67,8 @@ class Hook:
         answer.add_callback(lambda _: result.dispose())
         return answer, None
 
-    def get(self, path: Path) -> Hook:
-        """What `path` leads to."""
+    def get(self, path: Path, calls: ServedCalls) -> Hook:
+        """What `path` leads to; a property of an object that is here is read as one of `calls`."""
         raise NotImplementedError
 
     def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
@@ -141,7 +141,7 @@ class ErrorHook(Hook):
         args.dispose()
         return self
 
-    def get(self, path: Path) -> Hook:
+    def get(self, path: Path, calls: ServedCalls) -> Hook:
         return self
 
     def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
@@ -171,7 +171,7 @@ class DisposedHook(ErrorHook):
         args.dispose()
         raise self.error
 
-    def get(self, path: Path) -> Hook:
+    def get(self, path: Path, calls: ServedCalls) -> Hook:
         raise self.error
 
     def dup(self) -> Hook:
@@ -208,15 +208,15 @@ class ValueHook(Hook):
         args.dispose()
         return ErrorHook(not_a_function(path))
 
-    def get(self, path: Path) -> Hook:
+    def get(self, path: Path, calls: ServedCalls) -> Hook:
         try:
             value, rest = follow(self._value(), path)
         except RpcError as error:
             return ErrorHook(error)
         if isinstance(value, RpcStub) and (rest or value._path is not None):
-            return value._hook.get((*(value._path or ()), *rest))
+            return value._hook.get((*(value._path or ()), *rest), calls)
         if isinstance(value, RpcTarget) and rest:
-            return start_call(value, rest, None, self.calls)
+            return start_call(value, rest, None, calls)
         owner = self._owner()
         if owner is None and not path:
             return ErrorHook(RpcError("An object that is passed by reference has no value."))
@@ -233,7 +233,7 @@ class ValueHook(Hook):
             return value._hook.map((*(value._path or ()), *rest), captures, steps, work)
         if rest:
             # The value of a property: reading it is application code, so the map comes later.
-            return self.get(path).map((), captures, steps, work)
+            return self.get(path, work.calls).map((), captures, steps, work)
         return attempt(apply_map, value, self._owner(), captures, steps, work)
 
 
@@ -365,10 +365,10 @@ class PromiseHook(Deferred[Hook], Hook):
             return self.value.map(path, captures, steps, work)
         return self._later(lambda hook: hook.map(path, captures, steps, work))
 
-    def get(self, path: Path) -> Hook:
+    def get(self, path: Path, calls: ServedCalls) -> Hook:
         if self.settled:
-            return self.value.get(path)
-        return self._later(lambda hook: hook.get(path))
+            return self.value.get(path, calls)
+        return self._later(lambda hook: hook.get(path, calls))
 
     def dup(self) -> Hook:
         if self.settled:

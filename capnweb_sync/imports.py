@@ -167,10 +167,10 @@ class ImportHook(Hook):
             return entry.resolution.map(path, captures, steps, work)
         return entry.session.send_map(entry.import_id, path, captures, steps)
 
-    def get(self, path: Path) -> Hook:
+    def get(self, path: Path, calls: ServedCalls) -> Hook:
         entry = self._open()
         if entry.resolution is not None:
-            return entry.resolution.get(path)
+            return entry.resolution.get(path, calls)
         return entry.session.send_call(entry.import_id, path, None)
 
     def dup(self) -> Hook:

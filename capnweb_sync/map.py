@@ -144,7 +144,7 @@ class MapVariableHook(Hook):
         args.dispose()
         raise RpcError(ABSTRACT)
 
-    def get(self, path: Path) -> Hook:
+    def get(self, path: Path, calls: ServedCalls) -> Hook:
         recorder = recording.get()
         if not path:
             return self

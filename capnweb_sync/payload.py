@@ -177,7 +177,7 @@ def _copy(value: Any, copy: Payload, container: Any, key: Any, owner: Payload | 
             items[index] = _copy(item, copy, items, index, owner)
         return items
     if isinstance(value, RpcPromise):
-        promise = RpcPromise._of(value._hook.get(value._path or ()), ())
+        promise = RpcPromise._of(value._hook.get(value._path or (), value._hook.calls), ())
         copy.promises.append((container, key, promise))
         return promise
     if isinstance(value, RpcStub):

@@ -169,7 +169,7 @@ class SinkHook(Hook):
         """The peer has let go without closing."""
         raise NotImplementedError
 
-    def get(self, path: Path) -> Hook:
+    def get(self, path: Path, calls: ServedCalls) -> Hook:
         return ErrorHook(RpcError("Cannot access properties on a WritableStream stub"))
 
     def pull(self) -> Pulled:

@@ -29,7 +29,7 @@ from .deferred import Deferred
 from .encoder import Encoder
 from .errors import RpcError, RpcTypeError, SessionClosed, redacted
 from .exports import Export
-from .hooks import ErrorHook, Hook, hook_for_value
+from .hooks import ErrorHook, Hook, TargetHook, hook_for_value
 from .imports import Import, ImportHook, MainHook
 from .limits import DEFAULT_LIMITS, Limits
 from .map import MapWork
@@ -111,6 +111,8 @@ class RpcSession:
             hook = ErrorHook(RpcError("This connection has no main object."))
         else:
             hook = hook_for_value(main)
+            if isinstance(hook, TargetHook):
+                hook.serve_on(self.calls)
         self._exports: dict[int, Export] = {0: Export(self, 0, hook)}
         entry = Import(self, 0)
         self._imports: dict[int, Import] = {0: entry}

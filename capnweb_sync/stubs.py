@@ -90,7 +90,7 @@ class RpcStub:
         with self._hook.runtime.step:
             if self._path is None:
                 return RpcStub._of(self._hook.dup())
-            return RpcStub._of(self._hook.get(self._path))
+            return RpcStub._of(self._hook.get(self._path, self._hook.calls))
 
     def dispose(self) -> None:
         """Release it. Later use fails. A property's promise has nothing of its own to release."""
@@ -157,7 +157,7 @@ class RpcPromise(RpcStub):
         """Ask for the result; the same answer each time. To be called under the step."""
         if self._delivery is None:
             if self._path:
-                self._hook, self._path = self._hook.get(self._path), ()
+                self._hook, self._path = self._hook.get(self._path, self._hook.calls), ()
             self._delivery = self._hook.deliver()
         return self._delivery
 

@@ -13,6 +13,7 @@ import types
 import typing
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -35,6 +36,9 @@ class RpcTarget:
 
 NO_DEFAULT: Final = inspect.Parameter.empty
 
+NATIVE_TYPES: Final = (bytes, bytearray, datetime)
+"""What the protocol has a form for and JSON has not: text is not taken for it."""
+
 DISPOSER: Final = "_on_dispose"
 """The method by which a target learns of its disposal. It has a leading underscore, so that no
 peer can reach it."""
@@ -53,12 +57,14 @@ def is_function(value: Any) -> bool:
 
 
 @functools.cache
-def members(cls: type) -> frozenset[str]:
-    """The names of `cls` that a peer can reach: its public methods and properties."""
-    reachable: dict[str, Any] = {}
+def members(cls: type) -> Mapping[str, Any]:
+    """What of `cls` a peer can reach: its public methods and properties, by name. What comes from
+    a base that is no `RpcTarget` was not made for it."""
+    attributes: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
-        if base not in (object, RpcTarget):
-            reachable.update(vars(base))
+        made_for_peers = issubclass(base, RpcTarget)
+        for name, member in vars(base).items():
+            attributes[name] = member if made_for_peers else None
     kinds = (
         types.FunctionType,
         property,
@@ -66,30 +72,29 @@ def members(cls: type) -> frozenset[str]:
         staticmethod,
         classmethod,
     )
-    return frozenset(
-        name
-        for name, member in reachable.items()
+    return {
+        name: member
+        for name, member in attributes.items()
         if not name.startswith("_") and isinstance(member, kinds)
-    )
+    }
 
 
 def read_member(target: RpcTarget, name: str | int) -> Any:
     """The method (bound) or the property's value called `name`; `undefined` if a peer can't reach
     one. Runs application code. Raises RpcTypeError for an instance attribute, as the reference
     does."""
+    if not isinstance(name, str) or name.startswith("_"):
+        return undefined
     cls: type = type(target)
-    if name in members(cls):
-        return getattr(target, str(name))
-    if (
-        isinstance(name, str)
-        and not name.startswith("_")
-        and name in getattr(target, "__dict__", ())
+    member = members(cls).get(name)
+    if name in getattr(target, "__dict__", ()) and not isinstance(
+        member, functools.cached_property
     ):
         raise RpcTypeError(
             f"'{name}' is an attribute of the object and cannot be reached from outside; only"
             " methods and properties of its class can."
         )
-    return undefined
+    return undefined if member is None else getattr(target, name)
 
 
 class Parameter(typing.NamedTuple):
@@ -161,7 +166,7 @@ class Parameters:
             raise self._missing(parameter)
         try:
             return msgspec.convert(
-                value, parameter.annotation, builtin_types=(bytes, bytearray), dec_hook=_instance
+                value, parameter.annotation, builtin_types=NATIVE_TYPES, dec_hook=_instance
             )
         except msgspec.ValidationError as error:
             raise RpcTypeError(

@@ -1,0 +1,36 @@
+"""Cap'n Web over WebSocket on a gevent server: this is its table of contents.
+
+| file | what lives there |
+|---|---|
+| `handshake` | `upgrade()`, for the route: the opening handshake; knows nothing of gevent |
+| `handler` | `WebSocketHandler` for gevent's `WSGIServer`: from the request to the connection |
+| `worker` | `WebSocketWorker` for gunicorn; imported by its name only |
+| `connection` | `Connection`: one open WebSocket, the transport of its session |
+| `connections` | `Connections`: all of them in this process; capacity, pings, draining |
+| `frames` | reading and writing frames, without I/O |
+| `outbox` | what waits to be sent, and the flush at the end of a turn |
+| `sockets` | the socket that is taken over from the handler |
+| `runtime` | `GeventRuntime`: how sessions wait and run calls in greenlets |
+"""
+
+from .connection import Connection, Session
+from .connections import Connections, drain_process
+from .frames import CloseCode, describe_close
+from .handler import WebSocketHandler
+from .handshake import HandshakeError, UpgradeUnavailable, upgrade
+from .runtime import GeventRuntime, gevent_runtime
+
+__all__ = [
+    "CloseCode",
+    "Connection",
+    "Connections",
+    "GeventRuntime",
+    "HandshakeError",
+    "Session",
+    "UpgradeUnavailable",
+    "WebSocketHandler",
+    "describe_close",
+    "drain_process",
+    "gevent_runtime",
+    "upgrade",
+]

@@ -1,0 +1,358 @@
+"""One open WebSocket connection: reading, the closing handshake, and what is told to whom.
+
+No greenlet stands behind an idle connection. The loop calls `_readable` when bytes have arrived,
+and they become calls of `Session.receive`, which never blocks and never runs application code. That
+saves the stack of a greenlet per connection, and reading cannot be held up by what it starts.
+
+The session and the application learn of the end in a callback of its own, never inside one of their
+calls, so `close` and `abort` may be called from anywhere on the loop's thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket as socket_names
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Protocol
+
+import gevent
+from gevent.hub import get_hub
+
+from .frames import (
+    Close,
+    CloseCode,
+    Event,
+    Failure,
+    FrameReader,
+    Ping,
+    close_frame,
+    describe_close,
+    ping_frame,
+    pong_frame,
+    text_frame,
+)
+from .outbox import Outbox
+from .sockets import ConnectionSocket, TlsSocket, reset
+
+if TYPE_CHECKING:
+    from .connections import Connections
+
+_logger = logging.getLogger("capnweb_sync")
+
+#: Bytes taken from the kernel at a time. About a hundred short calls: then others have their turn.
+_RECEIVE_SIZE = 16 * 1024
+
+#: `loop.io`: call back when there is something to read.
+_READABLE = 1
+
+#: Codes with which a client closes because it wants to, 3000 being the code of a disposed session.
+_ON_PURPOSE = frozenset((CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.NO_STATUS, 3000))
+
+
+class Session(Protocol):
+    """What a connection delivers to; `capnweb_sync.RpcSession` is one."""
+
+    def receive(self, message: str, /) -> None:
+        """One message. Never blocks, never runs application code, never raises."""
+
+    def connection_lost(self, close_code: int | None, reason: str, /) -> None:
+        """The connection is over. Called once, under the same conditions."""
+
+
+class _State(Enum):
+    """How far a connection is on its way to its end (RFC 6455, section 7)."""
+
+    OPEN = auto()
+    CLOSING = auto()
+    """Our close frame is on its way, the peer's is awaited."""
+    LEAVING = auto()
+    """Nothing more is read; once all is sent, TCP is closed from our side, then from the peer's."""
+    CLOSED = auto()
+    """The socket is closed."""
+
+
+class Connection:
+    """A WebSocket connection of a server, and the transport of its session.
+
+    It belongs to the thread of its loop.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_connections",
+        "_deadline",
+        "_outbox",
+        "_reader",
+        "_socket",
+        "_started",
+        "_state",
+        "_watcher",
+        "close_code",
+        "close_reason",
+        "closed_by_peer",
+        "on_closed",
+        "remote_address",
+        "ring_place",
+        "send",
+        "session",
+        "silent",
+    )
+
+    pack = staticmethod(text_frame)
+    """One message as the frame that carries it."""
+
+    def __init__(
+        self, socket: ConnectionSocket, remote_address: Any, connections: Connections
+    ) -> None:
+        """For `WebSocketHandler`.
+
+        Args:
+            socket: belongs to the connection from now on.
+            remote_address: the peer's, as `accept()` returned it.
+            connections: holds the connection while its socket is open, and the limits for it.
+        """
+        self._socket = socket
+        self._connections = connections
+        self._outbox = Outbox(socket, self, connections.flushes, connections.max_buffered)
+        self._reader = FrameReader(connections.max_message)
+        self._state = _State.OPEN
+        self._started = False
+        self._watcher: Any = None
+        self._deadline: Any = None
+        #: Hand over a packed message. Never blocks, never raises; after the end it drops.
+        self.send: Callable[[bytes], None] = self._outbox.append
+        self.session: Session | None = None
+        #: The peer's address: host and port, or what the family of the socket has.
+        self.remote_address = remote_address
+        #: Why the connection ended: the close code of who closed first; 1006 if it was lost.
+        self.close_code: int | None = None
+        self.close_reason = ""
+        #: Whether the peer's close frame ended it.
+        self.closed_by_peer = False
+        #: Called once, in a greenlet, after the session has been told of the end.
+        self.on_closed: Callable[[Connection], None] | None = None
+        #: Whether a ping went out and nothing has arrived since. For `Connections`.
+        self.silent = False
+        #: Where it stands among the connections. For `Connections`.
+        self.ring_place = connections.add(self)
+
+    # What the application sees.
+
+    @property
+    def closed(self) -> bool:
+        """Whether the end has begun: nothing is delivered any more, in either direction."""
+        return self._state is not _State.OPEN
+
+    @property
+    def closed_on_purpose(self) -> bool:
+        """Whether the peer closed it because it wanted to leave."""
+        return self.closed_by_peer and self.close_code in _ON_PURPOSE
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait to be sent."""
+        return self._outbox.buffered
+
+    def wait_drained(self, below: int = 1, timeout: float | None = None) -> bool:
+        """Block the calling greenlet until less than `below` bytes wait to be sent.
+
+        Args:
+            below: bytes, 1 at least.
+            timeout: seconds; None waits without end.
+
+        Returns:
+            False if `timeout` passed first, or if the connection ended.
+        """
+        return self._outbox.wait_below(below, timeout)
+
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        """Close politely: what was sent before goes out first, then the close frame.
+
+        Never blocks. Without effect once the end has begun. A peer that does not answer within
+        `Connections.close_timeout` seconds is dropped.
+
+        Args:
+            code: a code that may stand in a close frame, or 1005 for none.
+            reason: a sentence; cut to 123 bytes.
+
+        Raises:
+            ValueError: `code` may not be sent.
+        """
+        frame = close_frame(code, reason)
+        if self._state is _State.OPEN:
+            self._end(code, reason)
+            self._outbox.finish(frame)
+
+    def abort(self, reason: str = "the server dropped the connection") -> None:
+        """Drop the TCP connection at once. What was not sent is lost.
+
+        Args:
+            reason: for this side; the peer learns nothing but the end.
+        """
+        self._drop(reason, reset)
+
+    def ping(self) -> None:
+        """Send a ping. `silent` is true until anything arrives."""
+        if self._state is _State.OPEN:
+            self.silent = True
+            self._outbox.append(_PING)
+
+    # The beginning.
+
+    def start(self, on_connection: Callable[[Connection], Session], early: bytes) -> None:
+        """Make the session and begin to read. Runs in a greenlet of its own; for the handler.
+
+        Args:
+            on_connection: the application's; may block.
+            early: what arrived together with the handshake.
+        """
+        try:
+            if self._connections.draining:
+                self.close(CloseCode.GOING_AWAY)
+            else:
+                self.session = on_connection(self)
+        except Exception:
+            _logger.exception("The application failed to take a connection")
+            self.close(CloseCode.INTERNAL_ERROR, "The server met with an error of its own.")
+        self._started = True
+        if self._state is not _State.OPEN:
+            get_hub().loop.run_callback(self._tell)
+        if self._state is not _State.CLOSED:
+            self._watcher = get_hub().loop.io(self._socket.fileno(), _READABLE)
+            self._watcher.start(self._readable)
+            if early:
+                self._take(early)
+
+    # Reading. Runs in the hub: nothing here may block.
+
+    def _readable(self) -> None:
+        try:
+            data = self._socket.recv(_RECEIVE_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._drop(f"the connection broke: {error}")
+            return
+        if data:
+            self._take(data)
+        else:
+            self._drop("the peer ended the connection without a close frame")
+
+    def _take(self, data: bytes) -> None:
+        self.silent = False
+        for event in self._reader.feed(data):
+            if type(event) is not str:
+                self._take_control(event)
+            elif self._state is _State.OPEN and self.session is not None:
+                try:
+                    self.session.receive(event)
+                except Exception as error:
+                    self._log("A session failed to take a message", error)
+                    self.close(CloseCode.INTERNAL_ERROR, "The server met with an error of its own.")
+
+    def _take_control(self, event: Event) -> None:
+        if isinstance(event, Ping):
+            # Dropped by the outbox once our close frame is on its way.
+            self._outbox.append(pong_frame(event.payload))
+        elif isinstance(event, Close):
+            self._leave(event.code, event.reason, by_peer=True)
+        elif isinstance(event, Failure):
+            self._leave(event.code, event.reason, by_peer=False)
+
+    # The end.
+
+    def _leave(self, code: int, reason: str, *, by_peer: bool) -> None:
+        """The peer's last frame is read: close TCP from our side as soon as all is sent."""
+        if self._state is _State.OPEN:
+            self.closed_by_peer = by_peer
+            self._end(code, reason)
+            self._outbox.finish(close_frame(code, reason))
+        self._state = _State.LEAVING
+        if not self._outbox.buffered:
+            self.outbox_finished()
+
+    def _end(self, code: int, reason: str) -> None:
+        """Deliver no more: note why, have it told, and set the deadline for the peer."""
+        self._state = _State.CLOSING
+        self.close_code = int(code)
+        self.close_reason = reason or describe_close(code)
+        loop = get_hub().loop
+        loop.run_callback(self._tell)
+        self._deadline = loop.timer(self._connections.close_timeout)
+        self._deadline.start(self.abort)
+
+    def _tell(self) -> None:
+        """Tell the session of the end, and after it the application; each once."""
+        if not self._started:
+            return  # `start` is under way and will see to it
+        self._started = False
+        # Let go of, as `session` is afterwards: they tend to refer to the connection.
+        on_closed, self.on_closed = self.on_closed, None
+        if self.session is not None:
+            try:
+                self.session.connection_lost(self.close_code, self.close_reason)
+            except Exception as error:
+                self._log("A session failed to take the end of its connection", error)
+        if on_closed is not None:
+            gevent.spawn_raw(self._run_on_closed, on_closed)
+        else:
+            self.session = None
+
+    def _run_on_closed(self, on_closed: Callable[[Connection], None]) -> None:
+        try:
+            on_closed(self)
+        except Exception:
+            _logger.exception("The application failed to take the end of a connection")
+        finally:
+            self.session = None
+
+    def _drop(self, reason: str, close: Callable[[ConnectionSocket], None] | None = None) -> None:
+        """Let go of everything. If nothing has been said of the end yet, the connection is lost."""
+        if self._state is _State.CLOSED:
+            return
+        if self._state is _State.OPEN:
+            self._end(CloseCode.ABNORMAL, reason)
+        self._state = _State.CLOSED
+        for watcher in (self._watcher, self._deadline):
+            if watcher is not None:
+                watcher.close()
+        self._watcher = self._deadline = None
+        self._outbox.discard()
+        self._connections.remove(self)
+        if close is None:
+            self._socket.close()
+        else:
+            close(self._socket)
+
+    def _log(self, what: str, error: Exception) -> None:
+        """Log from a greenlet: a handler of the log may block, and the hub must not."""
+        gevent.spawn_raw(_logger.error, "%s", what, exc_info=error)
+
+    # What the outbox tells.
+
+    def outbox_finished(self) -> None:
+        """The close frame has gone out. If the peer's has come in, the server closes TCP first."""
+        if self._state is _State.LEAVING:
+            try:
+                self._socket.shutdown(socket_names.SHUT_WR)
+            except OSError as error:
+                self._drop(f"the connection broke: {error}")
+
+    def outbox_failed(self, reason: str) -> None:
+        """The connection broke."""
+        self._drop(reason)
+
+    def outbox_overflowed(self) -> None:
+        """The peer reads too slowly: it gets a close frame if it can, not what was waiting."""
+        reason = "Too much waits to be sent: the peer reads too slowly."
+        if isinstance(self._socket, TlsSocket):
+            # What TLS has begun to send cannot be taken back, and no frame goes around it.
+            self._end(CloseCode.TRY_AGAIN_LATER, reason)
+            self._drop(reason, reset)
+        else:
+            self._outbox.drop_unsent()
+            self.close(CloseCode.TRY_AGAIN_LATER, reason)
+
+
+_PING = ping_frame()

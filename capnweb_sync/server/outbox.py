@@ -1,0 +1,257 @@
+"""What waits to be sent on a connection, and when it goes out.
+
+This is the hot path of a broadcast: a delivery is one `Outbox.append`, a list append, and its share
+of one `send`. Nothing goes out at once. All outboxes that got something in a turn of the loop stand
+in one `FlushQueue`, whose single callback at the end of the turn hands each outbox's frames to the
+kernel with one non-blocking `send`. Only when the kernel's buffer is full does an outbox get a
+watcher that waits for room; it goes when the outbox is empty.
+
+Frames are kept as the objects that they came as, not joined: those of a broadcast are shared by all
+who wait for them, so that a slow reader's backlog costs pointers. `b"".join` before `send` measured
+better than `sendmsg` with many buffers (8 frames of 150 bytes: 1.48 against 1.71 µs with the
+system call), and a single frame is sent as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol
+
+import gevent
+from gevent.event import Event
+from gevent.hub import get_hub
+
+_logger = logging.getLogger("capnweb_sync")
+
+#: Frames in one `send`. More would be copied again and again when the kernel takes only a part.
+_FRAMES_PER_SEND = 256
+
+#: `loop.io`: call back when there is room to write.
+_WRITABLE = 2
+
+
+class SendingSocket(Protocol):
+    """A non-blocking socket."""
+
+    def send(self, data: bytes | memoryview, /) -> int:
+        """Hand `data` to the kernel.
+
+        Returns:
+            The number of bytes that it took.
+
+        Raises:
+            BlockingIOError: it took none.
+            OSError: the connection is broken.
+        """
+        ...
+
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+        ...
+
+
+class OutboxOwner(Protocol):
+    """The connection, as its outbox sees it."""
+
+    def outbox_overflowed(self) -> None:
+        """More than the limit waits already; the frame that was appended is dropped."""
+
+    def outbox_failed(self, reason: str) -> None:
+        """The connection is broken."""
+
+    def outbox_finished(self) -> None:
+        """All that was appended up to `Outbox.finish` has been handed to the kernel."""
+
+
+class FlushQueue:
+    """The outboxes to flush at the end of this turn of the loop: one callback for all of them."""
+
+    __slots__ = ("_outboxes",)
+
+    def __init__(self) -> None:
+        self._outboxes: list[Outbox] = []
+
+    def add(self, outbox: Outbox) -> None:
+        """Flush `outbox` at the end of this turn. To be called once per outbox and turn."""
+        if not self._outboxes:
+            get_hub().loop.run_callback(self._flush)
+        self._outboxes.append(outbox)
+
+    def _flush(self) -> None:
+        outboxes, self._outboxes = self._outboxes, []
+        for outbox in outboxes:
+            outbox.flush()
+
+
+class Outbox:
+    """The frames that wait to be sent on one connection.
+
+    It belongs to the thread of its loop, and no method blocks except `wait_below`.
+    """
+
+    __slots__ = (
+        "_attended",
+        "_finishing",
+        "_flushes",
+        "_frames",
+        "_limit",
+        "_owner",
+        "_progress",
+        "_socket",
+        "_watcher",
+        "buffered",
+    )
+
+    def __init__(
+        self, socket: SendingSocket, owner: OutboxOwner, flushes: FlushQueue, limit: int
+    ) -> None:
+        """
+        Args:
+            socket: what to send on.
+            owner: is told what happens.
+            flushes: the queue that all connections of the loop share.
+            limit: bytes that may wait. A frame that comes while so much waits already is refused,
+                so one frame of any size always has room in an outbox that is nearly empty.
+        """
+        self._socket = socket
+        self._owner: OutboxOwner | None = owner
+        self._flushes = flushes
+        self._limit = limit
+        self._frames: list[bytes | memoryview] = []
+        #: Bytes that wait to be sent.
+        self.buffered = 0
+        #: Whether a flush has more to do than to send: `_after_send` knows what.
+        self._attended = False
+        self._finishing = False
+        self._watcher: Any = None
+        self._progress: Event | None = None
+
+    def append(self, frame: bytes) -> None:
+        """Send `frame` at the end of this turn, or when the peer has taken what waits before it.
+
+        Without effect after `finish` or `discard`.
+        """
+        frames = self._frames
+        if not frames:
+            if self._finishing:
+                return
+            self._flushes.add(self)
+        elif self.buffered >= self._limit:
+            if not self._finishing and self._owner is not None:
+                self._owner.outbox_overflowed()
+            return
+        frames.append(frame)
+        self.buffered += len(frame)
+
+    def flush(self) -> None:
+        """Hand to the kernel what it takes now."""
+        frames = self._frames
+        if not frames:
+            return
+        try:
+            if len(frames) == 1:
+                sent = self._socket.send(frames[0])
+            elif len(frames) <= _FRAMES_PER_SEND:
+                sent = self._socket.send(b"".join(frames))
+            else:
+                sent = self._socket.send(b"".join(frames[:_FRAMES_PER_SEND]))
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._fail(f"sending failed: {error}")
+            return
+        except Exception as error:
+            gevent.spawn_raw(_logger.error, "An outbox failed", exc_info=error)
+            self._fail("sending failed")
+            return
+        if sent == self.buffered:
+            frames.clear()
+            self.buffered = 0
+        else:
+            self._forget(sent)
+            self._wait_for_room()
+        if self._attended:
+            self._after_send()
+
+    def _forget(self, sent: int) -> None:
+        """Drop the first `sent` bytes."""
+        frames = self._frames
+        self.buffered -= sent
+        whole = 0
+        while sent >= len(frames[whole]):
+            sent -= len(frames[whole])
+            whole += 1
+        del frames[:whole]
+        if sent:
+            frames[0] = memoryview(frames[0])[sent:]
+
+    def _wait_for_room(self) -> None:
+        if self._watcher is None:
+            self._watcher = get_hub().loop.io(self._socket.fileno(), _WRITABLE)
+            self._watcher.start(self.flush)
+            self._attended = True
+
+    def _after_send(self) -> None:
+        """What a flush has to do besides sending, in the rare case that there is something."""
+        if self._progress is not None:
+            self._progress.set()
+            self._progress = None
+        if self._frames:
+            return
+        self._stop_watching()
+        self._attended = False
+        if self._finishing and self._owner is not None:
+            self._owner.outbox_finished()
+
+    def _stop_watching(self) -> None:
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
+
+    def wait_below(self, size: int, timeout: float | None) -> bool:
+        """Block the calling greenlet until less than `size` bytes wait.
+
+        Args:
+            size: bytes, 1 at least.
+            timeout: seconds; None waits without end.
+
+        Returns:
+            False if `timeout` passed first, or if the outbox came to its end.
+        """
+        with gevent.Timeout(timeout, False):  # type: ignore[arg-type]  # documented, not in the stubs
+            while self.buffered >= size and self._owner is not None:
+                if self._progress is None:
+                    self._progress = Event()
+                    self._attended = True
+                self._progress.wait()
+        return self.buffered < size and self._owner is not None
+
+    def drop_unsent(self) -> None:
+        """Forget the frames of which nothing has been sent yet."""
+        del self._frames[1 if self._frames and isinstance(self._frames[0], memoryview) else 0 :]
+        self.buffered = sum(map(len, self._frames))
+
+    def finish(self, last_frame: bytes) -> None:
+        """Accept nothing after `last_frame`. The owner is told when all has been sent."""
+        if not self._frames:
+            self._flushes.add(self)
+        self._frames.append(last_frame)
+        self.buffered += len(last_frame)
+        self._finishing = True
+        self._attended = True
+        self._limit = 0
+
+    def discard(self) -> None:
+        """Forget everything and accept no more: the connection is gone."""
+        self._finishing = True
+        self._owner = None
+        self._frames.clear()
+        self.buffered = 0
+        self._stop_watching()
+        if self._progress is not None:
+            self._progress.set()
+            self._progress = None
+
+    def _fail(self, reason: str) -> None:
+        if self._owner is not None:
+            self._owner.outbox_failed(reason)

@@ -1,0 +1,156 @@
+"""The runtime of a gevent server: served calls are greenlets, and waiting lets others run.
+
+Everything happens on the thread of one loop, so state needs no lock: within a step nothing
+switches. A call that blocks, on whatever, lets the next one of its session start.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final
+
+import gevent
+from gevent import monkey
+from gevent.event import Event
+from gevent.hub import get_hub
+
+from ..deferred import Deferred
+from ..runtime import set_default_runtime
+
+TIDY_SECONDS: Final = 2.0
+"""How long `tidy_later` gathers work: releases that nobody waits for, at one more `send` for each
+connection."""
+
+#: The native thread's, where gevent has patched `threading` to tell that of the greenlet.
+_thread_ident = monkey.get_original("_thread", "get_ident")
+
+
+class Step:
+    """Marks where state changes. No lock: it only knows whether it is being held."""
+
+    __slots__ = ("depth",)
+
+    def __init__(self) -> None:
+        #: How many `with` blocks are open.
+        self.depth = 0
+
+    def __enter__(self) -> None:
+        self.depth += 1
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.depth -= 1
+
+
+class GeventRuntime:
+    """`capnweb_sync.runtime.Runtime` for the sessions of the loop of one thread.
+
+    That is the thread which makes it. Calls may be made there only; `enter` and `collect` are for
+    the others, too.
+    """
+
+    def __init__(self) -> None:
+        self.step = Step()
+        self._loop: Any = get_hub().loop
+        self._thread = _thread_ident()
+        self._untidy: list[Callable[[], None]] = []
+
+    def call_queue(self) -> GreenletCallQueue:
+        """A queue for a new session."""
+        return GreenletCallQueue()
+
+    def wait(self, deferred: Deferred[Any], timeout: float | None) -> bool:
+        """Block the calling greenlet until `deferred` is settled; see `Runtime.wait`.
+
+        Raises:
+            RuntimeError: it is called within a step, or on a foreign thread.
+        """
+        if self.step.depth:
+            raise RuntimeError("waiting within a step would stop everything")
+        if _thread_ident() != self._thread:
+            raise RuntimeError("a session of a gevent server is used on the thread of its loop")
+        if deferred.settled:
+            return True
+        settled = Event()
+
+        def wake(_: Deferred[Any]) -> None:
+            settled.set()
+
+        deferred.add_callback(wake)
+        try:
+            settled.wait(timeout)
+        finally:
+            deferred.remove_callback(wake)
+        return deferred.settled
+
+    def enter(self, function: Callable[[], None]) -> None:
+        """Run `function` at once, or soon on the loop's thread when called from another one."""
+        if _thread_ident() == self._thread:
+            function()
+        else:
+            self._loop.run_callback_threadsafe(function)
+
+    def collect(self, function: Callable[[], None]) -> None:
+        """Run `function` soon, between everything else: a finalizer may interrupt anything."""
+        self._loop.run_callback_threadsafe(function)
+
+    def tidy_later(self, function: Callable[[], None]) -> None:
+        """Run `function` soon, together with what else there is to tidy."""
+        self._untidy.append(function)
+        if len(self._untidy) == 1:
+            timer = self._loop.timer(TIDY_SECONDS)
+            timer.start(self._tidy, timer)
+
+    def _tidy(self, timer: Any) -> None:
+        timer.close()
+        functions, self._untidy = self._untidy, []
+        for function in functions:
+            function()
+
+    def spawn(self, function: Callable[[], None]) -> None:
+        """Run `function` in a greenlet of its own."""
+        gevent.spawn_raw(function)
+
+
+_runtime: GeventRuntime | None = None
+
+
+def gevent_runtime() -> GeventRuntime:
+    """The one runtime of a process that serves with gevent, made with the first call, and from
+    then on also that of stubs which belong to no session."""
+    global _runtime
+    if _runtime is None:
+        _runtime = GeventRuntime()
+        set_default_runtime(_runtime)
+    return _runtime
+
+
+class GreenletCallQueue:
+    """Starts the served calls of one session in order, each in a greenlet of its own.
+
+    The greenlet of the next call is scheduled before a call begins: if the call blocks, the next
+    one starts meanwhile; if not, they run one after another.
+    """
+
+    __slots__ = ("_jobs",)
+
+    def __init__(self) -> None:
+        self._jobs: deque[Callable[[], None]] = deque()
+
+    def start(self, job: Callable[[], None]) -> None:
+        """Run `job` in this turn of the loop, after the jobs before it have begun."""
+        self._jobs.append(job)
+        if len(self._jobs) == 1:
+            gevent.spawn_raw(self._run_next)
+
+    def _run_next(self) -> None:
+        job = self._jobs.popleft()
+        if self._jobs:
+            gevent.spawn_raw(self._run_next)
+        job()
