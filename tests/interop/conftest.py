@@ -51,20 +51,28 @@ def reference_client(node: str) -> Iterator[NodeProgram]:
         yield program
 
 
+def serving(*command: str) -> Iterator[str]:
+    """Start a server; the WebSocket address that it prints when it is ready."""
+    with Processes() as processes:
+        yield processes.add(Process(command)).wait_for_line(READY)["url"]
+
+
 @pytest.fixture(scope="session")
 def reference_server(node: str) -> Iterator[str]:
     """The WebSocket address where the reference serves the scenarios."""
-    with Processes() as processes:
-        server = processes.add(Process([node, str(FOLDER / "reference_server.mjs")]))
-        yield server.wait_for_line(READY)["url"]
+    yield from serving(node, str(FOLDER / "reference_server.mjs"))
 
 
 @pytest.fixture(scope="session")
 def our_server() -> Iterator[str]:
     """The WebSocket address where we serve the scenarios."""
-    with Processes() as processes:
-        server = processes.add(Process([sys.executable, "-m", "tests.interop.scenario_server"]))
-        yield server.wait_for_line(READY)["url"]
+    yield from serving(sys.executable, "-m", "tests.interop.scenario_server")
+
+
+@pytest.fixture(scope="session")
+def chat_tables_server() -> Iterator[str]:
+    """The WebSocket address of a chat server that also tells the sizes of its tables."""
+    yield from serving(sys.executable, "-m", "tests.interop.chat_tables_server")
 
 
 # ---- the table of scenarios, printed at the end

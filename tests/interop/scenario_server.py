@@ -13,6 +13,7 @@ from typing import Any  # noqa: E402
 from gevent.pywsgi import WSGIServer  # noqa: E402
 
 from capnweb_sync import RpcSession  # noqa: E402
+from capnweb_sync.runtime import set_default_runtime  # noqa: E402
 from capnweb_sync.server import (  # noqa: E402
     Connection,
     Connections,
@@ -26,6 +27,7 @@ from tests.interop.scenario_api import Main  # noqa: E402
 def main() -> None:
     connections = Connections()
     runtime = GeventRuntime()
+    set_default_runtime(runtime)
 
     def on_connection(connection: Connection) -> RpcSession:
         session = RpcSession(connection, Main(lambda: session), runtime=runtime)
