@@ -391,7 +391,10 @@ class PromiseHook(Deferred[Hook], Hook):
         return result
 
     def dispose(self) -> None:
-        self.add_callback(lambda _: self.value.dispose())
+        if self.settled:
+            self.value.dispose()
+        else:
+            self.add_callback(lambda _: self.value.dispose())
 
     def on_broken(self, callback: OnBroken) -> None:
         self.add_callback(lambda _: self.value.on_broken(callback))

@@ -101,7 +101,7 @@ class RpcSession:
         self._next_import = 1
         self._next_export = -1
         self._next_push = 1
-        self._promised: deque[Export] = deque()
+        self._promised: list[Export] = []
         self._received_size = 0
         self._stream_bytes = 0
         self._unneeded = 0
@@ -327,7 +327,7 @@ class RpcSession:
         self.transport.send(self.transport.pack(message))
         # Promises in the message: the peer knows their ids from now on.
         while self._promised:
-            self._promised.popleft().pull()
+            self._promised.pop(0).pull()
 
     def _check_open(self) -> None:
         if self._closed is not None:

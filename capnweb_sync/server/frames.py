@@ -302,8 +302,7 @@ def _parse_close(payload: bytes) -> Close:
     """Read a close frame's payload (RFC 6455, sections 5.5.1 and 7.4)."""
     if not payload:
         return Close(CloseCode.NO_STATUS, "")
-    if len(payload) == 1:
-        raise _Violation(CloseCode.PROTOCOL_ERROR, "A close code has two bytes.")
+    # The half of a code, a single byte, is below every code that there is.
     code = int.from_bytes(payload[:2], "big")
     if code not in _FRAME_CODES and code not in _FREE_CODES:
         raise _Violation(CloseCode.PROTOCOL_ERROR, f"A close frame cannot have the code {code}.")
