@@ -79,7 +79,6 @@ class Connection:
     """
 
     __slots__ = (
-        "__weakref__",
         "_connections",
         "_deadline",
         "_outbox",
@@ -212,7 +211,7 @@ class Connection:
                 self.close(CloseCode.GOING_AWAY)
             else:
                 self.session = on_connection(self)
-        except Exception:
+        except (Exception, gevent.Timeout):  # which is none of them
             _logger.exception("The application failed to take a connection")
             self.close(CloseCode.INTERNAL_ERROR, "The server met with an error of its own.")
         self._started = True
@@ -264,6 +263,8 @@ class Connection:
 
     def _leave(self, code: int, reason: str, *, by_peer: bool) -> None:
         """The peer's last frame is read: close TCP from our side as soon as all is sent."""
+        if self._state is _State.CLOSED:
+            return  # dropped because of a message that came just before
         if self._state is _State.OPEN:
             self.closed_by_peer = by_peer
             self._end(code, reason)
@@ -302,7 +303,7 @@ class Connection:
     def _run_on_closed(self, on_closed: Callable[[Connection], None]) -> None:
         try:
             on_closed(self)
-        except Exception:
+        except (Exception, gevent.Timeout):
             _logger.exception("The application failed to take the end of a connection")
         finally:
             self.session = None

@@ -1,0 +1,130 @@
+"""`python -m chatserver`: one process, with gevent's own server."""
+
+# Before anything else is imported: everything that blocks has to block its greenlet alone.
+from gevent import monkey
+
+monkey.patch_all()
+
+import io
+import logging
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import gevent
+from flask import Flask
+from gevent.event import Event
+from gevent.pywsgi import WSGIServer
+
+from capnweb_sync.server import WebSocketHandler
+from chatserver.app import create_app, service_of
+from chatserver.errors import SettingError, StartError
+from chatserver.routes import RPC_PATH
+from chatserver.settings import USAGE_STATUS, Settings, from_environment, parse_arguments
+
+BANNER: Final = """\
+💬 Chat Server running on {url}
+
+Methods:
+  - join(username, callback) → Welcome message
+  - sendMessage(username, text) → Broadcasts to all
+  - listUsers() → List of connected users
+  - leave(username) → Goodbye message
+
+Run client: python -m chatclient
+Press Ctrl+C to stop
+"""
+
+BACKLOG: Final = 4096
+"""Connections that may wait to be accepted: a crowd that comes back at once. The kernel cuts it to
+what it allows."""
+
+SPARE_DESCRIPTORS: Final = 100
+"""Files that the process needs besides its connections: the store, the loop, standard streams."""
+
+SHARE_FOR_CONNECTIONS: Final = 0.8
+"""The part of the time for stopping in which connections end; the rest is the store's."""
+
+logger = logging.getLogger("chatserver")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the server until SIGINT or SIGTERM. The exit status."""
+    try:
+        settings = parse_arguments(arguments, from_environment())
+        logging.basicConfig(
+            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        serve(settings)
+    except StartError as error:
+        print(f"chatserver: {error}", file=sys.stderr)
+        return USAGE_STATUS if isinstance(error, SettingError) else 1
+    return 0
+
+
+def serve(settings: Settings) -> None:
+    """Listen, tell so, and come to an end in order. Raises StartError."""
+    listener = listen(settings.host, settings.port)
+    allow_connections(settings.max_connections)
+    app = create_app(settings.as_config())
+    server = WSGIServer(listener, app, handler_class=WebSocketHandler, log=None, error_log=logger)
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(number, stop.set)
+    server.start()
+    announce(*listener.getsockname()[:2])
+    stop.wait()
+    shut_down(server, app, settings.drain_seconds)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that accepts at this address. Raises StartError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise StartError(
+            f"Cannot listen on {host} port {port} ({error.strerror}); choose others with --host and"
+            " --port, or stop what listens there."
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+def allow_connections(connections: int) -> None:
+    """Raise this process's limit of open files as far as the system lets it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most != resource.RLIM_INFINITY and most < connections + SPARE_DESCRIPTORS:
+        logger.warning(
+            "Only %d files may be open, too few for %d connections; raise the limit (ulimit -n).",
+            most,
+            connections,
+        )
+
+
+def announce(host: str, port: int) -> None:
+    """Say that connections are accepted."""
+    shown = f"[{host}]" if ":" in host else host
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show the balloon is no reason not to start.
+        sys.stdout.reconfigure(errors="replace")
+    print(BANNER.format(url=f"ws://{shown}:{port}{RPC_PATH}"), end="", flush=True)
+
+
+def shut_down(server: WSGIServer, app: Flask, seconds: float) -> None:
+    """Accept nothing more, answer what is under way, tell everyone, store everything: in `seconds`,
+    whatever happens."""
+    deadline = time.monotonic() + seconds
+    service = service_of(app)
+    server.close()
+    service.connections.drain(seconds * SHARE_FOR_CONNECTIONS)
+    gevent.with_timeout(max(0.0, deadline - time.monotonic()), service.close, timeout_value=None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""The main object of every connection: the chat as its clients see it.
+
+The names of methods and properties are those of the wire. Arguments are checked by the RPC layer
+against the annotations, and here against the chat's rules.
+"""
+
+from concurrent.futures import Future
+from typing import Any
+
+from capnweb_sync import RpcStub, RpcTarget
+from chatserver.errors import BadType
+from chatserver.futures import then
+from chatserver.member import Visit
+from chatserver.names import check_name, clean_text, name_key
+from chatserver.options import HistoryOptions, JoinOptions, sent_key
+from chatserver.room import Room
+from chatserver.store import Store
+
+
+class Chat(RpcTarget):
+    """What one connection can ask for."""
+
+    __slots__ = ("_room", "_store", "_visit")
+
+    def __init__(self, room: Room, store: Store, visit: Visit) -> None:
+        self._room = room
+        self._store = store
+        self._visit = visit
+
+    def join(self, username: str, callback: Any, options: Any = None) -> "Future[dict[str, Any]]":
+        """Join with a name. From the answer's `lastId` on (or from `options.since`), each event
+        goes to `callback.onMessage`, until `leave` or the end of the connection.
+
+        `recovered` is false if `since` is of another log, of another `epoch` or of ids that are not
+        there yet: then events begin after `lastId`, as without it. It is false, too, if the log was
+        trimmed past `since`: then they begin with the oldest that is there.
+
+        Fails with `bad_request`, `username_taken`, `too_many`, `unavailable`.
+        """
+        key = check_name(username)
+        wanted = JoinOptions.of(options)
+        kept, sink = receiver(callback)
+        return self._room.join(self._visit, key, username, kept, sink, wanted)
+
+    def sendMessage(
+        self, username: str, text: str, options: Any = None
+    ) -> "Future[dict[str, Any]]":
+        """Say something with a name that this connection has joined with; the answer comes when it
+        is stored.
+
+        Fails with `bad_request`, `too_large`, `not_joined`, `unavailable`.
+        """
+        return self._room.send(self._visit, name_key(username), clean_text(text), sent_key(options))
+
+    def listUsers(self) -> "Future[list[str]]":
+        """Everyone online, in joining order."""
+        return self._store.names()
+
+    def leave(self, username: str) -> "Future[dict[str, Any]]":
+        """Give a name up. Fails with `not_joined`, `unavailable`."""
+        return self._room.leave(self._visit, name_key(username))
+
+    def getHistory(self, options: Any = None) -> list[dict[str, Any]]:
+        """Events of the log, ascending: with `after` the oldest above it, otherwise the newest.
+
+        Fails with `bad_request`, `unavailable`.
+        """
+        wanted = HistoryOptions.of(options)
+        events = self._store.read(
+            after=wanted.after or 0,
+            before=wanted.before,
+            limit=wanted.limit,
+            newest=wanted.after is None,
+        )
+        return [event.value() for event in events]
+
+    @property
+    def userCount(self) -> "Future[int]":
+        """How many are online."""
+        return then(self._store.counts(), lambda counts: counts.users)
+
+    @property
+    def messageCount(self) -> "Future[int]":
+        """How many messages have been said since the log began."""
+        return then(self._store.counts(), lambda counts: counts.messages)
+
+
+def receiver(callback: Any) -> tuple[RpcStub, RpcStub]:
+    """What to keep of a callback, a stub of ours, and what to call with each event.
+
+    An object by reference has its `onMessage` called. `{ onMessage: function }` is a plain object,
+    which arrives as a dict, and its function is called itself: it knows no `onMessage`.
+
+    Raises BadType.
+    """
+    if isinstance(callback, RpcStub):
+        kept = callback.dup()
+        return kept, kept.onMessage
+    function = callback.get("onMessage") if isinstance(callback, dict) else None
+    if isinstance(function, RpcStub):
+        kept = function.dup()
+        return kept, kept
+    raise BadType("join needs a callback with a function onMessage, to be called with each event.")

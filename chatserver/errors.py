@@ -1,0 +1,79 @@
+"""The errors of the chat. Each has a code for programs and a sentence that a person can act on.
+
+    ChatError            what a caller did, or what it ran into; travels to the peer as it is
+      BadRequest         bad_request     a value that the chat does not accept
+        BadType          bad_request     …because it is of the wrong type: a TypeError
+      NameTaken          username_taken
+      NotJoined          not_joined
+        ClaimLost        not_joined      another connection speaks for the name now
+      TooLarge           too_large
+      TooMany            too_many
+      Unavailable        unavailable     may have been stored; the same call again is safe
+
+`StartError` and `SettingError` are for the operator: what keeps the server from starting.
+"""
+
+from typing import ClassVar
+
+from capnweb_sync import RpcError, RpcTypeError
+
+
+class ChatError(RpcError):
+    """An error that its caller is to see."""
+
+    CODE: ClassVar[str]
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=self.CODE)
+
+
+class BadRequest(ChatError):
+    """The caller sent a value that the chat does not accept."""
+
+    CODE = "bad_request"
+
+
+class BadType(BadRequest, RpcTypeError):
+    """The caller sent a value of the wrong type."""
+
+
+class NameTaken(ChatError):
+    """The name is online, and the caller did not show its secret."""
+
+    CODE = "username_taken"
+
+
+class NotJoined(ChatError):
+    """The caller's connection does not hold the name."""
+
+    CODE = "not_joined"
+
+
+class ClaimLost(NotJoined):
+    """The claim was given up, ran out or was taken over by another connection."""
+
+
+class TooLarge(ChatError):
+    """A text is longer than the chat carries."""
+
+    CODE = "too_large"
+
+
+class TooMany(ChatError):
+    """One more than one connection may have."""
+
+    CODE = "too_many"
+
+
+class Unavailable(ChatError):
+    """The store did not answer in time or failed. What was asked for may have been stored."""
+
+    CODE = "unavailable"
+
+
+class StartError(Exception):
+    """The server cannot start; the message is one sentence that says what to do about it."""
+
+
+class SettingError(StartError):
+    """…because a setting does not fit."""

@@ -1,0 +1,38 @@
+"""Futures under gevent: waiting for one and following one up.
+
+`Future.result()` blocks the whole thread unless the standard library is patched; `wait` blocks the
+greenlet either way.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from gevent.event import Event
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def wait(future: "Future[T]") -> T:
+    """Block the greenlet until `future` is completed; its result, or what it raises."""
+    if not future.done():
+        done = Event()
+        future.add_done_callback(lambda _: done.set())
+        done.wait()
+    return future.result()
+
+
+def then(future: "Future[T]", convert: Callable[[T], U]) -> "Future[U]":
+    """A future for `convert(result)`, or for the failure of `future`. `convert` does not raise."""
+    converted: Future[U] = Future()
+
+    def complete(done: "Future[T]") -> None:
+        error = done.exception()
+        if error is not None:
+            converted.set_exception(error)
+        else:
+            converted.set_result(convert(done.result()))
+
+    future.add_done_callback(complete)
+    return converted

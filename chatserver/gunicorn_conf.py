@@ -1,0 +1,81 @@
+"""The configuration of gunicorn:
+
+    gunicorn -c python:chatserver.gunicorn_conf "chatserver:create_app()"
+
+Everything is set by the same `CHAT_…` variables that `python -m chatserver` reads, plus
+`CHAT_WORKERS`. What is given to gunicorn on its command line wins.
+"""
+
+import math
+import os
+import sys
+from typing import Any
+
+from chatserver.errors import SettingError
+from chatserver.settings import USAGE_STATUS, from_environment
+from chatserver.store import is_shared
+
+try:
+    _settings = from_environment()
+    _workers = os.environ.get("CHAT_WORKERS") or "1"
+    if not _workers.isdecimal() or int(_workers) < 1:
+        raise SettingError(f"CHAT_WORKERS={_workers}: must be a whole number, 1 or more.")
+except SettingError as error:
+    sys.stderr.write(f"chatserver: {error}\n")
+    sys.exit(USAGE_STATUS)
+
+#: Where to listen: CHAT_HOST and CHAT_PORT.
+bind = f"{_settings.host}:{_settings.port}"
+
+#: gevent's worker, with the handler that does WebSocket.
+worker_class = "capnweb_sync.server.worker.WebSocketWorker"
+
+#: One per core is right, on a store that workers share; one worker otherwise.
+workers = int(_workers)
+
+#: Each worker opens the store for itself, after it was forked.
+preload_app = False
+
+#: Seconds that a worker has to answer what is under way and to close its connections with 1001,
+#: when it is stopped or replaced. A fraction counts as a whole second.
+graceful_timeout = max(1, math.ceil(_settings.drain_seconds))
+
+#: Seconds without a sign of life after which a worker is replaced. More than the 30 for which a
+#: new worker waits for the database of the one that it replaces.
+timeout = 60
+
+#: HTTP requests under way at a time. Open WebSockets do not count: CHAT_MAX_CONNECTIONS does.
+worker_connections = 1000
+
+#: Connections that may wait to be accepted: a crowd that comes back at once.
+backlog = 4096
+
+loglevel = _settings.log_level.lower()
+
+
+def _refuse_several_workers(server: Any) -> None:
+    """Several workers on a store that one process owns would keep each other out."""
+    if server.cfg.workers > 1 and not is_shared(_settings.store):
+        server.log.error(
+            "The store %s is for one process: start one worker (--workers 1), or use a store that"
+            " workers share (CHAT_STORE=redis://host:port/0).",
+            _settings.store,
+        )
+        sys.exit(USAGE_STATUS)
+
+
+def on_starting(server: Any) -> None:
+    """Before the first worker is started."""
+    _refuse_several_workers(server)
+
+
+def on_reload(server: Any) -> None:
+    """Before the workers are replaced after SIGHUP."""
+    _refuse_several_workers(server)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """When a worker is about to end, its connections closed: let go of the store."""
+    service = getattr(worker.app.callable, "extensions", {}).get("chatserver")
+    if service is not None:
+        service.close()

@@ -1,0 +1,85 @@
+"""Who is in the room, seen from this process: connections, and the names that they speak for."""
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from capnweb_sync import RpcStub
+from chatserver.errors import TooMany
+from chatserver.store import Claim
+
+MAX_NAMES: Final = 10
+"""Names that one connection may hold: enough for a gateway, too few to fill the list of users."""
+
+
+class Line(Protocol):
+    """What the chat needs of a connection; `capnweb_sync.server.Connection` is one."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the end has begun."""
+
+    @property
+    def closed_on_purpose(self) -> bool:
+        """Whether the peer ended it because it wanted to leave."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that wait to be sent."""
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection with a WebSocket close code; never blocks."""
+
+    def wait_drained(self, below: int, timeout: float) -> bool:
+        """Block the greenlet until less than `below` bytes wait to be sent, `timeout` seconds at
+        most; whether it is so."""
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A name that one connection speaks for.
+
+    `callback` is a stub of ours, to be disposed of when the membership ends. `sink` is what is
+    called with each event: the callback, or its `onMessage`.
+    """
+
+    visit: "Visit"
+    claim: Claim
+    name: str
+    callback: RpcStub
+    sink: RpcStub
+
+
+class Visit:
+    """One connection and the names that it speaks for, by their keys.
+
+    Attributes:
+        line: the connection.
+        members: those who have joined.
+        joining: the latest join under way for a name; completed, always with None, when it is
+            decided.
+        over: whether the connection is closed.
+    """
+
+    __slots__ = ("joining", "line", "members", "over")
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.members: dict[str, Member] = {}
+        self.joining: dict[str, Future[None]] = {}
+        self.over = False
+
+    def begin_joining(self, key: str) -> "Future[None]":
+        """Note that a join is under way. Raises TooMany."""
+        names = self.members.keys() | self.joining.keys() | {key}
+        if len(names) > MAX_NAMES:
+            raise TooMany(f"One connection may hold {MAX_NAMES} names; leave with one first.")
+        decided: Future[None] = Future()
+        self.joining[key] = decided
+        return decided
+
+    def end_joining(self, key: str, decided: "Future[None]") -> None:
+        """The join is decided: let go on what waits for it."""
+        if self.joining.get(key) is decided:
+            del self.joining[key]
+        decided.set_result(None)

@@ -1,0 +1,271 @@
+"""The room: joins, messages and leaves of this process's connections, on one store.
+
+The store decides; here it is carried out. A connection's end, however it comes, is turned into what
+the membership table says: its names become free or wait. What the store could not be told is told
+again until it is.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from itertools import count
+from typing import Any, Final
+
+import gevent
+from gevent import Greenlet
+
+from capnweb_sync import RpcStub
+from chatserver.errors import ChatError, ClaimLost, NotJoined, Unavailable
+from chatserver.events import date
+from chatserver.feed import RESTARTED, RETRY_SECONDS, Feed
+from chatserver.futures import then, wait
+from chatserver.member import Member, Visit
+from chatserver.options import JoinOptions
+from chatserver.store import MAX_TICK_SECONDS, Joined, Receipt, Store
+
+logger = logging.getLogger("chatserver")
+
+TAKEN_OVER: Final = 4001
+"""WebSocket close code of ours (RFC 6455, section 7.4.2: 4000 to 4999 are for applications): the
+name went to another connection; do not come back by yourself."""
+
+MIN_TICK_SECONDS: Final = 0.005
+"""Pause between two ticks at least."""
+
+WORKER_BYTES: Final = 8
+"""Randomness of a worker's token: no two workers share one."""
+
+
+class Room:
+    """The chat in this process."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._feed = Feed(store, self._lost, self._reset)
+        self._members: dict[str, Member] = {}
+        """By holder."""
+        worker = secrets.token_hex(WORKER_BYTES)
+        self._holders = (f"{worker}.{number}" for number in count(1))
+        self._greenlets: list[Greenlet[..., Any]] = []
+        self.running = False
+
+    def start(self) -> None:
+        """Begin to follow the log and to let time take effect."""
+        self.running = True
+        for function in (self._feed.run, self._keep_time):
+            greenlet = gevent.spawn(function)
+            greenlet.link_exception(self._broken)
+            self._greenlets.append(greenlet)
+
+    def stop(self) -> None:
+        """End what `start` began, and close the store: all that was told to it is stored."""
+        self.running = False
+        gevent.killall(self._greenlets)
+        self._store.close()
+
+    # --- what a connection's main object asks for
+
+    def join(
+        self,
+        visit: Visit,
+        key: str,
+        name: str,
+        callback: RpcStub,
+        sink: RpcStub,
+        options: JoinOptions,
+    ) -> "Future[dict[str, Any]]":
+        """Join with `name`, whose key is `key`. `callback` is the room's from now on, see `Member`.
+
+        Fails with NameTaken, TooMany, Unavailable.
+        """
+        answer: Future[dict[str, Any]] = Future()
+        try:
+            decided = visit.begin_joining(key)
+        except ChatError:
+            callback.dispose()
+            raise
+
+        def claimed(future: "Future[Joined]") -> None:
+            error = future.exception()
+            if error is not None:
+                callback.dispose()
+                answer.set_exception(error)
+            else:
+                joined = future.result()
+                member = Member(visit, joined.claim, joined.name, callback, sink)
+                after, recovered = self._starting_point(joined, options)
+                self._enter(member)
+                answer.set_result(welcome(joined, self._store.epoch, recovered))
+                if not visit.over:
+                    self._feed.add(member, after)
+            visit.end_joining(key, decided)
+
+        holder = next(self._holders)
+        self._store.claim(key, name, holder, options.resume).add_done_callback(claimed)
+        return answer
+
+    def send(self, visit: Visit, key: str, text: str, sent_key: str | None) -> "Future[Any]":
+        """Say `text`; waits for a join under way. Fails with NotJoined, BadRequest, Unavailable."""
+
+        def append(member: Member) -> "Future[Any]":
+            receipt = self._store.append(member.claim, text, sent_key)
+            receipt.add_done_callback(partial(self._close_if_lost, member))
+            return then(receipt, answer_to_send)
+
+        return self._with_member(visit, key, append)
+
+    def leave(self, visit: Visit, key: str) -> "Future[Any]":
+        """Free the name; waits for a join under way. Fails with NotJoined, Unavailable."""
+
+        def release(member: Member) -> "Future[Any]":
+            del visit.members[key]
+            future = self._store.release(member.claim)
+            future.add_done_callback(partial(self._left, member))
+            return then(future, lambda _: {"message": f"Goodbye, {member.name}!"})
+
+        return self._with_member(visit, key, release)
+
+    def closed(self, visit: Visit) -> None:
+        """The connection is closed."""
+        visit.over = True
+        for member in list(visit.members.values()):
+            self._part(member)
+
+    # --- members
+
+    def _with_member(
+        self, visit: Visit, key: str, action: Callable[[Member], "Future[Any]"]
+    ) -> "Future[Any]":
+        """`action` on who has joined with this name, once no join of it is under way."""
+        deciding = visit.joining.get(key)
+        if deciding is not None:
+            answer: Future[Any] = Future()
+
+            def go_on(_: "Future[None]") -> None:
+                try:
+                    outcome = self._with_member(visit, key, action)
+                except ChatError as error:
+                    answer.set_exception(error)
+                else:
+                    outcome.add_done_callback(partial(pass_on, answer))
+
+            deciding.add_done_callback(go_on)
+            return answer
+        member = visit.members.get(key)
+        if member is None:
+            raise NotJoined("This connection has not joined with that name.")
+        return action(member)
+
+    def _enter(self, member: Member) -> None:
+        visit, key = member.visit, member.claim.key
+        old = visit.members.get(key)
+        if old is not None:
+            # Taken over from the same connection, which lives on.
+            self._forget(old)
+        self._members[member.claim.holder] = visit.members[key] = member
+        if visit.over:
+            self._part(member)
+
+    def _forget(self, member: Member) -> None:
+        """The membership is over on this side: nothing more is delivered. Idempotent."""
+        self._members.pop(member.claim.holder, None)
+        if member.visit.members.get(member.claim.key) is member:
+            del member.visit.members[member.claim.key]
+        self._feed.remove(member)
+        member.callback.dispose()
+
+    def _part(self, member: Member) -> None:
+        """The member's connection is closed: its name becomes free, or waits."""
+        self._forget(member)
+        end = self._store.release if member.visit.line.closed_on_purpose else self._store.suspend
+        self._insist(partial(end, member.claim))
+
+    def _left(self, member: Member, released: "Future[None]") -> None:
+        if not isinstance(released.exception(), Unavailable):
+            self._close_if_lost(member, released)
+            self._forget(member)
+        elif member.visit.over:
+            self._part(member)
+        else:
+            # The caller may try again.
+            member.visit.members.setdefault(member.claim.key, member)
+
+    def _insist(self, operation: Callable[[], "Future[None]"]) -> None:
+        """Ask the store until it has answered; a claim that is lost already needs nothing."""
+
+        def done(future: "Future[None]") -> None:
+            if isinstance(future.exception(), Unavailable) and self.running:
+                gevent.spawn_later(RETRY_SECONDS, self._insist, operation)
+
+        operation().add_done_callback(done)
+
+    # --- what the log and the store tell
+
+    def _lost(self, holder: str) -> None:
+        """Another connection, perhaps of another worker, has taken the name over."""
+        member = self._members.get(holder)
+        if member is not None:
+            self._forget(member)
+            member.visit.line.close(TAKEN_OVER, f"{member.name} has joined from elsewhere.")
+
+    def _close_if_lost(self, member: Member, future: "Future[Any]") -> None:
+        if isinstance(future.exception(), ClaimLost):
+            self._lost(member.claim.holder)
+
+    def _reset(self) -> None:
+        for member in list(self._members.values()):
+            member.visit.line.close(RESTARTED, "The log began anew; join again.")
+
+    def _starting_point(self, joined: Joined, options: JoinOptions) -> tuple[int, bool]:
+        """The id above which a new member's events begin, and whether nothing is missing before."""
+        since = options.since
+        if since is None:
+            return joined.last_id, True
+        if options.epoch not in (None, self._store.epoch) or since > joined.last_id:
+            # Of another log, or of one that has lost its end: those ids say nothing here.
+            return joined.last_id, False
+        oldest = joined.first_id - 1
+        return max(since, oldest), since >= oldest
+
+    def _keep_time(self) -> None:
+        while True:
+            try:
+                seconds = wait(self._store.tick())
+            except Unavailable:
+                seconds = MAX_TICK_SECONDS
+            gevent.sleep(max(MIN_TICK_SECONDS, seconds))
+
+    def _broken(self, greenlet: "Greenlet[..., Any]") -> None:
+        """A bug has ended what the room lives by."""
+        self.running = False
+        logger.critical("The chat has stopped: %r", greenlet, exc_info=greenlet.exc_info)
+
+
+def welcome(joined: Joined, epoch: str, recovered: bool) -> dict[str, Any]:
+    """The answer to a join."""
+    return {
+        "message": f"Welcome to the chat, {joined.name}!",
+        "username": joined.name,
+        "userCount": joined.online,
+        "users": joined.users,
+        "lastId": joined.last_id,
+        "epoch": epoch,
+        "resume": joined.claim.secret,
+        "recovered": recovered,
+    }
+
+
+def answer_to_send(receipt: Receipt) -> dict[str, Any]:
+    """The answer to a message."""
+    return {"id": receipt.id, "time": date(receipt.time_ms)}
+
+
+def pass_on(answer: "Future[Any]", outcome: "Future[Any]") -> None:
+    """Complete `answer` as `outcome` was."""
+    error = outcome.exception()
+    if error is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(outcome.result())

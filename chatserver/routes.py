@@ -1,0 +1,111 @@
+"""What the server answers over HTTP, and where a request becomes a WebSocket.
+
+A refusal is a plain HTTP answer before the upgrade, with a sentence for whoever reads it.
+"""
+
+from typing import Final
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import WebsocketMismatch
+
+from capnweb_sync.server import HandshakeError, upgrade
+from capnweb_sync.server.handshake import UPGRADE_KEY
+from chatserver.app import current_service
+
+RPC_PATH: Final = "/rpc/ws"
+
+RETRY_AFTER_SECONDS: Final = 5
+"""What a client is told that found the server full: soon, but not at once."""
+
+WELCOME: Final = """\
+This is a chat server. It speaks Cap'n Web over WebSocket at {url}
+
+From a terminal:    python -m chatclient --url {url}
+From JavaScript:    import {{ newWebSocketRpcSession }} from "capnweb";
+                    const chat = newWebSocketRpcSession("{url}");
+                    await chat.join("Alice", {{ onMessage: event => console.log(event) }});
+                    await chat.sendMessage("Alice", "Hello everyone!");
+"""
+
+NO_WEBSOCKET: Final = """\
+This server cannot do WebSocket. Start the chat with one of
+    python -m chatserver
+    gunicorn -c python:chatserver.gunicorn_conf "chatserver:create_app()"
+"""
+
+routes = Blueprint("chat", __name__)
+
+
+# Werkzeug takes a request for an upgrade only to the one kind of rule, any other only to the other.
+@routes.get(RPC_PATH, websocket=True)
+@routes.get(RPC_PATH)
+def connect() -> Response:
+    """Become a WebSocket, or say why not."""
+    if UPGRADE_KEY not in request.environ:
+        return sentence(501, NO_WEBSOCKET)
+    service = current_service()
+    if not origin_allowed(service.settings.allow_origin):
+        return sentence(
+            403, "Pages of another site may not connect; the server's --allow-origin lets them."
+        )
+    if service.connections.full:
+        answer = sentence(503, "The server is full or about to stop; try again in a moment.")
+        answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return answer
+    try:
+        status, headers = upgrade(request.environ, service.connections, service.begin)
+    except HandshakeError as error:
+        return sentence(error.status, error.sentence, error.headers)
+    return Response(status=status, headers=headers)
+
+
+@routes.get("/healthz")
+def health() -> tuple[Response, int]:
+    """For load balancers and supervisors: 200, or 503 if no one should be sent here."""
+    service = current_service()
+    state = service.state
+    answer = jsonify(status=state, connections=len(service.connections))
+    return answer, 200 if state == "ok" else 503
+
+
+@routes.get("/")
+def welcome() -> Response:
+    """What this is and how to use it, for whoever comes with a browser."""
+    scheme = "wss" if request.is_secure else "ws"
+    return sentence(200, WELCOME.format(url=f"{scheme}://{request.host}{RPC_PATH}"))
+
+
+@routes.app_errorhandler(WebsocketMismatch)
+def no_websocket_here(error: WebsocketMismatch) -> Response:
+    """An upgrade to an address of another kind; Werkzeug calls it a bad request."""
+    return sentence(404, f"There is no WebSocket here; it is at {RPC_PATH}.")
+
+
+@routes.app_errorhandler(HTTPException)
+def refuse(error: HTTPException) -> Response:
+    """Anything else, in a sentence; `Allow` and the like stay."""
+    headers = [
+        (name, value)
+        for name, value in error.get_headers(request.environ)
+        if name.lower() not in ("content-type", "content-length")
+    ]
+    return sentence(error.code or 500, error.description or "", headers)
+
+
+def sentence(
+    status: int | str, text: str, headers: list[tuple[str, str]] | None = None
+) -> Response:
+    """A plain answer that a person can read."""
+    return Response(text.strip() + "\n", status, headers, content_type="text/plain; charset=utf-8")
+
+
+def origin_allowed(allowed: tuple[str, ...]) -> bool:
+    """Whether the request comes from a page of this site or of an allowed one, or from no page:
+    browsers tell the page's origin, and a page of another site would act for whoever looks at it
+    (RFC 6455, section 10.2)."""
+    origin = request.headers.get("Origin")
+    if origin is None or "*" in allowed:
+        return True
+    origin = origin.lower()
+    return origin in allowed or origin.partition("://")[2] == request.host.lower()

@@ -1,0 +1,242 @@
+"""What an operator can set: one table, from which come the options of the command line, the
+`CHAT_…` variables of the environment, and the defaults.
+
+A field `max_connections` of `Settings` is `--max-connections` on the command line,
+`CHAT_MAX_CONNECTIONS` in the environment and `MAX_CONNECTIONS` in Flask's configuration. The
+command line wins over the environment, the environment over the default.
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from flask import Config
+
+from chatserver.errors import SettingError
+from chatserver.store import Policy
+
+ENVIRONMENT_PREFIX: Final = "CHAT"
+
+MIB: Final = 1024 * 1024
+
+MAX_PORT: Final = 65_535
+"""The largest TCP port (RFC 9293, section 3.1)."""
+
+
+def text(value: str) -> str:
+    """Any text but none."""
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return value
+
+
+def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
+    """A whole number from `least` to `most`."""
+
+    def parse(value: str) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError("must be a whole number") from None
+        if not least <= number <= most:
+            bounds = f"from {least} to {most}" if most < math.inf else f"{least} or more"
+            raise ValueError(f"must be {bounds}")
+        return number
+
+    return parse
+
+
+def number(value: str) -> float:
+    """A number that is not negative; seconds or days."""
+    try:
+        parsed = float(value)
+    except ValueError:
+        raise ValueError("must be a number") from None
+    if not 0 <= parsed < math.inf:
+        raise ValueError("must be 0 or more")
+    return parsed
+
+
+def positive(value: str) -> float:
+    """A number above 0; seconds or days."""
+    parsed = number(value)
+    if parsed == 0:
+        raise ValueError("must be more than 0")
+    return parsed
+
+
+def log_level(value: str) -> str:
+    """A level of the standard library's logging."""
+    level = value.upper()
+    if level not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+        raise ValueError("must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    return level
+
+
+def origin(value: str) -> str:
+    """An origin as browsers send it (RFC 6454, section 6.2), or `*` for any."""
+    if value == "*":
+        return value
+    parts = urlsplit(value)
+    if not parts.scheme or not parts.netloc or parts.path.strip("/") or parts.query:
+        raise ValueError("must look like https://chat.example, or be * for any")
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def setting(
+    default: Any,
+    parse: Callable[[str], Any],
+    help: str,  # noqa: A002 - argparse's word
+    metavar: str | None = None,
+) -> Any:
+    """A field of `Settings`; `parse` makes its value of a string and raises ValueError with what is
+    wrong. A tuple as default: the option can be repeated."""
+    return field(default=default, metadata={"parse": parse, "help": help, "metavar": metavar})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set, with its default."""
+
+    host: str = setting("127.0.0.1", text, "address to listen on", "ADDRESS")
+    port: int = setting(8080, whole(0, MAX_PORT), "TCP port to listen on; 0: a free one", "PORT")
+    store: str = setting("memory:", text, "where the log is kept", "URL")
+    grace: float = setting(
+        15.0, number, "how long a name waits for a lost client to come back", "SECONDS"
+    )
+    max_connections: int = setting(
+        10_000, whole(1), "connections at a time; one more gets status 503", "N"
+    )
+    allow_origin: tuple[str, ...] = setting(
+        (), origin, "another site whose pages may connect; * for any; can be repeated", "ORIGIN"
+    )
+    ping_interval: float = setting(
+        20.0, positive, "how long a connection may be silent before it is pinged", "SECONDS"
+    )
+    ping_timeout: float = setting(20.0, positive, "how long a ping may go unanswered", "SECONDS")
+    max_outbox: int = setting(
+        MIB, whole(64 * 1024), "what may wait to be sent to one connection", "BYTES"
+    )
+    max_message: int = setting(
+        256 * 1024, whole(16 * 1024), "the largest message accepted from a client", "BYTES"
+    )
+    drain_seconds: float = setting(
+        5.0, number, "how long stopping may take before connections are dropped", "SECONDS"
+    )
+    keep_days: float | None = setting(
+        None, positive, "remove events that are older (default: keep all)", "DAYS"
+    )
+    keep_messages: int | None = setting(
+        None, whole(1), "keep only that many of the newest events (default: all)", "N"
+    )
+    log_level: str = setting("WARNING", log_level, "what to log: DEBUG, INFO, WARNING …", "LEVEL")
+
+    def __post_init__(self) -> None:
+        if self.ping_timeout > self.ping_interval:
+            raise SettingError(
+                f"The ping timeout ({self.ping_timeout} s) must not be longer than the ping"
+                f" interval ({self.ping_interval} s)."
+            )
+
+    def as_config(self) -> dict[str, Any]:
+        """As entries of Flask's configuration; what is not set is left out."""
+        values = {entry.name.upper(): getattr(self, entry.name) for entry in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def policy(self) -> Policy:
+        """What the store is told."""
+        return Policy(self.grace, self.keep_days, self.keep_messages)
+
+
+def from_environment() -> Settings:
+    """The settings that the environment's variables and the defaults give. Raises SettingError."""
+    config = Config(".")
+    config.from_prefixed_env(ENVIRONMENT_PREFIX)
+    return from_config(config)
+
+
+def from_config(config: Mapping[str, Any]) -> Settings:
+    """The settings in Flask's configuration, where `from_prefixed_env` has put those of the
+    environment.
+
+    Raises SettingError for a value that does not fit, naming its variable.
+    """
+    given = {}
+    for entry in fields(Settings):
+        value = config.get(entry.name.upper())
+        if value is not None and value != "":
+            variable = f"{ENVIRONMENT_PREFIX}_{entry.name.upper()}"
+            given[entry.name] = parsed(entry, value, variable)
+    return Settings(**given)
+
+
+def parsed(entry: "Field[Any]", value: Any, name: str) -> Any:
+    """`value` as the setting wants it. Flask reads variables as JSON where it can, so a value may
+    be a number; several origins are a list, or stand with commas between them."""
+    parse = entry.metadata["parse"]
+    try:
+        if isinstance(entry.default, tuple):
+            parts = value.split(",") if isinstance(value, str) else value
+            return tuple(parse(str(part).strip()) for part in parts)
+        return parse(str(value))
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"{name}={value}: {entry.name.replace('_', ' ')} {error}.") from None
+
+
+USAGE_STATUS: Final = 2
+"""The exit status for settings that do not fit, as argparse has it."""
+
+
+class OneSentence(argparse.ArgumentParser):
+    """A parser that complains in one sentence, without the whole usage before it."""
+
+    def error(self, message: str) -> Any:
+        self.exit(USAGE_STATUS, f"{self.prog}: {message} (--help lists the options)\n")
+
+
+def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Settings:
+    """The settings of a command line; what it does not say is as in `defaults`.
+
+    `arguments=None`: those of this process. Exits with status 2 after one sentence on standard
+    error if an option is unknown or does not fit. Raises SettingError if two do not go together.
+    """
+    parser = OneSentence(
+        prog="python -m chatserver",
+        description="The chat server. Every option can also be set in the environment:"
+        " --max-connections is CHAT_MAX_CONNECTIONS.",
+        allow_abbrev=False,
+    )
+    for entry in fields(Settings):
+        default = getattr(defaults, entry.name)
+        shown = "" if default is None or default == () else f" (default: {default})"
+        parser.add_argument(
+            f"--{entry.name.replace('_', '-')}",
+            type=_argument_type(entry),
+            metavar=entry.metadata["metavar"],
+            help=entry.metadata["help"].replace("%", "%%") + shown,
+            action="append" if isinstance(entry.default, tuple) else "store",
+        )
+    given = vars(parser.parse_args(arguments))
+    settings: dict[str, Any] = {}
+    for entry in fields(Settings):
+        value = given[entry.name]
+        if value is None:
+            value = getattr(defaults, entry.name)
+        settings[entry.name] = tuple(value) if isinstance(entry.default, tuple) else value
+    return Settings(**settings)
+
+
+def _argument_type(entry: "Field[Any]") -> Callable[[str], Any]:
+    parse = entry.metadata["parse"]
+
+    def convert(value: str) -> Any:
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{value!r} {error}") from None
+
+    return convert

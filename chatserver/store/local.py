@@ -1,0 +1,87 @@
+"""What the engines have in common that one process owns: operations on a `ChatState`, and a tail
+that is heard from within the process.
+
+Such an engine says when operations are applied (`submit`) and how events are read.
+"""
+
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from itertools import dropwhile
+from typing import Final, TypeVar
+
+from gevent.event import Event as Signal
+
+from chatserver.events import Event
+from chatserver.store import MAX_READ_EVENTS, Claim, Counts, Joined, Receipt, Store, Tail, cut
+from chatserver.store.state import Changes, ChatState
+
+T = TypeVar("T")
+Operation = Callable[[ChatState, int], T]
+"""Applied to the state at a time (milliseconds since 1970 in UTC)."""
+
+MAX_FRESH: Final = 4096
+"""Events that are kept for a follower which is behind; it reads older ones from the log. Several
+commits' worth: the follower is woken after each."""
+
+
+class LocalStore(Store):
+    """A store whose state and follower are in this process."""
+
+    def __init__(self) -> None:
+        self.last_id = 0
+        self.available = True
+        self._fresh: deque[Event] = deque(maxlen=MAX_FRESH)
+        self._lost: list[str] = []
+        self._news = Signal()
+
+    @abstractmethod
+    def submit(self, operation: Operation[T]) -> "Future[T]":
+        """Apply an operation after all that were submitted before, and store what it changed."""
+
+    def claim(self, key: str, name: str, holder: str, secret: str | None) -> "Future[Joined]":
+        return self.submit(lambda state, now: state.claim(now, key, name, holder, secret))
+
+    def release(self, claim: Claim) -> "Future[None]":
+        return self.submit(lambda state, now: state.release(now, claim))
+
+    def suspend(self, claim: Claim) -> "Future[None]":
+        return self.submit(lambda state, now: state.suspend(now, claim))
+
+    def append(self, claim: Claim, text: str, key: str | None = None) -> "Future[Receipt]":
+        return self.submit(lambda state, now: state.append(now, claim, text, key))
+
+    def names(self) -> "Future[list[str]]":
+        return self.submit(ChatState.names)
+
+    def counts(self) -> "Future[Counts]":
+        return self.submit(ChatState.counts)
+
+    def tick(self) -> "Future[float]":
+        def settle(state: ChatState, now: int) -> float:
+            state.settle(now)
+            return state.due(now)
+
+        return self.submit(settle)
+
+    def follow(self, after: int, timeout: float) -> Tail:
+        if self.last_id <= after and not self._lost:
+            self._news.clear()
+            self._news.wait(timeout)
+        lost, self._lost = self._lost, []
+        if self.last_id <= after:
+            return Tail([], lost)
+        if self._fresh and self._fresh[0].id <= after + 1:
+            fresh = dropwhile(lambda event: event.id <= after, self._fresh)
+            return Tail(cut(fresh, MAX_READ_EVENTS), lost)
+        return Tail(self.read(after=after), lost)
+
+    def _publish(self, changes: Changes) -> None:
+        """Wake the follower; to be called when the changes are stored."""
+        self._lost += changes.lost
+        if changes.events:
+            self._fresh.extend(changes.events)
+            self.last_id = changes.events[-1].id
+        if changes.events or changes.lost:
+            self._news.set()

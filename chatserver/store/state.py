@@ -1,0 +1,298 @@
+"""The rules of the store for engines that one process owns, without any storage.
+
+`ChatState` holds in memory what is needed to decide (who has which name, which notices wait, where
+the log ends) and collects in `Changes` what each decision means for the disk. An engine applies
+operations, then stores the changes, then tells the callers. Should storing fail, the engine makes a
+new state from what is stored.
+
+Nothing here blocks, reads a clock or knows gevent. All times are milliseconds since 1970 in UTC.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Final, NamedTuple
+
+from chatserver.errors import BadRequest, ClaimLost, NameTaken
+from chatserver.events import MAX_USERS, Event, NoticeType, notice
+from chatserver.store import (
+    MAX_TICK_SECONDS,
+    NOTICE_INTERVAL_MS,
+    Claim,
+    Counts,
+    Joined,
+    Policy,
+    Receipt,
+)
+
+SECRET_BYTES: Final = 16
+"""Randomness of a membership's secret: as hard to guess as an AES-128 key."""
+
+DIGEST_BYTES: Final = 16
+"""Length of the digests that stand for keys and texts; among the keys of a week at a thousand
+messages a second, the odds that two collide are below 1 in 10**20."""
+
+NOTICE_TYPES: Final[tuple[NoticeType, ...]] = ("join", "leave")
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A name that is not free: held by `holder`, or without one waiting until `until`.
+
+    `number` is its place in the joining order.
+    """
+
+    number: int
+    key: str
+    name: str
+    secret: str
+    holder: str | None
+    until: int | None = None
+
+
+class Notice(NamedTuple):
+    """Someone joined or left, and it is not told yet. `number` says in which order."""
+
+    number: int
+    type: NoticeType
+    key: str
+    name: str
+
+
+class Sent(NamedTuple):
+    """An idempotency key that was used: digests of the key with its scope and of the text, and the
+    answer that was given."""
+
+    digest: bytes
+    text_digest: bytes
+    id: int
+    time_ms: int
+
+
+@dataclass(slots=True)
+class Changes:
+    """What operations did, for the engine to store and to tell."""
+
+    events: list[Event] = field(default_factory=list)
+    sent: dict[bytes, Sent] = field(default_factory=dict)
+    holdings: dict[str, Holding | None] = field(default_factory=dict)
+    """By key; None: the name became free."""
+    notices: list[Notice] = field(default_factory=list)
+    told: list[int] = field(default_factory=list)
+    """Numbers of notices that are told by one of `events`."""
+    lost: list[str] = field(default_factory=list)
+    """Holders that another one took the name from."""
+
+
+class ChatState:
+    """Who has which name, and where the log stands."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        find_sent: Callable[[bytes], Sent | None],
+        *,
+        first_id: int = 1,
+        last_id: int = 0,
+        messages: int = 0,
+        holdings: Iterable[Holding] = (),
+        notices: Iterable[Notice] = (),
+    ) -> None:
+        """Start from what is stored.
+
+        Args:
+            policy: for how long a name waits.
+            find_sent: looks a digest up among the keys that are stored and not too old.
+            first_id: the oldest event there; `last_id + 1` if there is none.
+            last_id: the newest event there.
+            messages: how many chat messages there ever were.
+            holdings: in joining order; those that wait in the order of their ends.
+            notices: in the order in which they happened.
+        """
+        self.first_id = first_id
+        self.last_id = last_id
+        self.messages = messages
+        self._grace_ms = policy.grace_ms
+        self._find_sent = find_sent
+        self._holdings = {holding.key: holding for holding in holdings}
+        self._waiting = {
+            holding.key: holding.until
+            for holding in self._holdings.values()
+            if holding.until is not None
+        }
+        self._notices = list(notices)
+        numbers = [holding.number for holding in self._holdings.values()]
+        self._last_number = max(numbers, default=0)
+        self._last_notice = max((notice.number for notice in self._notices), default=0)
+        self._told_at: dict[NoticeType, int] = {}
+        self._changes = Changes()
+
+    def take_changes(self) -> Changes:
+        """What has changed since the last call."""
+        changes, self._changes = self._changes, Changes()
+        return changes
+
+    # --- operations, as `Store` describes them; each checks everything before it changes anything
+
+    def claim(self, now: int, key: str, name: str, holder: str, secret: str | None) -> Joined:
+        """Free → held, or held or waiting → held with the secret."""
+        holding = self._holdings.get(key)
+        if holding is None:
+            self._last_number += 1
+            new_secret = secrets.token_urlsafe(SECRET_BYTES)
+            holding = Holding(self._last_number, key, name, new_secret, holder)
+            self._notify("join", holding)
+        elif secret is not None and same(secret, holding.secret):
+            if holding.holder is not None:
+                self._changes.lost.append(holding.holder)
+            holding = replace(holding, holder=holder, until=None)
+        else:
+            raise NameTaken(f"The name {holding.name} is taken; choose another one.")
+        self._put(holding)
+        return Joined(
+            Claim(key, holder, holding.secret),
+            holding.name,
+            self.first_id,
+            self.last_id,
+            len(self._holdings),
+            tuple(taken.name for taken in islice(self._holdings.values(), MAX_USERS)),
+        )
+
+    def release(self, now: int, claim: Claim) -> None:
+        """Held → free."""
+        self._free(self._held(claim))
+
+    def suspend(self, now: int, claim: Claim) -> None:
+        """Held → waiting."""
+        self._put(replace(self._held(claim), holder=None, until=now + self._grace_ms))
+
+    def append(self, now: int, claim: Claim, text: str, key: str | None) -> Receipt:
+        """Add a chat message, unless `key` says that it is there."""
+        holding = self._held(claim)
+        if key is None:
+            return self._say(now, holding, text)
+        digest = digest_of(claim.secret, key)
+        text_digest = digest_of(text)
+        sent = self._changes.sent.get(digest) or self._find_sent(digest)
+        if sent is None:
+            receipt = self._say(now, holding, text)
+            self._changes.sent[digest] = Sent(digest, text_digest, *receipt)
+            return receipt
+        if sent.text_digest != text_digest:
+            raise BadRequest("This key was used for another text; use a new key for each message.")
+        return Receipt(sent.id, sent.time_ms)
+
+    def names(self, now: int) -> list[str]:
+        """Everyone online, in joining order."""
+        return [holding.name for holding in self._holdings.values()]
+
+    def counts(self, now: int) -> Counts:
+        """How many are online, and how much was said."""
+        return Counts(len(self._holdings), self.messages)
+
+    # --- time passes
+
+    def settle(self, now: int) -> None:
+        """Free the names whose time is up, and tell the notices that are due."""
+        # One grace for all: those that began to wait first are through first.
+        while self._waiting:
+            key, until = next(iter(self._waiting.items()))
+            if until > now:
+                break
+            self._free(self._holdings[key])
+        while any(self._tell(kind, now) for kind in NOTICE_TYPES):
+            # A leave that was told may be what the same name's join has waited for.
+            pass
+
+    def due(self, now: int) -> float:
+        """Seconds until `settle` has something to do, at most MAX_TICK_SECONDS."""
+        moments = [now + round(MAX_TICK_SECONDS * 1000), *islice(self._waiting.values(), 1)]
+        moments += [self._told_at[kind] + NOTICE_INTERVAL_MS for kind in self._pending_types()]
+        return max(0, min(moments) - now) / 1000
+
+    # --- what operations consist of
+
+    def _held(self, claim: Claim) -> Holding:
+        holding = self._holdings.get(claim.key)
+        if holding is None or holding.holder != claim.holder:
+            raise ClaimLost("This connection does not speak for the name any more; join again.")
+        return holding
+
+    def _put(self, holding: Holding) -> None:
+        # A name that is taken over keeps its place in the joining order: dicts keep it.
+        self._holdings[holding.key] = self._changes.holdings[holding.key] = holding
+        self._waiting.pop(holding.key, None)
+        if holding.until is not None:
+            self._waiting[holding.key] = holding.until
+
+    def _free(self, holding: Holding) -> None:
+        del self._holdings[holding.key]
+        self._waiting.pop(holding.key, None)
+        self._changes.holdings[holding.key] = None
+        self._notify("leave", holding)
+
+    def _say(self, now: int, holding: Holding, text: str) -> Receipt:
+        self.messages += 1
+        self._add(Event(self.last_id + 1, "chat", holding.name, text, now))
+        return Receipt(self.last_id, now)
+
+    def _add(self, event: Event) -> None:
+        self.last_id = event.id
+        self._changes.events.append(event)
+
+    def _notify(self, kind: NoticeType, holding: Holding) -> None:
+        self._last_notice += 1
+        pending = Notice(self._last_notice, kind, holding.key, holding.name)
+        self._notices.append(pending)
+        self._changes.notices.append(pending)
+
+    def _tell(self, kind: NoticeType, now: int) -> bool:
+        """Make one event of all notices of this kind that may be told, if it is time for one."""
+        told_at = self._told_at.get(kind)
+        # A clock that was set back does not silence anyone.
+        if not self._notices or (told_at is not None and 0 <= now - told_at < NOTICE_INTERVAL_MS):
+            return False
+        seen: set[str] = set()
+        told: list[Notice] = []
+        left: list[Notice] = []
+        for pending in self._notices:
+            # Of one name, only the first of its notices: joins and leaves are told in their order.
+            mine = pending.type == kind and pending.key not in seen
+            seen.add(pending.key)
+            (told if mine else left).append(pending)
+        if not told:
+            return False
+        self._notices = left
+        self._told_at[kind] = now
+        self._changes.told += [pending.number for pending in told]
+        self._add(notice(self.last_id + 1, kind, [pending.name for pending in told], now))
+        return True
+
+    def _pending_types(self) -> set[NoticeType]:
+        """The kinds of notices that wait for nothing but their interval."""
+        seen: set[str] = set()
+        kinds: set[NoticeType] = set()
+        for pending in self._notices:
+            if pending.key not in seen and pending.type in self._told_at:
+                kinds.add(pending.type)
+            seen.add(pending.key)
+        return kinds
+
+
+def same(secret: str, other: str) -> bool:
+    """Whether two secrets are equal, in a time that does not tell where they differ."""
+    return hmac.compare_digest(
+        secret.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass")
+    )
+
+
+def digest_of(*parts: str) -> bytes:
+    """A digest that only the same parts have; any string will do, lone surrogates included."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "big") + encoded)
+    return digest.digest()

@@ -1,0 +1,166 @@
+"""From the log to the members, in this process: no gap, no repeat, whoever is how far behind."""
+
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from chatserver.feed import Feed
+from chatserver.member import Member, Visit
+from chatserver.store import Joined, Policy, Store, open_store
+from tests.chatserver.greenlets import FakeLine, eventually, outcome
+
+
+class Listener:
+    """A member and what it has heard."""
+
+    def __init__(self, joined: Joined) -> None:
+        self.line = FakeLine()
+        callback = self.line.callback()
+        self.member = Member(Visit(self.line), joined.claim, joined.name, callback, callback)
+
+    @property
+    def heard(self) -> list[int]:
+        return [event["id"] for event in self.line.heard]
+
+
+class Chat:
+    """A store, a feed that follows it, and Alice, who speaks."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.store: Store = open_store("memory:", policy)
+        self.lost: list[str] = []
+        self.alice = self.join("Alice")
+        self.feed = Feed(self.store, self.lost.append, lambda: None)
+        self.follower = gevent.spawn(self.feed.run)
+
+    def join(self, name: str, secret: str | None = None) -> Joined:
+        return outcome(self.store.claim(name, name, f"{name}@{id(object())}", secret))
+
+    def say(self, how_many: int = 1) -> int:
+        for number in range(how_many):
+            receipt = self.store.append(self.alice.claim, f"message {number}")
+        return receipt.result().id
+
+    def listen(self, after: int) -> Listener:
+        listener = Listener(self.alice)
+        self.feed.add(listener.member, after)
+        return listener
+
+
+pytestmark = pytest.mark.usefixtures("gevent_default")
+
+
+@pytest.fixture
+def chat() -> Iterator[Chat]:
+    chat = Chat()
+    gevent.sleep(0)
+    yield chat
+    chat.follower.kill()
+
+
+def test_a_live_member_hears_everything_above_where_it_began(chat: Chat) -> None:
+    chat.say(3)
+    listener = chat.listen(after=chat.store.last_id)
+
+    last = chat.say(5)
+
+    eventually(lambda: listener.heard[-1:] == [last])
+    assert listener.heard == list(range(last - 4, last + 1))
+
+
+def test_a_member_whose_events_begin_ahead_of_the_tail_hears_none_before(chat: Chat) -> None:
+    listener = Listener(chat.alice)
+    chat.say(10)
+    assert chat.feed.position < chat.store.last_id
+    chat.feed.add(listener.member, chat.store.last_id)
+
+    last = chat.say(1)
+
+    eventually(lambda: listener.heard[-1:] == [last])
+    assert listener.heard == [last]
+
+
+def test_a_member_far_behind_catches_up_while_others_chat(chat: Chat) -> None:
+    chat.say(10_000)
+    eventually(lambda: chat.feed.position == chat.store.last_id)
+    live = chat.listen(after=chat.store.last_id)
+    behind = chat.listen(after=5)
+
+    while not behind.heard or behind.heard[-1] < chat.store.last_id - 1000:
+        chat.say(20)
+        gevent.sleep(0.001)
+    last = chat.say(1)
+
+    eventually(lambda: behind.heard[-1] == live.heard[-1] == last)
+    assert behind.heard == list(range(6, last + 1))
+    assert live.heard == list(range(live.heard[0], last + 1))
+
+
+def test_a_member_behind_is_told_no_faster_than_its_connection_takes_it(chat: Chat) -> None:
+    chat.say(5_000)
+    eventually(lambda: chat.feed.position == chat.store.last_id)
+
+    behind = chat.listen(after=1)
+    eventually(lambda: behind.heard[-1:] == [chat.store.last_id])
+
+    # The last ones come at once, as soon as they are at hand.
+    assert behind.line.most < 64 * 1024 + 512 * 200
+
+
+def test_a_member_behind_whose_connection_is_stuck_is_no_burden(chat: Chat) -> None:
+    chat.say(5_000)
+    eventually(lambda: chat.feed.position == chat.store.last_id)
+    stuck = chat.listen(after=1)
+    stuck.line.stuck = True
+    live = chat.listen(after=chat.store.last_id)
+
+    last = chat.say(2_000)
+    eventually(lambda: live.heard[-1:] == [last])
+
+    assert stuck.line.most < 128 * 1024
+    chat.feed.remove(stuck.member)
+
+
+def test_a_member_that_is_removed_hears_nothing_more(chat: Chat) -> None:
+    chat.say(2_000)
+    eventually(lambda: chat.feed.position == chat.store.last_id)
+    live, behind, ahead = (Listener(chat.alice) for _ in range(3))
+    chat.feed.add(live.member, chat.store.last_id)
+    chat.feed.add(behind.member, 1)
+    chat.say(1)
+    chat.feed.add(ahead.member, chat.store.last_id)
+    for listener in (live, behind, ahead):
+        chat.feed.remove(listener.member)
+    witness = chat.listen(after=chat.store.last_id)
+
+    last = chat.say(1)
+
+    eventually(lambda: witness.heard == [last])
+    assert (live.heard, behind.heard, ahead.heard) == ([], [], [])
+
+
+def test_the_log_trimmed_under_a_reader_closes_it_instead_of_leaving_a_gap() -> None:
+    chat = Chat(Policy(keep_messages=1))
+    chat.say(1500)
+    eventually(lambda: chat.feed.position == chat.store.last_id)
+    behind = chat.listen(after=1)
+    behind.line.stuck = True
+    behind.line.buffered = 10**6
+    gevent.sleep(0)
+
+    while chat.store.read()[0].id < 900:
+        outcome(chat.store.tick())
+    behind.line.stuck = False
+
+    eventually(lambda: behind.line.closed)
+    assert behind.line.close_code == 1012
+    assert behind.heard == []
+    chat.follower.kill()
+
+
+def test_who_lost_a_name_is_told(chat: Chat) -> None:
+    bob = chat.join("Bob")
+    chat.join("Bob", bob.claim.secret)
+
+    eventually(lambda: chat.lost == [bob.claim.holder])

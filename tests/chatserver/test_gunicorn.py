@@ -1,0 +1,117 @@
+"""The same application under gunicorn, with the configuration that comes with it."""
+
+import signal
+import sys
+import time
+
+import pytest
+
+from tests.chatserver.conftest import Connect
+from tests.chatserver.test_http import get, upgrade
+from tests.conftest import StartProcess
+from tests.processes import Process, free_port
+
+COMMAND = ("-m", "gunicorn", "-c", "python:chatserver.gunicorn_conf", "chatserver:create_app()")
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def url(port: int) -> str:
+    return f"ws://127.0.0.1:{port}/rpc/ws"
+
+
+def start(start_process: StartProcess, port: int, *options: str, **env: str) -> Process:
+    """gunicorn, when its worker serves."""
+    process = start_process(
+        sys.executable,
+        *COMMAND,
+        *options,
+        env={"CHAT_PORT": str(port), "CHAT_STORE": "memory:", "CHAT_LOG_LEVEL": "INFO", **env},
+    )
+    process.wait_for_line("Booting worker", stderr=True)
+    return process
+
+
+def test_members_chat_through_a_worker(
+    start_process: StartProcess, connect: Connect, port: int, url: str
+) -> None:
+    start(start_process, port)
+    alice, bob = connect(url), connect(url)
+    alice.join("Alice")
+    bob.join("Bob")
+
+    alice.say("Alice", "hello")
+
+    bob.wait_for("hello")
+
+
+def test_stopping_tells_everyone_with_1001(
+    start_process: StartProcess, connect: Connect, port: int, url: str
+) -> None:
+    gunicorn = start(start_process, port)
+    member = connect(url)
+    member.join("Alice")
+    started = time.monotonic()
+
+    assert gunicorn.terminate() == 0
+
+    assert member.closed() == 1001
+    assert time.monotonic() - started < 6
+
+
+def test_a_reload_sends_members_to_the_new_worker(
+    start_process: StartProcess, connect: Connect, port: int, url: str
+) -> None:
+    gunicorn = start(start_process, port)
+    member = connect(url)
+    member.join("Alice")
+
+    gunicorn.signal(signal.SIGHUP)
+
+    assert member.closed() == 1001
+    assert connect(url).join("Alice")["message"]
+
+
+def test_several_workers_on_a_store_of_one_process_are_refused_with_both_remedies(
+    start_process: StartProcess, port: int
+) -> None:
+    gunicorn = start_process(
+        sys.executable,
+        *COMMAND,
+        "--workers",
+        "2",
+        env={"CHAT_PORT": str(port), "CHAT_STORE": "memory:"},
+    )
+
+    assert gunicorn.wait() != 0
+    refusals = [line for line in gunicorn.error_lines if "memory:" in line]
+    assert len(refusals) == 1
+    assert "--workers 1" in refusals[0]
+    assert "redis://" in refusals[0]
+    assert "Traceback" not in gunicorn.output
+
+
+def test_a_setting_that_does_not_fit_is_told_in_one_line(start_process: StartProcess) -> None:
+    gunicorn = start_process(sys.executable, *COMMAND, env={"CHAT_GRACE": "soon"})
+
+    assert gunicorn.wait() == 2
+    assert gunicorn.error_lines == [
+        "chatserver: CHAT_GRACE=soon: grace must be a number.",
+    ]
+
+
+@pytest.mark.parametrize("worker", ["sync", "gevent"])
+def test_a_worker_that_cannot_do_websocket_says_how_to_start_one(
+    start_process: StartProcess, port: int, worker: str
+) -> None:
+    start(start_process, port, "-k", worker)
+
+    status, _, body = upgrade(("127.0.0.1", port))
+
+    assert status == 501
+    assert "gunicorn -c python:chatserver.gunicorn_conf" in body
+    assert get(("127.0.0.1", port), "/healthz")[0] == 200

@@ -1,0 +1,165 @@
+"""What the server says over HTTP, and who may not become a WebSocket."""
+
+import base64
+import http.client
+import json
+import os
+import socket
+import sys
+
+import pytest
+
+from tests.chatserver.conftest import Connect
+from tests.conftest import StartProcess, StartServer
+from tests.processes import ServerProcess, free_port, wait_until
+
+Answer = tuple[int, dict[str, str], str]
+
+
+def get(
+    address: tuple[str, int], path: str, headers: dict[str, str] | None = None, method: str = "GET"
+) -> Answer:
+    connection = http.client.HTTPConnection(*address, timeout=20)
+    try:
+        connection.request(method, path, headers=headers or {})
+        response = connection.getresponse()
+        lowered = {name.lower(): value for name, value in response.getheaders()}
+        # A connection that was upgraded has no end to read to.
+        body = "" if response.status == 101 else response.read().decode()
+        return response.status, lowered, body
+    finally:
+        connection.close()
+
+
+def upgrade(address: tuple[str, int], path: str = "/rpc/ws", **headers: str) -> Answer:
+    return get(
+        address,
+        path,
+        {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+            **headers,
+        },
+    )
+
+
+def test_a_plain_request_to_the_websocket_is_told_to_upgrade(shared_server: ServerProcess) -> None:
+    status, headers, body = get(shared_server.address, "/rpc/ws")
+
+    assert status == 426
+    assert headers["upgrade"] == "websocket"
+    assert "WebSocket" in body
+
+
+def test_an_upgrade_elsewhere_is_not_found(shared_server: ServerProcess) -> None:
+    for path in ("/", "/healthz", "/rpc", "/rpc/ws/more"):
+        assert upgrade(shared_server.address, path)[0] == 404
+
+
+def test_an_upgrade_with_a_bad_key_is_a_bad_request(shared_server: ServerProcess) -> None:
+    status, _, body = upgrade(shared_server.address, **{"Sec-WebSocket-Key": "short"})
+
+    assert status == 400
+    assert "Sec-WebSocket-Key" in body
+
+
+def test_the_start_page_says_how_to_connect(shared_server: ServerProcess) -> None:
+    status, headers, body = get(shared_server.address, "/")
+
+    assert status == 200
+    assert headers["content-type"] == "text/plain; charset=utf-8"
+    assert shared_server.url in body
+    assert "newWebSocketRpcSession" in body
+
+
+def test_anything_else_is_not_found(shared_server: ServerProcess) -> None:
+    status, headers, body = get(shared_server.address, "/favicon.ico")
+
+    assert (status, headers["content-type"]) == (404, "text/plain; charset=utf-8")
+    assert "not found" in body
+    assert get(shared_server.address, "/rpc/ws", method="POST")[0] == 405
+
+
+def test_health_is_ok_while_it_is(shared_server: ServerProcess) -> None:
+    status, _, body = get(shared_server.address, "/healthz")
+
+    assert status == 200
+    assert json.loads(body)["status"] == "ok"
+
+
+def test_a_page_of_this_site_may_connect_and_one_of_another_may_not(
+    shared_server: ServerProcess,
+) -> None:
+    host, port = shared_server.address
+
+    for origin in (None, f"http://{host}:{port}", f"HTTPS://{host}:{port}"):
+        headers = {} if origin is None else {"Origin": origin}
+        assert upgrade(shared_server.address, **headers)[0] == 101
+    for origin in ("https://evil.example", f"http://{host}", f"http://{host}:{port}.evil", "null"):
+        status, _, body = upgrade(shared_server.address, Origin=origin)
+        assert status == 403
+        assert "--allow-origin" in body
+
+
+def test_other_sites_may_connect_when_they_are_allowed(start_server: StartServer) -> None:
+    server = start_server(
+        "--allow-origin", "https://chat.example", "--allow-origin", "http://localhost:3000"
+    )
+
+    for origin in ("https://chat.example", "http://localhost:3000"):
+        assert upgrade(server.address, Origin=origin)[0] == 101
+    assert upgrade(server.address, Origin="http://chat.example")[0] == 403
+
+
+def test_any_site_may_connect_when_the_environment_says_so(start_server: StartServer) -> None:
+    server = start_server(env={"CHAT_ALLOW_ORIGIN": "*"})
+
+    assert upgrade(server.address, Origin="https://any.example")[0] == 101
+
+
+def test_one_connection_too_many_gets_503_until_there_is_room(
+    start_server: StartServer, connect: Connect
+) -> None:
+    server = start_server("--max-connections", "2")
+    first, second = connect(server.url), connect(server.url)
+    assert second.call("listUsers") == []
+
+    status, headers, body = upgrade(server.address)
+
+    assert status == 503
+    assert headers["retry-after"]
+    assert "full" in body
+    first.close()
+    wait_until(lambda: upgrade(server.address)[0] == 101)
+
+
+APP = "__import__('chatserver').create_app({'STORE': 'memory:'})"
+
+SERVERS = {
+    "wsgiref": "from wsgiref.simple_server import make_server as m; m('127.0.0.1', PORT, APP)",
+    "gevent": "from gevent.pywsgi import WSGIServer as m; m(('127.0.0.1', PORT), APP)",
+}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_server_without_websocket_says_how_to_start_one(
+    start_process: StartProcess, server: str
+) -> None:
+    port = free_port()
+    program = SERVERS[server].replace("PORT", str(port)).replace("APP", APP)
+    start_process(sys.executable, "-c", f"{program}.serve_forever()")
+
+    def listening() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_until(listening)
+    status, _, body = upgrade(("127.0.0.1", port))
+
+    assert status == 501
+    assert "python -m chatserver" in body
+    assert "gunicorn" in body
+    assert get(("127.0.0.1", port), "/rpc/ws")[0] == 501
+    assert get(("127.0.0.1", port), "/healthz")[0] == 200

@@ -1,0 +1,159 @@
+"""The process: how it starts, what it says, how it stops."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.chatserver.conftest import Connect
+from tests.conftest import StartServer
+from tests.processes import REPOSITORY, ServerProcess, free_port, wait_until
+
+BANNER = """\
+💬 Chat Server running on {url}
+
+Methods:
+  - join(username, callback) → Welcome message
+  - sendMessage(username, text) → Broadcasts to all
+  - listUsers() → List of connected users
+  - leave(username) → Goodbye message
+
+Run client: python -m chatclient
+Press Ctrl+C to stop"""
+
+
+def run(*options: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """A server that does not get to serving."""
+    import os
+
+    return subprocess.run(
+        [sys.executable, "-m", "chatserver", *options],
+        cwd=REPOSITORY,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+def test_the_banner_is_printed_once_connections_are_accepted(chat_server: ServerProcess) -> None:
+    with socket.create_connection(chat_server.address, timeout=5):
+        pass
+    wait_until(lambda: len(chat_server.lines) == BANNER.count("\n") + 1)
+
+    assert "\n".join(chat_server.lines) == BANNER.format(url=chat_server.url)
+    assert chat_server.error_lines == []
+
+
+def test_a_terminal_that_cannot_show_the_balloon_is_no_reason_not_to_start(
+    start_server: StartServer,
+) -> None:
+    server = start_server(env={"PYTHONIOENCODING": "ascii"})
+
+    assert server.lines[0].endswith(server.url)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_order(
+    chat_server: ServerProcess, connect: Connect, number: signal.Signals
+) -> None:
+    members = [connect(chat_server.url) for _ in range(3)]
+    for index, member in enumerate(members):
+        member.join(f"member {index}")
+    calls = [
+        (member, member.push("sendMessage", f"member {index}", f"last words {turn}"))
+        for turn in range(20)
+        for index, member in enumerate(members)
+    ]
+    for member in members:
+        member.call("listUsers")
+    started = time.monotonic()
+
+    chat_server.signal(number)
+
+    assert chat_server.wait() == 0
+    assert time.monotonic() - started < 5
+    for member, call in calls:
+        assert member.answer(call)["id"]
+    assert [member.closed() for member in members] == [1001, 1001, 1001]
+    assert chat_server.error_lines == []
+
+
+def test_a_client_that_does_not_answer_delays_the_end_by_no_more_than_is_allowed(
+    start_server: StartServer, connect: Connect
+) -> None:
+    server = start_server("--drain-seconds", "1")
+    deaf = socket.create_connection(server.address, timeout=20)
+    deaf.sendall(
+        b"GET /rpc/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    assert deaf.recv(4096).startswith(b"HTTP/1.1 101")
+    started = time.monotonic()
+
+    assert server.terminate() == 0
+
+    assert time.monotonic() - started < 3
+    deaf.close()
+
+
+def test_a_port_that_is_taken_is_told_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        ended = run("--port", str(port))
+
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert f"Cannot listen on 127.0.0.1 port {port}" in line
+
+
+def test_a_store_of_no_known_kind_is_told_in_one_line() -> None:
+    ended = run("--port", str(free_port()), "--store", "mysql://chat")
+
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert "mysql://chat" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "message"),
+    [
+        (("--port", "many"), {}, "--port: 'many' must be a whole number"),
+        (("--port", "70000"), {}, "--port: '70000' must be from 0 to 65535"),
+        (("--grace", "-1"), {}, "--grace: '-1' must be 0 or more"),
+        (("--colour", "red"), {}, "--colour"),
+        (("--allow-origin", "example"), {}, "https://chat.example"),
+        (("--ping-timeout", "99"), {}, "ping interval"),
+        ((), {"CHAT_PORT": "many"}, "CHAT_PORT=many: port must be a whole number"),
+        ((), {"CHAT_KEEP_DAYS": "0"}, "CHAT_KEEP_DAYS=0: keep days must be more than 0"),
+        ((), {"CHAT_LOG_LEVEL": "loud"}, "CHAT_LOG_LEVEL=loud: log level must be DEBUG"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_told_in_one_line(
+    options: tuple[str, ...], env: dict[str, str], message: str
+) -> None:
+    ended = run(*options, env=env)
+
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert message in line
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    program = (
+        "import sys; before = set(sys.modules); import chatserver;"
+        "print(sorted(set(sys.modules) - before))"
+    )
+
+    shown = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+
+    assert shown.stdout.strip() in ("['chatserver']", "['__future__', 'chatserver']")

@@ -1,0 +1,170 @@
+"""What the room does when its store does not answer, or begins anew, in this process."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import pytest
+
+from chatserver.errors import NameTaken, NotJoined, Unavailable
+from chatserver.member import Visit
+from chatserver.options import JoinOptions
+from chatserver.room import Room
+from chatserver.store import LogReset, Policy, Tail, wall_clock
+from chatserver.store.local import Operation
+from chatserver.store.memory import MemoryStore
+from tests.chatserver.greenlets import FakeLine, eventually, outcome
+
+T = TypeVar("T")
+
+pytestmark = pytest.mark.usefixtures("gevent_default")
+
+
+class MoodyStore(MemoryStore):
+    """A store that can be made to fail, and to begin anew."""
+
+    def __init__(self) -> None:
+        super().__init__(Policy(grace_seconds=0.2), wall_clock)
+        self.away = False
+        self.reset = False
+
+    def submit(self, operation: Operation[T]) -> "Future[T]":
+        if not self.away:
+            return super().submit(operation)
+        future: Future[T] = Future()
+        future.set_exception(Unavailable("The store is away; try again."))
+        return future
+
+    def follow(self, after: int, timeout: float) -> Tail:
+        if self.away:
+            raise Unavailable("The store is away; try again.")
+        if self.reset:
+            self.reset = False
+            raise LogReset
+        return super().follow(after, 0.01)
+
+
+@pytest.fixture
+def store() -> MoodyStore:
+    return MoodyStore()
+
+
+@pytest.fixture
+def room(store: MoodyStore) -> Iterator[Room]:
+    room = Room(store)
+    room.start()
+    yield room
+    room.stop()
+
+
+class Caller:
+    """A connection and what its client does."""
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self.line = FakeLine()
+        self.visit = Visit(self.line)
+
+    def join(self, name: str, resume: str | None = None) -> dict[str, Any]:
+        callback = self.line.callback()
+        return outcome(
+            self.room.join(self.visit, name, name, callback, callback, JoinOptions(resume=resume))
+        )
+
+    def end(self, on_purpose: bool = False) -> None:
+        self.line.closed = True
+        self.line.closed_on_purpose = on_purpose
+        self.room.closed(self.visit)
+
+
+def online(store: MoodyStore) -> list[str]:
+    return outcome(store.names())
+
+
+def test_calls_fail_as_unavailable_while_the_store_is_away_and_go_on_afterwards(
+    room: Room, store: MoodyStore
+) -> None:
+    alice = Caller(room)
+    alice.join("Alice")
+    store.away = True
+
+    for call in (
+        lambda: alice.join("Bob"),
+        lambda: outcome(room.send(alice.visit, "Alice", "hello", None)),
+        lambda: outcome(room.leave(alice.visit, "Alice")),
+    ):
+        with pytest.raises(Unavailable):
+            call()
+
+    store.away = False
+    assert outcome(room.send(alice.visit, "Alice", "hello", None))["id"]
+    eventually(lambda: alice.line.heard and alice.line.heard[-1]["text"] == "hello")
+    alice.join("Bob")
+    outcome(room.leave(alice.visit, "Alice"))
+    assert online(store) == ["Bob"]
+
+
+@pytest.mark.parametrize("on_purpose", [True, False])
+def test_a_connection_that_ends_while_the_store_is_away_is_told_to_it_later(
+    room: Room, store: MoodyStore, on_purpose: bool
+) -> None:
+    alice = Caller(room)
+    alice.join("Alice")
+    store.away = True
+    alice.end(on_purpose)
+    store.away = False
+
+    eventually(lambda: online(store) == [])
+
+    assert [event.type for event in store.read()] == ["join", "leave"]
+
+
+def test_a_leave_that_failed_and_then_the_end_of_the_connection_leave_nobody_behind(
+    room: Room, store: MoodyStore
+) -> None:
+    alice = Caller(room)
+    alice.join("Alice")
+    store.away = True
+    with pytest.raises(Unavailable):
+        outcome(room.leave(alice.visit, "Alice"))
+    alice.end(on_purpose=True)
+    store.away = False
+
+    eventually(lambda: online(store) == [])
+
+
+def test_members_are_sent_away_with_1012_when_the_log_began_anew(
+    room: Room, store: MoodyStore
+) -> None:
+    alice = Caller(room)
+    alice.join("Alice")
+
+    store.reset = True
+
+    eventually(lambda: alice.line.closed)
+    assert alice.line.close_code == 1012
+
+
+def test_a_claim_lost_to_elsewhere_closes_the_member_instead_of_writing(
+    room: Room, store: MoodyStore
+) -> None:
+    alice = Caller(room)
+    secret = alice.join("Alice")["resume"]
+    outcome(store.claim("Alice", "Alice", "a holder of another worker", secret))
+
+    with pytest.raises(NotJoined):
+        outcome(room.send(alice.visit, "Alice", "am I still?", None))
+
+    eventually(lambda: alice.line.closed)
+    assert alice.line.close_code == 4001
+    assert [event.type for event in store.read()] == ["join"]
+
+
+def test_a_message_waits_for_the_latest_join_of_its_name(room: Room, store: MoodyStore) -> None:
+    alice = Caller(room)
+    alice.join("Alice")
+
+    with pytest.raises(NameTaken):
+        alice.join("Alice")
+
+    assert outcome(room.send(alice.visit, "Alice", "hello", None))["id"] == 2

@@ -1,0 +1,74 @@
+"""Settings come from the command line, the environment and the table's defaults, in this order."""
+
+from typing import Any
+
+import pytest
+
+from chatserver.errors import SettingError
+from chatserver.settings import Settings, from_config, from_environment, parse_arguments
+from chatserver.store import Policy
+
+
+def test_everything_has_a_default() -> None:
+    settings = parse_arguments([], Settings())
+
+    assert settings == Settings()
+    assert (settings.host, settings.port, settings.grace) == ("127.0.0.1", 8080, 15.0)
+
+
+def test_the_command_line_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_PORT", "1111")
+    monkeypatch.setenv("CHAT_GRACE", "0.5")
+
+    settings = parse_arguments(["--port", "2222"], from_environment())
+
+    assert (settings.port, settings.grace) == (2222, 0.5)
+
+
+@pytest.mark.parametrize(
+    "value", ["https://a.example,http://b.example", '["https://a.example", "http://b.example"]']
+)
+def test_the_environment_can_list_several_origins(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("CHAT_ALLOW_ORIGIN", value)
+
+    assert from_environment().allow_origin == ("https://a.example", "http://b.example")
+
+
+def test_an_option_that_is_given_again_adds_to_the_first() -> None:
+    arguments = ["--allow-origin", "https://a.example", "--allow-origin", "*"]
+
+    assert parse_arguments(arguments, Settings()).allow_origin == ("https://a.example", "*")
+
+
+def test_a_variable_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_KEEP_DAYS", "")
+
+    assert from_environment().keep_days is None
+
+
+def test_settings_survive_the_way_through_flask() -> None:
+    settings = Settings(port=1, allow_origin=("*",), keep_messages=7, ping_timeout=2.5)
+
+    assert from_config(settings.as_config()) == settings
+
+
+def test_the_store_is_told_grace_and_retention() -> None:
+    assert Settings(grace=2, keep_days=3, keep_messages=4).policy == Policy(2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"KEEP_MESSAGES": 0},
+        {"PORT": "x"},
+        {"PORT": 70_000},
+        {"GRACE": "nan"},
+        {"MAX_CONNECTIONS": 0},
+        {"PORT": [1]},
+    ],
+)
+def test_what_does_not_fit_names_its_variable(config: dict[str, Any]) -> None:
+    with pytest.raises(SettingError, match=f"CHAT_{next(iter(config))}"):
+        from_config(config)
