@@ -7,7 +7,7 @@ pipeline calls on results that are not there yet. Wire-compatible with the npm p
 from typing import TYPE_CHECKING, Any
 
 from .batch import BatchError, batch
-from .broadcast import broadcast
+from .broadcast import broadcast, broadcast_all
 from .decoder import deserialize
 from .encoder import serialize
 from .errors import (
@@ -65,6 +65,7 @@ __all__ = [
     "WritableStream",
     "batch",
     "broadcast",
+    "broadcast_all",
     "connect",
     "deserialize",
     "serialize",

@@ -42,6 +42,8 @@ class BatchError(ConnectionError):
 class BatchTransport:
     """Collects messages until they are taken."""
 
+    joinable = False
+
     def __init__(self) -> None:
         self._messages: list[bytes] | None = []
 

@@ -7,16 +7,16 @@ and appending a reference to an outbox. No result is asked for; the releases fol
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from . import wire
 from .encoder import Encoder, NoExporter
+from .hooks import ErrorHook, Hook
 from .imports import ImportHook
 from .payload import Payload
 from .runtime import default_runtime
-from .session import RpcSession
-from .stubs import RpcStub
+from .stubs import Path, RpcStub
 
 
 def broadcast(stubs: Iterable[RpcStub], method: str | None, *args: Any) -> int:
@@ -27,45 +27,75 @@ def broadcast(stubs: Iterable[RpcStub], method: str | None, *args: Any) -> int:
     session is over are left out. Returns how many calls were sent. Raises TypeError if `args`
     hold functions, stubs or objects by reference: each recipient would need its own.
     """
-    expression = Encoder(NoExporter(), Payload(list(args), "params")).encode()[0]
-    encoded = wire.dumps(expression)
-    tail: tuple[str, ...] = (method,) if method else ()
-    packed: dict[Any, bytes] = {}
-    session: RpcSession
+    return broadcast_all(stubs, method, [args])
+
+
+def broadcast_all(
+    stubs: Iterable[RpcStub], method: str | None, calls: Sequence[Sequence[Any]]
+) -> int:
+    """Like `broadcast`, for several calls one after another: `calls` has the arguments of each.
+
+    Where the transport can join messages, all of them are one piece for each recipient.
+    """
+    arguments = [encoded(args) for args in calls]
+    tail: Path = (method,) if method else ()
+    count = len(arguments)
+    packed: dict[tuple[int, Path, Any], bytes] = {}
+    known_id, known_path, known_pack, piece = 0, None, None, b""
     sent = 0
     with default_runtime().step:
         for stub in stubs:
-            hook = stub._hook
+            hook, path = stub._hook, stub._path or ()
             entry = hook.entry if type(hook) is ImportHook else None
             if entry is None or entry.resolution is not None:
-                sent += _call_plainly(stub, tail, args)
+                sent += sum(_call_plainly(hook, (*path, *tail), args) for args in calls)
                 continue
             session = entry.session
-            key = (entry.import_id, stub._path, session.transport.pack)
-            frame = packed.get(key)
-            if frame is None:
-                frame = packed[key] = session.transport.pack(
-                    b'["push",["pipeline",%d,%b,%b]]'
-                    % (entry.import_id, wire.dumps([*(stub._path or ()), *tail]), encoded)
-                )
-            session.push_unneeded(frame)
-            sent += 1
+            pack = session.pack
+            if not session.joinable:
+                for encoded_args in arguments:
+                    session.push_unneeded(
+                        pack(push_message(entry.import_id, (*path, *tail), encoded_args)), 1
+                    )
+                sent += count
+                continue
+            if entry.import_id != known_id or path != known_path or pack is not known_pack:
+                known_id, known_path, known_pack = entry.import_id, path, pack
+                key = (known_id, path, pack)
+                if key not in packed:
+                    packed[key] = joined(pack, known_id, (*path, *tail), arguments)
+                piece = packed[key]
+            session.push_unneeded(piece, count)
+            sent += count
     return sent
 
 
-def _call_plainly(stub: RpcStub, tail: tuple[str, ...], args: tuple[Any, ...]) -> int:
+def encoded(args: Sequence[Any]) -> bytes:
+    """The arguments of one call as JSON. Raises TypeError for capabilities."""
+    return wire.dumps(Encoder(NoExporter(), Payload(list(args), "params")).encode()[0])
+
+
+def push_message(import_id: int, path: Path, arguments: bytes) -> bytes:
+    """The message that calls `path` of an import."""
+    return b'["push",["pipeline",%d,%b,%b]]' % (import_id, wire.dumps(path), arguments)
+
+
+def joined(
+    pack: Callable[[bytes], bytes], import_id: int, path: Path, arguments: Iterable[bytes]
+) -> bytes:
+    """The messages of several calls, packed, as one piece."""
+    return b"".join(pack(push_message(import_id, path, args)) for args in arguments)
+
+
+def _call_plainly(hook: Hook, path: Path, args: Sequence[Any]) -> int:
     """For a recipient that is not a live import: a local target, or a promise that has been
     resolved since."""
-    from .hooks import ErrorHook
-
-    hook = stub._hook
-    if (
-        isinstance(hook, ImportHook)
-        and hook.entry is not None
-        and hook.entry.resolution is not None
-    ):
-        hook = hook.entry.resolution
-    if isinstance(hook, ErrorHook) or (isinstance(hook, ImportHook) and hook.entry is None):
+    if isinstance(hook, ImportHook):
+        resolution = hook.entry.resolution if hook.entry is not None else None
+        if resolution is None:
+            return 0
+        hook = resolution
+    if isinstance(hook, ErrorHook):
         return 0
-    hook.invoke((*(stub._path or ()), *tail), args).dispose()
+    hook.invoke(path, args).dispose()
     return 1

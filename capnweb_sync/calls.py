@@ -11,7 +11,7 @@ import concurrent.futures
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .errors import RpcError, RpcTypeError, logger
+from .errors import RpcError, RpcTypeError, logger, redacted
 from .limits import Limits
 from .payload import Payload, copied
 from .runtime import CallQueue, Runtime, default_runtime
@@ -50,6 +50,11 @@ class ServedCalls:
         """One is done."""
         self.under_way -= 1
 
+    def failure(self, error: BaseException) -> BaseException:
+        """What becomes known of an exception that a call raised. Outside of a step: it may write
+        to the log."""
+        return redacted(error)
+
     def start(self, job: Callable[[], None]) -> None:
         """Run `job` in its turn."""
         self._queue.start(job)
@@ -78,7 +83,17 @@ class Notice:
 LOCAL_LIMITS = Limits(max_calls=2**31)
 """The application may ask of itself what it likes."""
 
-_local: ServedCalls | None = None
+
+class LocalCalls(ServedCalls):
+    """Calls that the application makes of its own targets: it learns what they raised."""
+
+    __slots__ = ()
+
+    def failure(self, error: BaseException) -> BaseException:
+        return error
+
+
+_local: LocalCalls | None = None
 
 
 def local_calls() -> ServedCalls:
@@ -86,21 +101,22 @@ def local_calls() -> ServedCalls:
     global _local
     runtime = default_runtime()
     if _local is None or _local.runtime is not runtime:
-        _local = ServedCalls(runtime, runtime.call_queue(), LOCAL_LIMITS)
+        _local = LocalCalls(runtime, runtime.call_queue(), LOCAL_LIMITS)
     return _local
 
 
-def follow(value: Any, path: Path) -> tuple[Any, Path]:
-    """Walk from `value` along `path` through plain values.
+def follow(value: Any, path: Path, start: int = 0) -> tuple[Any, int]:
+    """Walk from `value` along `path`, from its part `start` on, through plain values.
 
-    Returns the value reached and what is left of the path: something only where the walk must go
-    on elsewhere, at a stub or at an `RpcTarget`, whose properties are application code. Raises
-    RpcTypeError where JavaScript would: a property of `undefined`. (`followPath` in the
-    reference's `core.ts`.)
+    Returns the value reached and how far along the path that is: not to its end only where the
+    walk must go on elsewhere, at a stub or at an `RpcTarget`, whose properties are application
+    code. Raises RpcTypeError where JavaScript would: a property of `undefined`. (`followPath` in
+    the reference's `core.ts`.)
     """
-    for index, part in enumerate(path):
+    for index in range(start, len(path)):
         if isinstance(value, (RpcStub, RpcTarget)):
-            return value, path[index:]
+            return value, index
+        part = path[index]
         if isinstance(value, dict):
             value = value.get(part if isinstance(part, str) else str(part), undefined)
         elif isinstance(value, (list, tuple)):
@@ -110,16 +126,16 @@ def follow(value: Any, path: Path) -> tuple[Any, Path]:
             raise RpcTypeError(f"Cannot read the property {part!r} of undefined.")
         else:
             value = undefined
-    return value, ()
+    return value, len(path)
 
 
 class ServedCall:
     """One call of, or one look at, something of the application's.
 
-    `args` is None for reading a property. `result` is resolved with a hook for what comes out.
+    `args` is None for reading a property. The result is resolved with a hook for what comes out.
     """
 
-    __slots__ = ("_args", "_calls", "_path", "_reading", "_target", "result")
+    __slots__ = ("_args", "_calls", "_path", "_reading", "_result", "_target")
 
     def __init__(
         self,
@@ -133,7 +149,7 @@ class ServedCall:
         self._path = path
         self._args = args
         self._reading = args is None
-        self.result = result
+        self._result = result
         self._calls = calls
 
     def submit(self) -> None:
@@ -159,8 +175,9 @@ class ServedCall:
         try:
             outcome = self._run()
         except BaseException as error:
-            self._finish(None, error)
+            self._finish(None, self._calls.failure(error))
             return
+        self._target = None  # it may be what holds the Future
         if isinstance(outcome, concurrent.futures.Future):
             outcome.add_done_callback(self._future_done)
         else:
@@ -168,23 +185,26 @@ class ServedCall:
 
     def _run(self) -> Any:
         """Application code. The value that comes out; a hook if the rest is elsewhere."""
-        target, path = self._target, self._path
-        while path and not isinstance(target, RpcStub):
+        target, path, at = self._target, self._path, 0
+        while at < len(path) and not isinstance(target, RpcStub):
             if isinstance(target, RpcTarget):
-                target, path = read_member(target, path[0]), path[1:]
+                target, at = read_member(target, path[at]), at + 1
             else:
-                target, path = follow(target, path)
-        if isinstance(target, RpcStub):
-            path = (*(target._path or ()), *path)
+                target, at = follow(target, path, at)
+        ended = at == len(path)
+        if isinstance(target, RpcStub) and not (
+            ended and self._reading and target._path is None  # the stub itself is the value
+        ):
+            path = (*(target._path or ()), *path[at:])
             args, self._args = self._args, None
             with self._calls.runtime.step:
                 if args is None:
                     return target._hook.get(path, self._calls)
-                return target._hook.call(path, args, self._calls)
+                return call_hook(target._hook, path, args, self._calls)
         if self._args is None:
             return target
-        if path or not is_function(target):
-            raise not_a_function(self._path)
+        if not ended or not is_function(target):
+            raise not_a_function(path)
         return target(*parameters_of(target).bind(self._args.value))
 
     def _future_done(self, future: concurrent.futures.Future[Any]) -> None:
@@ -194,7 +214,7 @@ class ServedCall:
             if future.cancelled():
                 self._finish(None, RpcError("The call was cancelled.", code="cancelled"))
             elif (error := future.exception()) is not None:
-                self._finish(None, error)
+                self._finish(None, self._calls.failure(error))
             else:
                 self._finish(future.result(), None)
 
@@ -215,7 +235,11 @@ class ServedCall:
             return PayloadHook(copied(outcome, None))
         payload = Payload(outcome, "return")
         if self._args is not None and (self._args.hooks or self._args.promises):
-            payload.own()
+            try:
+                payload.own()
+            except BaseException:
+                payload.dispose()
+                raise
         return PayloadHook(payload)
 
     def _settle(self, outcome: Any, error: BaseException | None) -> None:
@@ -226,7 +250,20 @@ class ServedCall:
             self._args.dispose()
         elif self._reading:
             self._calls.end()
-        self.result.resolve(hook)
+        result = self._result
+        # The frames of an exception hold this call, and what waits for the result the exception.
+        del self._result, self._args, self._target
+        result.resolve(hook)
+
+
+def call_hook(hook: Hook, path: Path, args: Payload, calls: ServedCalls) -> Hook:
+    """Call `hook`. The arguments are taken over whatever happens: also where a peer has made the
+    way to the target longer than Python's stack."""
+    try:
+        return hook.call(tuple(path), args, calls)
+    except BaseException:
+        args.dispose()
+        raise
 
 
 def not_a_function(path: Path) -> RpcTypeError:
@@ -239,9 +276,9 @@ def start_call(target: Any, path: Path, args: Payload | None, calls: ServedCalls
     for the result."""
     from .hooks import ErrorHook, PromiseHook
 
-    call = ServedCall(target, path, args, PromiseHook(calls), calls)
+    result = PromiseHook(calls)
     try:
-        call.submit()
+        ServedCall(target, path, args, result, calls).submit()
     except RpcError as error:
         return ErrorHook(error)
-    return call.result
+    return result

@@ -143,6 +143,8 @@ class WebSocketTransport:
         self._selector.register(self._bell, selectors.EVENT_READ)
         self._selector.register(sock, selectors.EVENT_READ)
 
+    joinable = False
+
     @staticmethod
     def pack(message: bytes) -> bytes:
         """The message as it is: a client masks each frame with a mask of its own."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from . import fetch_codec, numbers, wire
+from .calls import call_hook
 from .errors import REMOTE_CLASSES, RpcError, RpcTypeError
 from .hooks import ErrorHook, Hook, PayloadHook, attempt
 from .limits import DEFAULT_LIMITS, Limits
@@ -286,7 +287,7 @@ class Decoder:
             args.dispose()
             return ErrorHook(error)
         args.on_dispose = calls.end
-        return attempt(hook.call, path, args, calls)
+        return attempt(call_hook, hook, path, args, calls)
 
 
 LITERAL: Final = frozenset({str, float, bool, type(None)})

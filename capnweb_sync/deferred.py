@@ -6,17 +6,51 @@ touched only under the runtime's step, whose owner is the only one to run its ca
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
 
+class _Turn(threading.local):
+    """What the action that is under way on this thread has set off; None if none is under way."""
+
+    set_off: list[Callable[[], Any]] | None = None
+
+
+_turn = _Turn()
+
+
+def unnested(actions: Iterable[Callable[[], Any]]) -> None:
+    """Run `actions` now; within another such action, right after it.
+
+    One promise settles, delivers or releases the next, and how long such a chain is, the peer
+    decides: nested calls would come to the end of Python's stack. The order is that of nested
+    calls all the same.
+    """
+    if _turn.set_off is not None:
+        _turn.set_off.extend(actions)
+        return
+    agenda = deque(actions)
+    set_off = _turn.set_off = []
+    try:
+        while agenda:
+            agenda.popleft()()
+            if set_off:
+                agenda.extendleft(reversed(set_off))
+                set_off.clear()
+    finally:
+        _turn.set_off = None
+
+
 class Deferred(Generic[T]):
     """Settled once, with `value` or with `error`.
 
-    Callbacks run in the order in which they were added, within the step that settles it. They are
-    the core's own: short, never blocking, never raising.
+    Callbacks run in the order in which they were added, within the step that settles it, one after
+    another (`unnested`). They are the core's own: short, never blocking, never raising.
     """
 
     __slots__ = ("_callbacks", "error", "settled", "value")
@@ -58,8 +92,8 @@ class Deferred(Generic[T]):
     def _settle(self) -> None:
         self.settled = True
         callbacks, self._callbacks = self._callbacks, None
-        for callback in callbacks or ():
-            callback(self)
+        if callbacks:
+            unnested([partial(callback, self) for callback in callbacks])
 
     def add_callback(self, callback: Callable[[Deferred[T]], Any]) -> None:
         """Call `callback(self)` once this is settled; at once if it is."""

@@ -154,6 +154,21 @@ def error_message(error: BaseException) -> str:
     return str(error)
 
 
+def again(error: BaseException) -> BaseException:
+    """`error`, which is kept, to be raised: a copy of it if it is an RpcError.
+
+    Raising adds a traceback to an exception. That of the one which is kept would grow with each
+    use, and its frames hold what uses it: a promise and its error would hold each other.
+    """
+    if not isinstance(error, RpcError):
+        return error
+    twin = type(error).__new__(type(error), *error.args)
+    twin.__dict__.update(error.__dict__)
+    twin.__cause__ = error.__cause__
+    twin.__suppress_context__ = error.__suppress_context__
+    return twin.with_traceback(error.__traceback__)
+
+
 def redacted(error: BaseException) -> RpcError:
     """What the peer may know of `error`: itself if it was meant for the peer, otherwise only a
     reference to the log entry that this call writes."""

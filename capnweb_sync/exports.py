@@ -6,7 +6,7 @@ resolution goes out once, when the peer has pulled it and it is there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .deferred import Deferred
 from .encoder import Encoder
@@ -25,17 +25,19 @@ class Export:
 
     __slots__ = (
         "_pulled",
+        "_session",
         "auto_release",
         "export_id",
         "hook",
         "introduced",
         "readable",
-        "session",
         "stream_size",
     )
 
     def __init__(self, session: RpcSession, export_id: int, hook: Hook) -> None:
-        self.session = session
+        self._session: RpcSession | None = session
+        """None once the peer refers to the entry no more. What is still under way for it, such as
+        a call whose Future is never done, must not keep the session alive."""
         self.export_id = export_id
         self.hook = hook
         self.introduced = 1
@@ -46,7 +48,7 @@ class Export:
         """Bytes of the stream message that made it."""
         self.readable: ReadableStream | None = None
         """For a pipe: the reading end, until the peer has sent it to us."""
-        self._pulled = False
+        self._pulled: Literal["no", "waiting", "answered"] = "no"
 
     def release(self, introduced: int) -> None:
         """The peer gives `introduced` of its references back. Raises RpcError for too many."""
@@ -54,61 +56,71 @@ class Export:
             raise RpcError(f"refcount would go negative: {self.introduced} < {introduced}")
         self.introduced -= introduced
         if self.introduced == 0:
-            self.session.forget_export(self.export_id)
+            self.end()
+
+    def end(self) -> None:
+        """The peer refers to it no more, or the session is over. Idempotent."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.forget_export(self.export_id)
+            session.stream_taken(self.stream_size)
+            self._answered(session)
             self.hook.dispose()
 
     def pull(self) -> None:
         """Send the resolution once it is there; a second pull changes nothing."""
-        if not self._pulled:
-            self._pulled = True
-            self.session.pulls_under_way += 1
+        if self._pulled == "no" and self._session is not None:
+            self._pulled = "waiting"
+            self._session.pulls_under_way += 1
             self._follow(self.hook)
 
+    def _answered(self, session: RpcSession) -> None:
+        if self._pulled == "waiting":
+            self._pulled = "answered"
+            session.pull_done()
+
     def _follow(self, hook: Hook) -> None:
-        pulled = hook.pull()
-        if isinstance(pulled, Payload):
-            self._resolve(hook, pulled)
+        session = self._session
+        if session is None or session.closed:
             return
+        pulled = hook.pull()
+        while isinstance(pulled, Payload):
+            value = pulled.value
+            if (
+                not isinstance(value, RpcStub)
+                or value._path != ()
+                or session.import_id(hook) is not None
+            ):
+                self._resolve(session, pulled)
+                return
+            # The value is a promise again: the peer wants what that one stands for.
+            hook = value._hook
+            pulled = hook.pull()
 
         def arrived(deferred: Deferred[Payload]) -> None:
             if deferred.error is not None:
                 self._reject(deferred.error)
             else:
-                self._resolve(hook, deferred.value)  # type: ignore[arg-type]
+                self._follow(hook)
 
         pulled.add_callback(arrived)
 
-    def _resolve(self, hook: Hook, payload: Payload) -> None:
-        value = payload.value
-        if (
-            isinstance(value, RpcStub)
-            and value._path is not None
-            and self.session.import_id(hook) is None
-        ):
-            # The value is a promise again: the peer wants what that one stands for.
-            inner = value._hook
-            self._follow(inner.get(value._path, self.session.calls) if value._path else inner)
-            return
-        if not self.session.exports_still(self):
-            self.session.pull_done()
-            return
+    def _resolve(self, session: RpcSession, payload: Payload) -> None:
         try:
-            expression = Encoder(self.session, payload).encode()
+            expression = Encoder(session, payload).encode()
         except Exception as error:
             self._reject(error)
             return
-        self.session.send_resolve(self.export_id, expression)
-        self._done()
+        session.send_resolve(self.export_id, expression)
+        self._done(session)
 
     def _reject(self, error: BaseException) -> None:
-        if self.session.exports_still(self):
-            self.session.send_reject(self.export_id, error)
-            self._done()
-        else:
-            self.session.pull_done()
+        session = self._session
+        if session is not None and not session.closed:
+            session.send_reject(self.export_id, error)
+            self._done(session)
 
-    def _done(self) -> None:
+    def _done(self, session: RpcSession) -> None:
+        self._answered(session)
         if self.auto_release:
-            self.session.stream_taken(self.stream_size)
             self.release(1)
-        self.session.pull_done()

@@ -21,9 +21,9 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from .calls import ServedCalls, follow, local_calls, not_a_function, start_call
+from .calls import ServedCalls, call_hook, follow, local_calls, not_a_function, start_call
 from .deferred import Deferred
-from .errors import RpcError, RpcTypeError
+from .errors import RpcError, RpcTypeError, again
 from .payload import Payload, copied
 from .runtime import Runtime
 from .stubs import RpcStub
@@ -169,13 +169,13 @@ class DisposedHook(ErrorHook):
 
     def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
         args.dispose()
-        raise self.error
+        raise again(self.error)
 
     def get(self, path: Path, calls: ServedCalls) -> Hook:
-        raise self.error
+        raise again(self.error)
 
     def dup(self) -> Hook:
-        raise self.error
+        raise again(self.error)
 
     def describe(self) -> str:
         return "disposed"
@@ -197,22 +197,23 @@ class ValueHook(Hook):
 
     def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
         try:
-            value, rest = follow(self._value(), path)
+            value, at = follow(self._value(), path)
         except RpcError as error:
             args.dispose()
             return ErrorHook(error)
         if isinstance(value, RpcStub):
-            return value._hook.call((*(value._path or ()), *rest), args, calls)
+            return value._hook.call((*(value._path or ()), *path[at:]), args, calls)
         if isinstance(value, RpcTarget) or is_function(value):
-            return start_call(value, rest, args, calls)
+            return start_call(value, path[at:], args, calls)
         args.dispose()
         return ErrorHook(not_a_function(path))
 
     def get(self, path: Path, calls: ServedCalls) -> Hook:
         try:
-            value, rest = follow(self._value(), path)
+            value, at = follow(self._value(), path)
         except RpcError as error:
             return ErrorHook(error)
+        rest = path[at:]
         if isinstance(value, RpcStub) and (rest or value._path is not None):
             return value._hook.get((*(value._path or ()), *rest), calls)
         if isinstance(value, RpcTarget) and rest:
@@ -226,12 +227,12 @@ class ValueHook(Hook):
         from .map import apply_map
 
         try:
-            value, rest = follow(self._value(), path)
+            value, at = follow(self._value(), path)
         except RpcError as error:
             return ErrorHook(error).map(path, captures, steps, work)
         if isinstance(value, RpcStub):
-            return value._hook.map((*(value._path or ()), *rest), captures, steps, work)
-        if rest:
+            return value._hook.map((*(value._path or ()), *path[at:]), captures, steps, work)
+        if at < len(path):
             # The value of a property: reading it is application code, so the map comes later.
             return self.get(path, work.calls).map((), captures, steps, work)
         return attempt(apply_map, value, self._owner(), captures, steps, work)
@@ -334,7 +335,10 @@ class TargetHook(ValueHook):
 
 class PromiseHook(Deferred[Hook], Hook):
     """A hook that will be here later: what a served call gives, or a `Future` of the
-    application's. Calls of it wait in the order in which they came, without a thread."""
+    application's. Calls of it wait in the order in which they came, without a thread.
+
+    A callback that waits for it does not refer to it: the two would keep each other alive.
+    """
 
     __slots__ = ("_calls",)
 
@@ -348,17 +352,25 @@ class PromiseHook(Deferred[Hook], Hook):
     def calls(self) -> ServedCalls:
         return self._calls
 
+    def resolve(self, hook: Hook) -> None:
+        """Settle with `hook`; with what it stands for if it is a promise itself, so that calls of
+        this one wait in one place however many promises there are on the way."""
+        if isinstance(hook, PromiseHook):
+            hook.add_callback(self._copy)
+        else:
+            super().resolve(hook)
+
     def _later(self, action: Callable[[Hook], Hook]) -> Hook:
         """The hook that `action` gives once this is here."""
         result = PromiseHook(self._calls)
-        self.add_callback(lambda _: result.resolve(attempt(action, self.value)))
+        self.add_callback(lambda here: result.resolve(attempt(action, hook_in(here))))
         return result
 
     def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
         if self.settled:
             return self.value.call(path, args, calls)
         args.own()
-        return self._later(lambda hook: hook.call(path, args, calls))
+        return self._later(lambda hook: call_hook(hook, path, args, calls))
 
     def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
         if self.settled:
@@ -380,8 +392,8 @@ class PromiseHook(Deferred[Hook], Hook):
             return self.value.pull()
         result: Deferred[Payload] = Deferred()
 
-        def arrived(_: Deferred[Hook]) -> None:
-            pulled = self.value.pull()
+        def arrived(here: Deferred[Hook]) -> None:
+            pulled = hook_in(here).pull()
             if isinstance(pulled, Payload):
                 result.resolve(pulled)
             else:
@@ -394,13 +406,19 @@ class PromiseHook(Deferred[Hook], Hook):
         if self.settled:
             self.value.dispose()
         else:
-            self.add_callback(lambda _: self.value.dispose())
+            self.add_callback(lambda here: hook_in(here).dispose())
 
     def on_broken(self, callback: OnBroken) -> None:
-        self.add_callback(lambda _: self.value.on_broken(callback))
+        self.add_callback(lambda here: hook_in(here).on_broken(callback))
 
     def describe(self) -> str:
         return self.value.describe() if self.settled else "still under way"
+
+
+def hook_in(promise: Deferred[Hook]) -> Hook:
+    """What a settled `PromiseHook` stands for."""
+    assert promise.value is not None
+    return promise.value
 
 
 def hook_for_value(value: Any) -> Hook:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .calls import ServedCalls
-from .deferred import Deferred
+from .calls import ServedCalls, local_calls
+from .deferred import Deferred, unnested
 from .errors import RpcError
 from .hooks import ErrorHook, Hook, OnBroken, Pulled
 from .payload import Payload
@@ -97,7 +97,7 @@ class Import:
     def forget(self) -> None:
         """The last hook is gone."""
         if self.resolution is not None:
-            self.resolution.dispose()
+            unnested([self.resolution.dispose])
             return
         self._on_broken = []
         self.fail(RpcError("The promise was disposed of before the answer came.", code="disposed"))
@@ -134,7 +134,7 @@ class ImportHook(Hook):
 
     @property
     def calls(self) -> ServedCalls:
-        return self._open().session.calls
+        return local_calls() if self.entry is None else self.entry.session.calls
 
     def _open(self) -> Import:
         if self.entry is None:
@@ -162,7 +162,12 @@ class ImportHook(Hook):
         return entry.session.send_stream(entry.import_id, path, args)
 
     def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
-        entry = self._open()
+        try:
+            entry = self._open()
+        except RpcError:
+            for capture in captures:
+                capture.dispose()
+            raise
         if entry.resolution is not None:
             return entry.resolution.map(path, captures, steps, work)
         return entry.session.send_map(entry.import_id, path, captures, steps)

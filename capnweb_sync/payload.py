@@ -11,11 +11,12 @@ The rules are the reference's (its page on disposal, `RpcPayload` in its `core.t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from .deferred import Deferred
+from .deferred import Deferred, unnested
 from .stubs import RpcPromise, RpcStub
 from .target import RpcTarget, is_function
 
@@ -66,7 +67,7 @@ class Payload:
             return
         copy = copied(self.value, self)
         if self.source == "return":
-            self._dispose_value(self.value)
+            self._dispose_value()
             self._drop_targets()
         self.value, self.hooks = copy.value, copy.hooks
         self.promises = [
@@ -85,11 +86,17 @@ class Payload:
     def deliver(self) -> Deferred[Any]:
         """The value for the application, once each promise in it has been replaced by what it
         stands for."""
-        self.own()
+        try:
+            self.own()
+        except Exception as error:  # there is a disposed stub in it, or it contains itself
+            return Deferred.failed(error)
         if not self.promises:
             return Deferred.of(self.value)
         delivery: Deferred[Any] = Deferred()
         waiting = len(self.promises)
+
+        def deliver(container: Any, key: Any, promise: RpcPromise) -> None:
+            promise._hook.deliver().add_callback(partial(arrived, container, key))
 
         def arrived(container: Any, key: Any, inner: Deferred[Any]) -> None:
             nonlocal waiting
@@ -101,8 +108,7 @@ class Payload:
             if waiting == 0:
                 delivery.resolve(self.value)
 
-        for container, key, promise in self.promises:
-            promise._hook.deliver().add_callback(partial(arrived, container, key))
+        unnested([partial(deliver, *place) for place in self.promises])
         return delivery
 
     def dispose(self) -> None:
@@ -112,13 +118,11 @@ class Payload:
             hooks, promises = self.hooks, self.promises
             if hooks or promises:
                 self.hooks, self.promises = [], []
-                for hook in hooks:
-                    hook.dispose()
-                for _, _, promise in promises:
-                    promise.dispose()
+                unnested([hook.dispose for hook in hooks])
+                unnested([promise.dispose for _, _, promise in promises])
         elif self.source == "return":
             self.source = "owned"
-            self._dispose_value(self.value)
+            self._dispose_value()
             self._drop_targets()
         else:
             self.source = "owned"
@@ -130,20 +134,23 @@ class Payload:
         for hook in (targets or {}).values():
             hook.dispose()
 
-    def _dispose_value(self, value: Any) -> None:
-        """Dispose of the stubs and targets in a result that was the application's."""
-        if type(value) in PLAIN:
-            return
-        if isinstance(value, RpcStub):
-            value.dispose()
-        elif isinstance(value, dict):
-            for item in value.values():
-                self._dispose_value(item)
-        elif isinstance(value, (list, tuple)):
-            for item in value:
-                self._dispose_value(item)
-        elif isinstance(value, RpcTarget) or is_function(value):
-            self.hook_for_target(value).dispose()
+    def _dispose_value(self) -> None:
+        """Dispose of the stubs and targets in a result that was the application's. It may be
+        nested to any depth, and contain itself."""
+        values = deque([self.value])
+        walked: set[int] = set()
+        while values:
+            value = values.popleft()
+            if type(value) in PLAIN:
+                continue
+            if isinstance(value, RpcStub):
+                value.dispose()
+            elif isinstance(value, (dict, list, tuple)):
+                if id(value) not in walked:
+                    walked.add(id(value))
+                    values.extend(value.values() if isinstance(value, dict) else value)
+            elif isinstance(value, RpcTarget) or is_function(value):
+                self.hook_for_target(value).dispose()
 
 
 def copied(value: Any, owner: Payload | None) -> Payload:

@@ -32,6 +32,12 @@ class Transport(Protocol):
         """
         ...
 
+    @property
+    def joinable(self) -> bool:
+        """Whether packed messages, joined, may be sent as one piece, as in a stream of bytes. The
+        same for all transports of the class."""
+        ...
+
     def send(self, packed: bytes) -> None:
         """Hand over a packed message. Never blocks, never raises; after closing it drops."""
         ...

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 from . import wire
@@ -27,9 +28,9 @@ from .calls import ServedCalls
 from .decoder import Decoder, is_id
 from .deferred import Deferred
 from .encoder import Encoder
-from .errors import RpcError, RpcTypeError, SessionClosed, redacted
+from .errors import RpcError, RpcTypeError, SessionClosed, again, redacted
 from .exports import Export
-from .hooks import ErrorHook, Hook, TargetHook, hook_for_value
+from .hooks import ErrorHook, Hook, PayloadHook, TargetHook, hook_for_value
 from .imports import Import, ImportHook, MainHook
 from .limits import DEFAULT_LIMITS, Limits
 from .map import MapWork
@@ -68,11 +69,15 @@ class RpcSession:
         "_next_push",
         "_promised",
         "_received_size",
+        "_send_packed",
         "_stream_bytes",
+        "_tidying",
         "_unneeded",
         "_unneeded_first",
         "calls",
+        "joinable",
         "limits",
+        "pack",
         "pulls_under_way",
         "runtime",
         "send_stack_traces",
@@ -90,6 +95,10 @@ class RpcSession:
     ) -> None:
         """`send_stack_traces` lets tracebacks travel with errors: for development only."""
         self.transport = transport
+        # The transport's, at hand: each delivery of a broadcast uses them.
+        self.pack = transport.pack
+        self.joinable = transport.joinable
+        self._send_packed = transport.send
         self.runtime = runtime or default_runtime()
         self.limits = limits
         self.send_stack_traces = send_stack_traces
@@ -104,6 +113,7 @@ class RpcSession:
         self._promised: list[Export] = []
         self._received_size = 0
         self._stream_bytes = 0
+        self._tidying = False
         self._unneeded = 0
         self._unneeded_first = 0
         hook: Hook
@@ -122,7 +132,7 @@ class RpcSession:
     def main(self) -> RpcStub:
         """A stub for the peer's main object. Disposing of it ends the session."""
         if self._main is None:
-            raise self._closed or SessionClosed("The session is over.")
+            raise again(self._closed or SessionClosed("The session is over."))
         return self._main
 
     @property
@@ -275,7 +285,7 @@ class RpcSession:
         if len(message) < 3 or not is_id(message[1]):
             return False
         entry = self._imports.get(message[1])
-        hook = Decoder(self).evaluate_hook(message[2])
+        hook = PayloadHook(Decoder(self).evaluate(message[2]))
         if entry is None:
             hook.dispose()
         else:
@@ -324,14 +334,14 @@ class RpcSession:
     def _send_encoded(self, message: bytes) -> None:
         if self._closed is not None:
             return
-        self.transport.send(self.transport.pack(message))
+        self._send_packed(self.pack(message))
         # Promises in the message: the peer knows their ids from now on.
         while self._promised:
             self._promised.pop(0).pull()
 
     def _check_open(self) -> None:
         if self._closed is not None:
-            raise self._closed
+            raise again(self._closed)
 
     def send_call(self, import_id: int, path: Path, args: Payload | None) -> Hook:
         """Push a call, or without arguments a look at a property; a hook for the result.
@@ -398,7 +408,7 @@ class RpcSession:
         """Start to send `source` through a new pipe; the id of the pipe."""
         self._check_open()
         # Nothing else may be sent in between: a message is just being encoded.
-        self.transport.send(self.transport.pack(b'["pipe"]'))
+        self._send_packed(self.pack(b'["pipe"]'))
         entry = self._new_import()
         writer = WritableStream.of_hook(ImportHook(entry, is_promise=False))
         self.runtime.spawn(lambda: pump(source, writer))
@@ -438,31 +448,39 @@ class RpcSession:
         self._imports.pop(import_id, None)
         self._send(["release", import_id, introduced])
 
-    def push_unneeded(self, packed: bytes) -> None:
-        """Send a packed push whose result nobody asks for; its release follows, gathered with
-        others. Under the step, on an open session."""
-        import_id = self._next_import
-        self._next_import = import_id + 1
-        count = self._unneeded
-        if count == 0:
-            self._unneeded_first = import_id
-            self.runtime.tidy_later(self.release_unneeded)
-        elif self._unneeded_first + count != import_id:
+    def push_unneeded(self, packed: bytes, count: int) -> None:
+        """Send `count` pushes, packed and joined, whose results nobody asks for; their releases
+        follow, gathered with others. Under the step, on an open session."""
+        first = self._next_import
+        self._next_import = first + count
+        waiting = self._unneeded
+        if waiting and self._unneeded_first + waiting != first:
             self.release_unneeded()
-            self._unneeded_first = import_id
-            count = 0
-        self._unneeded = count + 1
-        self.transport.send(packed)
-        if count + 1 >= GATHERED_RELEASES:
+            waiting = 0
+        if not waiting:
+            self._unneeded_first = first
+            if not self._tidying:
+                self._tidying = True
+                self.runtime.tidy_later(self._tidy)
+        self._unneeded = waiting + count
+        self._send_packed(packed)
+        if waiting + count >= GATHERED_RELEASES:
             self.release_unneeded()
+
+    def _tidy(self) -> None:
+        self._tidying = False
+        self.release_unneeded()
 
     def release_unneeded(self) -> None:
         """Send the gathered releases now."""
-        count, self._unneeded = self._unneeded, 0
-        if count and self._closed is None:
-            send, pack, first = self.transport.send, self.transport.pack, self._unneeded_first
-            for import_id in range(first, first + count):
-                send(pack(b'["release",%d,1]' % import_id))
+        with self.runtime.step:
+            count, self._unneeded = self._unneeded, 0
+            if count and self._closed is None:
+                if self.joinable:
+                    self._send_packed(releases(self.pack, self._unneeded_first, count))
+                else:
+                    for import_id in range(self._unneeded_first, self._unneeded_first + count):
+                        self._send_packed(releases(self.pack, import_id, 1))
 
     def send_resolve(self, export_id: int, expression: Any) -> None:
         """Send what an export stands for."""
@@ -511,10 +529,6 @@ class RpcSession:
         """See `Exporter`."""
         for export_id in ids:
             self._exports[export_id].release(1)
-
-    def exports_still(self, export: Export) -> bool:
-        """Whether the peer still refers to `export`."""
-        return self._closed is None and self._exports.get(export.export_id) is export
 
     def forget_export(self, export_id: int) -> None:
         """The peer has given its last reference back."""
@@ -571,7 +585,7 @@ class RpcSession:
         for entry in imports.values():
             entry.fail(error)
         for export in exports.values():
-            export.hook.dispose()
+            export.end()
 
     # Hooks that were dropped without having been disposed of.
 
@@ -612,11 +626,22 @@ HANDLERS: Final[dict[str, Handler]] = {
 """What each message does. A handler returns False for a message that is not of its form."""
 
 
+@lru_cache(maxsize=256)  # those of sessions that hear the same broadcasts are the same
+def releases(pack: Callable[[bytes], bytes], first: int, count: int) -> bytes:
+    """The messages that release `count` imports from `first` on, packed and joined."""
+    ids = range(first, first + count)
+    return b"".join(pack(b'["release",%d,1]' % import_id) for import_id in ids)
+
+
+class NotJson(RpcError):
+    """The peer sent a message that is not JSON."""
+
+    js_name = "SyntaxError"
+
+
 def parse(message: str | bytes) -> Any:
     """The JSON value of a message. Raises RpcError if it is none."""
     try:
         return wire.loads(message)
     except ValueError as error:
-        failure = RpcError(f"The message is not JSON: {error}")
-        failure.js_name = "SyntaxError"
-        raise failure from None
+        raise NotJson(f"The message is not JSON: {error}") from None

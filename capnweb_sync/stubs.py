@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .errors import again
 from .runtime import Runtime
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class RpcPromise(RpcStub):
         if delivery.error is None:
             return delivery.value
         try:
-            raise delivery.error
+            raise again(delivery.error)
         finally:
             # The error refers to this frame by its traceback; without the way back it is no cycle.
             del self, delivery

@@ -34,6 +34,9 @@ class RpcTarget:
     __slots__ = ("__weakref__",)
 
 
+BAD_REQUEST: Final = "bad_request"
+"""The code of an error about arguments."""
+
 NO_DEFAULT: Final = inspect.Parameter.empty
 
 NATIVE_TYPES: Final = (bytes, bytearray, datetime)
@@ -121,7 +124,7 @@ class Parameters:
         except ValueError:  # some built-in functions do not tell theirs
             self.positional = None
             return
-        hints = typing.get_type_hints(inspect.unwrap(_plain_function(function)))
+        hints = _parameter_hints(inspect.unwrap(_plain_function(function)))
         for parameter in signature.parameters.values():
             annotation = hints.get(parameter.name, Any)
             compiled = Parameter(
@@ -153,7 +156,9 @@ class Parameters:
         return values
 
     def _missing(self, parameter: Parameter) -> RpcTypeError:
-        return RpcTypeError(f"{self.function}: the argument '{parameter.name}' is missing.")
+        return RpcTypeError(
+            f"{self.function}: the argument '{parameter.name}' is missing.", code=BAD_REQUEST
+        )
 
     def _convert(self, parameter: Parameter, value: Any) -> Any:
         """`value` as the annotation wants it; `undefined` stands for the default, as in
@@ -170,7 +175,8 @@ class Parameters:
             )
         except msgspec.ValidationError as error:
             raise RpcTypeError(
-                f"{self.function}: the argument '{parameter.name}' is of the wrong type: {error}."
+                f"{self.function}: the argument '{parameter.name}' is of the wrong type: {error}.",
+                code=BAD_REQUEST,
             ) from None
 
 
@@ -178,6 +184,23 @@ def _plain_function(function: Any) -> Any:
     while isinstance(function, functools.partial):
         function = function.func
     return getattr(function, "__func__", function)
+
+
+def _parameter_hints(function: Any) -> dict[str, Any]:
+    """The annotations of the parameters, resolved. That of the result is not looked at: it may
+    name what exists for a type checker only."""
+    if not isinstance(function, types.FunctionType):
+        return typing.get_type_hints(function)
+
+    def parameters_only() -> None:
+        """Carries the annotations."""
+
+    parameters_only.__annotations__ = {
+        name: annotation
+        for name, annotation in function.__annotations__.items()
+        if name != "return"
+    }
+    return typing.get_type_hints(parameters_only, function.__globals__)
 
 
 def _instance(expected: Any, value: Any) -> Any:

@@ -19,7 +19,7 @@ from typing import Final
 
 import gevent
 
-from capnweb_sync import RpcStub, broadcast
+from capnweb_sync import RpcStub, broadcast, broadcast_all
 from chatserver.errors import Unavailable
 from chatserver.events import Event
 from chatserver.member import Member
@@ -116,23 +116,35 @@ class Feed:
             self._tell_all(tail.events)
 
     def _tell_all(self, events: list[Event]) -> None:
-        told = 0
+        """Tell what has been read, a turn of the loop for each TURN_BYTES."""
+        turn: list[Event] = []
+        size = 0
         for event in events:
-            self._tell(event)
-            told += event.size()
-            if told > TURN_BYTES:
-                told = 0
+            turn.append(event)
+            size += event.size()
+            if size > TURN_BYTES:
+                self._tell(turn)
+                turn, size = [], 0
                 gevent.sleep(0)
+        if turn:
+            self._tell(turn)
 
-    def _tell(self, event: Event) -> None:
-        self.position = event.id
-        self._remember(event)
-        if self._ahead:
-            for member in [m for m, after in self._ahead.items() if after < event.id]:
+    def _tell(self, events: list[Event]) -> None:
+        """Tell `events`, all at once unless somebody's begin in between."""
+        while self._ahead and events:
+            first, events = events[0], events[1:]
+            for member in [m for m, after in self._ahead.items() if after < first.id]:
                 del self._ahead[member]
                 self._live[member] = member.sink
-        if self._live:
-            broadcast(self._live.values(), None, event.value())
+            self._tell_live([first])
+        self._tell_live(events)
+
+    def _tell_live(self, events: list[Event]) -> None:
+        for event in events:
+            self.position = event.id
+            self._remember(event)
+        if self._live and events:
+            broadcast_all(self._live.values(), None, [(event.value(),) for event in events])
 
     def _remember(self, event: Event) -> None:
         self._recent.append(event)

@@ -101,6 +101,9 @@ class Connection:
     pack = staticmethod(text_frame)
     """One message as the frame that carries it."""
 
+    joinable = True
+    """Frames are a stream of bytes."""
+
     def __init__(
         self, socket: ConnectionSocket, remote_address: Any, connections: Connections
     ) -> None:

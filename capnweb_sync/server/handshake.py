@@ -142,10 +142,10 @@ def upgrade(
         HandshakeError: the request is not a valid one.
         UpgradeUnavailable: the server cannot do it.
     """
-    headers = accept(environ)
     noted = environ.get(UPGRADE_KEY)
     if not isinstance(noted, Upgrade):
         raise UpgradeUnavailable
+    headers = accept(environ)
     if noted.accepted is None:
         connections.reserve()
     noted.accepted = connections, on_connection

@@ -62,6 +62,8 @@ class FakeLine:
 
     # As a transport.
 
+    joinable = False
+
     @staticmethod
     def pack(message: bytes) -> bytes:
         return message
