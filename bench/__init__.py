@@ -1,0 +1,1 @@
+"""Measurements, side by side with other systems: `python -m bench`, see README.md here."""
