@@ -7,7 +7,7 @@ and appending a reference to an outbox. No result is asked for; the releases fol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from . import wire
@@ -38,34 +38,36 @@ def broadcast_all(
     Where the transport can join messages, all of them are one piece for each recipient.
     """
     arguments = [encoded(args) for args in calls]
+    if not arguments:
+        return 0
     tail: Path = (method,) if method else ()
     count = len(arguments)
-    packed: dict[tuple[int, Path, Any], bytes] = {}
-    known_id, known_path, known_pack, piece = 0, None, None, b""
+    packed: dict[tuple[int, Path, Any], list[bytes]] = {}
+    known_id, known_path, known_pack = 0, None, None
+    pieces: list[bytes] = []
     sent = 0
+    recipients = list(stubs)  # outside of the step: it may be application code that lists them
     with default_runtime().step:
-        for stub in stubs:
+        for stub in recipients:
             hook, path = stub._hook, stub._path or ()
-            entry = hook.entry if type(hook) is ImportHook else None
+            entry = hook.entry if isinstance(hook, ImportHook) else None
             if entry is None or entry.resolution is not None:
                 sent += sum(_call_plainly(hook, (*path, *tail), args) for args in calls)
                 continue
             session = entry.session
             pack = session.pack
-            if not session.joinable:
-                for encoded_args in arguments:
-                    session.push_unneeded(
-                        pack(push_message(entry.import_id, (*path, *tail), encoded_args)), 1
-                    )
-                sent += count
-                continue
             if entry.import_id != known_id or path != known_path or pack is not known_pack:
                 known_id, known_path, known_pack = entry.import_id, path, pack
                 key = (known_id, path, pack)
                 if key not in packed:
-                    packed[key] = joined(pack, known_id, (*path, *tail), arguments)
-                piece = packed[key]
-            session.push_unneeded(piece, count)
+                    messages = [
+                        pack(push_message(known_id, (*path, *tail), encoded_args))
+                        for encoded_args in arguments
+                    ]
+                    packed[key] = [b"".join(messages)] if session.joinable else messages
+                pieces = packed[key]
+            for piece in pieces:
+                session.push_unneeded(piece, count // len(pieces))
             sent += count
     return sent
 
@@ -78,13 +80,6 @@ def encoded(args: Sequence[Any]) -> bytes:
 def push_message(import_id: int, path: Path, arguments: bytes) -> bytes:
     """The message that calls `path` of an import."""
     return b'["push",["pipeline",%d,%b,%b]]' % (import_id, wire.dumps(path), arguments)
-
-
-def joined(
-    pack: Callable[[bytes], bytes], import_id: int, path: Path, arguments: Iterable[bytes]
-) -> bytes:
-    """The messages of several calls, packed, as one piece."""
-    return b"".join(pack(push_message(import_id, path, args)) for args in arguments)
 
 
 def _call_plainly(hook: Hook, path: Path, args: Sequence[Any]) -> int:

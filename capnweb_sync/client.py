@@ -110,13 +110,15 @@ class ClientSession:
         """How many `imports` and `exports` the session's tables hold."""
         return self._session.stats()
 
-    def close(self, code: int = NORMAL, reason: str = "") -> None:
+    def close(self, code: int = NORMAL, reason: str = "", *, wait: bool = True) -> None:
         """End the session and wait until the connection is gone, `close_timeout` at most.
 
         What was sent before goes out first. Calls that wait raise `SessionClosed`. Idempotent.
+        Without `wait`, the rest happens in the background.
         """
         self._session.close(code, reason)
-        self._transport.join()
+        if wait:
+            self._transport.join()
 
     def __enter__(self) -> ClientSession:
         return self

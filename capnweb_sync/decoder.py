@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from . import fetch_codec, numbers, wire
-from .calls import call_hook
 from .errors import REMOTE_CLASSES, RpcError, RpcTypeError
-from .hooks import ErrorHook, Hook, PayloadHook, attempt
+from .here import PayloadHook
+from .hooks import ErrorHook, Hook, attempt, call_hook
 from .limits import DEFAULT_LIMITS, Limits
 from .payload import Payload
 from .stubs import RpcPromise, RpcStub
@@ -109,16 +109,6 @@ class Decoder:
             raise
         return payload
 
-    def evaluate_hook(self, expression: Any) -> Hook:
-        """A hook for `expression`: what a push adds to the export table. A call at its root gives
-        its own hook, without a payload around it."""
-        if type(expression) is list and expression:
-            if expression[0] == "pipeline":
-                return self._reference(expression, 0)
-            if expression[0] == "remap":
-                return self._map(expression)
-        return PayloadHook(self.evaluate(expression))
-
     def _evaluate(self, value: Any, container: Any, key: Any, depth: int) -> Any:
         if depth >= self._max_depth:
             raise RpcTypeError(
@@ -140,7 +130,7 @@ class Decoder:
             for name, item in value.items():
                 if type(item) not in LITERAL or depth + 1 >= self._max_depth:
                     value[name] = self._evaluate(item, value, name, depth + 1)
-        elif kind is int and not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
+        elif kind is int and not is_safe(value):
             return js_number(value)
         return value
 
@@ -198,7 +188,7 @@ class Decoder:
         return self._add_stub(self.importer.import_stub(value[1]))
 
     def _import(self, value: list[Any], container: Any, key: Any, depth: int) -> Any:
-        hook = self._reference(value, depth)
+        hook = reference(self.importer, value, depth)
         if value[0] == "pipeline":
             return self.add_promise(hook, container, key)
         return self._add_stub(hook)
@@ -215,17 +205,17 @@ class Decoder:
     def add_promise(self, hook: Hook, container: Any, key: Any) -> RpcPromise:
         """A promise that stands at `key` of `container` until its value takes the place."""
         promise = RpcPromise._of(hook, ())
-        self.payload.promises.append((container, key, promise))
+        self.payload.add_promise(container, key, promise)
         return promise
 
     def _add_stub(self, hook: Hook) -> RpcStub:
-        self.payload.hooks.append(hook)
+        self.payload.add_hook(hook)
         return RpcStub._of(hook)
 
     def _remap(self, value: list[Any], container: Any, key: Any, depth: int) -> Any:
-        return self.add_promise(self._map(value), container, key)
+        return self.add_promise(self.evaluate_map(value), container, key)
 
-    def _map(self, value: list[Any]) -> Hook:
+    def evaluate_map(self, value: list[Any]) -> Hook:
         """The hook for `["remap", id, path, captures, instructions]`."""
         if (
             len(value) != 5
@@ -235,7 +225,7 @@ class Decoder:
             or not isinstance(value[4], list)
         ):
             raise unknown(value)
-        hook = self._exported(value[1])
+        hook = exported(self.importer, value[1])
         captures: list[Hook] = []
         try:
             captures.extend(self._capture(capture) for capture in value[3])
@@ -251,43 +241,8 @@ class Decoder:
         if capture[0] == "export":
             return self.importer.import_stub(capture[1])
         if capture[0] == "import":
-            return attempt(self._exported(capture[1]).dup)
+            return attempt(exported(self.importer, capture[1]).dup)
         raise RpcTypeError(f"unknown map capture: {quoted(capture)}")
-
-    def _exported(self, export_id: int) -> Hook:
-        hook = self.importer.export_hook(export_id)
-        if hook is None:
-            raise RpcError(f"no such entry on exports table: {export_id}")
-        return hook
-
-    def _reference(self, value: list[Any], depth: int) -> Hook:
-        """The hook for `["import" | "pipeline", id, path?, arguments?]`; calls are started."""
-        size = len(value)
-        if not 2 <= size <= 4 or not is_id(value[1]):
-            raise unknown(value)
-        hook = self._exported(value[1])
-        if size == 2:
-            return (
-                attempt(hook.get, (), self.importer.calls)
-                if value[0] == "pipeline"
-                else attempt(hook.dup)
-            )
-        path = value[2]
-        if not is_path(path):
-            raise unknown(value)
-        if size == 3:
-            return attempt(hook.get, path, self.importer.calls)
-        if not isinstance(value[3], list):
-            raise unknown(value)
-        args = Decoder(self.importer).evaluate([value[3]], depth)
-        calls = self.importer.calls
-        try:
-            calls.begin()
-        except RpcError as error:
-            args.dispose()
-            return ErrorHook(error)
-        args.on_dispose = calls.end
-        return attempt(call_hook, hook, path, args, calls)
 
 
 LITERAL: Final = frozenset({str, float, bool, type(None)})
@@ -318,6 +273,65 @@ SPECIAL: Final[dict[str, Special]] = {
     "promise": Decoder._export,
 }
 """What an array that begins with a string stands for (protocol page, "Expressions")."""
+
+
+def evaluate_hook(importer: Importer, expression: Any) -> Hook:
+    """A hook for `expression`: what a push adds to the export table. A call at its root gives its
+    own hook, without a payload around it. Raises like `Decoder.evaluate`."""
+    if type(expression) is list and expression:
+        if expression[0] == "pipeline":
+            return reference(importer, expression, 0)
+        if expression[0] == "remap":
+            return Decoder(importer).evaluate_map(expression)
+    return PayloadHook(Decoder(importer).evaluate(expression))
+
+
+def exported(importer: Importer, export_id: int) -> Hook:
+    """What this side exports under the id. Raises RpcError if there is nothing."""
+    hook = importer.export_hook(export_id)
+    if hook is None:
+        raise RpcError(f"no such entry on exports table: {export_id}")
+    return hook
+
+
+def reference(importer: Importer, value: list[Any], depth: int) -> Hook:
+    """The hook for `["import" | "pipeline", id, path?, arguments?]`; calls are started."""
+    size = len(value)
+    if not 2 <= size <= 4 or not is_id(value[1]):
+        raise unknown(value)
+    hook = exported(importer, value[1])
+    calls = importer.calls
+    if size == 2:
+        return attempt(hook.get, (), calls) if value[0] == "pipeline" else attempt(hook.dup)
+    path = value[2]
+    if not is_path(path):
+        raise unknown(value)
+    if size == 3:
+        return attempt(hook.get, path, calls)
+    if not isinstance(value[3], list):
+        raise unknown(value)
+    args = arguments(importer, value[3], depth)
+    try:
+        calls.begin()
+    except RpcError as error:
+        args.dispose()
+        return ErrorHook(error)
+    args.on_dispose = calls.end_with
+    return attempt(call_hook, hook, path, args, calls)
+
+
+def arguments(importer: Importer, items: list[Any], depth: int) -> Payload:
+    """The payload for the arguments of a call. Most are values that need no evaluation."""
+    for item in items:
+        kind = type(item)
+        if kind not in LITERAL and not (kind is int and is_safe(item)):
+            return Decoder(importer).evaluate([items], depth)
+    return Payload(items, "owned")
+
+
+def is_safe(value: int) -> bool:
+    """Whether a JavaScript number holds `value` exactly."""
+    return -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER
 
 
 def is_id(value: Any) -> bool:

@@ -34,16 +34,23 @@ def unnested(actions: Iterable[Callable[[], Any]]) -> None:
     if _turn.set_off is not None:
         _turn.set_off.extend(actions)
         return
-    agenda = deque(actions)
     set_off = _turn.set_off = []
     try:
-        while agenda:
-            agenda.popleft()()
+        for action in actions:
+            action()
             if set_off:
-                agenda.extendleft(reversed(set_off))
-                set_off.clear()
+                _run_all(set_off)
     finally:
         _turn.set_off = None
+
+
+def _run_all(set_off: list[Callable[[], Any]]) -> None:
+    """Run what has been set off, and what that sets off, until nothing is left."""
+    agenda: deque[Callable[[], Any]] = deque()
+    while set_off or agenda:
+        agenda.extendleft(reversed(set_off))
+        set_off.clear()
+        agenda.popleft()()
 
 
 class Deferred(Generic[T]):

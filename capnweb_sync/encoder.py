@@ -10,7 +10,7 @@ import math
 import traceback
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from . import fetch_codec, numbers, wire
 from .errors import RemoteError, RpcError, error_message, is_group, js_name, redacted
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 MAX_DEPTH = DEFAULT_LIMITS.max_depth
 """Levels of nesting that are sent, the same as the reference's default for what it accepts. It
 also stops a value that contains itself."""
+
+
+LITERAL: Final = frozenset({str, bool, type(None)})
+"""Types of values that are their own expression, whatever they are."""
 
 
 class Exporter(Protocol):
@@ -66,10 +70,13 @@ class Exporter(Protocol):
 
 
 class NoExporter:
-    """Refuses capabilities: for values outside of a session."""
+    """Refuses capabilities: for values outside of a session, and for errors that end a call, which
+    nobody could dispose of."""
 
-    send_stack_traces = False
     calls = None
+
+    def __init__(self, *, send_stack_traces: bool = False) -> None:
+        self.send_stack_traces = send_stack_traces
 
     def export_stub(self, hook: Hook) -> int:
         hook.dispose()
@@ -230,7 +237,7 @@ class Encoder:
             before = len(self._exports)
             try:
                 encoded[key] = self._encode(item, depth + 1)
-            except (TypeError, ValueError, RpcError):
+            except Exception:
                 # The reference does the same: the error itself must arrive.
                 tail = self._exports[before:]
                 del self._exports[before:]

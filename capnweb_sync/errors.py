@@ -147,7 +147,7 @@ def is_group(error: BaseException) -> bool:
 def error_message(error: BaseException) -> str:
     """The sentence of `error`, without its class."""
     if isinstance(error, RpcError):
-        return error.message
+        return str(error.message)  # `RpcError(error)` is a mistake easily made
     group_message = getattr(error, "message", None)
     if is_group(error) and isinstance(group_message, str):
         return group_message

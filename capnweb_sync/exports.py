@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from .deferred import Deferred
-from .encoder import Encoder
+from .encoder import LITERAL, Encoder
 from .errors import RpcError
-from .hooks import Hook
+from .hooks import Hook, PromiseHook, hook_in
 from .payload import Payload
 from .stubs import RpcStub
 
@@ -83,6 +83,11 @@ class Export:
         session = self._session
         if session is None or session.closed:
             return
+        while isinstance(hook, PromiseHook):
+            if not hook.settled:
+                hook.add_callback(self._here)
+                return
+            hook = hook_in(hook)
         pulled = hook.pull()
         while isinstance(pulled, Payload):
             value = pulled.value
@@ -105,12 +110,17 @@ class Export:
 
         pulled.add_callback(arrived)
 
+    def _here(self, promise: Deferred[Hook]) -> None:
+        self._follow(hook_in(promise))
+
     def _resolve(self, session: RpcSession, payload: Payload) -> None:
-        try:
-            expression = Encoder(session, payload).encode()
-        except Exception as error:
-            self._reject(error)
-            return
+        expression = payload.value
+        if type(expression) not in LITERAL:
+            try:
+                expression = Encoder(session, payload).encode()
+            except Exception as error:
+                self._reject(error)
+                return
         session.send_resolve(self.export_id, expression)
         self._done(session)
 

@@ -20,7 +20,8 @@ from .fetch import (
     Response,
     kind_of_array,
 )
-from .hooks import ErrorHook, PayloadHook, PromiseHook
+from .here import PayloadHook
+from .hooks import ErrorHook, PromiseHook
 from .payload import Payload
 from .pipes import ReadableHook, collected
 from .streams import FILE_CHUNK, ReadableStream, WritableStream, is_source
@@ -195,7 +196,7 @@ def decode_writable(
     if len(value) < 2 or type(value[1]) is not int:
         raise decoder.unknown(value)
     hook = decoder.importer.import_stub(value[1])
-    decoder.payload.hooks.append(hook)
+    decoder.payload.add_hook(hook)
     return WritableStream.of_hook(hook)
 
 
@@ -206,7 +207,7 @@ def decode_readable(
     if len(value) < 2 or type(value[1]) is not int:
         raise decoder.unknown(value)
     stream = decoder.importer.pipe_readable(value[1])
-    decoder.payload.hooks.append(ReadableHook(stream))
+    decoder.payload.add_hook(ReadableHook(stream))
     return stream
 
 

@@ -16,18 +16,15 @@ is over). The reference has the same kinds (`StubHook` in its `core.ts`).
 
 from __future__ import annotations
 
-import concurrent.futures
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from .calls import ServedCalls, call_hook, follow, local_calls, not_a_function, start_call
+from .calls import ServedCalls, local_calls
 from .deferred import Deferred
 from .errors import RpcError, RpcTypeError, again
-from .payload import Payload, copied
+from .payload import Payload
 from .runtime import Runtime
-from .stubs import RpcStub
-from .target import DISPOSER, RpcTarget, is_function
 
 if TYPE_CHECKING:
     from .map import MapRecorder, MapWork
@@ -89,8 +86,8 @@ class Hook:
     def dispose(self) -> None:
         """Let go. Without effect the second time."""
 
-    def on_broken(self, callback: OnBroken) -> None:
-        """Have `callback(error)` run when every further use would fail."""
+    def on_broken(self, callback: OnBroken, calls: ServedCalls) -> None:
+        """Have `callback(error)` run, as one of `calls`, when every further use would fail."""
 
     def describe(self) -> str:
         """A few words for `repr`."""
@@ -104,14 +101,17 @@ class Hook:
                 return recorder.record_call(self, path, Payload(list(args), "params"))
             return self.call(path, Payload(list(args), "params"), self.calls)
 
-    def deliver(self) -> Deferred[Any]:
-        """The value for the application, every promise in it replaced."""
+    def deliver(self, unless: Deferred[Any] | None = None) -> Deferred[Any]:
+        """The value for the application, every promise in it replaced; never, if `unless` is
+        settled before it is there."""
         pulled = self.pull()
         if isinstance(pulled, Payload):
             return pulled.deliver()
         delivery: Deferred[Any] = Deferred()
 
         def arrived(pulled: Deferred[Payload]) -> None:
+            if unless is not None and unless.settled:
+                return
             if pulled.error is not None:
                 delivery.reject(pulled.error)
             else:
@@ -155,8 +155,8 @@ class ErrorHook(Hook):
     def pull(self) -> Pulled:
         return Deferred.failed(self.error)
 
-    def on_broken(self, callback: OnBroken) -> None:
-        self.calls.notify(callback, self.error)
+    def on_broken(self, callback: OnBroken, calls: ServedCalls) -> None:
+        calls.notify(callback, self.error)
 
     def describe(self) -> str:
         return f"failed: {self.error!r}"
@@ -184,153 +184,14 @@ class DisposedHook(ErrorHook):
 DISPOSED = DisposedHook(RpcError("This stub was used after it had been disposed of."))
 
 
-class ValueHook(Hook):
-    """Something that is here, whose parts a path can reach."""
-
-    __slots__ = ()
-
-    def _value(self) -> Any:
-        raise NotImplementedError
-
-    def _owner(self) -> Payload | None:
-        raise NotImplementedError
-
-    def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
-        try:
-            value, at = follow(self._value(), path)
-        except RpcError as error:
-            args.dispose()
-            return ErrorHook(error)
-        if isinstance(value, RpcStub):
-            return value._hook.call((*(value._path or ()), *path[at:]), args, calls)
-        if isinstance(value, RpcTarget) or is_function(value):
-            return start_call(value, path[at:], args, calls)
+def call_hook(hook: Hook, path: Path, args: Payload, calls: ServedCalls) -> Hook:
+    """Call `hook`. The arguments are taken over whatever happens: also where a peer has made the
+    way to the target longer than Python's stack."""
+    try:
+        return hook.call(tuple(path), args, calls)
+    except BaseException:
         args.dispose()
-        return ErrorHook(not_a_function(path))
-
-    def get(self, path: Path, calls: ServedCalls) -> Hook:
-        try:
-            value, at = follow(self._value(), path)
-        except RpcError as error:
-            return ErrorHook(error)
-        rest = path[at:]
-        if isinstance(value, RpcStub) and (rest or value._path is not None):
-            return value._hook.get((*(value._path or ()), *rest), calls)
-        if isinstance(value, RpcTarget) and rest:
-            return start_call(value, rest, None, calls)
-        owner = self._owner()
-        if owner is None and not path:
-            return ErrorHook(RpcError("An object that is passed by reference has no value."))
-        return PayloadHook(copied(value, owner))
-
-    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
-        from .map import apply_map
-
-        try:
-            value, at = follow(self._value(), path)
-        except RpcError as error:
-            return ErrorHook(error).map(path, captures, steps, work)
-        if isinstance(value, RpcStub):
-            return value._hook.map((*(value._path or ()), *path[at:]), captures, steps, work)
-        if at < len(path):
-            # The value of a property: reading it is application code, so the map comes later.
-            return self.get(path, work.calls).map((), captures, steps, work)
-        return attempt(apply_map, value, self._owner(), captures, steps, work)
-
-
-class PayloadHook(ValueHook):
-    """A value, with what it owns."""
-
-    __slots__ = ("_payload",)
-
-    def __init__(self, payload: Payload) -> None:
-        self._payload: Payload | None = payload
-
-    def _open(self) -> Payload:
-        if self._payload is None:
-            raise RpcError("This value was used after it had been disposed of.")
-        return self._payload
-
-    def _value(self) -> Any:
-        return self._open().value
-
-    def _owner(self) -> Payload | None:
-        return self._open()
-
-    def dup(self) -> Hook:
-        payload = self._open()
-        return PayloadHook(copied(payload.value, payload))
-
-    def pull(self) -> Pulled:
-        try:
-            return self._open()
-        except RpcError as error:
-            return Deferred.failed(error)
-
-    def dispose(self) -> None:
-        payload, self._payload = self._payload, None
-        if payload is not None:
-            payload.dispose()
-
-    def on_broken(self, callback: OnBroken) -> None:
-        if self._payload is not None and isinstance(self._payload.value, RpcStub):
-            self._payload.value._hook.on_broken(callback)
-
-    def describe(self) -> str:
-        return "a value"
-
-
-class TargetHook(ValueHook):
-    """An `RpcTarget` or function of the application's.
-
-    All duplicates of one hook count together; the target learns of it when the last has gone.
-    """
-
-    __slots__ = ("_calls", "_count", "_target")
-
-    def __init__(self, target: Any, duplicate_of: TargetHook | None = None) -> None:
-        self._target: Any = target
-        self._calls: ServedCalls | None = None
-        self._count: list[int] | None = None
-        if duplicate_of is not None:
-            self._calls = duplicate_of._calls
-            self._count = duplicate_of._count
-            if self._count is not None:
-                self._count[0] += 1
-        elif hasattr(type(target), DISPOSER):
-            self._count = [1]
-
-    @property
-    def calls(self) -> ServedCalls:
-        return self._calls or local_calls()
-
-    def serve_on(self, calls: ServedCalls) -> None:
-        """Run what this hook starts by itself as one of `calls`, the session's that sends it."""
-        self._calls = calls
-
-    def _value(self) -> Any:
-        if self._target is None:
-            raise RpcError("This object was used after it had been disposed of.")
-        return self._target
-
-    def _owner(self) -> None:
-        return None
-
-    def dup(self) -> TargetHook:
-        return TargetHook(self._value(), self)
-
-    def pull(self) -> Pulled:
-        return Deferred.failed(RpcError("An object that is passed by reference has no value."))
-
-    def dispose(self) -> None:
-        target, self._target = self._target, None
-        if target is not None and self._count is not None:
-            self._count[0] -= 1
-            if self._count[0] == 0:
-                self.calls.notify(getattr(target, DISPOSER))
-
-    def describe(self) -> str:
-        return f"for {self._target!r}"
+        raise
 
 
 class PromiseHook(Deferred[Hook], Hook):
@@ -408,8 +269,8 @@ class PromiseHook(Deferred[Hook], Hook):
         else:
             self.add_callback(lambda here: hook_in(here).dispose())
 
-    def on_broken(self, callback: OnBroken) -> None:
-        self.add_callback(lambda here: hook_in(here).on_broken(callback))
+    def on_broken(self, callback: OnBroken, calls: ServedCalls) -> None:
+        self.add_callback(lambda here: hook_in(here).on_broken(callback, calls))
 
     def describe(self) -> str:
         return self.value.describe() if self.settled else "still under way"
@@ -419,30 +280,3 @@ def hook_in(promise: Deferred[Hook]) -> Hook:
     """What a settled `PromiseHook` stands for."""
     assert promise.value is not None
     return promise.value
-
-
-def hook_for_value(value: Any) -> Hook:
-    """A hook for a value of the application's, which the core owns from now on."""
-    if isinstance(value, RpcTarget) or is_function(value):
-        return TargetHook(value)
-    return PayloadHook(Payload(value, "return"))
-
-
-def hook_for_promise(value: Any) -> Hook:
-    """A hook for a `concurrent.futures.Future`, or for a value that is there."""
-    if not isinstance(value, concurrent.futures.Future):
-        return hook_for_value(value)
-    calls = local_calls()
-    promise = PromiseHook(calls)
-
-    def settle() -> None:
-        with calls.runtime.step:
-            if value.cancelled():
-                promise.resolve(ErrorHook(RpcError("The call was cancelled.", code="cancelled")))
-            elif (error := value.exception()) is not None:
-                promise.resolve(ErrorHook(error))
-            else:
-                promise.resolve(hook_for_value(value.result()))
-
-    value.add_done_callback(lambda _: calls.runtime.enter(settle))
-    return promise

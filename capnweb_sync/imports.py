@@ -73,7 +73,7 @@ class Import:
         self._release()
         callbacks, self._on_broken = self._on_broken, []
         for callback in callbacks:
-            resolution.on_broken(callback)
+            resolution.on_broken(callback, self.session.calls)
         pull, self._pull = self._pull, None
         if pull is not None:
             pulled = resolution.pull()
@@ -109,9 +109,9 @@ class Import:
             self.session.send_release(self.import_id, introduced)
 
     def on_broken(self, callback: OnBroken) -> None:
-        """See `Hook.on_broken`."""
+        """See `Hook.on_broken`; the callback runs as one of the session's calls."""
         if self.resolution is not None:
-            self.resolution.on_broken(callback)
+            self.resolution.on_broken(callback, self.session.calls)
         else:
             self._on_broken.append(callback)
 
@@ -202,7 +202,7 @@ class ImportHook(Hook):
         if entry is not None and entry.resolution is None:
             entry.session.hook_dropped(entry)
 
-    def on_broken(self, callback: OnBroken) -> None:
+    def on_broken(self, callback: OnBroken, calls: ServedCalls) -> None:
         if self.entry is not None:
             self.entry.on_broken(callback)
 

@@ -32,10 +32,16 @@ class Limits:
     queueing work faster than it can be done. Past it the call is rejected with the code
     `too_many` and reading goes on."""
 
-    max_map_steps: int = 16_384
-    """Instructions that one `map` of the peer's executes, those of the maps inside included.
-    Stops: map bombs, a short message whose nested maps multiply. Past it the map is rejected with
-    the code `too_many`."""
+    max_argument_values: int = 131_072
+    """Values that promises bring into the arguments of calls under way, in all. Stops: naming a
+    large result thousands of times in a short message, each of which is a copy. Past it the call
+    is rejected with the code `too_many`."""
+
+    max_map_steps: int = 131_072
+    """What the maps in one message of the peer's execute, for each item, those of the maps inside
+    included; an instruction counts as the values in it, about seven for a call. Stops: map bombs,
+    a short message whose nested maps multiply. Past it the map is rejected with the code
+    `too_many`."""
 
     max_stream_bytes: int = 64 * 1024 * 1024
     """Bytes of stream messages that were received and not yet taken by their reader. An honest

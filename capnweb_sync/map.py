@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from .calls import ServedCalls
-from .decoder import Decoder
+from .decoder import Decoder, evaluate_hook
 from .deferred import Deferred
 from .encoder import Encoder
 from .errors import RpcError
-from .hooks import Hook, PayloadHook, Pulled, recording
+from .here import PayloadHook
+from .hooks import Hook, Pulled, recording
 from .limits import Limits
-from .payload import Payload, copied
+from .payload import Payload, copied, weight
 from .stubs import RpcPromise, RpcStub
 from .values import undefined
 
@@ -158,7 +159,7 @@ class MapVariableHook(Hook):
     def pull(self) -> Pulled:
         return Deferred.failed(RpcError(ABSTRACT))
 
-    def on_broken(self, callback: Callable[[BaseException], Any]) -> None:
+    def on_broken(self, callback: Callable[[BaseException], Any], calls: ServedCalls) -> None:
         raise RpcError(ABSTRACT)
 
     def describe(self) -> str:
@@ -208,13 +209,16 @@ class MapApplication:
         """The value of the last instruction."""
         try:
             for step in steps[:-1]:
-                self._work.take(1)
-                self._variables.append(Decoder(self).evaluate_hook(json_copy(step)))
-            self._work.take(1)
-            return Decoder(self).evaluate(json_copy(steps[-1]))
+                self._variables.append(evaluate_hook(self, self._instruction(step)))
+            return Decoder(self).evaluate(self._instruction(steps[-1]))
         finally:
             for variable in self._variables:
                 variable.dispose()
+
+    def _instruction(self, step: Any) -> Any:
+        """A copy of an instruction, paid for by its size: decoding uses it up."""
+        self._work.take(weight(step, self._work.steps))
+        return json_copy(step)
 
     def export_hook(self, export_id: int) -> Hook | None:
         """The variable or capture with that id."""
@@ -267,21 +271,23 @@ def apply_map(
 def _apply(
     value: Any, owner: Payload | None, captures: list[Hook], steps: list[Any], work: MapWork
 ) -> Payload:
-    return MapApplication(captures, copied(value, owner), work).run(steps)
+    part = owner.part(value) if owner is not None else copied(value, None)
+    return MapApplication(captures, part, work).run(steps)
 
 
 def _append(result: Payload, item: Payload) -> None:
     """Make `item` the next of the list that `result` holds."""
-    result.hooks += item.hooks
+    for hook in item.hooks:
+        result.add_hook(hook)
     for container, key, promise in item.promises:
         if container is item:
             container, key = result.value, len(result.value)
-        result.promises.append((container, key, promise))
+        result.add_promise(container, key, promise)
     result.value.append(item.value)
 
 
 def json_copy(value: Any) -> Any:
-    """A copy of a JSON value: decoding uses an expression up, and these are used for each item."""
+    """A copy of a JSON value."""
     if type(value) is list:
         return [json_copy(item) for item in value]
     if type(value) is dict:
@@ -291,6 +297,6 @@ def json_copy(value: Any) -> Any:
 
 def map_stub(stub: RpcStub, function: Callable[[RpcPromise], Any]) -> RpcPromise:
     """See `RpcStub.map`."""
-    recorder = MapRecorder(stub._hook, stub._path or (), recording.get())
+    recorder = MapRecorder(*stub._place(), recording.get())
     hook: Hook = recorder.record(function)
     return RpcPromise._of(hook, ())

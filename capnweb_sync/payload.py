@@ -12,37 +12,68 @@ The rules are the reference's (its page on disposal, `RpcPayload` in its `core.t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .deferred import Deferred, unnested
+from .errors import RpcError
 from .stubs import RpcPromise, RpcStub
 from .target import RpcTarget, is_function
+from .values import BigInt, Undefined
 
 if TYPE_CHECKING:
-    from .hooks import Hook, TargetHook
+    from .here import TargetHook
+    from .hooks import Hook
 
 Source = Literal["params", "return", "owned"]
 
-PLAIN = frozenset({str, int, float, bool, type(None), bytes})
+PLAIN = frozenset({str, int, float, bool, type(None), bytes, BigInt, Undefined, datetime})
 """Types of values that hold no capability; looked up before anything else."""
 
 
 class Payload:
     """One value with the capabilities in it."""
 
-    __slots__ = ("_targets", "hooks", "on_dispose", "promises", "source", "value")
+    __slots__ = (
+        "_is_plain",
+        "_targets",
+        "hooks",
+        "on_dispose",
+        "promises",
+        "source",
+        "value",
+        "weight",
+    )
 
     def __init__(self, value: Any, source: Source) -> None:
         self.value = value
         self.source: Source = source
-        self.hooks: list[Hook] = []
-        self.promises: list[tuple[Any, Any, RpcPromise]] = []
+        self.hooks: Sequence[Hook] = ()
+        self.promises: Sequence[tuple[Any, Any, RpcPromise]] = ()
         """(container, key, promise): where in the value a promise stands. The container of the
         value itself is this payload."""
-        self.on_dispose: Callable[[], None] | None = None
+        self.on_dispose: Callable[[Payload], None] | None = None
+        self.weight = 0
+        """Values that promises in it have brought in: arguments of a served call are weighed."""
+        self._is_plain: bool | None = None
         self._targets: dict[int, TargetHook] | None = None
+
+    def part(self, value: Any) -> Payload:
+        """A payload for a part of the value, or for all of it, that outlives this one.
+
+        A plain value is shared, and copied when it is delivered to the application: a peer can
+        name a large result many times in a short message.
+        """
+        if self._is_plain is None:
+            owned = self.source == "owned"
+            self._is_plain = not (self.hooks or self.promises) if owned else is_plain(self.value)
+        if not self._is_plain:
+            return copied(value, self)
+        part = Payload(value, "params")
+        part._is_plain = True
+        return part
 
     def hook_for_target(self, target: Any) -> TargetHook:
         """A hook for a raw `RpcTarget` or function in the value, for the caller to dispose of.
@@ -50,7 +81,7 @@ class Payload:
         In a result the target is the core's: all its hooks count together, and the target learns
         of its disposal when the payload and the last of them are gone.
         """
-        from .hooks import TargetHook
+        from .here import TargetHook
 
         if self.source == "params":
             return TargetHook(target)
@@ -76,6 +107,18 @@ class Payload:
         ]
         self.source = "owned"
 
+    def add_hook(self, hook: Hook) -> None:
+        """Own `hook`, which stands behind something in the value."""
+        if not self.hooks:
+            self.hooks = []
+        cast("list[Hook]", self.hooks).append(hook)
+
+    def add_promise(self, container: Any, key: Any, promise: RpcPromise) -> None:
+        """Own `promise`, which stands at `key` of `container`."""
+        if not self.promises:
+            self.promises = []
+        cast("list[Any]", self.promises).append((container, key, promise))
+
     def put(self, container: Any, key: Any, value: Any) -> None:
         """Set the place `(container, key)` in the value."""
         if container is self:
@@ -83,9 +126,9 @@ class Payload:
         else:
             container[key] = value
 
-    def deliver(self) -> Deferred[Any]:
+    def deliver(self, take: Callable[[Payload, Any], None] | None = None) -> Deferred[Any]:
         """The value for the application, once each promise in it has been replaced by what it
-        stands for."""
+        stands for. `take(payload, value)` may refuse what a promise brings in: it raises."""
         try:
             self.own()
         except Exception as error:  # there is a disposed stub in it, or it contains itself
@@ -96,13 +139,21 @@ class Payload:
         waiting = len(self.promises)
 
         def deliver(container: Any, key: Any, promise: RpcPromise) -> None:
-            promise._hook.deliver().add_callback(partial(arrived, container, key))
+            if delivery.settled:  # one of the promises before has failed
+                return
+            promise._hook.deliver(delivery).add_callback(partial(arrived, container, key))
 
         def arrived(container: Any, key: Any, inner: Deferred[Any]) -> None:
             nonlocal waiting
             if inner.error is not None:
                 delivery.reject(inner.error)
                 return
+            if take is not None:
+                try:
+                    take(self, inner.value)
+                except RpcError as error:
+                    delivery.reject(error)
+                    return
             self.put(container, key, inner.value)
             waiting -= 1
             if waiting == 0:
@@ -117,7 +168,7 @@ class Payload:
         if self.source == "owned":
             hooks, promises = self.hooks, self.promises
             if hooks or promises:
-                self.hooks, self.promises = [], []
+                self.hooks = self.promises = ()
                 unnested([hook.dispose for hook in hooks])
                 unnested([promise.dispose for _, _, promise in promises])
         elif self.source == "return":
@@ -127,7 +178,7 @@ class Payload:
         else:
             self.source = "owned"
         if on_dispose is not None:
-            on_dispose()
+            on_dispose(self)
 
     def _drop_targets(self) -> None:
         targets, self._targets = self._targets, None
@@ -153,6 +204,32 @@ class Payload:
                 self.hook_for_target(value).dispose()
 
 
+def is_plain(value: Any) -> bool:
+    """Whether there is surely no capability in `value`, which may contain itself."""
+    values = deque([value])
+    walked: set[int] = set()
+    while values:
+        value = values.popleft()
+        if type(value) in (dict, list, tuple):
+            if id(value) not in walked:
+                walked.add(id(value))
+                values.extend(value.values() if type(value) is dict else value)
+        elif type(value) not in PLAIN:
+            return False
+    return True
+
+
+def weight(value: Any, most: int) -> int:
+    """How many values `value` consists of; counted no further than a little past `most`."""
+    count, values = 1, deque([value])
+    while values and count <= most:
+        value = values.popleft()
+        if isinstance(value, (dict, list, tuple)):
+            count += len(value)
+            values.extend(value.values() if isinstance(value, dict) else value)
+    return count
+
+
 def copied(value: Any, owner: Payload | None) -> Payload:
     """A payload that owns a copy of `value`, the stubs in it duplicated.
 
@@ -169,7 +246,7 @@ def copied(value: Any, owner: Payload | None) -> Payload:
 
 
 def _copy(value: Any, copy: Payload, container: Any, key: Any, owner: Payload | None) -> Any:
-    from .hooks import TargetHook
+    from .here import TargetHook
 
     if type(value) in PLAIN:
         return value
@@ -185,7 +262,7 @@ def _copy(value: Any, copy: Payload, container: Any, key: Any, owner: Payload | 
         return items
     if isinstance(value, RpcPromise):
         promise = RpcPromise._of(value._hook.get(value._path or (), value._hook.calls), ())
-        copy.promises.append((container, key, promise))
+        copy.add_promise(container, key, promise)
         return promise
     if isinstance(value, RpcStub):
         hook = value._hook.dup()
@@ -193,5 +270,5 @@ def _copy(value: Any, copy: Payload, container: Any, key: Any, owner: Payload | 
         hook = owner.hook_for_target(value) if owner else TargetHook(value)
     else:
         return value
-    copy.hooks.append(hook)
+    copy.add_hook(hook)
     return RpcStub._of(hook)

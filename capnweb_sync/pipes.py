@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from .calls import Notice, ServedCalls
 from .deferred import Deferred
 from .errors import RpcError
-from .hooks import ErrorHook, Hook, PayloadHook, PromiseHook, Pulled
+from .here import PayloadHook
+from .hooks import ErrorHook, Hook, PromiseHook, Pulled
 from .payload import Payload
 from .values import undefined
 
@@ -210,7 +211,7 @@ class PipeHook(SinkHook):
         value = args.value[0] if args.value else undefined
         if method == "write":
             # The stubs in a chunk are the reader's now.
-            args.hooks, args.promises = [], []
+            args.hooks = args.promises = ()
             self._pipe.write(value).add_callback(done)
         else:
             if method == "close":

@@ -18,19 +18,19 @@ object; none is used twice. Every export gets a new id, also of an object that w
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from . import wire
 from .calls import ServedCalls
-from .decoder import Decoder, is_id
-from .deferred import Deferred
-from .encoder import Encoder
+from .decoder import Decoder, evaluate_hook, is_id
+from .deferred import Deferred, unnested
+from .encoder import Encoder, NoExporter
 from .errors import RpcError, RpcTypeError, SessionClosed, again, redacted
 from .exports import Export
-from .hooks import ErrorHook, Hook, PayloadHook, TargetHook, hook_for_value
+from .here import PayloadHook, TargetHook, hook_for_value
+from .hooks import ErrorHook, Hook
 from .imports import Import, ImportHook, MainHook
 from .limits import DEFAULT_LIMITS, Limits
 from .map import MapWork
@@ -60,10 +60,10 @@ class RpcSession:
         "__weakref__",
         "_closed",
         "_drained",
-        "_dropped",
         "_exports",
         "_imports",
         "_main",
+        "_map_work",
         "_next_export",
         "_next_import",
         "_next_push",
@@ -106,12 +106,12 @@ class RpcSession:
         self.pulls_under_way = 0
         self._drained: Deferred[None] | None = None
         self._closed: BaseException | None = None
-        self._dropped: deque[Import] | None = None
         self._next_import = 1
         self._next_export = -1
         self._next_push = 1
         self._promised: list[Export] = []
         self._received_size = 0
+        self._map_work: MapWork | None = None
         self._stream_bytes = 0
         self._tidying = False
         self._unneeded = 0
@@ -160,6 +160,7 @@ class RpcSession:
                         f" {self.limits.max_message_size} bytes."
                     )
                 self._received_size = len(message)
+                self._map_work = None
                 self._dispatch(parse(message))
             except RpcError as error:
                 self._abort(error)
@@ -227,7 +228,7 @@ class RpcSession:
     def _on_push(self, message: list[Any]) -> bool:
         if len(message) < 2:
             return False
-        self._add_export(Decoder(self).evaluate_hook(message[1]))
+        self._add_export(evaluate_hook(self, message[1]))
         return True
 
     def _on_stream(self, message: list[Any]) -> bool:
@@ -243,7 +244,7 @@ class RpcSession:
                 )
             )
         else:
-            hook = Decoder(self).evaluate_hook(message[1])
+            hook = evaluate_hook(self, message[1])
         export = self._add_export(hook)
         export.auto_release = True
         export.stream_size = size
@@ -282,7 +283,7 @@ class RpcSession:
         return True
 
     def _on_resolve(self, message: list[Any]) -> bool:
-        if len(message) < 3 or not is_id(message[1]):
+        if len(message) < 3 or not is_promise_id(message[1]):
             return False
         entry = self._imports.get(message[1])
         hook = PayloadHook(Decoder(self).evaluate(message[2]))
@@ -293,7 +294,7 @@ class RpcSession:
         return True
 
     def _on_reject(self, message: list[Any]) -> bool:
-        if len(message) < 3 or not is_id(message[1]):
+        if len(message) < 3 or not is_promise_id(message[1]):
             return False
         error = self._remote_failure(message[2])
         entry = self._imports.get(message[1])
@@ -336,8 +337,9 @@ class RpcSession:
             return
         self._send_packed(self.pack(message))
         # Promises in the message: the peer knows their ids from now on.
-        while self._promised:
-            self._promised.pop(0).pull()
+        if self._promised:
+            promised, self._promised = self._promised, []
+            unnested([export.pull for export in promised])
 
     def _check_open(self) -> None:
         if self._closed is not None:
@@ -415,8 +417,10 @@ class RpcSession:
         return entry.import_id
 
     def map_work(self) -> MapWork:
-        """See `Importer`."""
-        return MapWork(self.calls, self.limits)
+        """See `Importer`; the same for all maps of one message."""
+        if self._map_work is None:
+            self._map_work = MapWork(self.calls, self.limits)
+        return self._map_work
 
     def export_sink(self, stream: WritableStream) -> int:
         """See `Exporter`."""
@@ -491,7 +495,8 @@ class RpcSession:
         self._send(["reject", export_id, self._encoded_error(error)])
 
     def _encoded_error(self, error: BaseException) -> Any:
-        return Encoder(self, Payload(redacted(error), "params")).encode()
+        exporter = NoExporter(send_stack_traces=self.send_stack_traces)
+        return Encoder(exporter, Payload(redacted(error), "params")).encode()
 
     # The tables, for the encoder and the decoder.
 
@@ -592,23 +597,14 @@ class RpcSession:
     def hook_dropped(self, entry: Import) -> None:
         """Python collects a hook of `entry`, in any thread, perhaps in the middle of a step: note
         it, and release it where a step may be taken."""
-        if self._closed is not None:
-            return
-        if self._dropped is None:
-            self._dropped = deque()
-        self._dropped.append(entry)
-        self.runtime.collect(self._collect_dropped)
+        if self._closed is None:
+            self.runtime.collect(partial(self._forget_dropped, entry))
 
-    def _collect_dropped(self) -> None:
-        dropped = self._dropped
-        if not dropped:
-            return
+    def _forget_dropped(self, entry: Import) -> None:
         with self.runtime.step:
-            while dropped:
-                entry = dropped.popleft()
-                entry.hooks -= 1
-                if entry.hooks == 0:
-                    entry.forget()
+            entry.hooks -= 1
+            if entry.hooks == 0:
+                entry.forget()
 
 
 Handler = Callable[[RpcSession, list[Any]], bool]
@@ -631,6 +627,11 @@ def releases(pack: Callable[[bytes], bytes], first: int, count: int) -> bytes:
     """The messages that release `count` imports from `first` on, packed and joined."""
     ids = range(first, first + count)
     return b"".join(pack(b'["release",%d,1]' % import_id) for import_id in ids)
+
+
+def is_promise_id(value: Any) -> bool:
+    """Whether `value` may be the id of a promise: the main object, 0, is none."""
+    return is_id(value) and value != 0
 
 
 class NotJson(RpcError):

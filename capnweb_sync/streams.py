@@ -206,7 +206,10 @@ class WritableStream:
             self._flow.on_ack(sent)
         else:
             self._flow.on_error(sent)
-            self._error = self._error or answer.error
+            if self._error is None and self._hook is not None:
+                # Nothing more can be written, so the peer's end can go.
+                self._error = answer.error
+                self._hook.dispose()
         opened = self._opened
         if opened is not None and (self._error is not None or self._flow.open):
             self._opened = None

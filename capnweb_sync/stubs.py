@@ -10,7 +10,7 @@ from __future__ import annotations
 import concurrent.futures
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from .errors import again
 from .runtime import Runtime
@@ -44,7 +44,7 @@ class RpcStub:
     """None for a stub; for a promise the path from the hook, empty for the hook's own result."""
 
     def __init__(self, target: Any) -> None:
-        from .hooks import hook_for_value
+        from .here import hook_for_value
 
         self._hook = hook_for_value(target)
         self._path = None
@@ -56,19 +56,31 @@ class RpcStub:
         stub._path = path
         return stub
 
+    def _place(self) -> tuple[Hook, Path]:
+        """The hook, and the path from it. Asking a property's promise for its result, perhaps in
+        another thread, replaces both: first the hook, then the path."""
+        path = self._path
+        if not path:
+            return self._hook, ()
+        with self._hook.runtime.step:
+            return self._hook, self._path or ()
+
     def __call__(self, *args: Any) -> RpcPromise:
         """Call the function that this stands for."""
-        return RpcPromise._of(self._hook.invoke(self._path or (), args), ())
+        hook, path = self._place()
+        return RpcPromise._of(hook.invoke(path, args), ())
 
     def __getattr__(self, name: str) -> RpcPromise:
         if name.startswith("__"):
             raise AttributeError(name)
-        return RpcPromise._of(self._hook, (*(self._path or ()), name))
+        hook, path = self._place()
+        return RpcPromise._of(hook, (*path, name))
 
     def __getitem__(self, key: str | int) -> RpcPromise:
         if isinstance(key, bool) or not isinstance(key, (str, int)):
             raise TypeError(f"A property is named by a string or a whole number, not {key!r}.")
-        return RpcPromise._of(self._hook, (*(self._path or ()), key))
+        hook, path = self._place()
+        return RpcPromise._of(hook, (*path, key))
 
     # Without these, Python would try __getitem__(0), (1), … without end.
     __iter__ = None
@@ -118,7 +130,10 @@ class RpcStub:
         """Run `callback(error)` when every further use would fail: the connection is lost, or the
         promise is rejected. It runs like a served call, never inside this one."""
         with self._hook.runtime.step:
-            self._hook.on_broken(callback)
+            self._hook.on_broken(callback, self._hook.calls)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A stub can't be copied or pickled. Use dup() for another one.")
 
     def __repr__(self) -> str:
         path = "".join(f"[{part!r}]" for part in self._path or ())
@@ -140,7 +155,7 @@ class RpcPromise(RpcStub):
 
     def __init__(self, value: Any) -> None:
         """A promise for `value`: a `concurrent.futures.Future`, or a value that is there."""
-        from .hooks import hook_for_promise
+        from .here import hook_for_promise
 
         self._hook = hook_for_promise(value)
         self._path = ()
@@ -200,4 +215,5 @@ class RpcPromise(RpcStub):
         """Run `fn(promise)` once the result is there. It runs like a served call of the session,
         never inside this one and never in the thread that reads."""
         with self._hook.runtime.step:
-            self._deliver().add_callback(lambda _: self._hook.calls.notify(fn, self))
+            calls = self._hook.calls
+            self._deliver().add_callback(lambda _: calls.notify(fn, self))

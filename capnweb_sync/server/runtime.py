@@ -7,7 +7,6 @@ switches. A call that blocks, on whatever, lets the next one of its session star
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Final
 
 import gevent
@@ -23,28 +22,9 @@ TIDY_SECONDS: Final = 2.0
 connection."""
 
 #: The native thread's, where gevent has patched `threading` to tell that of the greenlet.
+_native_lock = monkey.get_original("threading", "RLock")
+
 _thread_ident = monkey.get_original("_thread", "get_ident")
-
-
-class Step:
-    """Marks where state changes. No lock: it only knows whether it is being held."""
-
-    __slots__ = ("depth",)
-
-    def __init__(self) -> None:
-        #: How many `with` blocks are open.
-        self.depth = 0
-
-    def __enter__(self) -> None:
-        self.depth += 1
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.depth -= 1
 
 
 class GeventRuntime:
@@ -55,7 +35,9 @@ class GeventRuntime:
     """
 
     def __init__(self) -> None:
-        self.step = Step()
+        # Nothing switches inside a step, so it needs no lock; but of all context managers, the
+        # interpreter's own lock is the cheapest, and it knows whether it is held.
+        self.step: Any = _native_lock()
         self._loop: Any = get_hub().loop
         self._thread = _thread_ident()
         self._untidy: list[Callable[[], None]] = []
@@ -70,7 +52,7 @@ class GeventRuntime:
         Raises:
             RuntimeError: it is called within a step, or on a foreign thread.
         """
-        if self.step.depth:
+        if self.step._is_owned():
             raise RuntimeError("waiting within a step would stop everything")
         if _thread_ident() != self._thread:
             raise RuntimeError("a session of a gevent server is used on the thread of its loop")

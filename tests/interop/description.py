@@ -7,12 +7,16 @@ that it stands for, the order of an object's keys) is described alike.
 
 import json
 import math
+from array import array
 from base64 import b64decode, b64encode
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeAlias
 
 from capnweb_sync import (
+    URL,
     BigInt,
+    ByteContainer,
+    Headers,
     RemoteError,
     RpcError,
     RpcRangeError,
@@ -44,6 +48,19 @@ RESERVED_KEYS = (
     "valueOf",
 )
 
+#: The typed arrays that are an `array.array` in Python, by its type code.
+ARRAYS = {
+    "b": "Int8Array",
+    "h": "Int16Array",
+    "H": "Uint16Array",
+    "i": "Int32Array",
+    "I": "Uint32Array",
+    "q": "BigInt64Array",
+    "Q": "BigUint64Array",
+    "f": "Float32Array",
+    "d": "Float64Array",
+}
+
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -70,8 +87,16 @@ def describe(value: Any) -> Description:
             return ["bigint", f"{value:x}"]
         case int() | float():
             return ["number", _describe_number(value)]
+        case URL():
+            return ["url", str(value)]
         case str():
             return ["string", joined_surrogates(value)]
+        case Headers():
+            return ["headers", [list(pair) for pair in value]]
+        case array():
+            return ["bytes", ARRAYS[value.typecode], b64encode(value.tobytes()).decode()]
+        case ByteContainer():
+            return ["bytes", value.kind, b64encode(value).decode()]
         case bytes():
             return ["bytes", "Uint8Array", b64encode(value).decode()]
         case list() | tuple():
@@ -142,8 +167,12 @@ def build(description: Description) -> Any:
             return float(value) if isinstance(value, str) else value
         case ["bigint", digits]:
             return BigInt(digits, 16)
-        case ["bytes", "Uint8Array", data]:
-            return b64decode(data)
+        case ["bytes", kind, data]:
+            return _build_bytes(kind, b64decode(data))
+        case ["url", href]:
+            return URL(href)
+        case ["headers", pairs]:
+            return Headers(tuple((name, value) for name, value in pairs))
         case ["array", items]:
             return [build(item) for item in items]
         case ["object", entries]:
@@ -154,6 +183,13 @@ def build(description: Description) -> Any:
             properties = {key: build(value) for key, value in entries}
             return RemoteError(message, name=name, properties=properties)
     raise TypeError(f"no Python value for {description!r}")
+
+
+def _build_bytes(kind: str, data: bytes) -> Any:
+    for code, name in ARRAYS.items():
+        if name == kind:
+            return array(code, data)
+    return data if kind == "Uint8Array" else ByteContainer(data, kind)
 
 
 def _build_date(ms: float | None) -> datetime | JSDate:

@@ -2,6 +2,16 @@
 
 import { RpcTarget } from "capnweb";
 
+// In Node 20, ReadableStream.from makes objects that the reference takes for no streams.
+export function streamOf(chunks) {
+  return new ReadableStream({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(chunk);
+      controller.close();
+    },
+  });
+}
+
 export class Counter extends RpcTarget {
   #value;
   #onDispose;
@@ -32,14 +42,17 @@ export class Counter extends RpcTarget {
 }
 
 export class Main extends RpcTarget {
+  #aborted;
+  #cancelled = false;
+  #collected = [];
   #connection;
   #disposals = 0;
   #kept;
   #notes = [];
   #waiting = new Map();
 
-  // connection() is the session, once there is one.
-  constructor(connection) {
+  // connection() is the session, once there is one; a batch has none.
+  constructor(connection = () => undefined) {
     super();
     this.#connection = connection;
   }
@@ -131,6 +144,92 @@ export class Main extends RpcTarget {
 
   get disposals() {
     return this.#disposals;
+  }
+
+  // ---- lists, to be mapped
+
+  numbers(n) {
+    return Array.from({ length: n }, (_, index) => index + 1);
+  }
+
+  makeCounters(n) {
+    return this.numbers(n).map((start) => this.makeCounter(start));
+  }
+
+  // ---- streams and blobs
+
+  streamNumbers(n) {
+    return streamOf(this.numbers(n));
+  }
+
+  // Ends with an error after two chunks.
+  streamAndFail() {
+    let n = 0;
+    return new ReadableStream({
+      pull(controller) {
+        n += 1;
+        if (n > 2) controller.error(new RangeError("no more"));
+        else controller.enqueue(n);
+      },
+    });
+  }
+
+  // Without an end; `cancelled` tells whether the reader has stopped it.
+  streamForever() {
+    let n = 0;
+    return new ReadableStream({
+      pull: (controller) => { controller.enqueue(++n); },
+      cancel: () => { this.#cancelled = true; },
+    });
+  }
+
+  get cancelled() {
+    return this.#cancelled;
+  }
+
+  async sum(stream) {
+    let sum = 0;
+    for await (const n of stream) sum += n;
+    return sum;
+  }
+
+  // A stream to write to; `collected` and `aborted` tell what has come of it.
+  makeSink() {
+    return new WritableStream({
+      write: (chunk) => { this.#collected.push(chunk); },
+      close: () => { this.#collected.push("end"); },
+      abort: (reason) => { this.#aborted = reason; },
+    });
+  }
+
+  get collected() {
+    return this.#collected;
+  }
+
+  get aborted() {
+    return this.#aborted;
+  }
+
+  async writeNumbers(stream, n) {
+    const writer = stream.getWriter();
+    for (const number of this.numbers(n)) await writer.write(number);
+    await writer.close();
+  }
+
+  makeBlob(text, type) {
+    return new Blob([text], { type });
+  }
+
+  async readBlob(blob) {
+    return [await blob.text(), blob.type];
+  }
+
+  makeResponse(text, status) {
+    return new Response(text, { status, headers: { "x-test": "1" } });
+  }
+
+  async readRequest(request) {
+    return [request.method, request.url, request.headers.get("x-test"), await request.text()];
   }
 
   // ---- time

@@ -1,16 +1,24 @@
 """What the servers of the scenarios serve; scenario_api.mjs is the same in JavaScript."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
 from capnweb_sync import (
+    Blob,
+    Headers,
+    ReadableStream,
     RemoteError,
+    Request,
+    Response,
     RpcPromise,
     RpcRangeError,
     RpcSession,
     RpcStub,
     RpcTarget,
+    WritableStream,
+    undefined,
 )
 
 
@@ -37,13 +45,37 @@ class Counter(RpcTarget):
         self._tell()
 
 
+class Sink:
+    """Where a stream is written to: a list, at whose end stands "end"."""
+
+    def __init__(self, chunks: list[Any], abort: Callable[[Any], None] = lambda _: None) -> None:
+        self._chunks = chunks
+        self.abort = abort
+
+    def write(self, chunk: Any) -> None:
+        self._chunks.append(chunk)
+
+    def close(self) -> None:
+        self._chunks.append("end")
+
+
+def text_of(body: Any) -> str:
+    """The text that the body of a request or a response holds, whichever way it came."""
+    if isinstance(body, str):
+        return body
+    return (body if isinstance(body, bytes) else b"".join(body)).decode()
+
+
 class Main(RpcTarget):
     """The main object of a connection."""
 
-    def __init__(self, connection: Callable[[], RpcSession]) -> None:
-        """`connection()` is the session, once there is one."""
+    def __init__(self, connection: Callable[[], RpcSession] | None = None) -> None:
+        """`connection()` is the session, once there is one; a batch has none."""
         self._connection = connection
         self._disposals = 0
+        self._cancelled = False
+        self._collected: list[Any] = []
+        self._aborted: Any = undefined
         self._kept: RpcStub | None = None
         self._notes: list[int] = []
         self._waiting: dict[str, Future[Any]] = {}
@@ -112,6 +144,7 @@ class Main(RpcTarget):
         return {"it": capability.dup()}
 
     def askClient(self, question: str) -> RpcPromise:
+        assert self._connection is not None
         return self._connection().main.reply(question)
 
     # ---- capabilities of the server's
@@ -135,6 +168,71 @@ class Main(RpcTarget):
     @property
     def disposals(self) -> int:
         return self._disposals
+
+    # ---- lists, to be mapped
+
+    def numbers(self, n: int) -> list[int]:
+        return list(range(1, n + 1))
+
+    def makeCounters(self, n: int) -> list[Counter]:
+        return [self.makeCounter(start) for start in self.numbers(n)]
+
+    # ---- streams and blobs
+
+    def streamNumbers(self, n: int) -> ReadableStream:
+        return ReadableStream(self.numbers(n))
+
+    def streamAndFail(self) -> Iterator[int]:
+        """Ends with an error after two chunks."""
+        yield from (1, 2)
+        raise RpcRangeError("no more")
+
+    def streamForever(self) -> Iterator[int]:
+        """Without an end; `cancelled` tells whether the reader has stopped it."""
+        try:
+            yield from itertools.count(1)
+        finally:
+            self._cancelled = True
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def sum(self, stream: ReadableStream) -> int:
+        return sum(stream)
+
+    def makeSink(self) -> WritableStream:
+        """A stream to write to; `collected` and `aborted` tell what has come of it."""
+
+        def abort(reason: Any) -> None:
+            self._aborted = reason
+
+        return WritableStream(Sink(self._collected, abort))
+
+    @property
+    def collected(self) -> list[Any]:
+        return self._collected
+
+    @property
+    def aborted(self) -> Any:
+        return self._aborted
+
+    def writeNumbers(self, stream: WritableStream, n: int) -> None:
+        for number in self.numbers(n):
+            stream.write(number)
+        stream.close()
+
+    def makeBlob(self, text: str, type: str) -> Blob:  # noqa: A002 - the word of both languages
+        return Blob(text.encode(), type)
+
+    def readBlob(self, blob: Blob) -> list[str]:
+        return [blob.data.decode(), blob.type]
+
+    def makeResponse(self, text: str, status: int) -> Response:
+        return Response(text, status, headers=Headers((("x-test", "1"),)))
+
+    def readRequest(self, request: Request) -> list[Any]:
+        return [request.method, request.url, request.headers.get("x-test"), text_of(request.body)]
 
     # ---- time
 
@@ -164,6 +262,7 @@ class Main(RpcTarget):
     # ---- the session
 
     def stats(self) -> dict[str, int]:
+        assert self._connection is not None
         return self._connection().stats()
 
 

@@ -1,6 +1,7 @@
-"""We serve the scenarios, on /rpc/ws of a free port: `python -m tests.interop.scenario_server`.
+"""We serve the scenarios, on /rpc/ws and /rpc/batch of a free port.
 
-The first line of its output says where, once it accepts connections.
+`python -m tests.interop.scenario_server`; the first line of its output says where, once it
+accepts connections.
 """
 
 from gevent import monkey
@@ -12,7 +13,7 @@ from typing import Any  # noqa: E402
 
 from gevent.pywsgi import WSGIServer  # noqa: E402
 
-from capnweb_sync import RpcSession  # noqa: E402
+from capnweb_sync import RpcSession, serve  # noqa: E402
 from capnweb_sync.runtime import set_default_runtime  # noqa: E402
 from capnweb_sync.server import (  # noqa: E402
     Connection,
@@ -25,6 +26,7 @@ from tests.interop.scenario_api import Main  # noqa: E402
 
 
 def main() -> None:
+    batches = serve(Main)
     connections = Connections()
     runtime = GeventRuntime()
     set_default_runtime(runtime)
@@ -34,6 +36,8 @@ def main() -> None:
         return session
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/rpc/batch":
+            return batches(environ, start_response)
         if environ["PATH_INFO"] != "/rpc/ws":
             start_response("404 Not Found", [])
             return []

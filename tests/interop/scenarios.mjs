@@ -1,8 +1,8 @@
 // The scenarios as the reference's client plays them: what the server answered, as plain JSON.
 // scenarios.py has the same ones in Python, and what is expected of both.
 
-import { RpcTarget } from "capnweb";
-import { Counter } from "./scenario_api.mjs";
+import { RpcStub, RpcTarget } from "capnweb";
+import { Counter, streamOf } from "./scenario_api.mjs";
 import { until } from "./until.mjs";
 
 // What the client serves.
@@ -23,6 +23,15 @@ async function caught(promise) {
     return error;
   }
   throw new Error("There was no error.");
+}
+
+// The list is mapped at the server; its promise is disposed of.
+async function mapped(promise, callback) {
+  try {
+    return await promise.map(callback);
+  } finally {
+    dispose(promise);
+  }
 }
 
 export const scenarios = {
@@ -262,5 +271,156 @@ export const scenarios = {
 
   async "the server calls the client's main object"(main) {
     return await main.askClient("Is anybody there?");
+  },
+
+  // ---- map
+
+  async "map a list"(main) {
+    return await mapped(main.numbers(3), (n) => main.add(n, 10));
+  },
+
+  async "map a list of capabilities"(main) {
+    return await mapped(main.makeCounters(3), (counter) => counter.increment(10));
+  },
+
+  async "map one value, null and nothing"(main) {
+    const increment = (n) => main.add(n, 1);
+    const [one, nothing, missing] = await Promise.all(
+      [main.echo(5), main.echo(null), main.echo(undefined)].map((value) => mapped(value, increment)));
+    return [one, nothing, missing === undefined];
+  },
+
+  async "map a list of lists"(main) {
+    return await mapped(
+      main.echo([[1, 2], [], [3]]), (row) => row.map((n) => main.add(n, 10)));
+  },
+
+  async "map to a structure"(main) {
+    return await mapped(main.numbers(2), (n) => ({ n, more: [main.add(n, 1), main.answer] }));
+  },
+
+  async "map with a captured object of the client's"(main) {
+    const counter = new RpcStub(new Counter(0));
+    const seen = await mapped(main.numbers(3), (n) => counter.increment(n));
+    dispose(counter);
+    return seen.sort();
+  },
+
+  async "map with an error"(main) {
+    const error = await caught(mapped(main.numbers(3), (n) => main.fail("RangeError", "no tea")));
+    return [error.name, error.message];
+  },
+
+  // ---- streams
+
+  async "read a stream of the server's"(main) {
+    const stream = await main.streamNumbers(100);
+    let sum = 0;
+    for await (const n of stream) sum += n;
+    dispose(stream);
+    return sum;
+  },
+
+  async "read a stream that fails"(main) {
+    const stream = await main.streamAndFail();
+    const chunks = [];
+    const error = await caught((async () => {
+      for await (const chunk of stream) chunks.push(chunk);
+    })());
+    dispose(stream);
+    return [error.name, error.message];
+  },
+
+  async "stop reading a stream without an end"(main) {
+    const stream = await main.streamForever();
+    const reader = stream.getReader();
+    const chunks = [(await reader.read()).value, (await reader.read()).value];
+    await reader.cancel();
+    dispose(stream);
+    await until(async () => await main.cancelled);
+    return chunks;
+  },
+
+  async "let the server read a stream"(main) {
+    return await main.sum(streamOf([1, 2, 3, 4]));
+  },
+
+  async "let the server read a stream that fails"(main) {
+    const error = await caught(main.sum(new ReadableStream({
+      start: (controller) => { controller.error(new RangeError("no more")); },
+    })));
+    return [error.name, error.message];
+  },
+
+  async "write to a stream of the server's"(main) {
+    const stream = await main.makeSink();
+    const writer = stream.getWriter();
+    for (const chunk of ["a", { b: [1] }]) await writer.write(chunk);
+    await writer.close();
+    dispose(stream);
+    return await main.collected;
+  },
+
+  async "abort a stream of the server's"(main) {
+    const stream = await main.makeSink();
+    const writer = stream.getWriter();
+    await writer.write("a");
+    await writer.abort(new RangeError("enough"));
+    await until(async () => (await main.aborted) !== undefined);
+    dispose(stream);
+    const { message } = await main.aborted;
+    return [await main.collected, message];
+  },
+
+  async "let the server write to a stream"(main) {
+    const chunks = [];
+    await main.writeNumbers(new WritableStream({
+      write: (chunk) => { chunks.push(chunk); },
+      close: () => { chunks.push("end"); },
+    }), 3);
+    return chunks;
+  },
+
+  async "blobs"(main) {
+    const blob = await main.makeBlob("grüß Gott", "text/plain");
+    return [await blob.text(), blob.type, await main.readBlob(new Blob(["hi"], { type: "a/b" }))];
+  },
+
+  async "a response"(main) {
+    const response = await main.makeResponse("created", 201);
+    const seen = [response.status, response.headers.get("x-test"), await response.text()];
+    dispose(response);
+    return seen;
+  },
+
+  async "a request"(main) {
+    return await main.readRequest(new Request("http://example.com/a", {
+      method: "POST", body: "the body", headers: { "x-test": "1" },
+    }));
+  },
+};
+
+// What fits in one HTTP batch: everything is asked for before anything is awaited, and the server
+// calls nothing back. A batch's tables are gone with it.
+export const batches = {
+  async "several calls in a batch"(main) {
+    return await Promise.all([main.answer, main.add(2, 3), main.echo([1, { a: null }])]);
+  },
+
+  async "calls on results in a batch"(main) {
+    return await main.makeCounter(0).next().next().next().value;
+  },
+
+  async "a promise as an argument in a batch"(main) {
+    return await main.add(main.add(1, 2), main.answer);
+  },
+
+  async "map in a batch"(main) {
+    return await main.numbers(3).map((n) => main.add(n, 10));
+  },
+
+  async "an error in a batch"(main) {
+    const [error, sum] = await Promise.all([caught(main.fail("RangeError", "no tea")), main.add(1, 2)]);
+    return [error.name, error.message, error.code, sum];
   },
 };

@@ -3,14 +3,25 @@
 scenarios.mjs has the same ones in JavaScript. What is observed is plain JSON.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import pytest
 
-from capnweb_sync import RemoteError, RpcError, RpcPromise, RpcRangeError, RpcStub, undefined
-from tests.interop.scenario_api import Counter
+from capnweb_sync import (
+    Blob,
+    Headers,
+    RemoteError,
+    Request,
+    RpcError,
+    RpcPromise,
+    RpcRangeError,
+    RpcStub,
+    WritableStream,
+    undefined,
+)
+from tests.interop.scenario_api import Counter, Sink, text_of
 from tests.processes import wait_until
 
 Play: TypeAlias = Callable[[RpcStub], Any]
@@ -30,13 +41,16 @@ class Scenario:
 
 
 SCENARIOS: dict[str, Scenario] = {}
+BATCHES: dict[str, Scenario] = {}
 
 
-def scenario(name: str, expected: Any) -> Callable[[Play], Play]:
-    """Enter a conversation in the table."""
+def scenario(
+    name: str, expected: Any, table: dict[str, Scenario] = SCENARIOS
+) -> Callable[[Play], Play]:
+    """Enter a conversation in a table."""
 
     def enter(play: Play) -> Play:
-        SCENARIOS[name] = Scenario(play, expected)
+        table[name] = Scenario(play, expected)
         return play
 
     return enter
@@ -342,3 +356,172 @@ def _(main: RpcStub) -> Any:
 @scenario("the server calls the client's main object", "Is anybody there? Yes!")
 def _(main: RpcStub) -> Any:
     return main.askClient("Is anybody there?").result()
+
+
+# ---- map
+
+
+@scenario("map a list", [11, 12, 13])
+def _(main: RpcStub) -> Any:
+    with main.numbers(3) as numbers:
+        return numbers.map(lambda n: main.add(n, 10)).result()
+
+
+@scenario("map a list of capabilities", [11, 12, 13])
+def _(main: RpcStub) -> Any:
+    with main.makeCounters(3) as counters:
+        return counters.map(lambda counter: counter.increment(10)).result()
+
+
+@scenario("map one value, null and nothing", [6, None, True])
+def _(main: RpcStub) -> Any:
+    seen = []
+    for value in (5, None, undefined):
+        with main.echo(value) as promise:
+            seen.append(promise.map(lambda n: main.add(n, 1)).result())
+    one, nothing, missing = seen
+    return [one, nothing, missing is undefined]
+
+
+@scenario("map a list of lists", [[11, 12], [], [13]])
+def _(main: RpcStub) -> Any:
+    with main.echo([[1, 2], [], [3]]) as rows:
+        return rows.map(lambda row: row.map(lambda n: main.add(n, 10))).result()
+
+
+@scenario("map to a structure", [{"n": 1, "more": [2, 42]}, {"n": 2, "more": [3, 42]}])
+def _(main: RpcStub) -> Any:
+    with main.numbers(2) as numbers:
+        return numbers.map(lambda n: {"n": n, "more": [main.add(n, 1), main.answer]}).result()
+
+
+@scenario("map with a captured object of the client's", [1, 3, 6])
+def _(main: RpcStub) -> Any:
+    with RpcStub(Counter(0)) as counter, main.numbers(3) as numbers:
+        return sorted(numbers.map(lambda n: counter.increment(n)).result())
+
+
+@scenario("map with an error", ["RangeError", "no tea"])
+def _(main: RpcStub) -> Any:
+    with main.numbers(3) as numbers:
+        error = remote_error(numbers.map(lambda n: main.fail("RangeError", "no tea")))
+    return [error.name, error.message]
+
+
+# ---- streams and blobs
+
+
+@scenario("read a stream of the server's", 5050)
+def _(main: RpcStub) -> Any:
+    return sum(main.streamNumbers(100).result())
+
+
+@scenario("read a stream that fails", ["RangeError", "no more"])
+def _(main: RpcStub) -> Any:
+    with main.streamAndFail().result() as stream, pytest.raises(RemoteError) as caught:
+        list(stream)
+    return [caught.value.name, caught.value.message]
+
+
+@scenario("stop reading a stream without an end", [1, 2])
+def _(main: RpcStub) -> Any:
+    with main.streamForever().result() as stream:
+        chunks = [next(stream), next(stream)]
+    wait_until(lambda: main.cancelled.result())
+    return chunks
+
+
+@scenario("let the server read a stream", 10)
+def _(main: RpcStub) -> Any:
+    return main.sum(iter([1, 2, 3, 4])).result()
+
+
+@scenario("let the server read a stream that fails", ["RangeError", "no more"])
+def _(main: RpcStub) -> Any:
+    def chunks() -> Iterator[int]:
+        yield from ()
+        raise RpcRangeError("no more")
+
+    error = remote_error(main.sum(chunks()))
+    return [error.name, error.message]
+
+
+@scenario("write to a stream of the server's", ["a", {"b": [1]}, "end"])
+def _(main: RpcStub) -> Any:
+    with main.makeSink() as promise, promise.result() as stream:
+        for chunk in ("a", {"b": [1]}):
+            stream.write(chunk)
+    return main.collected.result()
+
+
+@scenario("abort a stream of the server's", [["a"], "enough"])
+def _(main: RpcStub) -> Any:
+    with main.makeSink() as promise:
+        stream = promise.result()
+        stream.write("a")
+        stream.abort(RpcRangeError("enough"))
+        wait_until(lambda: main.aborted.result())
+    return [main.collected.result(), main.aborted.result().message]
+
+
+@scenario("let the server write to a stream", [1, 2, 3, "end"])
+def _(main: RpcStub) -> Any:
+    chunks: list[Any] = []
+    main.writeNumbers(WritableStream(Sink(chunks)), 3).result()
+    return chunks
+
+
+@scenario("blobs", ["grüß Gott", "text/plain", ["hi", "a/b"]])
+def _(main: RpcStub) -> Any:
+    blob = main.makeBlob("grüß Gott", "text/plain").result()
+    return [blob.data.decode(), blob.type, main.readBlob(Blob(b"hi", "a/b")).result()]
+
+
+@scenario("a response", [201, "1", "created"])
+def _(main: RpcStub) -> Any:
+    with main.makeResponse("created", 201) as promise:
+        response = promise.result()
+        return [response.status, response.headers.get("x-test"), text_of(response.body)]
+
+
+@scenario("a request", ["POST", "http://example.com/a", "1", "the body"])
+def _(main: RpcStub) -> Any:
+    headers = Headers((("x-test", "1"),))
+    return main.readRequest(
+        Request("http://example.com/a", "POST", headers, iter([b"the ", b"body"]))
+    ).result()
+
+
+# ---- in one HTTP batch
+#
+# Everything is asked for before anything is awaited, and the server calls nothing back. The tables
+# of a batch are gone with it.
+
+
+@scenario("several calls in a batch", [42, 5, [1, {"a": None}]], table=BATCHES)
+def _(main: RpcStub) -> Any:
+    # A property is asked for when its value is, so it comes first here: that sends the batch.
+    promises = [main.answer, main.add(2, 3), main.echo([1, {"a": None}])]
+    return [promise.result() for promise in promises]
+
+
+@scenario("calls on results in a batch", 3, table=BATCHES)
+def _(main: RpcStub) -> Any:
+    return main.makeCounter(0).next().next().next().value.result()
+
+
+@scenario("a promise as an argument in a batch", 45, table=BATCHES)
+def _(main: RpcStub) -> Any:
+    return main.add(main.add(1, 2), main.answer).result()
+
+
+@scenario("map in a batch", [11, 12, 13], table=BATCHES)
+def _(main: RpcStub) -> Any:
+    return main.numbers(3).map(lambda n: main.add(n, 10)).result()
+
+
+@scenario("an error in a batch", ["RangeError", "no tea", "teapot", 3], table=BATCHES)
+def _(main: RpcStub) -> Any:
+    failed, total = main.fail("RangeError", "no tea"), main.add(1, 2)
+    error = remote_error(failed)
+    return [error.name, error.message, error.code, total.result()]

@@ -1,12 +1,15 @@
-"""The chat through the official library, which knows nothing of this project."""
+"""The chat through the official library, which knows nothing of this project, and our clients
+against a small chat server that is written with it."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from capnweb_sync import RemoteError, RpcTarget, connect
+from chatclient import ChatClient
 from tests.interop.node import NodeProgram
-from tests.processes import Processes, ServerProcess
+from tests.processes import Processes, ServerProcess, wait_until
 
 TABLES = {"ours": {"imports": 1, "exports": 1}, "theirs": [{"imports": 1, "exports": 1}]}
 
@@ -44,8 +47,8 @@ EXPECTED: dict[str, Any] = {
         "longestText": "no error",
         "noCallback": ["TypeError", "bad_request"],
         "wrongCallback": ["TypeError", "bad_request"],
-        "tooFew": ["TypeError", None],
-        "wrongType": ["TypeError", None],
+        "tooFew": ["TypeError", "bad_request"],
+        "wrongType": ["TypeError", "bad_request"],
         "surplus": "no error",
         "unknownMethod": ["TypeError", None],
         "goesOn": "no error",
@@ -91,3 +94,71 @@ def test_1000_messages_and_a_leave_leave_nothing_in_the_tables_of_either_side(
     result = official_client.ask({"url": chat_tables_server, "scenario": scenario})
 
     assert result == {"observed": {"before": TABLES, "after": TABLES, "inOrder": True}}
+
+
+# ---- our clients, the other server
+
+
+def test_our_library_chats_at_a_server_written_with_the_official_one(
+    reference_chat_server: str,
+) -> None:
+    with (
+        ChatClient(reference_chat_server, "Alice") as alice,
+        ChatClient(reference_chat_server, "Bob") as bob,
+    ):
+        alice.send("hi Bob")
+        heard = next(bob.messages())
+        bob.send("hi Alice")
+        texts = alice.messages()
+
+        assert (heard.user, heard.text) == ("Alice", "hi Bob")
+        assert [next(texts).text, next(texts).text] == ["hi Bob", "hi Alice"]
+        assert alice.users() == ["Alice", "Bob"]
+        assert bob.leave() == "Goodbye, Bob!"
+        assert alice.leave() == "Goodbye, Alice!"
+
+
+class Listener(RpcTarget):
+    """A callback passed by reference."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self._texts = texts
+
+    def onMessage(self, event: dict[str, Any]) -> None:
+        self._hear(event)
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        if event["type"] == "chat":
+            self._texts.append(event["text"])
+
+
+@pytest.mark.parametrize("by_reference", [True, False], ids=["an object", "a plain object"])
+def test_1000_messages_of_our_client_leave_nothing_in_the_tables_of_either_side(
+    reference_chat_server: str, by_reference: bool
+) -> None:
+    heard: list[str] = []
+    listener = Listener(heard)
+    texts = [f"message {n}" for n in range(1000)]
+
+    with connect(reference_chat_server) as session:
+        chat = session.main
+
+        def tables() -> list[dict[str, int]]:
+            return [session.stats(), chat.tables().result()]
+
+        before = tables()
+        welcome = chat.join(
+            "Carol", listener if by_reference else {"onMessage": listener._hear}
+        ).result()
+        with pytest.raises(RemoteError) as caught:
+            chat.join("Carol", listener).result()
+        receipts = [promise.result() for promise in [chat.sendMessage("Carol", t) for t in texts]]
+        wait_until(lambda: len(heard) == len(texts))
+        goodbye = chat.leave("Carol").result()
+
+        assert welcome["message"] == "Welcome to the chat, Carol!"
+        assert caught.value.code == "username_taken"
+        assert [receipt["id"] for receipt in receipts] == sorted(r["id"] for r in receipts)
+        assert heard == texts
+        assert goodbye == {"message": "Goodbye, Carol!"}
+        wait_until(lambda: tables() == before, message="the tables are as they were")

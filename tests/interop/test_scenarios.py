@@ -1,19 +1,22 @@
 """The same conversations four ways: our client and the reference's, our server and the reference's.
 
+Most are over a WebSocket, some in an HTTP batch.
+
 After each, the tables of both sides are as they were. The results are printed as one table of four
 columns at the end of the run.
 """
 
 import pytest
 
-from capnweb_sync.client import connect
+from capnweb_sync import batch, connect
 from tests.interop.node import NodeProgram
 from tests.interop.scenario_api import ClientMain
-from tests.interop.scenarios import SCENARIOS
+from tests.interop.scenarios import BATCHES, SCENARIOS
 from tests.processes import wait_until
 
 servers = pytest.mark.parametrize("server", ["our_server", "reference_server"], indirect=True)
 scenarios = pytest.mark.parametrize("scenario", SCENARIOS)
+batches = pytest.mark.parametrize("scenario", BATCHES)
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +50,23 @@ def test_reference_client(reference_client: NodeProgram, server: str, scenario: 
     assert "error" not in result, result["error"]
     assert result["observed"] == SCENARIOS[scenario].expected
     assert result["after"] == result["before"]
+
+
+def batch_address(websocket: str) -> str:
+    """Where a server takes batches, of whose WebSocket the address is given."""
+    return websocket.replace("ws://", "http://").replace("/rpc/ws", "/rpc/batch")
+
+
+@servers
+@batches
+def test_our_batch(server: str, scenario: str) -> None:
+    with batch(batch_address(server)) as main:
+        assert BATCHES[scenario].play(main) == BATCHES[scenario].expected
+
+
+@servers
+@batches
+def test_reference_batch(reference_client: NodeProgram, server: str, scenario: str) -> None:
+    result = reference_client.ask({"url": batch_address(server), "scenario": scenario})
+
+    assert result == {"observed": BATCHES[scenario].expected}

@@ -111,6 +111,26 @@ def ours(text: str) -> Description:
         '["bytes","-_-_"]',
         '["bytes","AQI",null]',
         '["bytes","AQI","Nonsense"]',
+        '["bytes","AQI","Uint8Array"]',
+        '["bytes","AQI","Int16Array"]',
+        '["bytes","AQIDBA","Int16Array",1]',
+        '["bytes","AQID","Int16Array"]',
+        '["bytes","AQID","Float64Array"]',
+        '["bytes","","Float64Array"]',
+        # url and headers
+        '["url"]',
+        '["url",1]',
+        '["url",null]',
+        '["url","https://example.com/a?b#c"]',
+        '["url","https://example.com/",1]',
+        '["headers"]',
+        '["headers",{}]',
+        '["headers",[]]',
+        '["headers",[],1]',
+        '["headers",[["a","b"],["c","d"]]]',
+        '["headers",[["a"]]]',
+        '["headers",[["a","b","c"]]]',
+        '["headers",["ab"]]',
         # error
         '["error"]',
         '["error","Error"]',
@@ -244,7 +264,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=1_000)
 @given(value=json_values)
 @example(value=["error", "Error", "m", None, {"a": ["import", 1]}])
 def test_generated_json_means_what_it_means_to_the_reference(codec: Codec, value: Any) -> None:

@@ -1,0 +1,365 @@
+"""What is here: values and objects of this process, as hooks, and the calls that a peer makes of
+them.
+
+Reading a property and calling a method is application code. It runs as a `ServedCall`, in its turn;
+walking through plain values is not, and happens at once.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+from typing import TYPE_CHECKING, Any
+
+from .calls import ServedCalls, local_calls
+from .deferred import Deferred
+from .errors import RpcError, RpcTypeError
+from .hooks import ErrorHook, Hook, OnBroken, PromiseHook, Pulled, attempt, call_hook
+from .payload import Payload, copied
+from .stubs import Path, RpcStub
+from .target import DISPOSER, RpcTarget, is_function, parameters_of, read_member
+from .values import undefined
+
+if TYPE_CHECKING:
+    from .map import MapWork
+
+
+class ValueHook(Hook):
+    """Something that is here, whose parts a path can reach."""
+
+    __slots__ = ()
+
+    def _value(self) -> Any:
+        raise NotImplementedError
+
+    def _owner(self) -> Payload | None:
+        raise NotImplementedError
+
+    def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
+        try:
+            value, at = follow(self._value(), path)
+        except RpcError as error:
+            args.dispose()
+            return ErrorHook(error)
+        if isinstance(value, RpcStub):
+            return value._hook.call((*(value._path or ()), *path[at:]), args, calls)
+        if isinstance(value, RpcTarget) or is_function(value):
+            return start_call(value, path[at:], args, calls)
+        args.dispose()
+        return ErrorHook(not_a_function(path))
+
+    def get(self, path: Path, calls: ServedCalls) -> Hook:
+        try:
+            value, at = follow(self._value(), path)
+        except RpcError as error:
+            return ErrorHook(error)
+        rest = path[at:]
+        if isinstance(value, RpcStub) and (rest or value._path is not None):
+            return value._hook.get((*(value._path or ()), *rest), calls)
+        if isinstance(value, RpcTarget) and rest:
+            return start_call(value, rest, None, calls)
+        owner = self._owner()
+        if owner is None and not path:
+            return ErrorHook(RpcError("An object that is passed by reference has no value."))
+        return PayloadHook(owner.part(value) if owner is not None else copied(value, None))
+
+    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
+        from .map import apply_map
+
+        try:
+            value, at = follow(self._value(), path)
+        except RpcError as error:
+            return ErrorHook(error).map(path, captures, steps, work)
+        if isinstance(value, RpcStub):
+            return value._hook.map((*(value._path or ()), *path[at:]), captures, steps, work)
+        if at < len(path):
+            # The value of a property: reading it is application code, so the map comes later.
+            return self.get(path, work.calls).map((), captures, steps, work)
+        owner = self._owner()
+        if owner is None and not path:
+            # The mapper gets a duplicate: its end must not be that of the object.
+            value = RpcStub._of(self)
+        return attempt(apply_map, value, owner, captures, steps, work)
+
+
+class PayloadHook(ValueHook):
+    """A value, with what it owns."""
+
+    __slots__ = ("_payload",)
+
+    def __init__(self, payload: Payload) -> None:
+        self._payload: Payload | None = payload
+
+    def _open(self) -> Payload:
+        if self._payload is None:
+            raise RpcError("This value was used after it had been disposed of.")
+        return self._payload
+
+    def _value(self) -> Any:
+        return self._open().value
+
+    def _owner(self) -> Payload | None:
+        return self._open()
+
+    def dup(self) -> Hook:
+        payload = self._open()
+        return PayloadHook(payload.part(payload.value))
+
+    def pull(self) -> Pulled:
+        try:
+            return self._open()
+        except RpcError as error:
+            return Deferred.failed(error)
+
+    def dispose(self) -> None:
+        payload, self._payload = self._payload, None
+        if payload is not None:
+            payload.dispose()
+
+    def on_broken(self, callback: OnBroken, calls: ServedCalls) -> None:
+        if self._payload is not None and isinstance(self._payload.value, RpcStub):
+            self._payload.value._hook.on_broken(callback, calls)
+
+    def describe(self) -> str:
+        return "a value"
+
+
+class TargetHook(ValueHook):
+    """An `RpcTarget` or function of the application's.
+
+    All duplicates of one hook count together; the target learns of it when the last has gone.
+    """
+
+    __slots__ = ("_calls", "_count", "_target")
+
+    def __init__(self, target: Any, duplicate_of: TargetHook | None = None) -> None:
+        self._target: Any = target
+        self._calls: ServedCalls | None = None
+        self._count: list[int] | None = None
+        if duplicate_of is not None:
+            self._calls = duplicate_of._calls
+            self._count = duplicate_of._count
+            if self._count is not None:
+                self._count[0] += 1
+        elif hasattr(type(target), DISPOSER):
+            self._count = [1]
+
+    @property
+    def calls(self) -> ServedCalls:
+        return self._calls or local_calls()
+
+    def serve_on(self, calls: ServedCalls) -> None:
+        """Run what this hook starts by itself as one of `calls`, the session's that sends it."""
+        self._calls = calls
+
+    def _value(self) -> Any:
+        if self._target is None:
+            raise RpcError("This object was used after it had been disposed of.")
+        return self._target
+
+    def _owner(self) -> None:
+        return None
+
+    def dup(self) -> TargetHook:
+        return TargetHook(self._value(), self)
+
+    def pull(self) -> Pulled:
+        return Deferred.failed(RpcError("An object that is passed by reference has no value."))
+
+    def dispose(self) -> None:
+        target, self._target = self._target, None
+        if target is not None and self._count is not None:
+            self._count[0] -= 1
+            if self._count[0] == 0:
+                self.calls.notify(getattr(target, DISPOSER))
+
+    def describe(self) -> str:
+        return f"for {self._target!r}"
+
+
+def follow(value: Any, path: Path, start: int = 0) -> tuple[Any, int]:
+    """Walk from `value` along `path`, from its part `start` on, through plain values.
+
+    Returns the value reached and how far along the path that is: not to its end only where the
+    walk must go on elsewhere, at a stub or at an `RpcTarget`, whose properties are application
+    code. Raises RpcTypeError where JavaScript would: a property of `undefined`. (`followPath` in
+    the reference's `core.ts`.)
+    """
+    for index in range(start, len(path)):
+        if isinstance(value, (RpcStub, RpcTarget)):
+            return value, index
+        part = path[index]
+        if isinstance(value, dict):
+            value = value.get(part if isinstance(part, str) else str(part), undefined)
+        elif isinstance(value, (list, tuple)):
+            inside = isinstance(part, int) and 0 <= part < len(value)
+            value = value[part] if inside else undefined  # type: ignore[index]
+        elif value is undefined:
+            raise RpcTypeError(f"Cannot read the property {part!r} of undefined.")
+        else:
+            value = undefined
+    return value, len(path)
+
+
+class ServedCall:
+    """One call of, or one look at, something of the application's.
+
+    `args` is None for reading a property. The result is resolved with a hook for what comes out.
+    """
+
+    __slots__ = ("_args", "_calls", "_path", "_reading", "_result", "_target")
+
+    def __init__(
+        self,
+        target: Any,
+        path: Path,
+        args: Payload | None,
+        result: PromiseHook,
+        calls: ServedCalls,
+    ) -> None:
+        self._target = target
+        self._path = path
+        self._args = args
+        self._reading = args is None
+        self._result = result
+        self._calls = calls
+
+    def submit(self) -> None:
+        """Start it in its turn, once no argument is a promise any more."""
+        args = self._args
+        if args is None:
+            self._calls.begin()
+            self._calls.start(self)
+            return
+        if args.source == "owned" and not args.promises:
+            self._calls.start(self)
+        else:
+            args.deliver(self._calls.take).add_callback(self._delivered)
+
+    def _delivered(self, delivery: Any) -> None:
+        if delivery.error is None:
+            self._calls.start(self)
+        else:
+            self._settle(None, delivery.error)
+
+    def __call__(self) -> None:
+        try:
+            outcome = self._run()
+        except BaseException as error:
+            self._finish(None, self._calls.failure(error))
+            return
+        self._target = None  # it may be what holds the Future
+        if isinstance(outcome, concurrent.futures.Future):
+            outcome.add_done_callback(self._future_done)
+        else:
+            self._finish(outcome, None)
+
+    def _run(self) -> Any:
+        """Application code. The value that comes out; a hook if the rest is elsewhere."""
+        target, path, at = self._target, self._path, 0
+        while at < len(path) and not isinstance(target, RpcStub):
+            if isinstance(target, RpcTarget):
+                target, at = read_member(target, path[at]), at + 1
+            else:
+                target, at = follow(target, path, at)
+        ended = at == len(path)
+        if isinstance(target, RpcStub) and not (
+            ended and self._reading and target._path is None  # the stub itself is the value
+        ):
+            path = (*(target._path or ()), *path[at:])
+            args, self._args = self._args, None
+            with self._calls.runtime.step:
+                if args is None:
+                    return target._hook.get(path, self._calls)
+                return call_hook(target._hook, path, args, self._calls)
+        if self._args is None:
+            return target
+        if not ended or not is_function(target):
+            raise not_a_function(path)
+        return target(*parameters_of(target).bind(self._args.value))
+
+    def _future_done(self, future: concurrent.futures.Future[Any]) -> None:
+        """The returned Future is done, in whichever thread."""
+
+        def settle() -> None:
+            if future.cancelled():
+                self._finish(None, RpcError("The call was cancelled.", code="cancelled"))
+            elif (error := future.exception()) is not None:
+                self._finish(None, self._calls.failure(error))
+            else:
+                self._finish(future.result(), None)
+
+        self._calls.runtime.enter(settle)
+
+    def _finish(self, outcome: Any, error: BaseException | None) -> None:
+        with self._calls.runtime.step:
+            self._settle(outcome, error)
+
+    def _hook_for(self, outcome: Any) -> Hook:
+        """A hook for what came out. A stub out of the arguments may be returned as it is: it is
+        duplicated before the arguments end."""
+        if isinstance(outcome, Hook):
+            return outcome
+        if self._reading:
+            return PayloadHook(copied(outcome, None))
+        payload = Payload(outcome, "return")
+        if self._args is not None and (self._args.hooks or self._args.promises):
+            try:
+                payload.own()
+            except BaseException:
+                payload.dispose()
+                raise
+        return PayloadHook(payload)
+
+    def _settle(self, outcome: Any, error: BaseException | None) -> None:
+        hook = ErrorHook(error) if error is not None else attempt(self._hook_for, outcome)
+        if self._args is not None:
+            self._args.dispose()
+        elif self._reading:
+            self._calls.end()
+        result = self._result
+        # The frames of an exception hold this call, and what waits for the result the exception.
+        del self._result, self._args, self._target
+        result.resolve(hook)
+
+
+def not_a_function(path: Path) -> RpcTypeError:
+    """The error for calling what can't be called, in the reference's words."""
+    return RpcTypeError(f"'{'.'.join(map(str, path))}' is not a function.")
+
+
+def start_call(target: Any, path: Path, args: Payload | None, calls: ServedCalls) -> Hook:
+    """Serve a call of `target` (an `RpcTarget` or a function), or read a property of it; a hook
+    for the result."""
+    result = PromiseHook(calls)
+    try:
+        ServedCall(target, path, args, result, calls).submit()
+    except RpcError as error:
+        return ErrorHook(error)
+    return result
+
+
+def hook_for_value(value: Any) -> Hook:
+    """A hook for a value of the application's, which the core owns from now on."""
+    if isinstance(value, RpcTarget) or is_function(value):
+        return TargetHook(value)
+    return PayloadHook(Payload(value, "return"))
+
+
+def hook_for_promise(value: Any) -> Hook:
+    """A hook for a `concurrent.futures.Future`, or for a value that is there."""
+    if not isinstance(value, concurrent.futures.Future):
+        return PayloadHook(Payload(value, "return"))
+    calls = local_calls()
+    promise = PromiseHook(calls)
+
+    def settle() -> None:
+        with calls.runtime.step:
+            if value.cancelled():
+                promise.resolve(ErrorHook(RpcError("The call was cancelled.", code="cancelled")))
+            elif (error := value.exception()) is not None:
+                promise.resolve(ErrorHook(error))
+            else:
+                promise.resolve(PayloadHook(Payload(value.result(), "return")))
+
+    value.add_done_callback(lambda _: calls.runtime.enter(settle))
+    return promise

@@ -1,0 +1,40 @@
+"""A real Redis for tests: on a free port, with its data in a directory of its own."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.processes import Process, free_port
+
+
+def require_redis() -> None:
+    """Skip the test if there is no `redis-server`; with `CI=true`, fail."""
+    if shutil.which("redis-server") is None:
+        sentence = "redis-server is not here: the Redis store is NOT tested"
+        if os.environ.get("CI") == "true":
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+
+
+class RedisServer(Process):
+    """A running `redis-server`, ready for commands.
+
+    Attributes:
+        port: on 127.0.0.1.
+        url: as the store takes it.
+    """
+
+    def __init__(self, directory: Path, *options: str, port: int | None = None) -> None:
+        """Start it in `directory`, with these options of its configuration; nothing is written to
+        disk unless they say so. With `port`, where another one was before."""
+        self.port = port or free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        own = ["--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--dir"]
+        super().__init__(["redis-server", *own, str(directory), *options])
+        try:
+            self.wait_for_line("Ready to accept connections")
+        except AssertionError:
+            self.kill()
+            raise
