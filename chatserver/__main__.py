@@ -22,6 +22,7 @@ from gevent.pywsgi import WSGIServer
 
 from capnweb_sync.server import WebSocketHandler
 from chatserver.app import create_app, service_of
+from chatserver.collector import settle_collector
 from chatserver.errors import SettingError, StartError
 from chatserver.routes import RPC_PATH
 from chatserver.settings import USAGE_STATUS, Settings, from_environment, parse_arguments
@@ -68,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(settings: Settings) -> None:
     """Listen, tell so, and come to an end in order. Raises StartError."""
+    # Until it serves there is nothing to end in order, and no traceback to show.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     listener = listen(settings.host, settings.port)
     allow_connections(settings.max_connections)
     app = create_app(settings.as_config())
@@ -76,6 +79,7 @@ def serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, stop.set)
     server.start()
+    settle_collector()
     announce(*listener.getsockname()[:2])
     stop.wait()
     shut_down(server, app, settings.drain_seconds)

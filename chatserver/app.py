@@ -1,22 +1,30 @@
 """The Flask application, and what stands behind it in one process."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from flask import Flask, current_app
+from werkzeug.wrappers import Response
 
-from capnweb_sync import Limits, RpcSession
+from capnweb_sync import Limits, RpcSession, serve
 from capnweb_sync.server import Connection, Connections, gevent_runtime
 from chatserver.api import Chat
 from chatserver.errors import Unavailable
 from chatserver.futures import wait
-from chatserver.member import Visit
+from chatserver.member import BatchLine, Visit
 from chatserver.room import Room
 from chatserver.settings import ENVIRONMENT_PREFIX, Settings, from_config
 from chatserver.store import open_store
 
 EXTENSION: Final = "chatserver"
 """Where the application keeps its `Service`."""
+
+BATCH_SECONDS: Final = 10.0
+"""How long the calls of one HTTP batch may take; a server that stops waits for them."""
+
+BATCH_CALLS: Final = 100
+"""Calls in one HTTP batch: all their answers are held in memory until the last is there."""
 
 
 class Service:
@@ -43,6 +51,8 @@ class Service:
         )
         self.connections.on_drain.append(self._answer)
         self._limits = Limits(max_message_size=settings.max_message)
+        self._batch_limits = replace(self._limits, max_calls=BATCH_CALLS)
+        gevent_runtime()
         self.room.start()
 
     def begin(self, connection: Connection) -> RpcSession:
@@ -57,6 +67,20 @@ class Service:
         connection.on_closed = closed
         chat = Chat(self.room, self.store, visit)
         return RpcSession(connection, chat, runtime=gevent_runtime(), limits=self._limits)
+
+    def batch(self, environ: dict[str, Any]) -> Response:
+        """The answer to an HTTP batch of calls on the chat; then its client has left."""
+        visit = Visit(BatchLine(), deaf=True)
+        chat = serve(
+            Chat(self.room, self.store, visit),
+            limits=self._batch_limits,
+            batch_timeout=BATCH_SECONDS,
+            max_batch=self.settings.max_message,
+        )
+        try:
+            return Response.from_app(chat, environ, buffered=True)
+        finally:
+            self.room.closed(visit)
 
     def _answer(self) -> None:
         """Wait until all that was asked of the store is answered: it answers in order."""

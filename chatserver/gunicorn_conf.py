@@ -11,7 +11,10 @@ import os
 import sys
 from typing import Any
 
-from chatserver.errors import SettingError
+from gunicorn.errors import AppImportError
+
+from chatserver.collector import settle_collector
+from chatserver.errors import SettingError, StartError
 from chatserver.settings import USAGE_STATUS, from_environment
 from chatserver.store import is_shared
 
@@ -72,6 +75,26 @@ def on_starting(server: Any) -> None:
 def on_reload(server: Any) -> None:
     """Before the workers are replaced after SIGHUP."""
     _refuse_several_workers(server)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """In a new worker: if the application cannot start, say why in a line and end it all, instead
+    of a traceback for each worker that is tried in vain."""
+    load = worker.load_wsgi
+
+    def load_or_say_why_not() -> None:
+        try:
+            load()
+        except StartError as error:
+            # What gunicorn takes as the end, and prints.
+            raise AppImportError(f"chatserver: {error}") from None
+
+    worker.load_wsgi = load_or_say_why_not
+
+
+def post_worker_init(worker: Any) -> None:
+    """When a worker is about to serve."""
+    settle_collector()
 
 
 def worker_exit(server: Any, worker: Any) -> None:

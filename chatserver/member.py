@@ -35,6 +35,21 @@ class Line(Protocol):
         most; whether it is so."""
 
 
+class BatchLine:
+    """The `Line` of an HTTP batch: a request and its answer, and then its client has left."""
+
+    closed = False
+    closed_on_purpose = True
+    buffered = 0
+
+    def close(self, code: int, reason: str) -> None:
+        """The answer ends it soon."""
+
+    def wait_drained(self, below: int, timeout: float) -> bool:
+        """Nothing waits to be sent."""
+        return True
+
+
 @dataclass(slots=True, eq=False)
 class Member:
     """A name that one connection speaks for.
@@ -59,12 +74,14 @@ class Visit:
         joining: the latest join under way for a name; completed, always with None, when it is
             decided.
         over: whether the connection is closed.
+        deaf: whether it is over too soon for any event to reach it.
     """
 
-    __slots__ = ("joining", "line", "members", "over")
+    __slots__ = ("deaf", "joining", "line", "members", "over")
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, *, deaf: bool = False) -> None:
         self.line = line
+        self.deaf = deaf
         self.members: dict[str, Member] = {}
         self.joining: dict[str, Future[None]] = {}
         self.over = False

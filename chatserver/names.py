@@ -5,6 +5,7 @@ Unicode Standard Annex 15 and section 3.13), so that names which look alike are 
 """
 
 import unicodedata
+from itertools import pairwise
 from typing import Final
 
 from chatserver.errors import BadRequest, TooLarge
@@ -33,6 +34,13 @@ INVISIBLE: Final = frozenset(
 Default_Ignorable_Code_Point adds to the categories above, and the blank Braille pattern."""
 
 
+STYLES: Final = frozenset("\ufe0e\ufe0f")
+"""Variation selectors 15 and 16 (Unicode Technical Standard 51): show the character before as text,
+or as an emoji. Phones type ❤️ so. Names that differ in nothing else are one name."""
+
+WITHOUT_STYLES: Final = dict.fromkeys(map(ord, STYLES))
+
+
 def visible(character: str) -> bool:
     """Whether `character` shows something, were it only a space."""
     return (
@@ -42,7 +50,7 @@ def visible(character: str) -> bool:
 
 def name_key(name: str) -> str:
     """What `name` is compared by: two names are the same name if their keys are equal."""
-    folded = unicodedata.normalize("NFKC", name).casefold()
+    folded = unicodedata.normalize("NFKC", name).translate(WITHOUT_STYLES).casefold()
     return unicodedata.normalize("NFKC", folded)
 
 
@@ -56,8 +64,9 @@ def check_name(name: str) -> str:
         raise BadRequest("A name needs at least one visible character.")
     if len(shown) > MAX_NAME:
         raise BadRequest(f"A name has {MAX_NAME} characters at most; this one has {len(shown)}.")
-    for character in shown:
-        if not visible(character):
+    for before, character in pairwise(f" {shown}"):
+        styled = character in STYLES and visible(before) and not before.isspace()
+        if not visible(character) and not styled:
             raise BadRequest(
                 f"A name consists of visible characters; U+{ord(character):04X} is not one."
             )

@@ -19,11 +19,11 @@ from gevent import Greenlet
 from capnweb_sync import RpcStub
 from chatserver.errors import ChatError, ClaimLost, NotJoined, Unavailable
 from chatserver.events import date
-from chatserver.feed import RESTARTED, RETRY_SECONDS, Feed
+from chatserver.feed import RESTARTED, Feed
 from chatserver.futures import then, wait
 from chatserver.member import Member, Visit
 from chatserver.options import JoinOptions
-from chatserver.store import MAX_TICK_SECONDS, Joined, Receipt, Store
+from chatserver.store import MAX_TICK_SECONDS, Claim, Joined, Receipt, Store
 
 logger = logging.getLogger("chatserver")
 
@@ -49,6 +49,8 @@ class Room:
         worker = secrets.token_hex(WORKER_BYTES)
         self._holders = (f"{worker}.{number}" for number in count(1))
         self._greenlets: list[Greenlet[..., Any]] = []
+        self._unanswered: list[Callable[[], Future[None]]] = []
+        """What the store is to be asked again as soon as it answers."""
         self.running = False
 
     def start(self) -> None:
@@ -91,6 +93,11 @@ class Room:
             error = future.exception()
             if error is not None:
                 callback.dispose()
+                if isinstance(error, Unavailable):
+                    # Should it be stored, nobody speaks for the name. Who came with a secret is
+                    # waited for.
+                    end = self._store.suspend if options.resume else self._store.release
+                    self._insist(partial(end, Claim(key, holder, "")))
                 answer.set_exception(error)
             else:
                 joined = future.result()
@@ -98,7 +105,7 @@ class Room:
                 after, recovered = self._starting_point(joined, options)
                 self._enter(member)
                 answer.set_result(welcome(joined, self._store.epoch, recovered))
-                if not visit.over:
+                if not visit.over and not visit.deaf:
                     self._feed.add(member, after)
             visit.end_joining(key, decided)
 
@@ -196,8 +203,8 @@ class Room:
         """Ask the store until it has answered; a claim that is lost already needs nothing."""
 
         def done(future: "Future[None]") -> None:
-            if isinstance(future.exception(), Unavailable) and self.running:
-                gevent.spawn_later(RETRY_SECONDS, self._insist, operation)
+            if isinstance(future.exception(), Unavailable):
+                self._unanswered.append(operation)
 
         operation().add_done_callback(done)
 
@@ -235,6 +242,10 @@ class Room:
                 seconds = wait(self._store.tick())
             except Unavailable:
                 seconds = MAX_TICK_SECONDS
+            else:
+                operations, self._unanswered = self._unanswered, []
+                for operation in operations:
+                    self._insist(operation)
             gevent.sleep(max(MIN_TICK_SECONDS, seconds))
 
     def _broken(self, greenlet: "Greenlet[..., Any]") -> None:

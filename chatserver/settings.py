@@ -103,7 +103,13 @@ class Settings:
 
     host: str = setting("127.0.0.1", text, "address to listen on", "ADDRESS")
     port: int = setting(8080, whole(0, MAX_PORT), "TCP port to listen on; 0: a free one", "PORT")
-    store: str = setting("memory:", text, "where the log is kept", "URL")
+    store: str = setting(
+        "sqlite:///chat.db",
+        text,
+        "where the log is kept: sqlite:///relative.db or sqlite:////absolute.db for one process,"
+        " redis://host:port/db for several workers, memory: for a try",
+        "URL",
+    )
     grace: float = setting(
         15.0, number, "how long a name waits for a lost client to come back", "SECONDS"
     )

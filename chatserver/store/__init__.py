@@ -251,7 +251,7 @@ def is_shared(url: str) -> bool:
 def open_store(
     url: str, policy: Policy | None = None, clock: Callable[[], int] = wall_clock
 ) -> Store:
-    """Open the store that `url` names: `memory:`.
+    """Open the store that `url` names: `memory:`, `sqlite:///relative.db`, `sqlite:////absolute.db`.
 
     Args:
         url: which engine, and where its data is.
@@ -267,4 +267,15 @@ def open_store(
         from chatserver.store.memory import MemoryStore
 
         return MemoryStore(policy, clock)
-    raise StartError(f"The store {url!r} is of no known kind; use memory:.")
+    if scheme in SHARED_SCHEMES:
+        from chatserver.store.redis import RedisStore
+
+        return RedisStore(url, policy, clock)
+    if scheme == "sqlite":
+        from chatserver.store.sqlite import SqliteStore
+
+        return SqliteStore(url, policy, clock)
+    raise StartError(
+        f"The store {url!r} is of no known kind; use sqlite:///file.db,"
+        " sqlite:////absolute/path/to/file.db, or memory: for a try."
+    )

@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from chatserver.errors import BadRequest, ClaimLost, NameTaken
@@ -109,7 +110,7 @@ class ChatState:
             first_id: the oldest event there; `last_id + 1` if there is none.
             last_id: the newest event there.
             messages: how many chat messages there ever were.
-            holdings: in joining order; those that wait in the order of their ends.
+            holdings: in joining order.
             notices: in the order in which they happened.
         """
         self.first_id = first_id
@@ -118,11 +119,17 @@ class ChatState:
         self._grace_ms = policy.grace_ms
         self._find_sent = find_sent
         self._holdings = {holding.key: holding for holding in holdings}
-        self._waiting = {
-            holding.key: holding.until
-            for holding in self._holdings.values()
-            if holding.until is not None
-        }
+        # In the order in which they come to their ends.
+        self._waiting = dict(
+            sorted(
+                (
+                    (holding.key, holding.until)
+                    for holding in self._holdings.values()
+                    if holding.until is not None
+                ),
+                key=itemgetter(1),
+            )
+        )
         self._notices = list(notices)
         numbers = [holding.number for holding in self._holdings.values()]
         self._last_number = max(numbers, default=0)

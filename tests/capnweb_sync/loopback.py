@@ -110,23 +110,30 @@ class LoopbackRuntime:
 
 
 class LoopbackTransport:
-    """Keeps what was sent until it is delivered."""
-
-    def __init__(self) -> None:
-        self.outgoing: deque[bytes] = deque()
-        self.sent: list[str] = []
-        self.closed: tuple[int, str] | None = None
+    """Keeps what was sent until it is delivered, each piece a message."""
 
     joinable = False
 
+    def __init__(self) -> None:
+        self.outgoing: deque[bytes] = deque()
+        self.pieces: list[bytes] = []
+        self.sent: list[str] = []
+        self.closed: tuple[int, str] | None = None
+
     @staticmethod
     def pack(message: bytes) -> bytes:
-        return bytes(message)
+        return message
+
+    @staticmethod
+    def unpack(piece: bytes) -> list[bytes]:
+        return [piece]
 
     def send(self, packed: bytes) -> None:
         if self.closed is None:
-            self.outgoing.append(packed)
-            self.sent.append(packed.decode())
+            messages = self.unpack(packed)
+            self.pieces.append(packed)
+            self.outgoing += messages
+            self.sent += [message.decode() for message in messages]
 
     def close(self, code: int, reason: str) -> None:
         self.closed = self.closed or (code, reason)
@@ -135,6 +142,20 @@ class LoopbackTransport:
     def messages(self) -> list[Any]:
         """What was sent so far, as JSON values."""
         return [json.loads(text) for text in self.sent]
+
+
+class LineTransport(LoopbackTransport):
+    """Like a stream of bytes: each message is a line, and a piece is any number of lines."""
+
+    joinable = True
+
+    @staticmethod
+    def pack(message: bytes) -> bytes:
+        return message + b"\n"
+
+    @staticmethod
+    def unpack(piece: bytes) -> list[bytes]:
+        return piece.splitlines()
 
 
 class Loopback:
@@ -152,10 +173,11 @@ class Loopback:
         limits: Limits | None = None,
         beside: Loopback | None = None,
         send_stack_traces: bool = False,
+        transport: type[LoopbackTransport] = LoopbackTransport,
     ) -> None:
-        self.runtime = beside.runtime if beside is not None else LoopbackRuntime()
+        self.runtime: LoopbackRuntime = beside.runtime if beside is not None else LoopbackRuntime()
         set_default_runtime(self.runtime)
-        self.client_transport, self.server_transport = LoopbackTransport(), LoopbackTransport()
+        self.client_transport, self.server_transport = transport(), transport()
         self.client = RpcSession(self.client_transport, client_main, runtime=self.runtime)
         self.server = RpcSession(
             self.server_transport,
@@ -207,7 +229,7 @@ class RawPeer:
     def __init__(
         self, main: Any = None, *, limits: Limits | None = None, beside: Loopback | None = None
     ) -> None:
-        self.runtime = beside.runtime if beside is not None else LoopbackRuntime()
+        self.runtime: LoopbackRuntime = beside.runtime if beside is not None else LoopbackRuntime()
         set_default_runtime(self.runtime)
         self.transport = LoopbackTransport()
         self.session = RpcSession(

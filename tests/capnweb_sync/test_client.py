@@ -25,6 +25,9 @@ from tests.processes import DEADLINE, free_port, wait_until
 #: Seconds that a client of these tests gives a peer for whatever it has to do.
 SHORT = 0.3
 
+#: Seconds that a busy machine may add.
+MARGIN = 3
+
 
 @pytest.fixture
 def peer() -> Iterator[RawPeer]:
@@ -161,7 +164,7 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up_in_time(peer: RawPee
     before = time.monotonic()
     with pytest.raises(ConnectTimeout):
         connect(peer.url, timeout=SHORT)
-    assert time.monotonic() - before < SHORT + 1
+    assert time.monotonic() - before < SHORT + MARGIN
 
 
 def test_a_handshake_that_trickles_in_is_given_up_in_time(peer: RawPeer) -> None:
@@ -394,7 +397,7 @@ def test_what_was_sent_before_closing_goes_out_first(peer: RawPeer) -> None:
 def test_closing_does_not_wait_for_a_peer_that_says_nothing(peer: RawPeer, client: Client) -> None:
     before = time.monotonic()
     client.close()
-    assert SHORT <= time.monotonic() - before < SHORT + 1
+    assert SHORT <= time.monotonic() - before < SHORT + MARGIN
 
 
 def test_closing_does_not_wait_for_a_peer_that_reads_nothing(peer: RawPeer) -> None:
@@ -402,7 +405,7 @@ def test_closing_does_not_wait_for_a_peer_that_reads_nothing(peer: RawPeer) -> N
     client.transport.send(b"x" * 10_000_000)
     before = time.monotonic()
     client.close()
-    assert time.monotonic() - before < SHORT + 1
+    assert time.monotonic() - before < SHORT + MARGIN
 
 
 def test_closing_does_not_wait_for_a_peer_that_never_stops_talking(
@@ -419,7 +422,7 @@ def test_closing_does_not_wait_for_a_peer_that_never_stops_talking(
     wait_until(lambda: client.session.messages)
     before = time.monotonic()
     client.close()
-    assert time.monotonic() - before < SHORT + 1
+    assert time.monotonic() - before < SHORT + MARGIN
     talking.join()
 
 
@@ -432,7 +435,7 @@ def test_sending_to_a_peer_that_reads_nothing_does_not_block_and_ends_at_the_bou
     before = time.monotonic()
     for _ in range(200):
         client.transport.send(b"x" * 100_000)
-    assert time.monotonic() - before < 1
+    assert time.monotonic() - before < MARGIN
     code, reason = client.session.wait_for_end()
     assert code == 1006
     assert "too slowly" in reason
@@ -475,7 +478,7 @@ def test_a_peer_that_answers_nothing_is_lost(peer: RawPeer) -> None:
     code, reason = client.session.wait_for_end()
     assert code == 1006
     assert "not answered" in reason
-    assert 2 * SHORT <= time.monotonic() - before < 2 * SHORT + 1
+    assert 2 * SHORT <= time.monotonic() - before < 2 * SHORT + MARGIN
     assert peer.receive() == (Opcode.PING, b"")
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import gevent
 
 from capnweb_sync import RpcSession, RpcStub
+from chatserver.futures import wait
 from tests.processes import DEADLINE, POLL_INTERVAL
 
 T = TypeVar("T")
@@ -27,8 +28,8 @@ def eventually(condition: Callable[[], object], message: str = "") -> None:
 
 def outcome(future: "Future[T]") -> T:
     """The result of `future`, or what it raises; the loop runs until it is there."""
-    eventually(future.done, "the future is completed")
-    return future.result()
+    with gevent.Timeout(DEADLINE, AssertionError(f"no answer within {DEADLINE} seconds")):
+        return wait(future)
 
 
 class FakeLine:

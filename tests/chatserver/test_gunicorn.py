@@ -3,6 +3,7 @@
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -115,3 +116,39 @@ def test_a_worker_that_cannot_do_websocket_says_how_to_start_one(
     assert status == 501
     assert "gunicorn -c python:chatserver.gunicorn_conf" in body
     assert get(("127.0.0.1", port), "/healthz")[0] == 200
+
+
+def test_with_one_worker_on_a_file_a_reload_waits_for_the_old_one_and_loses_nothing(
+    start_process: StartProcess, connect: Connect, port: int, url: str, tmp_path: Path
+) -> None:
+    gunicorn = start(start_process, port, CHAT_STORE=f"sqlite:///{tmp_path}/chat.db")
+    alice = connect(url)
+    secret = alice.join("Alice")["resume"]
+    said = alice.say("Alice", "before")
+
+    gunicorn.signal(signal.SIGHUP)
+
+    assert alice.closed() == 1001
+    back = connect(url)
+    assert back.join("Alice", {"resume": secret, "since": said})["recovered"] is True
+    assert back.say("Alice", "after") == said + 1
+    assert gunicorn.terminate() == 0
+    assert "Traceback" not in gunicorn.output
+
+
+def test_a_file_that_cannot_be_used_ends_it_at_once_with_one_line_that_says_why(
+    start_process: StartProcess, port: int, tmp_path: Path
+) -> None:
+    (tmp_path / "chat.db").write_text("no database")
+
+    gunicorn = start_process(
+        sys.executable,
+        *COMMAND,
+        env={"CHAT_PORT": str(port), "CHAT_STORE": f"sqlite:///{tmp_path}/chat.db"},
+    )
+
+    assert gunicorn.wait() != 0
+    reasons = [line for line in gunicorn.error_lines if "damaged" in line]
+    assert len(reasons) == 1
+    assert reasons[0].startswith("chatserver: The database")
+    assert "Traceback" not in gunicorn.output

@@ -9,7 +9,19 @@ from chatserver.names import check_name, clean_text, name_key
 
 
 @pytest.mark.parametrize(
-    "name", ["Alice", "Ålice", "爱丽丝", "Echo bot", "😀", "x" * 32, "O'Neil-Smith #1", "नमस्ते"]
+    "name",
+    [
+        "Alice",
+        "Ålice",
+        "爱丽丝",
+        "Echo bot",
+        "😀",
+        "x" * 32,
+        "O'Neil-Smith #1",
+        "नमस्ते",
+        "I ❤\ufe0f you",
+        "✈\ufe0e",
+    ],
 )
 def test_visible_characters_make_a_name(name: str) -> None:
     assert check_name(name) == name_key(name)
@@ -28,7 +40,10 @@ def test_visible_characters_make_a_name(name: str) -> None:
         ("Al\u202eice", "U\\+202E"),
         ("Al\u2028ice", "U\\+2028"),
         ("Al\u00adice", "U\\+00AD"),
-        ("Alice\ufe0f", "U\\+FE0F"),
+        ("\ufe0fAlice", "U\\+FE0F"),
+        ("❤\ufe0f\ufe0f", "U\\+FE0F"),
+        ("Al \ufe0eice", "U\\+FE0E"),
+        ("Alice\ufe0d", "U\\+FE0D"),
         ("\u3164", "U\\+1160"),
         ("\u2800", "U\\+2800"),
         ("\ud83d", "U\\+D83D"),
@@ -40,6 +55,7 @@ def test_visible_characters_make_a_name(name: str) -> None:
         ("System", "reserved"),
         ("SYSTEM", "reserved"),
         ("Ｓystem", "reserved"),
+        ("System\ufe0f", "reserved"),
     ],
 )
 def test_a_name_that_breaks_a_rule_is_told_which(name: str, why: str) -> None:
@@ -49,7 +65,16 @@ def test_a_name_that_breaks_a_rule_is_told_which(name: str, why: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "lookalike"),
-    [("Alice", "ALICE"), ("Alice", "Ａlice"), ("Straße", "STRASSE"), ("é", "e\u0301"), ("ﬁ", "FI")],
+    [
+        ("Alice", "ALICE"),
+        ("Alice", "Ａlice"),
+        ("Straße", "STRASSE"),
+        ("é", "e\u0301"),
+        ("ﬁ", "FI"),
+        ("❤\ufe0f", "❤"),
+        ("❤\ufe0f", "❤\ufe0e"),
+        ("é", "e\ufe0f\u0301"),
+    ],
 )
 def test_names_that_look_alike_are_one_name(name: str, lookalike: str) -> None:
     assert check_name(name) == check_name(lookalike)

@@ -157,3 +157,24 @@ def test_importing_the_package_imports_nothing_else() -> None:
     )
 
     assert shown.stdout.strip() in ("['chatserver']", "['__future__', 'chatserver']")
+
+
+def test_before_serving_the_collector_is_told_to_look_seldom() -> None:
+    program = (
+        "import gc; from chatserver.collector import settle_collector; settle_collector();"
+        "print(gc.get_freeze_count() > 1000, gc.get_threshold()[0])"
+    )
+
+    shown = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+
+    assert shown.stdout.split() == ["True", "50000"]
+
+
+def test_the_help_names_every_option_its_default_and_its_variable() -> None:
+    shown = run("--help")
+
+    assert shown.returncode == 0
+    for part in ("--store URL", "sqlite:///chat.db", "CHAT_MAX_CONNECTIONS", "--keep-days DAYS"):
+        assert part in shown.stdout

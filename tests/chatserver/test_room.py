@@ -26,11 +26,15 @@ class MoodyStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__(Policy(grace_seconds=0.2), wall_clock)
         self.away = False
+        self.mute = False
+        """Do what is asked for, but say that the store is away."""
         self.reset = False
 
     def submit(self, operation: Operation[T]) -> "Future[T]":
         if not self.away:
-            return super().submit(operation)
+            answered = super().submit(operation)
+            if not self.mute:
+                return answered
         future: Future[T] = Future()
         future.set_exception(Unavailable("The store is away; try again."))
         return future
@@ -131,6 +135,35 @@ def test_a_leave_that_failed_and_then_the_end_of_the_connection_leave_nobody_beh
     store.away = False
 
     eventually(lambda: online(store) == [])
+
+
+def test_a_join_that_was_stored_without_an_answer_leaves_nobody_behind(
+    room: Room, store: MoodyStore
+) -> None:
+    alice = Caller(room)
+    store.mute = True
+    with pytest.raises(Unavailable):
+        alice.join("Alice")
+    store.mute = False
+
+    eventually(lambda: online(store) == [])
+
+    assert [event.type for event in store.read()] == ["join", "leave"]
+    assert alice.join("Alice")["username"] == "Alice"
+
+
+def test_a_takeover_that_was_stored_without_an_answer_can_be_tried_again(
+    room: Room, store: MoodyStore
+) -> None:
+    secret = Caller(room).join("Alice")["resume"]
+    alice = Caller(room)
+    store.mute = True
+    with pytest.raises(Unavailable):
+        alice.join("Alice", secret)
+    store.mute = False
+
+    assert alice.join("Alice", secret)["resume"] == secret
+    assert [event.type for event in store.read()] == ["join"]
 
 
 def test_members_are_sent_away_with_1012_when_the_log_began_anew(

@@ -14,6 +14,7 @@ def test_everything_has_a_default() -> None:
 
     assert settings == Settings()
     assert (settings.host, settings.port, settings.grace) == ("127.0.0.1", 8080, 15.0)
+    assert settings.store == "sqlite:///chat.db"
 
 
 def test_the_command_line_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import gevent.socket
 import pytest
+import redis.connection
 
 from chatserver.store import Policy, Store, open_store
+from tests.redis_server import RedisServer, require_redis
 
 OpenStore = Callable[..., Store]
 
@@ -28,9 +31,39 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(scope="session")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis for all tests that do it no harm."""
+    require_redis()
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def redis_url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where an empty Redis is."""
+    # The servers are patched by gevent as a whole; the tests' process is not.
+    monkeypatch.setattr(redis.connection, "socket", gevent.socket)
+    server: RedisServer = request.getfixturevalue("shared_redis")
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+    return server.url
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[redis.Redis]:
+    """For what an operator does to Redis."""
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture(params=["memory", "redis"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a store of each engine is, empty at first."""
+    if request.param == "redis":
+        url: str = request.getfixturevalue("redis_url")
+        return url
     return {"memory": "memory:", "sqlite": f"sqlite:///{tmp_path}/chat.db"}[request.param]
 
 
