@@ -30,7 +30,7 @@ from .target import RpcTarget
 from .values import BigInt, JSDate, Undefined, undefined
 
 if TYPE_CHECKING:
-    from .client import ClientSession, ConnectError, connect
+    from .client import ClientSession, ConnectError, ConnectTimeout, HandshakeError, connect
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -41,6 +41,8 @@ __all__ = [
     "ByteContainer",
     "ClientSession",
     "ConnectError",
+    "ConnectTimeout",
+    "HandshakeError",
     "Headers",
     "JSDate",
     "Limits",
@@ -76,7 +78,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """The client's names, whose library is imported only when they are used."""
-    if name in ("ClientSession", "ConnectError", "connect"):
+    if name in ("ClientSession", "ConnectError", "ConnectTimeout", "HandshakeError", "connect"):
         from . import client
 
         return getattr(client, name)

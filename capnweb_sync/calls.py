@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .errors import RpcError, logger, redacted
+from .errors import RpcError, drop_locals, logger, redacted
 from .limits import Limits
 from .payload import Payload, weight
 from .runtime import CallQueue, Runtime, default_runtime
@@ -63,7 +63,9 @@ class ServedCalls:
     def failure(self, error: BaseException) -> BaseException:
         """What becomes known of an exception that a call raised. Outside of a step: it may write
         to the log."""
-        return redacted(error)
+        known = redacted(error)
+        drop_locals(known)
+        return known
 
     def start(self, job: Callable[[], None]) -> None:
         """Run `job` in its turn."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -167,6 +168,19 @@ def again(error: BaseException) -> BaseException:
     twin.__cause__ = error.__cause__
     twin.__suppress_context__ = error.__suppress_context__
     return twin.with_traceback(error.__traceback__)
+
+
+def drop_locals(error: BaseException) -> None:
+    """Let go of what the frames of its traceback hold, and those of its causes: an error is kept
+    for as long as the peer likes, and the arguments of the failed call need not be."""
+    errors: list[BaseException | None] = [error]
+    done: set[int] = set()
+    while errors:
+        known = errors.pop()
+        if known is not None and id(known) not in done:
+            done.add(id(known))
+            traceback.clear_frames(known.__traceback__)
+            errors += [known.__cause__, known.__context__]
 
 
 def redacted(error: BaseException) -> RpcError:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from .deferred import Deferred
-from .errors import RpcError, redacted
+from .errors import RpcError, again, redacted
 from .flow import MAX_WINDOW, FlowController, Sent
 from .payload import Payload
 from .pipes import END, Pipe
@@ -85,7 +85,7 @@ class ReadableStream:
             if not chunk.settled:
                 raise TimeoutError(f"No chunk came within {timeout} s.")
         if chunk.error is not None:
-            raise chunk.error
+            raise again(chunk.error)
         return chunk.value
 
     def cancel(self, reason: str = "The reader has cancelled the stream.") -> None:
@@ -190,7 +190,7 @@ class WritableStream:
             sent = self._flow.on_send(MAX_WINDOW if size is None else size)
             answer.add_callback(lambda answer: self._answered(answer, sent))
             if self._error is not None:
-                raise self._error
+                raise again(self._error)
             if self._flow.open:
                 return
             opened: Deferred[None] = Deferred()
@@ -198,7 +198,7 @@ class WritableStream:
         if not opened.settled and not runtime.wait(opened, timeout):
             raise TimeoutError(f"The reader has not caught up within {timeout} s.")
         if opened.error is not None:
-            raise opened.error
+            raise again(opened.error)
 
     def _answered(self, answer: Deferred[Any], sent: Sent) -> None:
         assert self._flow is not None
@@ -220,7 +220,7 @@ class WritableStream:
 
     def _check(self) -> None:
         if self._error is not None:
-            raise self._error
+            raise again(self._error)
 
     def close(self, timeout: float | None = None) -> None:
         """End the stream and wait until everything has been taken, `timeout` seconds at most.
@@ -242,7 +242,7 @@ class WritableStream:
         with runtime.step:
             self._hook.dispose()
         if answer.error is not None:
-            raise answer.error
+            raise again(answer.error)
 
     def abort(self, reason: Any = undefined) -> None:
         """End the stream as failed; the reader gets `reason`, an exception or any value."""

@@ -6,11 +6,13 @@ switches. A call that blocks, on whatever, lets the next one of its session star
 
 from __future__ import annotations
 
+from _thread import RLock as NativeLock  # of C; gevent does not patch it here
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any, Final
 
 import gevent
-from gevent import monkey
+from gevent import getcurrent, monkey
 from gevent.event import Event
 from gevent.hub import get_hub
 
@@ -21,9 +23,11 @@ TIDY_SECONDS: Final = 2.0
 """How long `tidy_later` gathers work: releases that nobody waits for, at one more `send` for each
 connection."""
 
-#: The native thread's, where gevent has patched `threading` to tell that of the greenlet.
-_native_lock = monkey.get_original("threading", "RLock")
+MAX_IDLE_RUNNERS: Final = 64
+"""Greenlets that are kept for the next calls: more are rarely busy in one turn of the loop, and
+each holds some KiB."""
 
+#: The native thread's, where gevent has patched `threading` to tell that of the greenlet.
 _thread_ident = monkey.get_original("_thread", "get_ident")
 
 
@@ -37,14 +41,15 @@ class GeventRuntime:
     def __init__(self) -> None:
         # Nothing switches inside a step, so it needs no lock; but of all context managers, the
         # interpreter's own lock is the cheapest, and it knows whether it is held.
-        self.step: Any = _native_lock()
+        self.step = NativeLock()
         self._loop: Any = get_hub().loop
         self._thread = _thread_ident()
         self._untidy: list[Callable[[], None]] = []
+        self._runners = Runners(self._loop)
 
     def call_queue(self) -> GreenletCallQueue:
         """A queue for a new session."""
-        return GreenletCallQueue()
+        return GreenletCallQueue(self._runners)
 
     def wait(self, deferred: Deferred[Any], timeout: float | None) -> bool:
         """Block the calling greenlet until `deferred` is settled; see `Runtime.wait`.
@@ -52,7 +57,7 @@ class GeventRuntime:
         Raises:
             RuntimeError: it is called within a step, or on a foreign thread.
         """
-        if self.step._is_owned():
+        if self.in_step:
             raise RuntimeError("waiting within a step would stop everything")
         if _thread_ident() != self._thread:
             raise RuntimeError("a session of a gevent server is used on the thread of its loop")
@@ -69,6 +74,12 @@ class GeventRuntime:
         finally:
             deferred.remove_callback(wake)
         return deferred.settled
+
+    @property
+    def in_step(self) -> bool:
+        """Whether a step is being made."""
+        # What `threading.Condition` asks of its lock; the stubs do not know it.
+        return bool(self.step._is_owned())  # type: ignore[attr-defined]
 
     def enter(self, function: Callable[[], None]) -> None:
         """Run `function` at once, or soon on the loop's thread when called from another one."""
@@ -112,6 +123,39 @@ def gevent_runtime() -> GeventRuntime:
     return _runtime
 
 
+class Runners:
+    """Greenlets that run functions, and stay for the next one.
+
+    A new greenlet costs CPython a mapping of memory, and its end the unmapping: several times what
+    a short call takes.
+    """
+
+    __slots__ = ("_idle", "_loop")
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+        self._idle: list[Any] = []
+
+    def run(self, function: Callable[[], None]) -> None:
+        """Run `function`, which does not raise, in this turn of the loop, after what is to be run
+        already."""
+        if self._idle:
+            self._loop.run_callback(self._idle.pop().switch, function)
+        else:
+            gevent.spawn_raw(self._serve, function)
+
+    def _serve(self, function: Callable[[], None]) -> None:
+        hub, me = get_hub(), getcurrent()
+        while True:
+            function()
+            if len(self._idle) >= MAX_IDLE_RUNNERS:
+                return
+            # What a call left in context variables is not for the next one.
+            me.gr_context = Context()
+            self._idle.append(me)
+            function = hub.switch()
+
+
 class GreenletCallQueue:
     """Starts the served calls of one session in order, in greenlets.
 
@@ -120,9 +164,10 @@ class GreenletCallQueue:
     blocks, the successor finds nothing to do.
     """
 
-    __slots__ = ("_jobs", "_scheduled")
+    __slots__ = ("_jobs", "_runners", "_scheduled")
 
-    def __init__(self) -> None:
+    def __init__(self, runners: Runners) -> None:
+        self._runners = runners
         # A list, since an empty deque takes 760 bytes; the session's bound on calls keeps it short.
         self._jobs: list[Callable[[], None]] = []
         self._scheduled = False
@@ -132,7 +177,7 @@ class GreenletCallQueue:
         self._jobs.append(job)
         if not self._scheduled:
             self._scheduled = True
-            gevent.spawn_raw(self._run)
+            self._runners.run(self._run)
 
     def _run(self) -> None:
         self._scheduled = False
@@ -141,5 +186,5 @@ class GreenletCallQueue:
             job = jobs.pop(0)
             if jobs and not self._scheduled:
                 self._scheduled = True
-                gevent.spawn_raw(self._run)
+                self._runners.run(self._run)
             job()
