@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from contextvars import ContextVar
 
 import gevent
 import gevent.event
@@ -11,6 +12,7 @@ from greenlet import greenlet
 from capnweb_sync.deferred import Deferred
 from capnweb_sync.runtime import Runtime
 from capnweb_sync.server import GeventRuntime
+from capnweb_sync.server.runtime import MAX_IDLE_RUNNERS
 
 from .waiting import eventually
 
@@ -81,19 +83,37 @@ def test_a_job_may_start_another_one(runtime: GeventRuntime) -> None:
     assert done == ["first", "second"]
 
 
-def test_an_idle_queue_holds_no_greenlet(runtime: GeventRuntime) -> None:
+def test_idle_queues_share_a_bounded_number_of_greenlets(runtime: GeventRuntime) -> None:
     def greenlets() -> int:
         return sum(isinstance(thing, greenlet) and not thing.dead for thing in gc.get_objects())
 
     before = greenlets()
-    queues = [runtime.call_queue() for _ in range(10)]
+    queues = [runtime.call_queue() for _ in range(3 * MAX_IDLE_RUNNERS)]
     done: list[int] = []
     for queue in queues:
         queue.start(lambda: done.append(greenlets()))
-    eventually(lambda: len(done) == 10)
+    eventually(lambda: len(done) == len(queues))
 
-    assert done[0] > before
-    assert greenlets() == before
+    assert done[0] > before + MAX_IDLE_RUNNERS
+    assert greenlets() <= before + MAX_IDLE_RUNNERS
+
+
+def test_a_call_finds_none_of_the_context_variables_of_the_one_before(
+    runtime: GeventRuntime,
+) -> None:
+    color = ContextVar("color", default="none")
+    seen: list[str] = []
+
+    def call() -> None:
+        seen.append(color.get())
+        color.set("red")
+
+    runtime.call_queue().start(call)
+    eventually(lambda: len(seen) == 1)
+    runtime.call_queue().start(call)
+    eventually(lambda: len(seen) == 2)
+
+    assert seen == ["none", "none"]
 
 
 def test_waiting_ends_when_the_value_is_there(runtime: GeventRuntime) -> None:
@@ -134,7 +154,7 @@ def test_waiting_within_a_step_is_an_error(runtime: GeventRuntime) -> None:
     with runtime.step, runtime.step, pytest.raises(RuntimeError, match="step"):
         runtime.wait(Deferred(), timeout=None)
 
-    assert not runtime.step._is_owned()
+    assert not runtime.in_step
 
 
 def test_waiting_on_a_foreign_thread_is_an_error(runtime: GeventRuntime) -> None:

@@ -1,0 +1,415 @@
+"""A peer's input is bounded: past each bound a clear error, and the process unharmed."""
+
+import gc
+import weakref
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from capnweb_sync import Limits, RemoteError, RpcError, RpcPromise, RpcStub, RpcTarget
+
+from .loopback import Loopback, RawPeer
+
+
+class Api(RpcTarget):
+    def __init__(self) -> None:
+        self.disposals = 0
+        self._futures: list[Future[Any]] = []
+
+    def echo(self, value: Any = None) -> Any:
+        return value
+
+    def wait(self) -> "Future[Any]":
+        self._futures.append(Future())
+        return self._futures[-1]
+
+    def fail(self, target: Any) -> None:
+        raise RpcError("no", code="no")
+
+    @property
+    def prop(self) -> int:
+        return 5
+
+    @property
+    def me(self) -> "Api":
+        return self
+
+    def _on_dispose(self) -> None:
+        self.disposals += 1
+
+
+def call(*path: str, args: list[Any] | None = None, on: int = 0) -> list[Any]:
+    """A push of a call, or of a look."""
+    return ["push", ["pipeline", on, list(path), *([args] if args is not None else [])]]
+
+
+def test_a_message_past_the_size_limit_ends_the_session() -> None:
+    peer = RawPeer(Api(), limits=Limits(max_message_size=100))
+    peer.says(call("echo", args=["x" * 50]), ["pull", 1])
+    assert peer.heard[-1] == ["resolve", 1, "x" * 50]
+    peer.says(call("echo", args=["x" * 100]))
+    assert peer.aborted == "Incoming message exceeds maximum size of 100 bytes."
+    assert peer.session.closed
+
+
+@pytest.mark.parametrize(("brackets", "accepted"), [(124, True), (125, False), (200_000, False)])
+def test_nesting_past_the_limit_ends_the_session(brackets: int, accepted: bool) -> None:
+    peer = RawPeer(Api())
+    value = "[[" * brackets + "]]" * brackets
+    peer.says(f'["push",["pipeline",0,["echo"],[{value},{value}]]]', ["pull", 1])
+    assert (peer.aborted is None) is (brackets <= 254)
+    peer = RawPeer(Api())
+    peer.says('["push",' + '{"a":' * brackets * 2 + "1" + "}" * brackets * 2 + "]")
+    assert (peer.aborted is None) is accepted or brackets == 125
+    if brackets > 1_000:
+        assert peer.aborted == "Deserialization exceeded maximum allowed message depth of 256."
+
+
+def test_calls_nested_in_arguments_past_the_limit_end_the_session() -> None:
+    peer = RawPeer(Api())
+    value: Any = 1
+    for _ in range(200):
+        value = ["pipeline", 0, ["echo"], [value]]
+    peer.says(["push", value])
+    assert peer.aborted is not None
+
+
+def test_a_big_integer_past_the_digit_limit_ends_the_session() -> None:
+    peer = RawPeer(Api())
+    peer.says(["push", ["bigint", "9" * 16_384]])
+    assert peer.aborted is None
+    peer.says(["push", ["bigint", "9" * 16_385]])
+    assert peer.aborted == "Deserialized bigint exceeds maximum length of 16384 digits."
+
+
+def test_results_that_are_never_released_end_the_session_at_the_limit() -> None:
+    peer = RawPeer(Api(), limits=Limits(max_table_entries=10))
+    peer.says(*[["push", index] for index in range(9)])
+    assert peer.session.stats()["exports"] == 10
+    peer.says(["push", 10])
+    assert peer.aborted is not None
+
+
+def test_capabilities_introduced_without_end_end_the_session_at_the_limit() -> None:
+    peer = RawPeer(Api(), limits=Limits(max_table_entries=10))
+    peer.says(["push", [[["export", -index] for index in range(1, 10)]]])
+    assert peer.session.stats()["imports"] == 10
+    peer.says(["push", ["export", -20]])
+    assert peer.aborted is not None
+
+
+def test_a_result_with_too_many_capabilities_is_rejected_and_taken_back() -> None:
+    peer = RawPeer(
+        {"many": lambda: [print] * 20, "few": lambda: [print] * 5},
+        limits=Limits(max_table_entries=10),
+    )
+    peer.says(call("many", args=[]), ["pull", 1])
+    assert peer.heard[-1][:2] == ["reject", 1]
+    peer.says(["release", 1, 1], call("few", args=[]), ["pull", 2])
+    assert peer.heard[-1][:2] == ["resolve", 2]
+
+
+def test_a_call_too_many_is_rejected_and_reading_goes_on() -> None:
+    api = Api()
+    peer = RawPeer(api, limits=Limits(max_calls=3))
+    peer.says(*[call("wait", args=[])] * 3)
+    peer.says(call("echo", args=[1]), ["pull", 4])
+    assert peer.heard[-1][:2] == ["reject", 4]
+    assert peer.heard[-1][2][4]["code"] == "too_many"
+    peer.says(call("prop"), ["pull", 5])
+    assert peer.heard[-1][2][4]["code"] == "too_many"
+    api._futures[0].set_result(None)
+    peer.says(call("echo", args=[2]), ["pull", 6])
+    assert peer.heard[-1] == ["resolve", 6, 2]
+    assert peer.aborted is None
+
+
+def test_looks_that_wait_for_their_turn_count_as_calls_under_way() -> None:
+    peer = RawPeer(Api(), limits=Limits(max_calls=3))
+    for _ in range(5):
+        peer.session.receive('["push",["pipeline",0,["prop"]]]')
+    assert peer.session.calls.under_way == 3
+    peer.says(["pull", 3], ["pull", 4])
+    assert peer.session.calls.under_way == 0
+    assert peer.heard[-2] == ["reject", 4, peer.heard[-2][2]] or peer.heard[-1][0] == "resolve"
+
+
+def test_arguments_of_a_call_too_many_are_released() -> None:
+    pair = Loopback(Api(), limits=Limits(max_calls=1))
+    waiting = pair.api.wait()
+    waiting.done()
+    with pytest.raises(RemoteError) as caught:
+        pair.api.echo(lambda: None).result()
+    assert caught.value.code == "too_many"
+    assert pair.tables()[0] == {"imports": 2, "exports": 1}
+
+
+def test_a_failed_call_whose_result_is_kept_does_not_keep_its_arguments() -> None:
+    class Large:
+        pass
+
+    kept: list[weakref.ref[Large]] = []
+
+    def fail() -> None:
+        large = Large()
+        kept.append(weakref.ref(large))
+        try:
+            raise KeyError
+        except KeyError:
+            raise RpcError("no")  # noqa: B904 the context is the point
+
+    peer = RawPeer(fail)
+    peer.says(call(args=[]), ["pull", 1])
+    assert peer.session.stats()["exports"] == 2
+    assert peer.heard[-1][:2] == ["reject", 1]
+    assert [large() for large in kept] == [None]
+
+
+def test_every_way_for_a_call_to_end_gives_its_place_back() -> None:
+    api = Api()
+    peer = RawPeer(api, limits=Limits(max_calls=100))
+    pushes: list[Any] = [
+        call("echo", args=[1]),
+        call("echo", args=[["export", -1]]),
+        call("nothing", args=[]),
+        call("prop", args=[]),
+        call("prop", "x", "y"),
+        call("prop", "x", "y", args=[]),
+        call("echo", args=[["pipeline", 0, ["nothing"], []]]),
+        call("echo", args=[["pipeline", 0, ["prop"]]]),
+        call("echo", args=[["pipeline", 0, ["prop", "x", "y"]]]),
+        call("echo", "x", args=[["pipeline", 1, ["x"]]]),
+        call("x", args=[], on=1),
+        call("x", args=[], on=3),
+        ["push", ["import", 0, ["echo"], [1]]],
+        ["push", [[["import", 0, ["echo"], [1]], ["pipeline", 0, ["echo"], [2]]]]],
+        call("echo", args=[["promise", -2]]),
+        call("x", args=[["export", -3]], on=15),
+        ["resolve", -2, ["error", "Error", "x"]],
+        call("echo", args=[["promise", -4]]),
+        ["reject", -4, ["error", "Error", "x"]],
+        call("f", args=[1], on=2),
+        call(args=[], on=2),
+    ]
+    peer.says(*pushes)
+    assert peer.aborted is None
+    assert peer.session.calls.under_way == 0
+
+
+def test_a_chain_of_looks_at_what_is_not_there_is_as_long_as_the_table() -> None:
+    api = Api()
+    peer = RawPeer(api)
+    peer.says(call("wait", args=[]))
+    peer.says(*[call("x", on=index) for index in range(1, 5_000)])
+    peer.says(["pull", 5_000])
+    value: dict[str, Any] = {}
+    value["x"] = value
+    api._futures[0].set_result({"x": {}})
+    peer.runtime.pump()
+    assert peer.heard[-1][:2] == ["reject", 5_000]
+    assert peer.aborted is None
+    peer.session.connection_lost(1006, "")
+
+
+def test_a_chain_of_calls_on_what_is_not_there_costs_each_call_once() -> None:
+    api = Api()
+    peer = RawPeer(api)
+    peer.says(call("wait", args=[]))
+    peer.says(*[call("me", on=index) for index in range(1, 500)])
+    peer.says(*[call("echo", args=[index], on=499 + index) for index in range(1, 500)])
+    peer.says(["pull", 999])
+    api._futures[0].set_result(api)
+    peer.runtime.pump()
+    assert peer.session.calls.under_way == 0
+    assert peer.aborted is None
+    peer.session.connection_lost(1006, "")
+
+
+def test_a_chain_of_promises_may_be_long() -> None:
+    """Each resolution is a promise again, and the last one the value."""
+    peer = RawPeer(Api())
+    peer.says(call("echo", args=[["promise", -1]]), ["pull", 1])
+    for index in range(1, 5_000):
+        peer.says(["resolve", -index, ["promise", -index - 1]])
+    peer.says(["resolve", -5_000, "the end"])
+    assert ["resolve", 1, "the end"] in peer.heard
+    assert peer.session.calls.under_way == 0
+    peer.says(["release", 1, 1])
+    assert peer.session.stats() == {"imports": 1, "exports": 1}
+
+
+def test_a_chain_that_was_resolved_before_it_is_used_is_followed_and_released() -> None:
+    peer = RawPeer(Api())
+    peer.says(["push", ["promise", -1]])
+    for index in range(1, 5_000):
+        peer.says(["resolve", -index, ["promise", -index - 1]])
+    peer.says(["resolve", -5_000, ["export", -1]])
+    peer.says(["pull", 1], ["release", 1, 1])
+    assert peer.session.stats() == {"imports": 1, "exports": 1}
+    assert peer.aborted is None
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        ["push", ["pipeline", 1, ["x"]]],
+        ["push", ["pipeline", 1, ["x"], [["import", 0]]]],
+        ["push", ["pipeline", 0, ["echo"], [["pipeline", 1]]]],
+        ["push", ["import", 1]],
+        "not JSON",
+    ],
+)
+def test_a_long_chain_of_promises_ends_nothing_but_itself(use: Any) -> None:
+    """The way through it may be longer than Python's stack: that is an error for whoever goes it,
+    and what was passed along is released."""
+    api = Api()
+    peer = RawPeer(api)
+    peer.says(["push", ["promise", -1]])
+    for index in range(1, 2_000):
+        peer.says(["resolve", -index, ["promise", -index - 1]])
+    peer.says(use)
+    if peer.aborted is None:
+        assert peer.session.calls.under_way == 0
+    peer.session.connection_lost(1006, "")
+    peer.runtime.pump()
+    assert api.disposals == 1
+    assert peer.session.calls.under_way == 0
+
+
+def test_a_capability_that_was_resolved_to_itself_harms_nothing() -> None:
+    api = Api()
+    peer = RawPeer(api)
+    peer.says(
+        call("echo", args=[["export", -1]]),
+        ["resolve", -1, ["import", 1]],
+        call("x", args=[["import", 0]], on=1),
+        call("x", on=1),
+        ["pull", 1],
+        ["pull", 2],
+        ["pull", 3],
+    )
+    peer.session.connection_lost(1006, "")
+    peer.runtime.pump()
+    assert api.disposals == 1
+    assert peer.session.calls.under_way == 0
+
+
+def test_a_long_path_through_properties_costs_its_length() -> None:
+    peer = RawPeer(Api())
+    peer.says(call(*["me"] * 100_000, "prop"), ["pull", 1])
+    assert peer.heard[-1] == ["resolve", 1, 5]
+
+
+def test_a_large_result_named_many_times_in_a_short_message_is_not_copied_each_time() -> None:
+    peer = RawPeer({"large": lambda: [[0] * 1_000] * 100})
+    peer.says(call("large", args=[]))
+    peer.says(["push", [[["pipeline", 1]] * 20_000]])
+    assert peer.aborted is None
+
+
+def test_a_large_result_named_many_times_in_arguments_is_a_call_too_many() -> None:
+    api = Api()
+    peer = RawPeer(api, limits=Limits(max_argument_values=10_000))
+    peer.says(call("echo", args=[[list(range(1_000))]]), call("wait", args=[]))
+    peer.says(call("echo", args=[["pipeline", 1]] * 20_000), ["pull", 3])
+    assert peer.heard[-1][2][4]["code"] == "too_many"
+    peer.says(call("echo", args=[["pipeline", 2]] * 20_000), ["pull", 4])
+    api._futures[0].set_result(list(range(1_000)))
+    peer.runtime.pump()
+    assert peer.heard[-1][2][4]["code"] == "too_many"
+    for index in range(5, 105):
+        peer.says(call("echo", args=[["pipeline", 1]]), ["pull", index])
+        assert peer.heard[-1] == ["resolve", index, [list(range(1_000))]]
+    assert peer.session.calls.under_way == 0
+
+
+def test_an_argument_is_a_copy_that_the_method_may_change() -> None:
+    class Lists(RpcTarget):
+        def __init__(self) -> None:
+            self._kept = [1, [2]]
+
+        def get(self) -> Any:
+            return self._kept
+
+        def clear(self, items: list[Any]) -> Any:
+            items[1].clear()
+            items.clear()
+
+    lists = Lists()
+    api = Loopback(lists).api
+    promise = api.get()
+    for _ in range(2):
+        api.clear(promise).result()
+        assert lists._kept == [1, [2]]
+        assert promise.result() == [1, [2]]
+    promise.result().clear()
+    assert lists._kept == [1, [2]]
+    stub = RpcStub([1, [2]])
+    stub[1].result().append(3)
+    assert stub.dup()[1].result() == [2]
+
+
+def test_maps_are_paid_for_by_the_message_and_by_their_size() -> None:
+    items = list(range(1_000))
+    peer = RawPeer({"items": lambda: items}, limits=Limits(max_map_steps=10_000))
+    peer.says(call("items", args=[]))
+    peer.says(["push", ["remap", 1, [], [], [5]]], ["pull", 2])
+    assert peer.heard[-1] == ["resolve", 2, [[5] * 1_000]]
+    large = [[0] * 1_000]
+    peer.says(["push", ["remap", 1, [], [], [large]]], ["pull", 3])
+    assert peer.heard[-1][2][4]["code"] == "too_many"
+    peer.says(["push", [[["remap", 1, [], [], [5]]] * 1_000]], ["pull", 4])
+    assert sum(message[0] == "reject" for message in peer.heard) > 900
+
+
+def test_values_nested_one_in_another_by_many_calls_are_released() -> None:
+    peer = RawPeer(Api())
+    peer.says(call("echo", args=[["export", -1]]))
+    for index in range(1, 600):
+        peer.says(call("echo", args=[["import", index]]))
+    assert peer.session.calls.under_way == 0
+    peer.says(*[["release", index, 1] for index in range(1, 601)])
+    if peer.aborted is None:
+        assert peer.session.stats() == {"imports": 1, "exports": 1}
+
+
+def test_sessions_that_were_ended_by_nonsense_leave_nothing_behind() -> None:
+    def attack(message: Any) -> "weakref.ref[Any]":
+        peer = RawPeer(Api())
+        peer.says(call("echo", args=[["export", -1], ["promise", -2]]), call("wait", args=[]))
+        peer.says(call("echo", args=[["pipeline", 1]]), ["pull", 1], ["pull", 2], ["pull", 3])
+        peer.says(call("x", on=2), call("fail", args=[["import", 0]]), ["pull", 4], ["pull", 5])
+        peer.says(message)
+        assert peer.session.closed
+        return weakref.ref(peer.session)
+
+    gc.collect()
+    gc.disable()
+    try:
+        for message in ("{", "[]", ["push"], ["pull", 77], ["release", 1, 2], ["abort", "why"]):
+            assert attack(message)() is None, message
+    finally:
+        gc.enable()
+
+
+def test_a_promise_that_is_a_promise_that_is_a_promise_can_be_sent() -> None:
+    promise: Any = 7
+    for _ in range(300):
+        promise = RpcPromise(promise)
+    assert Loopback(Api()).api.echo([promise]).result() == [7]
+
+
+def test_a_stream_message_that_is_released_early_gives_its_bytes_back() -> None:
+    api = Api()
+    peer = RawPeer(api, limits=Limits(max_stream_bytes=200))
+    for index in range(1, 21):
+        peer.says(["stream", ["pipeline", 0, ["wait"], []]], ["release", index, 1])
+        assert peer.aborted is None
+    peer.says(["stream", ["pipeline", 0, ["echo"], ["taken"]]])
+    assert peer.heard[-1] == ["resolve", 21, "taken"]
+    for future in api._futures:
+        future.set_result(None)
+    peer.runtime.pump()
+    assert len(api._futures) == 20
+    assert peer.session.stats() == {"imports": 1, "exports": 1}

@@ -1,0 +1,258 @@
+"""Values: what travels, in which form, and what it is when it arrives."""
+
+import enum
+import math
+from collections import OrderedDict
+from datetime import datetime, timedelta, timezone
+from typing import Any, NamedTuple
+
+import pytest
+
+from capnweb_sync import (
+    BigInt,
+    JSDate,
+    RemoteError,
+    RemoteRangeError,
+    RemoteTypeError,
+    RpcError,
+    RpcTarget,
+    deserialize,
+    serialize,
+    undefined,
+)
+
+from .loopback import Loopback
+
+
+class Echo(RpcTarget):
+    def echo(self, value: Any) -> Any:
+        return value
+
+
+def through(value: Any) -> Any:
+    """`value` after it went to a peer and came back."""
+    return Loopback(Echo()).api.echo(value).result()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (5, "5"),
+        (-0.5, "-0.5"),
+        ("hé\u2028", '"hé\u2028"'),
+        ([], "[[]]"),
+        ([1, [2]], "[[1,[[2]]]]"),
+        ((1, 2), "[[1,2]]"),
+        ({"a": [{}]}, '{"a":[[{}]]}'),
+        (undefined, '["undefined"]'),
+        (math.inf, '["inf"]'),
+        (-math.inf, '["-inf"]'),
+        (math.nan, '["nan"]'),
+        (b"hello!", '["bytes","aGVsbG8h"]'),
+        (b"a", '["bytes","YQ"]'),
+        (2**53 - 1, "9007199254740991"),
+        (2**53, '["bigint","9007199254740992"]'),
+        (-(2**53), '["bigint","-9007199254740992"]'),
+        (BigInt(7), '["bigint","7"]'),
+        (datetime(2024, 1, 2, tzinfo=timezone.utc), '["date",1704153600000]'),
+        (JSDate(None), '["date",null]'),
+    ],
+)
+def test_each_value_has_the_form_that_the_protocol_gives_it(value: Any, text: str) -> None:
+    assert serialize(value) == text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        undefined,
+        False,
+        0,
+        1.5,
+        -math.inf,
+        "",
+        "\x00\ud83d",
+        b"",
+        bytes(range(256)),
+        2**64,
+        [],
+        [[]],
+        [["undefined"]],
+        ["bigint", "5"],
+        [[1], [[2]]],
+        {},
+        {"__proto__": 1, "toJSON": 2, "": 3},
+        {"a": [undefined, None, {"b": b"x"}]},
+        datetime(1969, 12, 31, 23, 59, 59, 999000, tzinfo=timezone.utc),
+        datetime(1, 1, 1, tzinfo=timezone.utc),
+        datetime(9999, 12, 31, tzinfo=timezone.utc),
+        JSDate(None),
+        JSDate(8.64e15),
+    ],
+)
+def test_a_value_arrives_as_it_was_sent(value: Any) -> None:
+    arrived = through(value)
+    assert arrived == value
+    assert type(arrived) is type(value) or (type(value) is int and type(arrived) is BigInt)
+
+
+def test_a_whole_number_arrives_whatever_its_size() -> None:
+    assert through(-(10**16_000) + 1) == -(10**16_000) + 1
+
+
+def test_nan_arrives_as_nan() -> None:
+    assert math.isnan(through(math.nan))
+
+
+def test_a_date_arrives_in_utc_to_the_millisecond() -> None:
+    sent = datetime(2024, 5, 6, 7, 8, 9, 123999, tzinfo=timezone(timedelta(hours=2)))
+    arrived = through(sent)
+    assert arrived == datetime(2024, 5, 6, 5, 8, 9, 123000, tzinfo=timezone.utc)
+    assert arrived.utcoffset() == timedelta(0)
+
+
+class Colour(str, enum.Enum):
+    RED = "red"
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (Colour.RED, "red"),
+        (Level.HIGH, 3),
+        (Point(1, 2), [1, 2]),
+        (OrderedDict(a=1), {"a": 1}),
+        (bytearray(b"x"), b"x"),
+        (memoryview(b"x"), b"x"),
+    ],
+)
+def test_subclasses_of_plain_types_go_as_these(value: Any, plain: Any) -> None:
+    assert through(value) == plain
+
+
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1: 2}, {1, 2}, 1j, int, datetime(2024, 1, 1), [object()]],  # noqa: DTZ001
+    ids=["object", "number as key", "set", "complex", "class", "naive date", "nested"],
+)
+def test_what_cannot_be_sent_is_a_type_error_at_once(value: Any) -> None:
+    pair = Loopback(Echo())
+    with pytest.raises(TypeError):
+        pair.api.echo(value)
+    assert pair.api.echo(1).result() == 1
+
+
+def test_a_value_that_contains_itself_cannot_be_sent() -> None:
+    value: list[Any] = []
+    value.append(value)
+    with pytest.raises(ValueError, match="contain itself"):
+        serialize(value)
+
+
+def test_a_function_needs_a_session() -> None:
+    with pytest.raises(TypeError, match="session"):
+        serialize({"callback": test_nan_arrives_as_nan})
+
+
+def test_an_error_value_arrives_with_class_message_and_properties() -> None:
+    arrived = through(RpcError("no such thing", code="missing", what=["a", b"b"]))
+    assert type(arrived) is RemoteError
+    assert (arrived.message, arrived.code) == ("no such thing", "missing")
+    assert arrived.properties == {"code": "missing", "what": ["a", b"b"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "cls", "name"),
+    [
+        ('["error","TypeError","m"]', RemoteTypeError, "TypeError"),
+        ('["error","RangeError","m"]', RemoteRangeError, "RangeError"),
+        ('["error","AggregateError","m",null,{"errors":[[]]}]', RemoteError, "AggregateError"),
+        ('["error","DOMException","m"]', RemoteError, "Error"),
+        ('["error","__class__","m"]', RemoteError, "Error"),
+    ],
+)
+def test_the_class_of_an_arriving_error_is_one_of_the_well_known_ones(
+    text: str, cls: type[RemoteError], name: str
+) -> None:
+    error = deserialize(text)
+    assert type(error) is cls
+    assert error.name == name
+
+
+def test_properties_of_an_arriving_error_shadow_nothing() -> None:
+    error = deserialize(
+        '["error","Error","m","the stack",{"args":1,"__class__":2,"code":3,"properties":4,'
+        '"name":5,"message":6,"stack":7}]'
+    )
+    assert error.args == ("m",)
+    assert type(error) is RemoteError
+    assert error.code is None  # a code is a string
+    assert error.properties == {"args": 1, "__class__": 2, "code": 3, "properties": 4}
+    assert (error.name, error.message, error.stack) == ("Error", "m", "the stack")
+
+
+def test_the_cause_of_an_arriving_error_is_its_cause_here() -> None:
+    error = deserialize('["error","Error","m",null,{"cause":["error","TypeError","inner"]}]')
+    assert type(error.__cause__) is RemoteTypeError
+    assert error.properties["cause"] is error.__cause__
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["bigint","12x"]',
+        '["bigint",""]',
+        '["bigint",12]',
+        '["date","2024"]',
+        '["date",true]',
+        '["bytes",5]',
+        '["bytes","a"]',
+        '["error","Error"]',
+        '["error","Error","m",null,5]',
+        '["error",1,"m"]',
+        '["undefined",1]',
+        '["unknown"]',
+        "[]",
+        "[1]",
+        "[[],[]]",
+        '["export",-1]',
+        '["promise",-1]',
+        '["import",0]',
+        '["pipeline",0,["f"],[]]',
+    ],
+)
+def test_a_malformed_expression_is_an_rpc_error(text: str) -> None:
+    with pytest.raises(RpcError):
+        deserialize(text)
+
+
+@pytest.mark.parametrize("text", ["", "{", "nul", "[NaN]", "[Infinity]", "[-Infinity]", "\ufeff1"])
+def test_what_is_not_json_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 the sentence is the JSON library's
+        deserialize(text)
+
+
+@pytest.mark.parametrize("text", ['["date",1e999]', '["date",-1e999]', '["date",8.65e15]'])
+def test_a_date_that_javascript_cannot_hold_is_an_invalid_one(text: str) -> None:
+    assert deserialize(text) == JSDate(None)
+
+
+def test_a_number_too_large_for_a_double_is_infinite_as_in_javascript() -> None:
+    assert deserialize("[[1e999,-1e999]]") == [math.inf, -math.inf]
+
+
+def test_a_lone_surrogate_travels_in_any_place() -> None:
+    value = {"\ud83d": ["\udc00", BigInt(2**70), math.inf]}
+    assert deserialize(serialize(value)) == value
