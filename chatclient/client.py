@@ -1,0 +1,406 @@
+"""The chat for blocking code.
+
+A `ChatClient` is in one of three states:
+
+    online    a membership is there
+    offline   the connection was lost; a thread of its own tries to get it back
+    ended     closed, or lost for good
+
+    online  → offline   the connection is lost
+    online  → ended     …without `reconnect`, or with a close code that means: stay away
+    offline → online    connected and joined again
+    offline → ended     the server's answer means: stay away
+    any     → ended     `close`, `leave`
+
+Calls wait while the chat is offline, and are made again when their connection is lost under them.
+A message carries a key, with which the server stores it once however often it arrives. The key is
+of the membership: where that has ended meanwhile, a message that may have been stored is not sent
+again.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import copy
+import functools
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Final
+
+from capnweb_sync import ConnectError, RemoteError, RpcPromise, RpcStub, SessionClosed, connect
+
+from .errors import ChatClosed, ChatError, Unavailable, UsernameTaken, chat_error
+from .events import Event, Receipt
+from .inbox import Inbox
+from .membership import Membership
+from .reconnect import Backoff, Status, comes_back, stays_away
+
+logger = logging.getLogger("chatclient")
+
+TIMEOUT: Final = 10.0
+"""Seconds that a call may take unless it is told otherwise; also connecting, and joining."""
+
+MAX_WAITING: Final = 1_000
+"""Events that wait for a slow reader; what overflows is fetched from history. At 4,000 characters
+each, the most that the chat carries, they are some 16 MB."""
+
+PAGE: Final = 500
+"""Events that are asked of history at once: the most that the server gives."""
+
+RETRY_SECONDS: Final = 0.5
+"""Pause before a call is made again that the server could not carry out just now."""
+
+ATTEMPT_SECONDS: Final = 5.0
+"""Seconds after which an attempt to connect again is given up: one that hangs must not use up the
+time for which the server keeps the name (15 s)."""
+
+REJOIN_SECONDS: Final = 30.0
+"""Seconds after which a join on coming back is given up. After a restart of the server everybody
+joins at once, and asking twice would only make it slower; pings tell whether it is alive."""
+
+DOUBTFUL_SECONDS: Final = 60.0
+"""How long a name that is taken may be so by ourselves, by a join whose answer was lost: longer
+than the server waits for us to come back."""
+
+KEY_BYTES: Final = 16
+"""Randomness of a message's key: no two messages share one."""
+
+UNDECIDED: Final = object()
+"""Stands for the answer that an attempt has not brought."""
+
+
+class ChatClient:
+    """One name in a chat, kept online.
+
+    Attributes:
+        username: the name as the server shows it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        username: str,
+        *,
+        timeout: float = TIMEOUT,
+        reconnect: bool = True,
+        history: int = 0,
+        max_waiting: int = MAX_WAITING,
+        on_status: Callable[[Status], None] | None = None,
+        **connection: Any,
+    ) -> None:
+        """Connect and join.
+
+        Args:
+            url: where the server speaks Cap'n Web, `ws://127.0.0.1:8080/rpc/ws`.
+            username: the name to join with.
+            timeout: seconds that connecting, joining and each later call may take.
+            reconnect: come back by itself when the connection is lost.
+            history: how many events of before are delivered first.
+            max_waiting: how many events wait in memory for whoever reads them.
+            on_status: called when the connection is lost, before each attempt to get it back, and
+                when it is there again; in a thread of the client's.
+            connection: further options of `capnweb_sync.connect`: `headers`, `origin`, `sslopt`,
+                `ping_interval`, `ping_timeout` …
+
+        Raises:
+            ChatError: `Unreachable`, `UsernameTaken`, `BadRequest` …
+            ValueError: `url` is not a WebSocket URL.
+        """
+        self._timeout = timeout
+        self._reconnect = reconnect
+        self._on_status = on_status
+        self._connect = functools.partial(connect, url, **connection)
+        self._inbox = Inbox(max_waiting, self._missed)
+        self._backoff = Backoff()
+        self._changed = threading.Condition()
+        self._membership: Membership | None = None
+        self._ended: ChatError | None = None
+        self.username = username
+        membership = self._join()
+        if isinstance(membership, Exception):
+            raise chat_error(membership) from membership
+        self.username = membership.username
+        self._go_online(membership)
+        if history:
+            try:
+                self._inbox.put_history(self.newest(history, membership.last_id + 1))
+            except BaseException:
+                self.close()
+                raise
+
+    # ---- What one does in a chat
+
+    def send(self, text: str, timeout: float | None = None) -> Receipt:
+        """Say something; blocks until the server has stored it.
+
+        An outage is waited out, and the message sent again, for `timeout` seconds at most (None:
+        the client's). It is stored once, however often it was sent.
+
+        Raises:
+            ChatError: its `may_have_been_stored` says whether it is worth saying again.
+        """
+        options = {"key": secrets.token_hex(KEY_BYTES)}
+        answer = self._call(
+            lambda chat: chat.sendMessage(self.username, text, options), timeout, stores=True
+        )
+        return Receipt(answer["id"], answer["time"])
+
+    def users(self, timeout: float | None = None) -> list[str]:
+        """The names of everyone online, in joining order."""
+        names: list[str] = self._call(lambda chat: chat.listUsers(), timeout)
+        return names
+
+    @property
+    def closed(self) -> bool:
+        """Whether the chat is over: closed, or lost for good."""
+        return self._ended is not None
+
+    @property
+    def user_count(self) -> int:
+        """How many are online."""
+        count: int = self._call(lambda chat: chat.userCount, None)
+        return count
+
+    def history(
+        self,
+        limit: int = 50,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        timeout: float | None = None,
+    ) -> list[Event]:
+        """Events of before, ascending: with `after` the oldest above that id, otherwise the newest.
+
+        Args:
+            limit: how many at most; the server gives 500 and about 1 MiB at once.
+            before: an id below which they are.
+            after: an id above which they are.
+            timeout: seconds; None means the client's.
+        """
+        options = {"limit": limit, "before": before, "after": after}
+        events = self._call(lambda chat: chat.getHistory(options), timeout)
+        return [Event.of(event) for event in events]
+
+    def newest(self, count: int, before: int | None = None) -> list[Event]:
+        """The last `count` events (below the id `before`), ascending; asked for in pages."""
+        events: list[Event] = []
+        while len(events) < count:
+            page = self.history(min(count - len(events), PAGE), before=before)
+            if not page:
+                break
+            events[:0] = page
+            before = page[0].id
+        return events
+
+    def events(self) -> Iterator[Event]:
+        """Everything that happens, from joining on: messages, joins and leaves, also one's own.
+
+        Each event comes once, in order. The iterator blocks, and ends when the chat is closed on
+        this side; where the connection is lost for good it raises why. Several iterators, in
+        several threads, share the events between them.
+        """
+        while True:
+            try:
+                event = self._inbox.take()
+            except ChatClosed:
+                return
+            if event is None:
+                return
+            yield event
+
+    def messages(self) -> Iterator[Event]:
+        """What is said: the events of type `chat`. See `events`."""
+        return (event for event in self.events() if event.type == "chat")
+
+    def leave(self, timeout: float | None = None) -> str:
+        """Give the name up and close the chat; the server's goodbye."""
+        try:
+            answer = self._call(lambda chat: chat.leave(self.username), timeout)
+        finally:
+            self.close()
+        message: str = answer["message"]
+        return message
+
+    def close(self) -> None:
+        """Close the chat. The name is free at once, unless the chat is offline. Idempotent."""
+        self._end(ChatClosed("This chat is closed."))
+
+    def __enter__(self) -> ChatClient:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # ---- Calls that outlive a connection
+
+    def _call(
+        self,
+        call: Callable[[RpcStub], RpcPromise],
+        timeout: float | None,
+        *,
+        stores: bool = False,
+    ) -> Any:
+        """The answer to `call`, made again on each new connection until there is one.
+
+        With `stores`, only as long as the membership is the one in which it was made first. The
+        timeout is the client's if None; it may be infinite. Raises ChatError.
+        """
+        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
+        tried: Membership | None = None
+        try:
+            while True:
+                membership = self._online(deadline)
+                if stores and tried is not None and tried.resume != membership.resume:
+                    raise Unavailable("The membership in which it was said has ended.")
+                answer = self._attempt(call, membership, deadline)
+                if answer is not UNDECIDED:
+                    return answer
+                tried = tried or membership
+        except ChatError as error:
+            if tried is not None:
+                error.may_have_been_stored = stores
+            raise
+
+    def _attempt(
+        self, call: Callable[[RpcStub], RpcPromise], membership: Membership, deadline: float
+    ) -> Any:
+        """The answer to one attempt; UNDECIDED if there is none and another can be made."""
+        try:
+            with call(membership.chat) as promise:
+                return promise.result(remaining(deadline))
+        except SessionClosed:
+            self._wait_until(lambda: self._membership is not membership, deadline)
+        except concurrent.futures.TimeoutError:
+            raise Unavailable(
+                "The server has not answered in time.", may_have_been_stored=True
+            ) from None
+        except RemoteError as remote:
+            error = chat_error(remote)
+            if not isinstance(error, Unavailable):
+                raise error from remote
+            self._pause(min(time.monotonic() + RETRY_SECONDS, deadline))
+        return UNDECIDED
+
+    def _online(self, deadline: float) -> Membership:
+        """The membership, as soon as there is one. Raises ChatError."""
+        self._wait_until(lambda: self._membership is not None, deadline)
+        with self._changed:
+            if self._ended is not None:
+                raise copy.copy(self._ended)
+            if self._membership is None:
+                raise Unavailable("There was no connection to the server in time.")
+            return self._membership
+
+    def _wait_until(self, condition: Callable[[], bool], deadline: float) -> None:
+        """Wait for `condition`, for the end of the chat, or for the deadline."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: condition() or self._ended is not None, remaining(deadline)
+            )
+
+    def _pause(self, until: float) -> None:
+        self._wait_until(lambda: False, until)
+
+    def _missed(self, after: int) -> list[Event]:
+        """What overflowed the inbox; waits for as long as there is hope."""
+        return self.history(PAGE, after=after, timeout=float("inf"))
+
+    # ---- The states
+
+    def _go_online(self, membership: Membership, status: Status | None = None) -> None:
+        with self._changed:
+            if self._ended is None:
+                self._membership = membership
+                self._changed.notify_all()
+        if self._membership is not membership:
+            membership.close()
+            return
+        if status is not None:
+            self._tell(status)
+        # Also calls back if the connection is lost already.
+        membership.chat.on_broken(lambda error: self._lost(membership, error))
+
+    def _lost(self, membership: Membership, error: BaseException) -> None:
+        """The connection of `membership` is gone."""
+        with self._changed:
+            if self._membership is not membership:
+                return
+            self._membership = None
+            self._changed.notify_all()
+        closed = error if isinstance(error, SessionClosed) else SessionClosed(str(error))
+        if not self._reconnect or stays_away(closed):
+            self._end(chat_error(closed))
+            return
+        self._backoff.connection_lost(closed.close_code, time.monotonic() - membership.began)
+        threading.Thread(
+            target=self._come_back, args=(membership,), name="chatclient reconnect", daemon=True
+        ).start()
+
+    def _come_back(self, before: Membership) -> None:
+        """Try until there is a connection again, or no hope."""
+        doubtful_until = 0.0
+        while True:
+            delay = self._backoff.next_delay()
+            self._tell(Status(online=False, retry_in=delay))
+            self._pause(time.monotonic() + delay)
+            if self._ended is not None:
+                return
+            outcome = self._join(before)
+            if isinstance(outcome, Membership):
+                self._go_online(outcome, Status(online=True))
+                return
+            if isinstance(outcome, (SessionClosed, concurrent.futures.TimeoutError)):
+                doubtful_until = time.monotonic() + DOUBTFUL_SECONDS
+            # Taken perhaps by ourselves: a join whose answer was lost may have succeeded.
+            taken = getattr(outcome, "code", None) == UsernameTaken.code
+            if not comes_back(outcome) and not (taken and time.monotonic() < doubtful_until):
+                self._end(chat_error(outcome))
+                return
+
+    def _join(self, before: Membership | None = None) -> Membership | Exception:
+        """Connect and join; what went wrong is returned."""
+        connecting = joining = self._timeout
+        if before is not None:
+            connecting, joining = min(connecting, ATTEMPT_SECONDS), max(joining, REJOIN_SECONDS)
+        try:
+            return Membership.begin(
+                functools.partial(self._connect, timeout=connecting),
+                self.username,
+                self._inbox,
+                joining,
+                before,
+            )
+        except (ConnectError, RemoteError, SessionClosed, concurrent.futures.TimeoutError) as error:
+            return error
+
+    def _tell(self, status: Status) -> None:
+        if self._on_status is not None:
+            try:
+                self._on_status(status)
+            except Exception:
+                logger.exception("on_status failed")
+
+    def _end(self, error: ChatError) -> None:
+        with self._changed:
+            if self._ended is not None:
+                return
+            self._ended = error
+            membership, self._membership = self._membership, None
+            self._changed.notify_all()
+        self._inbox.end(None if isinstance(error, ChatClosed) else error)
+        if membership is not None:
+            membership.close()
+
+
+def remaining(deadline: float) -> float | None:
+    """Seconds until `deadline`, not below 0; None for one that never comes."""
+    return None if deadline == float("inf") else max(deadline - time.monotonic(), 0)

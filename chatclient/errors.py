@@ -1,0 +1,158 @@
+"""What can go wrong with a chat, as one hierarchy. Each has a `code` and a sentence for a person.
+
+    ChatError
+      BadRequest      bad_request      a name or a text that the chat does not accept
+      UsernameTaken   username_taken   somebody else has the name
+      NotJoined       not_joined       the name is no longer ours
+      TooLarge        too_large        the text is too long
+      TooMany         too_many         more than the server allows
+      RateLimited     rate_limited     more often than the server allows
+      Unauthorized    unauthorized     the server does not let us in
+      Unavailable     unavailable      no answer in time
+      Unreachable     unreachable      there is no connection to be had
+      ConnectionLost  connection_lost  the connection ended, and the client does not come back
+        TakenOver     taken_over       …because the name is used on another connection now
+      ChatClosed      closed           the chat was closed on this side
+
+An error of another code, one that only a newer server knows, is a plain `ChatError`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from capnweb_sync import ConnectError, RemoteError, SessionClosed
+
+TAKEN_OVER: Final = 4001
+"""The close code with which the server tells that the name went to another connection."""
+
+
+class ChatError(Exception):
+    """Something went wrong with a chat.
+
+    `may_have_been_stored` is for errors of `send`: whether the message may be in the chat all the
+    same. Where it is False, it is not, and never will be.
+    """
+
+    code: str = "error"
+
+    def __init__(self, message: str, *, may_have_been_stored: bool = False) -> None:
+        super().__init__(message)
+        self.may_have_been_stored = may_have_been_stored
+
+
+class BadRequest(ChatError):
+    """The server does not accept the name or the text."""
+
+    code = "bad_request"
+
+
+class UsernameTaken(ChatError):
+    """Somebody else has the name."""
+
+    code = "username_taken"
+
+
+class NotJoined(ChatError):
+    """The name is not, or no longer, ours."""
+
+    code = "not_joined"
+
+
+class TooLarge(ChatError):
+    """The text is too long."""
+
+    code = "too_large"
+
+
+class TooMany(ChatError):
+    """It is more than the server allows."""
+
+    code = "too_many"
+
+
+class RateLimited(ChatError):
+    """It is more often than the server allows."""
+
+    code = "rate_limited"
+
+
+class Unauthorized(ChatError):
+    """The server does not let us in."""
+
+    code = "unauthorized"
+
+
+class Unavailable(ChatError):
+    """There was no answer in time."""
+
+    code = "unavailable"
+
+
+class Unreachable(ChatError):
+    """There is no connection to be had. `status` is the HTTP status if the server refused it."""
+
+    code = "unreachable"
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ConnectionLost(ChatError):
+    """The connection ended for good. `close_code` is the WebSocket close code."""
+
+    code = "connection_lost"
+
+    def __init__(self, message: str, close_code: int | None = None) -> None:
+        super().__init__(message)
+        self.close_code = close_code
+
+
+class TakenOver(ConnectionLost):
+    """The name is used on another connection now."""
+
+    code = "taken_over"
+
+
+class ChatClosed(ChatError):
+    """The chat was closed on this side."""
+
+    code = "closed"
+
+
+REMOTE: Final[dict[str, type[ChatError]]] = {
+    cls.code: cls
+    for cls in (
+        BadRequest,
+        UsernameTaken,
+        NotJoined,
+        TooLarge,
+        TooMany,
+        RateLimited,
+        Unauthorized,
+        Unavailable,
+    )
+}
+"""The errors that the server answers with, by their codes."""
+
+
+def chat_error(error: Exception) -> ChatError:
+    """The error of this package for one of the RPC layer or of connecting."""
+    if isinstance(error, RemoteError):
+        code = error.code or ChatError.code
+        if code in REMOTE:
+            return REMOTE[code](error.message)
+        unknown = ChatError(error.message)
+        unknown.code = code
+        return unknown
+    if isinstance(error, SessionClosed):
+        if error.close_code == TAKEN_OVER:
+            return TakenOver(error.reason or "The name is used elsewhere now.", TAKEN_OVER)
+        reason = error.reason or f"It was closed with the code {error.close_code}."
+        return ConnectionLost(f"The connection is lost: {reason}", error.close_code)
+    if isinstance(error, ConnectError):
+        return Unreachable(str(error), getattr(error, "status", None))
+    if isinstance(error, ChatError):
+        return error
+    return Unavailable(str(error))

@@ -1,0 +1,114 @@
+"""Events on their way from the server to the application: each once, in order, and bounded.
+
+Events come in on one thread and are taken on others. Those that find the inbox full are not kept:
+only the id of the newest is, and whoever empties the inbox fetches what is missing from history.
+The step back to live events has no gap and no repeat: the history is read until it reaches the
+newest event seen, and an event that both bring is taken once, by its id.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from .events import Event
+
+Fetch = Callable[[int], Sequence[Event]]
+"""Reads the oldest events above an id from history, some at a time; empty if there are none."""
+
+
+class Inbox:
+    """The events that wait for the application. Any number of threads may take from it."""
+
+    def __init__(self, capacity: int, fetch: Fetch) -> None:
+        """`capacity` is how many events may wait; what overflows is read with `fetch`."""
+        self._capacity = capacity
+        self._fetch = fetch
+        self._changed = threading.Condition()
+        self._events: deque[Event] = deque()
+        self._epoch: str | None = None
+        self._last = 0  # The newest event that is in the inbox, or was.
+        self._seen = 0  # The newest event that was received. Above `_last`, some are missing.
+        self._fetching = False
+        self._ended = False
+        self._error: Exception | None = None
+
+    @property
+    def seen(self) -> int:
+        """The id of the newest event received: nothing up to it needs to be sent again."""
+        with self._changed:
+            return self._seen
+
+    def begin(self, epoch: str, last_id: int, since: int) -> None:
+        """A connection begins to deliver events of the log `epoch`, of which `last_id` is the
+        newest; `since` was asked for.
+
+        In a log that is not the one of before, or that has lost its end, old ids mean nothing.
+        """
+        with self._changed:
+            if epoch != self._epoch or last_id < since:
+                self._epoch = epoch
+                self._last = self._seen = last_id
+
+    def put_history(self, events: Iterable[Event]) -> None:
+        """Put events in front that are older than all others."""
+        with self._changed:
+            self._events.extendleft(reversed(list(events)))
+            self._changed.notify_all()
+
+    def put(self, event: Event) -> None:
+        """Take an event in, unless it is here already. Never blocks."""
+        with self._changed:
+            if event.id <= self._seen:
+                return
+            complete = self._last == self._seen
+            self._seen = event.id
+            if complete and len(self._events) < self._capacity:
+                self._last = event.id
+                self._events.append(event)
+            self._changed.notify_all()
+
+    def take(self) -> Event | None:
+        """The next event; waits for it. None when there will be none.
+
+        Raises what the inbox was ended with, or what fetching raises.
+        """
+        with self._changed:
+            while True:
+                if self._events:
+                    return self._events.popleft()
+                if self._ended:
+                    if self._error is not None:
+                        raise self._error
+                    return None
+                if self._last < self._seen and not self._fetching:
+                    self._refill()
+                else:
+                    self._changed.wait()
+
+    def _refill(self) -> None:
+        """Fetch what is missing, some of it. The lock is held, and released while fetching."""
+        after, epoch = self._last, self._epoch
+        self._fetching = True
+        self._changed.release()
+        try:
+            events = self._fetch(after)
+        finally:
+            self._changed.acquire()
+            self._fetching = False
+            self._changed.notify_all()
+        if (after, epoch) != (self._last, self._epoch):
+            return  # The log began anew meanwhile.
+        # What is neither here nor in history any more was trimmed there.
+        self._last = events[-1].id if events else self._seen
+        self._seen = max(self._seen, self._last)
+        self._events.extend(events)
+
+    def end(self, error: Exception | None = None) -> None:
+        """No more events will come. Those that wait can still be taken; then comes `error`."""
+        with self._changed:
+            if not self._ended:
+                self._ended = True
+                self._error = error
+                self._changed.notify_all()

@@ -1,0 +1,92 @@
+"""A program on a pseudo-terminal, seen as a person sees it: as a screen."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import termios
+import threading
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+
+import pyte
+
+from tests.processes import DEADLINE, REPOSITORY, wait_until
+
+COLUMNS, LINES = 80, 40
+
+
+class PseudoTerminal:
+    """Runs `command` on a terminal of its own; leaving the context kills it."""
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+        self._screen = pyte.Screen(COLUMNS, LINES)
+        self._stream = pyte.ByteStream(self._screen)
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            env={**os.environ, "TERM": "xterm-256color", **(env or {})},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        self._reader = threading.Thread(target=self._read, name="pseudo-terminal")
+        self._reader.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = os.read(self._master, 65536)
+            except OSError:
+                return  # Linux tells with an error that nobody has the terminal open any more.
+            if not data:
+                return
+            with self._lock:
+                self._stream.feed(data)
+
+    @property
+    def lines(self) -> list[str]:
+        """The screen from its top to the last line that is not empty, without spaces at the end."""
+        with self._lock:
+            lines = [line.rstrip() for line in self._screen.display]
+        while lines and not lines[-1]:
+            lines.pop()
+        return lines
+
+    def wait_for(self, *last: str) -> None:
+        """Wait until the last lines of the screen are these."""
+        try:
+            wait_until(lambda: self.lines[-len(last) :] == list(last))
+        except AssertionError:
+            screen = "\n".join(self.lines)
+            raise AssertionError(f"not the end of the screen: {last}\n{screen}") from None
+
+    def press(self, text: str) -> None:
+        """Press keys: `\\r` is Enter, `\\x03` Ctrl+C, `\\x04` Ctrl+D, `\\t` Tab."""
+        os.write(self._master, text.encode())
+
+    def wait(self) -> int:
+        """Wait for the program's end and its last output; the exit status."""
+        status = self._process.wait(DEADLINE)
+        self._reader.join(DEADLINE)
+        return status
+
+    def __enter__(self) -> "PseudoTerminal":
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join(DEADLINE)
+        os.close(self._master)
