@@ -24,18 +24,18 @@ from typing import Any, Final
 
 from . import wire
 from .calls import ServedCalls
-from .decoder import Decoder, evaluate_hook, is_id
 from .deferred import Deferred, unnested
 from .encoder import Encoder, NoExporter
 from .errors import RpcError, RpcTypeError, SessionClosed, again, redacted
 from .exports import Export
-from .here import PayloadHook, TargetHook, hook_for_value
+from .here import TargetHook, hook_for_value
 from .hooks import ErrorHook, Hook
 from .imports import Import, ImportHook, MainHook
+from .incoming import parse, take
 from .limits import DEFAULT_LIMITS, Limits
 from .map import MapWork
 from .payload import Payload
-from .pipes import ApplicationSinkHook, Pipe, PipeHook
+from .pipes import ApplicationSinkHook
 from .runtime import Runtime, Transport, default_runtime
 from .streams import ReadableStream, WritableStream, pump
 from .stubs import Path, RpcStub
@@ -68,9 +68,7 @@ class RpcSession:
         "_next_import",
         "_next_push",
         "_promised",
-        "_received_size",
         "_send_packed",
-        "_stream_bytes",
         "_tidying",
         "_unneeded",
         "_unneeded_first",
@@ -79,8 +77,10 @@ class RpcSession:
         "limits",
         "pack",
         "pulls_under_way",
+        "received_size",
         "runtime",
         "send_stack_traces",
+        "stream_bytes",
         "transport",
     )
 
@@ -110,9 +110,11 @@ class RpcSession:
         self._next_export = -1
         self._next_push = 1
         self._promised: list[Export] = []
-        self._received_size = 0
+        self.received_size = 0
+        """Bytes of the message that is being taken."""
         self._map_work: MapWork | None = None
-        self._stream_bytes = 0
+        self.stream_bytes = 0
+        """Bytes of the stream messages that have not been taken by their readers."""
         self._tidying = False
         self._unneeded = 0
         self._unneeded_first = 0
@@ -159,9 +161,9 @@ class RpcSession:
                         "Incoming message exceeds maximum size of"
                         f" {self.limits.max_message_size} bytes."
                     )
-                self._received_size = len(message)
+                self.received_size = len(message)
                 self._map_work = None
-                self._dispatch(parse(message))
+                take(self, parse(message))
             except RpcError as error:
                 self._abort(error)
             except RecursionError:
@@ -216,116 +218,9 @@ class RpcSession:
             drained, self._drained = self._drained, None
             drained.resolve(None)
 
-    # Messages that come in.
-
-    def _dispatch(self, message: Any) -> None:
-        if type(message) is list and message and type(message[0]) is str:
-            handler = HANDLERS.get(message[0])
-            if handler is not None and handler(self, message):
-                return
-        raise RpcError(f"bad RPC message: {wire.dumps(message)[:200].decode(errors='ignore')}")
-
-    def _on_push(self, message: list[Any]) -> bool:
-        if len(message) < 2:
-            return False
-        self._add_export(evaluate_hook(self, message[1]))
-        return True
-
-    def _on_stream(self, message: list[Any]) -> bool:
-        if len(message) < 2:
-            return False
-        size, limit = self._received_size, self.limits.max_stream_bytes
-        hook: Hook
-        if self._stream_bytes + size > limit:
-            hook = ErrorHook(
-                RpcError(
-                    f"More than {limit} bytes of streams are waiting for their readers.",
-                    code="too_many",
-                )
-            )
-        else:
-            hook = evaluate_hook(self, message[1])
-        export = self._add_export(hook)
-        export.auto_release = True
-        export.stream_size = size
-        self._stream_bytes += size
-        export.pull()
-        return True
-
     def stream_taken(self, size: int) -> None:
         """A stream message of `size` bytes has been taken."""
-        self._stream_bytes -= size
-
-    def _on_pipe(self, message: list[Any]) -> bool:
-        pipe = Pipe()
-        export = self._add_export(PipeHook(pipe))
-        export.readable = ReadableStream.of_pipe(pipe, self.runtime)
-        return True
-
-    def _add_export(self, hook: Hook) -> Export:
-        if len(self._exports) >= self.limits.max_table_entries:
-            hook.dispose()
-            raise RpcError(
-                f"More than {self.limits.max_table_entries} results are waiting to be released."
-            )
-        export_id = self._next_push
-        self._next_push = export_id + 1
-        export = self._exports[export_id] = Export(self, export_id, hook)
-        return export
-
-    def _on_pull(self, message: list[Any]) -> bool:
-        if len(message) < 2 or not is_id(message[1]):
-            return False
-        export = self._exports.get(message[1])
-        if export is None:
-            raise RpcError(f"no such export ID: {message[1]}")
-        export.pull()
-        return True
-
-    def _on_resolve(self, message: list[Any]) -> bool:
-        if len(message) < 3 or not is_promise_id(message[1]):
-            return False
-        entry = self._imports.get(message[1])
-        hook = PayloadHook(Decoder(self).evaluate(message[2]))
-        if entry is None:
-            hook.dispose()
-        else:
-            entry.resolve(hook)
-        return True
-
-    def _on_reject(self, message: list[Any]) -> bool:
-        if len(message) < 3 or not is_promise_id(message[1]):
-            return False
-        error = self._remote_failure(message[2])
-        entry = self._imports.get(message[1])
-        if entry is not None:
-            entry.resolve(ErrorHook(error))
-        return True
-
-    def _on_release(self, message: list[Any]) -> bool:
-        if len(message) < 3 or not is_id(message[1]) or not is_id(message[2]) or message[2] < 1:
-            return False
-        export = self._exports.get(message[1])
-        if export is None:
-            raise RpcError(f"no such export ID: {message[1]}")
-        export.release(message[2])
-        return True
-
-    def _on_abort(self, message: list[Any]) -> bool:
-        if len(message) < 2:
-            return False
-        error = self._remote_failure(message[1])
-        self._end(SessionClosed(f"The peer ended the session: {error}", reason=str(error)))
-        self.transport.close(CLOSED_BY_US, str(error))
-        return True
-
-    def _remote_failure(self, expression: Any) -> BaseException:
-        """The exception in a reject or abort; JavaScript can throw any value."""
-        payload = Decoder(self).evaluate(expression)
-        payload.dispose()
-        if isinstance(payload.value, BaseException):
-            return payload.value
-        return RpcError(f"The peer threw a value that is no error: {payload.value!r}")
+        self.stream_bytes -= size
 
     # Messages that go out.
 
@@ -498,7 +393,31 @@ class RpcSession:
         exporter = NoExporter(send_stack_traces=self.send_stack_traces)
         return Encoder(exporter, Payload(redacted(error), "params")).encode()
 
-    # The tables, for the encoder and the decoder.
+    # The tables, for incoming messages, the encoder and the decoder.
+
+    def add_pushed(self, hook: Hook) -> Export:
+        """Make `hook`, which is taken over, the next entry that the peer numbers. Raises RpcError
+        past the limit."""
+        if len(self._exports) >= self.limits.max_table_entries:
+            hook.dispose()
+            raise RpcError(
+                f"More than {self.limits.max_table_entries} results are waiting to be released."
+            )
+        export_id = self._next_push
+        self._next_push = export_id + 1
+        export = self._exports[export_id] = Export(self, export_id, hook)
+        return export
+
+    def exported(self, export_id: int) -> Export:
+        """The entry with that id. Raises RpcError if there is none."""
+        export = self._exports.get(export_id)
+        if export is None:
+            raise RpcError(f"no such export ID: {export_id}")
+        return export
+
+    def imported(self, import_id: int) -> Import | None:
+        """The entry with that id, if it is still there."""
+        return self._imports.get(import_id)
 
     def export_stub(self, hook: Hook) -> int:
         """See `Exporter`."""
@@ -580,6 +499,11 @@ class RpcSession:
         self._end(SessionClosed(f"The session was aborted: {sentence}", reason=sentence))
         self.transport.close(CLOSED_BY_US, sentence)
 
+    def peer_aborted(self, error: BaseException) -> None:
+        """The peer has ended the session because of `error`."""
+        self._end(SessionClosed(f"The peer ended the session: {error}", reason=str(error)))
+        self.transport.close(CLOSED_BY_US, str(error))
+
     def _end(self, error: SessionClosed) -> None:
         if self._closed is not None:
             return
@@ -607,42 +531,8 @@ class RpcSession:
                 entry.forget()
 
 
-Handler = Callable[[RpcSession, list[Any]], bool]
-
-HANDLERS: Final[dict[str, Handler]] = {
-    "push": RpcSession._on_push,
-    "stream": RpcSession._on_stream,
-    "pipe": RpcSession._on_pipe,
-    "pull": RpcSession._on_pull,
-    "resolve": RpcSession._on_resolve,
-    "reject": RpcSession._on_reject,
-    "release": RpcSession._on_release,
-    "abort": RpcSession._on_abort,
-}
-"""What each message does. A handler returns False for a message that is not of its form."""
-
-
 @lru_cache(maxsize=256)  # those of sessions that hear the same broadcasts are the same
 def releases(pack: Callable[[bytes], bytes], first: int, count: int) -> bytes:
     """The messages that release `count` imports from `first` on, packed and joined."""
     ids = range(first, first + count)
     return b"".join(pack(b'["release",%d,1]' % import_id) for import_id in ids)
-
-
-def is_promise_id(value: Any) -> bool:
-    """Whether `value` may be the id of a promise: the main object, 0, is none."""
-    return is_id(value) and value != 0
-
-
-class NotJson(RpcError):
-    """The peer sent a message that is not JSON."""
-
-    js_name = "SyntaxError"
-
-
-def parse(message: str | bytes) -> Any:
-    """The JSON value of a message. Raises RpcError if it is none."""
-    try:
-        return wire.loads(message)
-    except ValueError as error:
-        raise NotJson(f"The message is not JSON: {error}") from None
