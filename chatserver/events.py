@@ -4,9 +4,10 @@ An event never changes once it has its id. `Event.value` is what travels to memb
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, Literal
+
+from msgspec import Struct
 
 EventType = Literal["chat", "join", "leave"]
 NoticeType = Literal["join", "leave"]
@@ -29,8 +30,7 @@ MAX_ESCAPED_BYTES: Final = 6
 """Bytes that one character takes at most where JSON writes it as an escape, `\\u0000`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True, gc=False):
     """One entry of the log.
 
     `id` grows by one from entry to entry. `time_ms` is milliseconds since 1970 in UTC. `user` is

@@ -204,6 +204,8 @@ class ChatState:
 
     def settle(self, now: int) -> None:
         """Free the names whose time is up, and tell the notices that are due."""
+        if not self._waiting and not self._notices:
+            return
         # One grace for all: those that began to wait first are through first.
         while self._waiting:
             key, until = next(iter(self._waiting.items()))
