@@ -44,23 +44,26 @@ missing() {
     [ "${CI:-}" != true ] || failed="$failed${failed:+, }$1"
 }
 
-# The npm packages of tests/interop, as its lock file has them.
+# install_node_packages FOLDER: its npm packages, as its lock file has them.
 install_node_packages() {
-    lock=tests/interop/package-lock.json
-    installed=tests/interop/node_modules/.installed-lock.json
+    lock=$1/package-lock.json
+    installed=$1/node_modules/.installed-lock.json
     cmp -s "$lock" "$installed" && return
-    (cd tests/interop && npm ci --no-fund --no-audit --silent) && cp "$lock" "$installed"
+    (cd "$1" && npm ci --no-fund --no-audit --silent) && cp "$lock" "$installed"
 }
 
 set_up test
 cd "$repository"
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
     missing 'node and npm are not here: no tests against the reference implementation'
-elif ! install_node_packages; then
+elif ! install_node_packages tests/interop || ! install_node_packages tests/deploy; then
     missing 'npm ci failed: no tests against the reference implementation'
 fi
 if ! command -v redis-server >/dev/null && ! apt_install redis-server; then
     missing 'redis-server is not here: no tests of the Redis store'
+fi
+if ! PATH=$PATH:/usr/sbin command -v nginx >/dev/null && ! apt_install nginx-light; then
+    missing 'nginx is not here: its configuration is not tested'
 fi
 
 if [ "$lint" ]; then
