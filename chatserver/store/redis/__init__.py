@@ -1,0 +1,263 @@
+"""The store that any number of workers on any number of machines share: Redis.
+
+`redis://user:password@host:6379/0`, `rediss://…` with TLS, `unix://…`, as redis-py reads them.
+
+The rules are carried out by a script in Redis, `chat.lua`, for a batch of operations at a time;
+Redis runs one script after another, so all workers see one order. Here is what one worker does:
+
+    writer.py       operations wait for the batch before them, and go out together
+    operations.py   as what they travel, and what their answers mean
+    entries.py      events, as the log has them
+    connection.py   the URL, and connections: the writer's, the follower's, some for reads
+
+A process that forks does so before it opens the store.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Final
+
+import gevent
+from gevent.event import Event as Signal
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+
+from chatserver.errors import StartError, Unavailable
+from chatserver.events import Event
+from chatserver.store import (
+    MAX_READ_EVENTS,
+    Claim,
+    Counts,
+    Joined,
+    LogReset,
+    Policy,
+    Receipt,
+    Store,
+    Tail,
+    cut,
+    wall_clock,
+)
+from chatserver.store.redis import operations
+from chatserver.store.redis.connection import LOG, META, PREFIX, RETRY_SECONDS, Address, Line, Lines
+from chatserver.store.redis.entries import event_of, read_range
+from chatserver.store.redis.operations import Answer, Header
+from chatserver.store.redis.writer import Writer
+
+logger = logging.getLogger("chatserver")
+
+TOKEN_BYTES: Final = 8
+"""Randomness of a worker's token and of an epoch: no two share one."""
+
+START_SECONDS: Final = 30.0
+"""How long a server that starts waits for Redis: it may be starting, too."""
+
+READERS: Final = 4
+"""Connections for reads: more would wait for Redis, or for this process, all the same."""
+
+BLOCK_SECONDS: Final = 1.0
+"""How long one question for news waits in Redis; after it the follower looks whether the log began
+anew, which Redis does not tell it."""
+
+RESET_SECONDS: Final = 3 * BLOCK_SECONDS
+"""How long operations wait until the follower has told that the log began anew, so that nobody
+joins the new log before those of the old one are sent away."""
+
+FOLLOW_EVENTS: Final = 128
+"""Events that the follower asks for at a time: about MAX_READ_BYTES of the longest."""
+
+
+class RedisStore(Store):
+    """One worker's view of the log in Redis."""
+
+    def __init__(self, url: str, policy: Policy, clock: Callable[[], int]) -> None:
+        """Connect. With another clock than `wall_clock`, which is for tests, that one; otherwise
+        the server's. Raises StartError."""
+        self.epoch = ""
+        self.last_id = 0
+        self.available = True
+        self._last_ms = 0
+        self._address = Address.of(url)
+        self._clock = None if clock is wall_clock else clock
+        self._rules = operations.rules(policy, self._address.lease)
+        self._worker = secrets.token_hex(TOKEN_BYTES)
+        self._line = self._address.line()
+        self._tails = Lines(self._address, 1, BLOCK_SECONDS)
+        self._streams = (LOG, f"{PREFIX}lost:{self._worker}")
+        self._lost_position = "0-0"
+        self._readers = Lines(self._address, READERS)
+        self._reset_due = False
+        self._reset_told = Signal()
+        self._followed = False
+        self._open()
+        self._writer = Writer(self._send, self._wait_for_reset, self._address.timeout)
+
+    def _open(self) -> None:
+        """Introduce this worker. Raises StartError."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self._call(self._line, 0)
+                return
+            except (RedisError, ValueError) as error:
+                hopeless = isinstance(error, (AuthenticationError, NoPermissionError, ValueError))
+                if time.monotonic() > deadline or hopeless:
+                    raise StartError(
+                        f"The store {self._address.shown} cannot be used ({error}); start Redis,"
+                        " or set the store's URL, password included, to where it is."
+                    ) from None
+                self._failed(error)
+            gevent.sleep(RETRY_SECONDS)
+
+    # --- the script
+
+    def _call(self, line: Line, sequence: int, batch: bytes = b"") -> Answer | None:
+        """Run the script; note what it tells of the log. Raises RedisError, LogReset."""
+        caller: dict[str, Any] = {
+            "worker": self._worker,
+            "epoch": self.epoch,
+            "known_id": self.last_id,
+            "known_ms": self._last_ms,
+            "fresh_epoch": secrets.token_hex(TOKEN_BYTES),
+            "sequence": sequence,
+        }
+        if self._clock is not None:
+            caller["now"] = self._clock()
+        head, *rest = line.run(self._rules, operations.encode(caller), batch)
+        header = Header(*operations.decode(head))
+        if header.epoch != self.epoch:
+            self.epoch = header.epoch
+            self.last_id = self._last_ms = 0
+        self._note(header.last_id, header.last_ms)
+        if header.reset:
+            self._reset_due = True
+            self._reset_told.clear()
+            raise LogReset
+        return Answer(*rest) if rest else None
+
+    def _note(self, last_id: int, last_ms: int) -> None:
+        """Remember the newest event that was seen: should it not be there one day, the log has lost
+        its end."""
+        if last_id > self.last_id:
+            self.last_id, self._last_ms = last_id, last_ms
+
+    def _send(self, sequence: int, batch: bytes) -> Answer:
+        """Have a batch carried out, for the writer. Raises RedisError, LogReset."""
+        try:
+            answer = self._call(self._line, sequence, batch)
+        except RedisError as error:
+            self._failed(error)
+            raise
+        assert answer is not None
+        if not self.available:
+            self.available = True
+            logger.warning("The store %s answers again.", self._address.shown)
+        return answer
+
+    def _failed(self, error: Exception) -> None:
+        if self.available:
+            self.available = False
+            logger.warning("The store %s fails, trying on: %s", self._address.shown, error)
+
+    def _wait_for_reset(self) -> None:
+        if self._followed:
+            self._reset_told.wait(RESET_SECONDS)
+
+    # --- what goes through the writer
+
+    def claim(self, key: str, name: str, holder: str, secret: str | None) -> "Future[Joined]":
+        return self._writer.submit(operations.claim(key, name, holder, secret))
+
+    def release(self, claim: Claim) -> "Future[None]":
+        return self._writer.submit(operations.release(claim))
+
+    def suspend(self, claim: Claim) -> "Future[None]":
+        return self._writer.submit(operations.suspend(claim))
+
+    def append(self, claim: Claim, text: str, key: str | None = None) -> "Future[Receipt]":
+        return self._writer.submit(operations.append(claim, text, key))
+
+    def names(self) -> "Future[list[str]]":
+        return self._writer.submit(operations.names())
+
+    def counts(self) -> "Future[Counts]":
+        return self._writer.submit(operations.counts())
+
+    def tick(self) -> "Future[float]":
+        return self._writer.submit(operations.tick())
+
+    # --- reading
+
+    def read(
+        self,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = MAX_READ_EVENTS,
+        newest: bool = False,
+    ) -> list[Event]:
+        limit = min(limit, MAX_READ_EVENTS)
+        events = read_range(self._readers.ask, after, before, limit, newest)
+        try:
+            found = cut(events, limit)
+        except RedisError:
+            # The reason names machines, and this travels to a client.
+            raise Unavailable("The store cannot be read at the moment; try again.") from None
+        # Between two questions the oldest may have been trimmed: what comes then is no range.
+        step = -1 if newest else 1
+        found = [event for i, event in enumerate(found) if event.id == found[0].id + i * step]
+        return found[::-1] if newest else found
+
+    def follow(self, after: int, timeout: float) -> Tail:
+        self._followed = True
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                with self._tails.one() as line:
+                    news = self._ask_for_news(line, after, max(0.0, deadline - time.monotonic()))
+            except RedisError as error:
+                raise Unavailable(f"The store cannot be followed ({error}).") from None
+            except LogReset:
+                news = Tail([], [])
+            if news.events and news.events[0].id != after + 1:
+                # What came between has been trimmed.
+                self._reset_due = True
+            if self._reset_due:
+                self._reset_due = False
+                self._reset_told.set()
+                raise LogReset
+            if news.events or news.lost or time.monotonic() >= deadline:
+                return news
+
+    def _ask_for_news(self, line: Line, after: int, timeout: float) -> Tail:
+        """News that come within `timeout` and BLOCK_SECONDS. Raises RedisError, LogReset."""
+        if not line.connected:
+            # Perhaps to another server: then what came before `after` need not be there.
+            self._call(line, 0)
+        block = max(1, round(min(timeout, BLOCK_SECONDS) * 1000))
+        positions = (f"{after}-0", self._lost_position)
+        streams = ("STREAMS", *self._streams, *positions)
+        answer, epoch = line.ask_all(
+            ("XREAD", "COUNT", FOLLOW_EVENTS, "BLOCK", block, *streams), ("HGET", META, "epoch")
+        )
+        if epoch != self.epoch.encode():
+            # Asked afterwards, for an epoch never comes back: those may be another log's events.
+            self._call(line, 0)
+        events: list[Event] = []
+        lost: list[str] = []
+        for key, entries in answer or ():
+            if key == LOG.encode():
+                events = cut(map(event_of, entries), MAX_READ_EVENTS)
+                self._note(events[-1].id, events[-1].time_ms)
+            else:
+                lost = [fields[1].decode() for _, fields in entries]
+                self._lost_position = entries[-1][0].decode()
+        return Tail(events, lost)
+
+    def close(self) -> None:
+        self._writer.submit(operations.goodbye())
+        self._writer.close()
+        self._line.drop()
+        self._tails.close()
+        self._readers.close()

@@ -1,0 +1,211 @@
+"""What goes to the script and what comes back: operations and batches of them, in MessagePack."""
+
+import math
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from chatserver.errors import BadRequest, ChatError, ClaimLost, NameTaken
+from chatserver.events import MAX_USERS
+from chatserver.store import (
+    DAY_MS,
+    KEY_MS,
+    MAX_TICK_SECONDS,
+    MAX_TRIM,
+    NOTICE_INTERVAL_MS,
+    Claim,
+    Counts,
+    Joined,
+    Policy,
+    Receipt,
+)
+from chatserver.store.state import SECRET_BYTES, digest_of
+
+T = TypeVar("T")
+
+STANDSTILL_SECONDS: Final = 2.0
+"""When no worker has called for so long, Redis was away, or all of them were: nobody could renew
+a lease, nobody could come back. Several ticks of the slowest worker."""
+
+encode: Final = msgspec.msgpack.Encoder().encode
+decode: Final = msgspec.msgpack.Decoder().decode
+
+
+class Header(NamedTuple):
+    """What each answer begins with.
+
+    `last_id` and `last_ms` are the id and the time of the newest event. With `reset` nothing was
+    done: the worker knows of another log than `epoch`, or its names were freed while it was away.
+    """
+
+    reset: bool
+    epoch: str
+    last_id: int
+    last_ms: int
+
+
+class Answer:
+    """The answer to a batch.
+
+    Attributes:
+        results: one for each operation; an array that begins with a word tells why not.
+        lists: users online; claims refer to beginnings of them.
+        listed: for each `names` in its order, everyone online.
+    """
+
+    def __init__(self, reply: bytes, listed: bytes) -> None:
+        self.results: list[Any]
+        self.lists: list[list[str]]
+        self.results, self.lists = decode(reply)
+        self.listed: Iterator[list[str]] = iter(decode(listed))
+
+
+class Operation(Generic[T]):
+    """Something asked of the store.
+
+    Attributes:
+        packed: as the script reads it.
+        future: completed with the answer.
+        deadline: the `time.monotonic()` at which nobody waits any more; at first, never.
+        regret: what to ask for if it takes effect when nobody waits any more.
+    """
+
+    __slots__ = ("_read", "deadline", "future", "packed", "regret")
+
+    def __init__(
+        self,
+        read: Callable[[Any, Answer], T],
+        *arguments: str | bool,
+        regret: "Operation[None] | None" = None,
+    ) -> None:
+        """`arguments` are the name and what the script's function takes. `read(result, answer)`
+        makes a value of the result."""
+        self.packed = encode(arguments)
+        self.future: Future[T] = Future()
+        self.deadline = math.inf
+        self.regret = regret
+        self._read = read
+
+    def complete(self, result: Any, answer: Answer) -> None:
+        """Tell the one who waits."""
+        try:
+            value = self._read(result, answer)
+        except ChatError as error:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(value)
+
+
+def batch_of(operations: "Sequence[Operation[Any]]") -> bytes:
+    """The operations as the script reads them."""
+    return encode([msgspec.Raw(operation.packed) for operation in operations])
+
+
+def rules(policy: Policy, lease: float) -> bytes:
+    """The numbers of the rules as the script reads them; `lease` is in seconds."""
+    keep_days = policy.keep_days
+    return encode(
+        {
+            "grace_ms": policy.grace_ms,
+            "lease_ms": round(lease * 1000),
+            "standstill_ms": round(STANDSTILL_SECONDS * 1000),
+            "key_ms": KEY_MS,
+            "notice_interval_ms": NOTICE_INTERVAL_MS,
+            "max_users": MAX_USERS,
+            "max_trim": MAX_TRIM,
+            "max_tick_ms": round(MAX_TICK_SECONDS * 1000),
+            "keep_ms": keep_days is not None and round(keep_days * DAY_MS),
+            "keep_messages": policy.keep_messages or False,
+        }
+    )
+
+
+# --- the operations; what each does stands in chat.lua
+
+
+def claim(key: str, name: str, holder: str, secret: str | None) -> Operation[Joined]:
+    # What is shown may be anything; what does not travel is not ours.
+    shown = secret is not None and secret.encode("utf-8", "replace").decode()
+    fresh = secrets.token_urlsafe(SECRET_BYTES)
+    # Else a name whose claim was answered too late would be held for ever, by nobody.
+    regret = Operation(_nothing, "abandon", key, holder, fresh)
+    read = partial(_joined, key, holder)
+    return Operation(read, "claim", key, name, holder, shown, fresh, regret=regret)
+
+
+def release(claim: Claim) -> Operation[None]:
+    return Operation(_nothing, "release", claim.key, claim.holder)
+
+
+def suspend(claim: Claim) -> Operation[None]:
+    return Operation(_nothing, "suspend", claim.key, claim.holder)
+
+
+def append(claim: Claim, text: str, key: str | None) -> Operation[Receipt]:
+    if key is None:
+        return Operation(_receipt, "append", claim.key, claim.holder, text, False)
+    # In hexadecimal: the MessagePack of Redis knows no bytes.
+    digests = digest_of(claim.secret, key).hex(), digest_of(text).hex()
+    return Operation(_receipt, "append", claim.key, claim.holder, text, *digests)
+
+
+def names() -> Operation[list[str]]:
+    return Operation(_names, "names")
+
+
+def counts() -> Operation[Counts]:
+    return Operation(_counts, "counts")
+
+
+def tick() -> Operation[float]:
+    return Operation(_seconds, "tick")
+
+
+def goodbye() -> Operation[None]:
+    return Operation(_nothing, "goodbye")
+
+
+def _refused(result: Any) -> None:
+    """Raise what a result tells that is not a success."""
+    match result:
+        case ["lost"]:
+            raise ClaimLost("This connection does not speak for the name any more; join again.")
+        case ["taken", name]:
+            raise NameTaken(f"The name {name} is taken; choose another one.")
+        case ["key"]:
+            raise BadRequest("This key was used for another text; use a new key for each message.")
+
+
+def _nothing(result: Any, answer: Answer) -> None:
+    _refused(result)
+
+
+def _receipt(result: Any, answer: Answer) -> Receipt:
+    if isinstance(result[0], str):
+        _refused(result)
+    return Receipt(*result)
+
+
+def _joined(key: str, holder: str, result: Any, answer: Answer) -> Joined:
+    _refused(result)
+    name, secret, first_id, last_id, online, number, length = result
+    # Lua counts from 1.
+    users = tuple(answer.lists[number - 1][:length])
+    return Joined(Claim(key, holder, secret), name, first_id, last_id, online, users)
+
+
+def _names(result: Any, answer: Answer) -> list[str]:
+    return next(answer.listed)
+
+
+def _counts(result: Any, answer: Answer) -> Counts:
+    return Counts(*result)
+
+
+def _seconds(result: Any, answer: Answer) -> float:
+    seconds: float = result / 1000
+    return seconds
