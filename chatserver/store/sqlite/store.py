@@ -1,0 +1,240 @@
+"""The loop's side of the SQLite store: gathering what is asked for, and answering.
+
+What is asked for while one batch is being committed makes up the next: many senders share a commit,
+and a lone one waits for nobody. The loop never waits for the disk; a greenlet does, for threads.
+"""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, InvalidStateError
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import gevent
+from gevent.event import Event as Signal
+from gevent.threadpool import ThreadPool
+
+from chatserver.errors import StartError, Unavailable
+from chatserver.events import Event
+from chatserver.store import MAX_READ_EVENTS, Policy
+from chatserver.store.local import LocalStore, Operation
+from chatserver.store.sqlite.ownership import take_lock
+from chatserver.store.sqlite.reader import Reader
+from chatserver.store.sqlite.schema import Connect, connect
+from chatserver.store.sqlite.writer import FileGone, Writer, Written
+
+T = TypeVar("T")
+
+MAX_BATCH: Final = 1000
+"""Operations that share a commit at most: past some hundreds the commit costs little beside them,
+and all wait for the last."""
+
+READERS: Final = 2
+"""Reads at a time: one that waits for the disk does not hold up all others."""
+
+ANSWER_SECONDS: Final = 5.0
+"""How long a disk may take before those who wait are told that it does not answer: longer than one
+hiccups, shorter than people wait."""
+
+NO_ANSWER: Final = "The store cannot be written to at the moment; try again, it may not be stored."
+
+STOPPING: Final = "The server is about to stop; try again."
+
+logger = logging.getLogger("chatserver")
+
+
+class Location(NamedTuple):
+    """What a URL says: the file, and SQLite's `synchronous`."""
+
+    path: str
+    synchronous: str
+
+    @classmethod
+    def of(cls, url: str) -> "Location":
+        """Raises StartError."""
+        parts = urlsplit(url)
+        path = os.path.realpath(unquote(parts.path[1:]))
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        synchronous = options.pop("synchronous", "normal").lower()
+        if parts.netloc or parts.fragment or not parts.path.strip("/"):
+            raise StartError(
+                f"The store {url!r} names no file; write sqlite:///relative.db or"
+                " sqlite:////absolute.db."
+            )
+        if options or synchronous not in ("normal", "full"):
+            raise StartError(
+                f"The store {url!r} has an option that is not known; there are ?synchronous=normal"
+                " (what was answered survives the process) and ?synchronous=full (and the power)."
+            )
+        return cls(path, synchronous)
+
+
+Request = tuple[Operation[Any], "Future[Any]"]
+"""What is asked for, and who waits for it."""
+
+
+class SqliteStore(LocalStore):
+    """`sqlite:///chat.db`."""
+
+    def __init__(
+        self,
+        url: str,
+        policy: Policy,
+        clock: Callable[[], int],
+        connect_to: Callable[[str, str], sqlite3.Connection] = connect,
+    ) -> None:
+        """Wait for the file to be free, and open it. Raises StartError.
+
+        `connect_to(path, synchronous)` opens a connection.
+        """
+        super().__init__()
+        location = Location.of(url)
+        self._path = location.path
+        connect_here: Connect = partial(connect_to, *location)
+        self._lock = take_lock(self._path)
+        self._reader = Reader(connect_here)
+        self._writer = Writer(self._path, policy, clock, connect_here)
+        self._reading = ThreadPool(READERS)
+        self._writing = ThreadPool(1)
+        self._queue: list[Request] = []
+        self._trim = False
+        self._wake = Signal()
+        self._closing = False
+        error = self._writing.apply(attempt, (self._writer.open,))
+        if error is not None:
+            self._let_go()
+            raise why_not(self._path, error)
+        self.epoch = self._writer.epoch
+        self.last_id = self._writer.last_id
+        self._greenlet = gevent.spawn(self._run)
+
+    def submit(self, operation: Operation[T]) -> "Future[T]":
+        future: Future[T] = Future()
+        if self._closing:
+            future.set_exception(Unavailable(STOPPING))
+        else:
+            self._queue.append((operation, future))
+            self._wake.set()
+        return future
+
+    def tick(self) -> "Future[float]":
+        self._trim = True
+        return super().tick()
+
+    def read(
+        self,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = MAX_READ_EVENTS,
+        newest: bool = False,
+    ) -> list[Event]:
+        if self._closing:
+            raise Unavailable(STOPPING)
+        found: Any = None
+        with gevent.Timeout(ANSWER_SECONDS, False):  # type: ignore[arg-type]  # not in the stubs
+            found = self._reading.apply(attempt, (self._reader.read, after, before, limit, newest))
+        if isinstance(found, list):
+            return found
+        logger.error("Cannot read from %s: %s", self._path, found or "no answer")
+        raise Unavailable("The store cannot be read from at the moment; try again.")
+
+    def close(self) -> None:
+        if not self._closing:
+            self._closing = True
+            self._wake.set()
+            self._greenlet.join()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._reading.join()
+        self._reading.apply(self._reader.close)
+        # The last one to close tidies the WAL up.
+        self._writing.apply(self._writer.close)
+        self._reading.kill()
+        self._writing.kill()
+        os.close(self._lock)
+
+    # --- the greenlet that waits for the writer
+
+    def _run(self) -> None:
+        while self._queue or not self._closing:
+            if not self._queue:
+                self._wake.clear()
+                self._wake.wait()
+                continue
+            batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
+            trim, self._trim = self._trim, False
+            written = self._write(batch, trim)
+            if isinstance(written, Written):
+                self._answer(batch, written)
+            else:
+                self._fail(batch, written)
+
+    def _write(self, batch: list[Request], trim: bool) -> Any:
+        """What the writer returns for this batch, or raises."""
+        operations = [operation for operation, _ in batch]
+        job = self._writing.spawn(attempt, self._writer.write, operations, trim)
+        while job.wait(ANSWER_SECONDS) is None and not job.ready():
+            # Those who have come since are behind it. Whether all this is stored shows later.
+            waiting, self._queue = self._queue, []
+            self._fail([*batch, *waiting], TimeoutError("the disk does not answer"))
+        return job.get()
+
+    def _answer(self, batch: list[Request], written: Written) -> None:
+        if not self.available:
+            self.available = True
+            logger.warning("The store %s can be written to again.", self._path)
+        if written.reloaded_to is not None:
+            self._continue_from(written.reloaded_to)
+        self._publish(written.changes)
+        for (_, future), answer in zip(batch, written.answers, strict=True):
+            complete(future, answer)
+
+    def _fail(self, batch: Iterable[Request], error: Exception) -> None:
+        if self.available:
+            self.available = False
+            expected = isinstance(error, (sqlite3.Error, OSError, FileGone))
+            logger.error(
+                "Cannot write to %s: %s. Whoever sends is told so, until it can.",
+                self._path,
+                error,
+                exc_info=None if expected else error,
+            )
+        for _, future in batch:
+            complete(future, Unavailable(NO_ANSWER))
+
+
+def complete(future: "Future[Any]", answer: Any) -> None:
+    """Answer who waits, who may have been told already that it took too long."""
+    try:
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+    except InvalidStateError:
+        pass
+
+
+def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of a call in a thread, or the exception that it raised: gevent would print one
+    that leaves a thread of its pool."""
+    try:
+        return function(*arguments)
+    except Exception as error:
+        return error
+
+
+def why_not(path: str, error: Exception) -> Exception:
+    """What to raise if opening the database has raised `error`."""
+    if isinstance(error, (sqlite3.OperationalError, OSError)):
+        return StartError(f"Cannot open the database {path} ({error}).")
+    if isinstance(error, sqlite3.DatabaseError):
+        return StartError(
+            f"The database {path} is damaged, or no database at all ({error}): restore it, or"
+            " choose another file with --store sqlite:///file.db."
+        )
+    return error

@@ -1,0 +1,253 @@
+"""Writing to the database: what was asked for is decided, stored and committed, batch by batch.
+
+Everything here runs in one thread, the writer's, and blocks it. The state is only ever ahead of the
+file within a batch: should anything fail, both the connection and the state are thrown away, and
+the next batch begins with what is stored. So nothing here knows one kind of failure from another,
+and it goes on by itself when the cause is gone.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
+from typing import Any, Final, NamedTuple
+
+from chatserver.errors import ChatError
+from chatserver.events import Event
+from chatserver.store import DAY_MS, KEY_MS, MAX_TRIM, Policy
+from chatserver.store.local import Operation
+from chatserver.store.sqlite.schema import Connect, create_if_missing, prepare
+from chatserver.store.state import Changes, ChatState, Holding, Notice, Sent
+
+FIRST_YOUNG: Final = """
+    SELECT coalesce(min(CASE WHEN time_ms >= ? THEN id END), max(id) + 1)
+    FROM (SELECT id, time_ms FROM {table} ORDER BY id LIMIT ?)"""
+"""The first of the oldest rows that is not too old; the one behind them if all are."""
+
+
+class FileGone(Exception):
+    """The file at the database's path is not the one that was opened at the start."""
+
+
+class Written(NamedTuple):
+    """A batch that is stored: an answer or an error for each operation, and what to tell.
+
+    `reloaded_to` is set if the state was made anew from what was stored: up to this event.
+    """
+
+    answers: list[Any]
+    changes: Changes
+    reloaded_to: int | None
+
+
+class Writer:
+    """The one who writes, and decides.
+
+    Attributes:
+        epoch: names the log's incarnation.
+        last_id: the newest event when the log was opened.
+    """
+
+    def __init__(
+        self, path: str, policy: Policy, clock: Callable[[], int], connect: Connect
+    ) -> None:
+        self.epoch = ""
+        self.last_id = 0
+        self._path = path
+        self._policy = policy
+        self._clock = clock
+        self._connect = connect
+        self._connection: sqlite3.Connection | None = None
+        self._state: ChatState | None = None
+        self._identity = (0, 0)
+        self._suspects: list[str] = []
+        """Holders that have lost their claim, if a batch that failed was stored all the same."""
+
+    def open(self) -> None:
+        """Open the log for the first time in this process, in which nobody holds a name yet.
+
+        Raises StartError, sqlite3.Error, OSError.
+        """
+        create_if_missing(self._path)
+        self._identity = self._file()
+        with closing(self._connect()) as connection:
+            prepare(connection, self._path)
+        connection, state = self._load(self._clock() + self._policy.grace_ms)
+        (self.epoch,) = connection.execute("SELECT epoch FROM log").fetchone()
+        self.last_id = state.last_id
+
+    def write(self, operations: Sequence[Operation[Any]], trim: bool) -> Written:
+        """Apply the operations and commit what they change; with `trim`, remove what is too old.
+
+        Raises whatever kept it from doing so; then nothing can be said about what is stored.
+        """
+        changes = Changes()
+        try:
+            if self._file() != self._identity:
+                raise FileGone(f"The file {self._path} was removed or replaced; restart the server")
+            reloaded_to = None
+            if self._connection is None or self._state is None:
+                _, reloaded = self._load()
+                reloaded_to = reloaded.last_id
+            assert self._connection is not None
+            assert self._state is not None
+            now = self._clock()
+            answers = [outcome(operation, self._state, now) for operation in operations]
+            changes = self._state.take_changes()
+            self._store(self._connection, self._state, changes, now if trim else None)
+        except BaseException:
+            self._suspects += changes.lost
+            self.close()
+            raise
+        if reloaded_to is not None:
+            changes.lost += self._suspects
+            self._suspects.clear()
+        return Written(answers, changes, reloaded_to)
+
+    def close(self) -> None:
+        """Let go of the database; a transaction that is under way is rolled back."""
+        connection, self._connection, self._state = self._connection, None, None
+        if connection is not None:
+            with suppress(sqlite3.Error):  # it may be what has failed
+                connection.close()
+
+    def _file(self) -> tuple[int, int]:
+        status = os.stat(self._path)
+        return status.st_dev, status.st_ino
+
+    # --- from the file to the state
+
+    def _load(self, waiting_until: int | None = None) -> tuple[sqlite3.Connection, ChatState]:
+        """Connect and make a state of what is stored, in a time that does not depend on how much
+        that is. With `waiting_until`, every name waits until then."""
+        connection = self._connection = self._connect()
+        connection.execute("BEGIN IMMEDIATE")
+        if waiting_until is not None:
+            connection.execute("UPDATE holding SET holder = NULL, until = ?", (waiting_until,))
+        # So that who is told to have a log can write to it.
+        connection.execute("UPDATE log SET opened = opened + 1")
+        connection.execute("COMMIT")
+        newest = "SELECT id, said FROM event ORDER BY id DESC LIMIT 1"
+        last_id, said = connection.execute(newest).fetchone() or (0, 0)
+        (first_id,) = connection.execute("SELECT min(id) FROM event").fetchone()
+        rows = connection.execute(
+            "SELECT number, key, name, secret, holder, until FROM holding ORDER BY number"
+        )
+        holdings = [Holding(*row) for row in rows]
+        held = {holding.holder for holding in holdings}
+        self._suspects = [holder for holder in self._suspects if holder not in held]
+        notices = connection.execute("SELECT number, type, key, name FROM notice ORDER BY number")
+        self._state = ChatState(
+            self._policy,
+            self._find_sent,
+            first_id=last_id + 1 if first_id is None else first_id,
+            last_id=last_id,
+            messages=said,
+            holdings=holdings,
+            notices=[Notice(*row) for row in notices],
+        )
+        return connection, self._state
+
+    def _find_sent(self, digest: bytes) -> Sent | None:
+        assert self._connection is not None
+        query = "SELECT digest, text_digest, id, time_ms FROM sent WHERE digest = ?"
+        row = self._connection.execute(query, (digest,)).fetchone()
+        return None if row is None else Sent(*row)
+
+    # --- from the state to the file
+
+    def _store(
+        self, connection: sqlite3.Connection, state: ChatState, changes: Changes, now: int | None
+    ) -> None:
+        """Commit the changes. With `now`, remove what is too old by then."""
+        keep_from = keep_sent_from = None
+        if now is not None:
+            keep_from = self._keep_from(connection, state, now)
+            keep_sent_from = first_young(connection, "sent", now - KEY_MS)
+        if changes == Changes() and keep_from is None and keep_sent_from is None:
+            return
+        said = state.messages - sum(event.type == "chat" for event in changes.events)
+        connection.execute("BEGIN IMMEDIATE")
+        many(connection, "INSERT INTO event VALUES (?,?,?,?,?,?,?,?)", rows(changes.events, said))
+        many(
+            connection,
+            "INSERT OR REPLACE INTO sent VALUES (?,?,?,?)",
+            [(s.id, s.digest, s.text_digest, s.time_ms) for s in changes.sent.values()],
+        )
+        many(
+            connection,
+            "DELETE FROM holding WHERE key = ?",
+            [(key,) for key, holding in changes.holdings.items() if holding is None],
+        )
+        many(
+            connection,
+            "INSERT OR REPLACE INTO holding VALUES (?,?,?,?,?,?)",
+            [
+                (h.key, h.number, h.name, h.secret, h.holder, h.until)
+                for h in changes.holdings.values()
+                if h is not None
+            ],
+        )
+        many(connection, "INSERT INTO notice VALUES (?,?,?,?)", changes.notices)
+        many(connection, "DELETE FROM notice WHERE number = ?", [(n,) for n in changes.told])
+        if keep_from is not None:
+            connection.execute("DELETE FROM event WHERE id < ?", (keep_from,))
+            state.first_id = keep_from
+        if keep_sent_from is not None:
+            connection.execute("DELETE FROM sent WHERE id < ?", (keep_sent_from,))
+        connection.execute("COMMIT")
+
+    def _keep_from(self, connection: sqlite3.Connection, state: ChatState, now: int) -> int | None:
+        """The id before which events are to be removed; None if none is."""
+        keep_from = state.first_id
+        if self._policy.keep_messages is not None:
+            keep_from = max(keep_from, state.last_id + 1 - self._policy.keep_messages)
+        if self._policy.keep_days is not None:
+            oldest_ms = now - round(self._policy.keep_days * DAY_MS)
+            keep_from = max(keep_from, first_young(connection, "event", oldest_ms) or 0)
+        keep_from = min(keep_from, state.last_id, state.first_id + MAX_TRIM)
+        return keep_from if keep_from > state.first_id else None
+
+
+def outcome(operation: Operation[Any], state: ChatState, now: int) -> Any:
+    """The answer to an operation, or the error that it is answered with; a refused one has changed
+    nothing."""
+    try:
+        answer = operation(state, now)
+    except ChatError as error:
+        return error
+    state.settle(now)
+    return answer
+
+
+def rows(events: Iterable[Event], said: int) -> Iterable[tuple[Any, ...]]:
+    """The rows for `events`, before which `said` messages were said."""
+    for event in events:
+        said += event.type == "chat"
+        users = json.dumps(event.users, ensure_ascii=False) if event.users else None
+        yield (
+            event.id,
+            event.type,
+            event.user,
+            event.text,
+            event.time_ms,
+            users,
+            event.count,
+            said,
+        )
+
+
+def many(connection: sqlite3.Connection, statement: str, parameters: Iterable[Any]) -> None:
+    """Execute a statement with each of the parameters."""
+    connection.executemany(statement, parameters).close()
+
+
+def first_young(connection: sqlite3.Connection, table: str, oldest_ms: int) -> int | None:
+    """The id before which the rows of `table` are older than `oldest_ms`, MAX_TRIM of them at most;
+    None if none is."""
+    query = FIRST_YOUNG.format(table=table)
+    (young,) = connection.execute(query, (oldest_ms, MAX_TRIM)).fetchone()
+    (first,) = connection.execute(f"SELECT min(id) FROM {table}").fetchone()
+    assert young is None or isinstance(young, int)
+    return young if young != first else None

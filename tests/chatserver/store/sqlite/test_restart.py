@@ -1,0 +1,133 @@
+"""What is still there when the database is opened again."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from chatserver.errors import NameTaken
+from chatserver.store import open_store
+from chatserver.store.sqlite import schema
+from tests.chatserver.greenlets import outcome
+from tests.chatserver.store.chat import claim, events, say, tick, told
+from tests.chatserver.store.conftest import Clock, OpenStore
+from tests.chatserver.store.sqlite.conftest import OpenWith, new_file
+
+
+def test_everything_survives(open_at: OpenStore, clock: Clock) -> None:
+    before = open_at()
+    alice, bob = claim(before, "Alice"), claim(before, "Bob")
+    receipt = say(before, alice, "hello 😀\x00", key="k")
+    outcome(before.release(bob.claim))
+    log, epoch = events(before), before.epoch
+    before.close()
+
+    store = open_at()
+
+    assert (store.epoch, store.last_id) == (epoch, log[-1].id)
+    assert events(store) == log
+    assert outcome(store.names()) == ["Alice"]
+    assert outcome(store.counts()) == (1, 1)
+    back = claim(store, "Alice", secret=alice.claim.secret)
+    assert say(store, back, "hello 😀\x00", key="k") == receipt
+    # Told now, and before: that Bob had come and gone.
+    assert say(store, back, "more").id > log[-1].id
+
+
+def test_a_notice_that_was_not_told_before_is_told_after(open_at: OpenStore) -> None:
+    before = open_at()
+    claim(before, "Alice")
+    claim(before, "Bob")
+    assert told(before) == ["Alice joined the chat"]
+    before.close()
+
+    store = open_at()
+    tick(store)
+
+    assert told(store) == ["Alice joined the chat", "Bob joined the chat"]
+
+
+def test_everyone_is_waited_for_the_whole_grace(open_at: OpenStore, clock: Clock) -> None:
+    before = open_at()
+    claim(before, "Alice")
+    outcome(before.suspend(claim(before, "Bob").claim))
+    clock.advance(14)
+    before.close()
+
+    store = open_at()
+
+    with pytest.raises(NameTaken):
+        claim(store, "Alice")
+    clock.advance(14)
+    tick(store)
+    assert outcome(store.names()) == ["Alice", "Bob"]
+    clock.advance(1)
+    tick(store)
+    assert outcome(store.names()) == []
+
+
+def test_trimmed_messages_are_still_counted_and_their_ids_never_given_again(
+    open_at: OpenStore, file: sqlite3.Connection
+) -> None:
+    before = open_at()
+    alice = claim(before, "Alice")
+    for number in range(5):
+        say(before, alice, str(number))
+    before.close()
+    file.execute("DELETE FROM event WHERE id < 6")
+
+    store = open_at()
+
+    assert outcome(store.counts()).messages == 5
+    assert claim(store, "Bob").first_id == 6
+    assert store.last_id >= 6
+
+
+def test_another_file_is_another_log(open_at: OpenStore, tmp_path: Path) -> None:
+    with closing(open_store(f"sqlite:///{tmp_path}/other.db")) as other:
+        assert open_at().epoch != other.epoch
+
+
+def test_a_relative_path_begins_at_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    open_store("sqlite:///my%20chat.db").close()
+
+    assert (tmp_path / "my chat.db").exists()
+
+
+MANY = (
+    "WITH RECURSIVE number(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM number LIMIT ?)"
+    " INSERT INTO event SELECT value, 'chat', 'Alice', 'hello', value, NULL, 0, value FROM number"
+)
+
+
+@pytest.mark.parametrize("newest", [True, False])
+def test_opening_and_reading_cost_the_same_however_long_the_log_is(
+    open_with: OpenWith, path: Path, newest: bool
+) -> None:
+    instructions: list[int] = []
+
+    def connect(path: str, synchronous: str) -> sqlite3.Connection:
+        connection = schema.connect(path, synchronous)
+        connection.set_progress_handler(count, 1)
+        return connection
+
+    def count() -> int:
+        instructions[-1] += 1
+        return 0
+
+    for length in (1000, 50_000):
+        path.unlink(missing_ok=True)
+        with closing(new_file(path)) as file:
+            file.execute(MANY, (length,))
+        instructions.append(0)
+        with closing(open_with(connect)) as store:
+            assert store.last_id == length
+            assert len(store.read(after=500, limit=50, newest=newest)) == 50
+            assert tick(store) == 0.25
+
+    assert instructions[0] == instructions[1] > 0

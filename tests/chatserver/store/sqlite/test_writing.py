@@ -1,0 +1,75 @@
+"""How it writes: senders share commits, and what that promises is the operator's choice."""
+
+import sqlite3
+
+import pytest
+
+from chatserver.store.sqlite import schema
+from tests.chatserver.greenlets import outcome
+from tests.chatserver.store.chat import claim, tick
+from tests.chatserver.store.conftest import Clock
+from tests.chatserver.store.sqlite.conftest import OpenWith
+
+
+class Tracer:
+    """Opens connections and notes what is executed on them."""
+
+    def __init__(self) -> None:
+        self.executed: list[str] = []
+        self.connections: list[sqlite3.Connection] = []
+
+    def __call__(self, path: str, synchronous: str) -> sqlite3.Connection:
+        connection = schema.connect(path, synchronous)
+        connection.set_trace_callback(self.executed.append)
+        self.connections.append(connection)
+        return connection
+
+
+@pytest.fixture
+def tracer() -> Tracer:
+    return Tracer()
+
+
+def test_senders_share_a_commit(open_with: OpenWith, tracer: Tracer) -> None:
+    store = open_with(tracer)
+    alice = claim(store, "Alice")
+    tracer.executed.clear()
+
+    futures = [store.append(alice.claim, str(number)) for number in range(500)]
+    ids = [outcome(future).id for future in futures]
+
+    assert ids == list(range(2, 502))
+    assert tracer.executed.count("COMMIT") == 1
+
+
+def test_nothing_is_written_while_nothing_happens(
+    open_with: OpenWith, tracer: Tracer, clock: Clock
+) -> None:
+    store = open_with(tracer)
+    claim(store, "Alice")
+    tracer.executed.clear()
+
+    for _ in range(5):
+        clock.advance(1)
+        tick(store)
+    outcome(store.names())
+
+    assert "COMMIT" not in tracer.executed
+
+
+@pytest.mark.parametrize(
+    ("option", "level"), [("", 1), ("?synchronous=normal", 1), ("?synchronous=full", 2)]
+)
+def test_the_url_says_whether_the_power_may_fail(
+    open_with: OpenWith, tracer: Tracer, url: str, option: str, level: int
+) -> None:
+    open_with(tracer)
+
+    assert schema.number(tracer.connections[-1], "PRAGMA synchronous") == level
+
+
+@pytest.fixture
+def url(url: str, request: pytest.FixtureRequest) -> str:
+    """With the option of the test, if it has one."""
+    callspec = getattr(request.node, "callspec", None)
+    return url + (callspec.params.get("option", "") if callspec else "")

@@ -1,0 +1,46 @@
+"""What the server itself sends: each connection gets each event once, in order, from `since` on.
+
+The library would sort out what comes twice; here nothing is sorted out.
+"""
+
+import json
+import re
+from weakref import WeakKeyDictionary
+
+from tests.faults.link import UP, Direction, Inspector, Link
+
+EVENT = re.compile(r'\["push",\["pipeline",-\d+,\["onMessage"\],\[\{"id":(\d+)')
+"""An event on its way to a member who has joined with an object of its own."""
+
+JOIN = '["push",["pipeline",0,["join"]'
+
+
+class WireOrder:
+    """An inspector for connections with one member each, as the library makes them.
+
+    Attributes:
+        findings: sentences on what came twice, too early, or not at all.
+    """
+
+    def __init__(self, further: Inspector | None = None) -> None:
+        """`further` decides what is passed on; without it, everything is."""
+        self._further = further
+        self._last: WeakKeyDictionary[Link, int] = WeakKeyDictionary()
+        self.findings: list[str] = []
+
+    def __call__(self, link: Link, direction: Direction, text: str) -> bool:
+        """Look at a message; whether it is passed on."""
+        if direction is UP:
+            if text.startswith(JOIN):
+                since = json.loads(text)[1][3][2].get("since")
+                if since is not None:
+                    self._last[link] = since
+        elif '"recovered":false' in text and text.startswith('["resolve",1,'):
+            self._last[link] = json.loads(text)[2]["lastId"]
+        elif (match := EVENT.match(text)) is not None:
+            number = int(match[1])
+            last = self._last.get(link, number - 1)
+            if number != last + 1:
+                self.findings.append(f"On one connection, the server sent {number} after {last}.")
+            self._last[link] = number
+        return self._further is None or self._further(link, direction, text)
