@@ -188,6 +188,8 @@ class Payload:
     def _dispose_value(self) -> None:
         """Dispose of the stubs and targets in a result that was the application's. It may be
         nested to any depth, and contain itself."""
+        if type(self.value) in PLAIN:
+            return
         values = deque([self.value])
         walked: set[int] = set()
         while values:

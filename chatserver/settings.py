@@ -213,7 +213,7 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
     parser = OneSentence(
         prog="python -m chatserver",
         description="The chat server. Every option can also be set in the environment:"
-        " --max-connections is CHAT_MAX_CONNECTIONS.",
+        " CHAT_PORT is --port, and so on.",
         allow_abbrev=False,
     )
     for entry in fields(Settings):

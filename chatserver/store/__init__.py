@@ -10,7 +10,8 @@ events behind the same ids.
 `concurrent.futures.Future` at once and never block. They take effect in the order in which one
 process asked; a `Future` is completed on the loop's thread, and only when what it says is as
 durable as the store's URL promises. It fails with `Unavailable` if that did not happen in time:
-then it may have been stored, and asking again is safe.
+then it may have been stored, and asking again is safe. Whoever claimed a name so lets go of it
+(`release`, `suspend`): nobody else knows the holder.
 
 **Names.** A name, compared by its key, is in one of three states:
 
@@ -277,5 +278,5 @@ def open_store(
         return SqliteStore(url, policy, clock)
     raise StartError(
         f"The store {url!r} is of no known kind; use sqlite:///file.db,"
-        " sqlite:////absolute/path/to/file.db, or memory: for a try."
+        " sqlite:////absolute/path/to/file.db, redis://host:port/0, or memory: for a try."
     )

@@ -176,5 +176,5 @@ def test_the_help_names_every_option_its_default_and_its_variable() -> None:
     shown = run("--help")
 
     assert shown.returncode == 0
-    for part in ("--store URL", "sqlite:///chat.db", "CHAT_MAX_CONNECTIONS", "--keep-days DAYS"):
+    for part in ("--store URL", "sqlite:///chat.db", "CHAT_PORT", "--keep-days DAYS"):
         assert part in shown.stdout
