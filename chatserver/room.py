@@ -31,6 +31,10 @@ TAKEN_OVER: Final = 4001
 """WebSocket close code of ours (RFC 6455, section 7.4.2: 4000 to 4999 are for applications): the
 name went to another connection; do not come back by yourself."""
 
+VERDICT_SECONDS: Final = 1.0
+"""How long a refused append waits for the tail to tell who has the name now. A client that was
+taken over must not come back by itself, so the two must not be mixed up."""
+
 MIN_TICK_SECONDS: Final = 0.005
 """Pause between two ticks at least."""
 
@@ -191,7 +195,6 @@ class Room:
 
     def _left(self, member: Member, released: "Future[None]") -> None:
         if not isinstance(released.exception(), Unavailable):
-            self._close_if_lost(member, released)
             self._forget(member)
         elif member.visit.over:
             self._part(member)
@@ -218,8 +221,16 @@ class Room:
             member.visit.line.close(TAKEN_OVER, f"{member.name} has joined from elsewhere.")
 
     def _close_if_lost(self, member: Member, future: "Future[Any]") -> None:
+        """The store does not know the claim any more. If another connection has it now, the tail is
+        about to say so; if it lapsed while this worker was cut off, the client is to join again."""
         if isinstance(future.exception(), ClaimLost):
-            self._lost(member.claim.holder)
+            gevent.spawn_later(VERDICT_SECONDS, self._close_lapsed, member.claim.holder)
+
+    def _close_lapsed(self, holder: str) -> None:
+        member = self._members.get(holder)
+        if member is not None:
+            self._forget(member)
+            member.visit.line.close(RESTARTED, f"{member.name} has to join again.")
 
     def _reset(self) -> None:
         for member in list(self._members.values()):

@@ -151,8 +151,9 @@ class Tail(NamedTuple):
 
 
 class LogReset(Exception):
-    """The log began anew under its follower; the store's `epoch` and `last_id` are those of the
-    new one."""
+    """What the follower knows does not hold any more: the log began anew, was trimmed past it, or
+    this worker was away for so long that its names were freed. The store's `epoch` and `last_id`
+    are those of now; everyone is to join again."""
 
 
 class Store(ABC):
@@ -252,7 +253,8 @@ def is_shared(url: str) -> bool:
 def open_store(
     url: str, policy: Policy | None = None, clock: Callable[[], int] = wall_clock
 ) -> Store:
-    """Open the store that `url` names: `memory:`, `sqlite:///relative.db`, `sqlite:////absolute.db`.
+    """Open the store that `url` names: `memory:`, `sqlite:///relative.db`, `sqlite:////absolute.db`,
+    `redis://host:port/db` (and `rediss://`, `unix://`).
 
     Args:
         url: which engine, and where its data is.

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from chatserver.errors import NameTaken, NotJoined, Unavailable
+from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.member import Visit
 from chatserver.options import JoinOptions
 from chatserver.room import Room
@@ -201,3 +201,18 @@ def test_a_message_waits_for_the_latest_join_of_its_name(room: Room, store: Mood
         alice.join("Alice")
 
     assert outcome(room.send(alice.visit, "Alice", "hello", None))["id"] == 2
+
+
+def test_a_member_whose_claim_has_lapsed_is_sent_to_join_again(
+    room: Room, store: MoodyStore
+) -> None:
+    alice = Caller(room)
+    alice.join("Alice")
+    # As when the worker was cut off for longer than its lease and the grace.
+    outcome(store.release(alice.visit.members["Alice"].claim))
+
+    with pytest.raises(ClaimLost):
+        outcome(room.send(alice.visit, "Alice", "Am I still here?", None))
+
+    eventually(lambda: alice.line.closed)
+    assert alice.line.close_code == 1012
