@@ -77,7 +77,13 @@ def nginx(tmp_path: Path, start_process: StartProcess, start_server: StartServer
     configuration.write_text(text)
     accepted(program, "-t", "-p", str(tmp_path), "-c", str(configuration))
     start_process(
-        program, "-p", str(tmp_path), "-c", str(configuration), "-g", "daemon off; error_log stderr;"
+        program,
+        "-p",
+        str(tmp_path),
+        "-c",
+        str(configuration),
+        "-g",
+        "daemon off; error_log stderr;",
     )
     wait_until(lambda: connects(port), message="nginx accepts connections")
     return port

@@ -201,7 +201,7 @@ def test_while_a_store_fails_senders_are_told_so_and_afterwards_nothing_is_lost_
         ended = record.ended()
         assert witness.call("getHistory"), "what is stored can still be read"
         # Those who have given up, and those who have said something since.
-        wait_until(lambda: record.ended() >= ended + (100 if full else 1) * MEMBERS, timeout=300)
+        wait_until(lambda: record.ended() >= ended + (10 if full else 1) * MEMBERS, timeout=300)
         store.recover()
         wait_until(lambda: refusal(witness) is None, message="the server has recovered by itself")
         answered = record.count(Outcome.ANSWERED)
