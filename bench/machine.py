@@ -19,22 +19,25 @@ _STOPPED_WITHIN = 10.0  # seconds between SIGTERM and SIGKILL
 
 
 class Server:
-    """A running server process with a core of its own, and what it costs.
+    """A running server process, by default with a core of its own, and what it costs.
 
     Args:
         command: the program and its arguments.
         directory: where it runs.
         port: the port of 127.0.0.1 that it was told to listen on.
-        core: the number of its core.
+        core: the number of its core; None: any.
 
     Raises:
         RuntimeError: it ended, or did not listen in time; with what it wrote to standard error.
     """
 
-    def __init__(self, command: Sequence[str], directory: Path, port: int, core: int) -> None:
+    def __init__(
+        self, command: Sequence[str], directory: Path, port: int, core: int | None
+    ) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         own_cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {core})  # what is started here inherits it
+        cores = range(os.cpu_count() or 1) if core is None else {core}
+        os.sched_setaffinity(0, cores)  # what is started here inherits it
         try:
             self._process = subprocess.Popen(
                 command,
@@ -55,14 +58,14 @@ class Server:
     def cpu_seconds(self) -> float:
         """User and system time used so far, all threads, children included."""
         ticks = 0
-        for pid in self._processes():
+        for pid in self.processes():
             fields = _stat(pid)
             ticks += sum(int(field) for field in fields[11:15])  # utime stime cutime cstime
         return ticks * _TICK
 
     def memory_kib(self) -> int:
         """Proportional set size (PSS) of the process and its children, in KiB."""
-        return sum(_pss(pid) for pid in self._processes())
+        return sum(_pss(pid) for pid in self.processes())
 
     def stop(self) -> None:
         """End it, politely first."""
@@ -90,7 +93,8 @@ class Server:
         self._errors.seek(0)
         return self._errors.read()[-2000:].decode(errors="replace")
 
-    def _processes(self) -> Iterator[int]:
+    def processes(self) -> Iterator[int]:
+        """The process ids of it and of its children."""
         parents = {pid: int(_stat(pid)[1]) for pid in _all_processes()}
         for pid in parents:
             ancestor = pid

@@ -148,12 +148,12 @@ def everybody_stays_in_the_chat(evidence: Evidence) -> Iterator[str]:
 
 
 def joins_and_leaves_take_turns(evidence: Evidence) -> Iterator[str]:
-    """A name joins before it leaves, and leaves before it joins again."""
+    """A member joins before it leaves, and leaves before it joins again."""
     latest: dict[str, Event] = {}
     for event in evidence.log:
         if event.type == "chat" or event.count != len(event.users):
             continue  # Of a crowd, not all are named.
-        for name in event.users:
+        for name in evidence.record.heard.keys() & set(event.users):
             before = latest.get(name)
             if before is not None and before.type == event.type:
                 yield f"{name} is told twice: {brief(before)}, and then {brief(event)}."

@@ -94,7 +94,6 @@ class Flow:
         self.impairment = HEALTHY
         self.ended = False  # Nothing more will be read.
         self.finished = False  # Nothing more will be written.
-        self.passed = 0  # Bytes handed to the sink.
         self._lost = False  # Bytes went into the black hole.
         self._cutter = FrameCutter()
         self._queue: deque[tuple[float, bytes]] = deque()
@@ -168,7 +167,6 @@ class Flow:
             except OSError:
                 self.link.end_now(reset=True)
                 break
-            self.passed += sent
             self._queued -= sent
             if sent == len(data):
                 self._queue.popleft()

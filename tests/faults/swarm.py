@@ -2,7 +2,6 @@
 
 import random
 import threading
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
@@ -108,8 +107,8 @@ class Swarm:
         """Of all members."""
         return frozenset(member.name for member in self.members)
 
-    def start_talking(self, who: Iterable[SwarmMember] | None = None) -> None:
-        """Let members send, everyone if nobody is named, until `stop_talking`."""
+    def start_talking(self) -> None:
+        """Let everybody send until `stop_talking`."""
         self._stop.clear()
         self._talkers = [
             threading.Thread(
@@ -117,7 +116,7 @@ class Swarm:
                 args=(self._stop, self._pause, self._send_timeout),
                 name=f"{member.name} talks",
             )
-            for member in (self.members if who is None else who)
+            for member in self.members
         ]
         for talker in self._talkers:
             talker.start()

@@ -47,7 +47,10 @@ class Trial:
         self.deployment = deployment
         self.record = Record()
         self.messages = dict.fromkeys(Outcome, 0)
-        self.judged = 0
+        self._joining = True
+        with ChatClient(deployment.url, READER) as reader:
+            before = reader.history(1)
+        self.judged = before[-1].id if before else 0
         self._wire = WireOrder(inspector)
         self._stack = ExitStack()
         with ExitStack() as stack:
@@ -69,7 +72,7 @@ class Trial:
             last = log[-1].id if log else self.judged
             self.swarm.wait_for(last)
             evidence = Evidence(
-                log, self.record, self.swarm.names, self.judged, joining=not self.judged
+                log, self.record, self.swarm.names, self.judged, joining=self._joining
             )
             found = [*check(evidence), *self._wire.findings]
             self._wire.findings.clear()
@@ -77,6 +80,7 @@ class Trial:
             self.messages[outcome] += self.record.count(outcome)
         self.record.forget(last)
         self.judged = last
+        self._joining = False
         return found
 
     def __enter__(self) -> "Trial":
