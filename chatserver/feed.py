@@ -81,9 +81,7 @@ class Feed:
 
     def add(self, member: Member, after: int) -> None:
         """Tell `member` every event with an id above `after`, from now on."""
-        if after > self.position:
-            self._ahead[member] = after
-        elif not self._catch_up(member, after):
+        if not self._catch_up(member, after):
             self._behind.add(member)
             gevent.spawn(self._read_for, member, after)
 
@@ -158,8 +156,14 @@ class Feed:
         self._recent_bytes = 0
 
     def _catch_up(self, member: Member, after: int) -> bool:
-        """Make `member` live if what it has not heard is at hand; it is told that at once."""
+        """Leave `member` to the tail if what it has not heard is at hand; it is told that at once.
+
+        It may have heard more than the tail has told: what was read was stored already.
+        """
         missing = self.position - after
+        if missing < 0:
+            self._ahead[member] = after
+            return True
         if missing > len(self._recent):
             return False
         for event in islice(self._recent, len(self._recent) - missing, None):

@@ -71,10 +71,11 @@ class LocalStore(Store):
         lost, self._lost = self._lost, []
         if self.last_id <= after:
             return Tail([], lost)
-        news = self.last_id - after
-        if news <= len(self._fresh):
-            # Ids have no gaps, and a deque is quickly indexed near its ends.
-            return Tail(cut((self._fresh[i] for i in range(-news, 0)), MAX_READ_EVENTS), lost)
+        fresh = self._fresh
+        while fresh and fresh[0].id <= after:  # told; there is one follower
+            fresh.popleft()
+        if len(fresh) == self.last_id - after:
+            return Tail(cut(fresh, MAX_READ_EVENTS), lost)
         return Tail(self.read(after=after), lost)
 
     def _continue_from(self, last_id: int) -> None:

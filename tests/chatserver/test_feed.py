@@ -164,3 +164,17 @@ def test_who_lost_a_name_is_told(chat: Chat) -> None:
     chat.join("Bob", bob.claim.secret)
 
     eventually(lambda: chat.lost == [bob.claim.holder])
+
+
+def test_a_member_behind_who_read_what_the_tail_has_not_told_hears_it_once(chat: Chat) -> None:
+    chat.follower.kill()
+    chat.say(5)
+    assert chat.feed.position < chat.store.last_id
+    behind = chat.listen(after=chat.feed.position - 1)
+    eventually(lambda: behind.heard[-1:] == [chat.store.last_id])
+
+    chat.follower = gevent.spawn(chat.feed.run)
+    last = chat.say(1)
+
+    eventually(lambda: behind.heard[-1:] == [last])
+    assert behind.heard == list(range(behind.heard[0], last + 1))
