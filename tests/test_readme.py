@@ -1,4 +1,4 @@
-"""What the README says can be typed works as typed, but for the port and the name of the database."""
+"""What the README says can be typed works as typed, but for the port and the database."""
 
 from __future__ import annotations
 

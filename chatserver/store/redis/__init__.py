@@ -251,7 +251,7 @@ class RedisStore(Store):
                 events = cut(map(event_of, entries), MAX_READ_EVENTS)
                 self._note(events[-1].id, events[-1].time_ms)
             else:
-                lost = [fields[1].decode() for _, fields in entries]
+                lost = [fields[1].decode() for _, fields in entries if fields[1]]
                 self._lost_position = entries[-1][0].decode()
         return Tail(events, lost)
 

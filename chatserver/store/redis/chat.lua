@@ -21,7 +21,8 @@
 --   leases         sorted set: worker, by the end of its lease
 --   gone           sorted set: worker whose lease is over, by the end of the grace
 --   held:<worker>  sorted set: keys of the names that the worker's connections hold, by number
---   lost:<worker>  stream: `h`, holders of this worker that lost their name to another one
+--   lost:<worker>  stream: `h`, holders of this worker that lost their name to another one; or
+--                  nobody (''), to wake its follower
 --   done:<worker>  hash: `sequence` of the worker's last batch, and its `reply`
 --
 -- A worker whose lease is over has all its names waiting at once, without a change to any of them;
@@ -50,7 +51,7 @@ local KINDS = {'join', 'leave'}
 local FREED = 500 -- names that become free in one settling, so that nobody waits long behind it
 local SCANNED = 64 -- events whose age is looked at in one go
 local PUSHED = 1000 -- values in one call; a Lua stack holds about 8000
-local LOST_KEPT = 10000 -- holders that a follower may be behind; it learns of more by their appends
+local LOST_KEPT = 10000 -- holders that a follower may be behind
 
 local rules, caller = decode(ARGV[1]), decode(ARGV[2])
 local worker = caller.worker
@@ -127,6 +128,11 @@ local reset = caller.epoch ~= '' and (caller.epoch ~= meta.epoch or not known)
 -- then nothing is.
 call('ZADD', LEASES, now + rules.lease_ms, worker)
 call('ZREM', GONE, worker)
+
+if reset then
+  -- Nobody: this wakes the worker's follower, whose it is to tell of the reset.
+  call('XADD', LOST .. worker, '*', 'h', '')
+end
 
 do
   local ended = call('ZRANGEBYSCORE', LEASES, '-inf', now, 'WITHSCORES')
