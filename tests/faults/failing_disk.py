@@ -1,7 +1,7 @@
 """The chat server on a disk that fails on demand: `python -m tests.faults.failing_disk`.
 
-What it is to do is in the file that CHAT_TEST_FAILURE names, one of `FAILURES`; empty or missing:
-nothing. The failure comes from where SQLite's would come from, so everything of ours above it runs
+What it is to do is in the file that CHAT_TEST_FAILURE names, one of `disk_failures.FAILURES`; empty
+or missing: nothing. The failure comes from where SQLite's would come from, so everything of ours above it runs
 as it is. It is for what no test can do to a real disk: root may write anywhere, and no disk fails
 exactly between a commit and its answer.
 """
@@ -20,16 +20,13 @@ from typing import Any, cast  # noqa: E402
 import chatserver.store.sqlite as engine  # noqa: E402
 from chatserver.__main__ import main  # noqa: E402
 from chatserver.store.sqlite.schema import connect  # noqa: E402
-
-READ_ONLY = "directory not writable, injected"
-BEFORE_COMMIT = "commit fails, injected"
-AFTER_COMMIT = "commit succeeds and fails, injected"
-IN_THE_MIDDLE = "commit fails in the middle, injected"
-
-FAILURES = (READ_ONLY, BEFORE_COMMIT, AFTER_COMMIT, IN_THE_MIDDLE)
-
-VARIABLE = "CHAT_TEST_FAILURE"
-"""Names the file that says what fails."""
+from tests.faults.disk_failures import (  # noqa: E402
+    AFTER_COMMIT,
+    BEFORE_COMMIT,
+    IN_THE_MIDDLE,
+    READ_ONLY,
+    VARIABLE,
+)
 
 
 def failure() -> str:

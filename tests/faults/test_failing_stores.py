@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.chatserver.wire import Rejected, WireClient
-from tests.faults import failing_disk
+from tests.faults import disk_failures
 from tests.faults.deployment import Deployment
 from tests.faults.record import Outcome
 from tests.faults.trial import Trial
@@ -163,7 +163,7 @@ KINDS: dict[str, Callable[[Processes, Path], FailingStore]] = {
 }
 
 
-@pytest.fixture(params=[*KINDS, *failing_disk.FAILURES])
+@pytest.fixture(params=[*KINDS, *disk_failures.FAILURES])
 def store(
     request: pytest.FixtureRequest, processes: Processes, tmp_path: Path
 ) -> Iterator[FailingStore]:
