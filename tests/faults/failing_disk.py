@@ -2,8 +2,8 @@
 
 What it is to do is in the file that CHAT_TEST_FAILURE names, one of `disk_failures.FAILURES`; empty
 or missing: nothing. The failure comes from where SQLite's would come from, so everything of ours
-above it runs as it is. It is for what no test can do to a real disk: root may write anywhere, and no disk fails
-exactly between a commit and its answer.
+above it runs as it is. It is for what no test can do to a real disk: root may write anywhere, and
+no disk fails exactly between a commit and its answer.
 """
 
 from gevent import monkey
