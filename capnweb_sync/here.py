@@ -14,7 +14,7 @@ from .calls import ServedCalls, local_calls
 from .deferred import Deferred
 from .errors import RpcError, RpcTypeError
 from .hooks import ErrorHook, Hook, OnBroken, PromiseHook, Pulled, attempt, call_hook
-from .payload import Payload, copied
+from .payload import Payload, copied, copying
 from .stubs import Path, RpcStub
 from .target import DISPOSER, RpcTarget, is_function, parameters_of, read_member
 from .values import undefined
@@ -292,6 +292,7 @@ class ServedCall:
 
     def _finish(self, outcome: Any, error: BaseException | None) -> None:
         with self._calls.runtime.step:
+            copying.begin()
             self._settle(outcome, error)
 
     def _hook_for(self, outcome: Any) -> Hook:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from .deferred import Deferred, unnested
 from .errors import RpcError
@@ -31,6 +31,39 @@ Source = Literal["params", "return", "owned"]
 
 PLAIN = frozenset({str, int, float, bool, type(None), bytes, BigInt, Undefined, datetime})
 """Types of values that hold no capability; looked up before anything else."""
+
+
+class Copying:
+    """How many values may still be copied for the message that is being taken, or the call that has
+    just been done. A peer can name a result with stubs in it many times in a short message, and
+    each time is a copy with duplicates of them."""
+
+    MOST: Final = 131_072
+    """Values; at some microseconds each, well below a second."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = self.MOST
+
+    def begin(self) -> None:
+        """The next message, or call."""
+        self._left = self.MOST
+
+    def pay(self, value: Any) -> None:
+        """Raises RpcError with the code `too_many` if that is too much to copy."""
+        if self._left > 0:
+            self._left -= weight(value, self._left)
+        if self._left <= 0:
+            raise RpcError(
+                f"One message names results with stubs so often that more than {self.MOST} values"
+                " would have to be copied.",
+                code="too_many",
+            )
+
+
+copying = Copying()
+"""Of the step that is under way."""
 
 
 class Payload:
@@ -70,6 +103,7 @@ class Payload:
             owned = self.source == "owned"
             self._is_plain = not (self.hooks or self.promises) if owned else is_plain(self.value)
         if not self._is_plain:
+            copying.pay(value)
             return copied(value, self)
         part = Payload(value, "params")
         part._is_plain = True

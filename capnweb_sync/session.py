@@ -34,7 +34,7 @@ from .imports import Import, ImportHook, MainHook
 from .incoming import parse, take
 from .limits import DEFAULT_LIMITS, Limits
 from .map import MapWork
-from .payload import Payload
+from .payload import Payload, copying
 from .pipes import ApplicationSinkHook
 from .runtime import Runtime, Transport, default_runtime
 from .streams import ReadableStream, WritableStream, pump
@@ -163,6 +163,7 @@ class RpcSession:
                     )
                 self.received_size = len(message)
                 self._map_work = None
+                copying.begin()
                 take(self, parse(message))
             except RpcError as error:
                 self._abort(error)
@@ -236,6 +237,16 @@ class RpcSession:
             promised, self._promised = self._promised, []
             unnested([export.pull for export in promised])
 
+    def _check_may_push(self) -> None:
+        """Raises SessionClosed, and RpcError if too many results are awaited: a peer can have this
+        side ask for things, by naming its own promises in calls."""
+        self._check_open()
+        if len(self._imports) >= self.limits.max_table_entries:
+            raise RpcError(
+                f"More than {self.limits.max_table_entries} things are imported from the peer.",
+                code="too_many",
+            )
+
     def _check_open(self) -> None:
         if self._closed is not None:
             raise again(self._closed)
@@ -247,7 +258,7 @@ class RpcSession:
         """
         expression: list[Any] = ["pipeline", import_id, path]
         try:
-            self._check_open()
+            self._check_may_push()
             if args is not None:
                 expression.append(Encoder(self, args).encode()[0])
             result = ImportHook(self._new_import(), is_promise=True)
@@ -261,7 +272,7 @@ class RpcSession:
     def send_stream(self, import_id: int, path: Path, args: Payload) -> tuple[Deferred[Any], int]:
         """Send a write to a stream; when it has been taken, and its size in bytes."""
         try:
-            self._check_open()
+            self._check_may_push()
             expression = ["pipeline", import_id, path, Encoder(self, args).encode()[0]]
             message = wire.dumps(["stream", expression])
             entry = self._new_import()
@@ -284,7 +295,7 @@ class RpcSession:
         """Push a `map`; takes the captures over. Raises SessionClosed."""
         described: list[Any] = []
         try:
-            self._check_open()
+            self._check_may_push()
             for capture in captures:
                 captured = self.import_id(capture)
                 if captured is None:
@@ -303,7 +314,7 @@ class RpcSession:
 
     def create_pipe(self, source: ReadableStream) -> int:
         """Start to send `source` through a new pipe; the id of the pipe."""
-        self._check_open()
+        self._check_may_push()
         # Nothing else may be sent in between: a message is just being encoded.
         self._send_packed(self.pack(b'["pipe"]'))
         entry = self._new_import()

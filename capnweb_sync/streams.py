@@ -256,7 +256,10 @@ class WritableStream:
                 return
             self._error = RpcError("The stream has been aborted.")
             hook = self._hook
-            answer, _ = hook.stream(("abort",), Payload([reason], "params"))
+            try:
+                answer, _ = hook.stream(("abort",), Payload([reason], "params"))
+            except RpcError:
+                return  # it was disposed of with the call that it came in, which told the peer
             answer.add_callback(lambda _: hook.dispose())
 
     def __enter__(self) -> WritableStream:
@@ -291,7 +294,7 @@ def pump(source: ReadableStream, writer: WritableStream) -> None:
             except (TypeError, ValueError) as error:
                 writer.abort(redacted(error))
                 return
-    except RpcError:
+    except (RpcError, TimeoutError):
         return  # the reader is gone; it knows why
     finally:
         with suppress(Exception):
