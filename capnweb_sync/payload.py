@@ -38,8 +38,8 @@ class Copying:
     just been done. A peer can name a result with stubs in it many times in a short message, and
     each time is a copy with duplicates of them."""
 
-    MOST: Final = 131_072
-    """Values; at some microseconds each, well below a second."""
+    MOST: Final = 16_384
+    """Values; at some tens of microseconds for a promise, well below a second."""
 
     __slots__ = ("_left",)
 
