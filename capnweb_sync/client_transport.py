@@ -130,6 +130,7 @@ class WebSocketTransport:
         # Under the lock, like every use of the socket. Re-entrant: a finalizer that runs in here
         # may send a release; nothing below minds a frame that is queued in between.
         self._lock = threading.RLock()
+        self._room = threading.Condition(self._lock)
         self._unsent: deque[bytes | memoryview] = deque()
         self._waiting = 0
         self._close_by: float | None = None  # Set when the close frame is queued, the last one.
@@ -166,6 +167,15 @@ class WebSocketTransport:
                 )
                 self._ring()
 
+    def wait_room(self, timeout: float | None) -> bool:
+        """Block until half of what may wait is free, or until the end; see `Transport`."""
+        with self._room:
+            return self._room.wait_for(self._has_room, timeout)
+
+    def _has_room(self) -> bool:
+        ended = self._close_by is not None or self._broken is not None
+        return ended or self._waiting < self._max_waiting // 2
+
     def close(self, code: int, reason: str) -> None:
         """Send a close frame after what waits; the reading thread does the rest."""
         text = reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore")
@@ -175,6 +185,7 @@ class WebSocketTransport:
         with self._lock:
             if self._close_by is None and self._broken is None:
                 self._close_by = time.monotonic() + self._close_timeout
+                self._room.notify_all()
                 self._queue(frame(ABNF.OPCODE_CLOSE, payload))
                 self._ring()
 
@@ -202,6 +213,11 @@ class WebSocketTransport:
 
     def _flush(self) -> None:
         """Hand over to the kernel what it takes."""
+        self._hand_over()
+        if self._has_room():
+            self._room.notify_all()
+
+    def _hand_over(self) -> None:
         try:
             while self._unsent:
                 head = self._unsent[0]
@@ -273,6 +289,7 @@ class WebSocketTransport:
     def _give_back(self) -> None:
         with self._lock:
             self._broken = self._broken or Ended(ABNORMAL, "")
+            self._room.notify_all()
             self._unsent.clear()
             self._selector.close()  # Before the sockets, which gevent watches.
             self._sock.close()

@@ -64,6 +64,11 @@ class Hook:
         answer.add_callback(lambda _: result.dispose())
         return answer, None
 
+    def wait_room(self, timeout: float | None) -> bool:
+        """Block, outside of a step, until more of a stream may be sent; False after `timeout`
+        seconds."""
+        return True
+
     def get(self, path: Path, calls: ServedCalls) -> Hook:
         """What `path` leads to; a property of an object that is here is read as one of `calls`."""
         raise NotImplementedError

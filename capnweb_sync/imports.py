@@ -161,6 +161,11 @@ class ImportHook(Hook):
             return entry.resolution.stream(path, args)
         return entry.session.send_stream(entry.import_id, path, args)
 
+    def wait_room(self, timeout: float | None) -> bool:
+        entry = self.entry
+        wait = getattr(entry.session.transport, "wait_room", None) if entry is not None else None
+        return wait is None or bool(wait(timeout))
+
     def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
         try:
             entry = self._open()

@@ -20,7 +20,13 @@ from .deferred import Deferred
 
 
 class Transport(Protocol):
-    """Carries messages to the peer. The shell hands incoming ones to `RpcSession.receive`."""
+    """Carries messages to the peer. The shell hands incoming ones to `RpcSession.receive`.
+
+    A transport that bounds what waits to be sent may also have `wait_room(timeout: float | None) ->
+    bool`: it blocks the caller, who is outside of a step, until there is room for more of a stream,
+    `timeout` seconds at most; False if there is none. Streams ask it before each chunk, so that
+    they never run into the bound.
+    """
 
     @property
     def pack(self) -> Callable[[bytes], bytes]:

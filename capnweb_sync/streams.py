@@ -177,12 +177,16 @@ class WritableStream:
         """Write a chunk, anything that can be sent. Blocks while the window is full, `timeout`
         seconds at most.
 
-        Raises what an earlier write failed with, and TimeoutError; the chunk is on its way then.
+        Raises what an earlier write failed with, and TimeoutError; the chunk may be on its way.
         """
         if self._hook is None or self._flow is None:
             self._sink.write(chunk)
             return
-        runtime = self._hook.runtime
+        with self._hook.runtime.step:
+            self._check()
+            runtime = self._hook.runtime
+        if not self._hook.wait_room(timeout):
+            raise TimeoutError(f"What was sent before has not gone out within {timeout} s.")
         with runtime.step:
             self._check()
             answer, size = self._hook.stream(("write",), Payload([chunk], "params"))

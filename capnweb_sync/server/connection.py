@@ -168,6 +168,16 @@ class Connection:
         """
         return self._outbox.wait_below(below, timeout)
 
+    def wait_room(self, timeout: float | None) -> bool:
+        """Block the calling greenlet until half of what may wait is free; see `Transport`.
+
+        Returns:
+            False if `timeout` seconds passed first. Once the connection has ended, nothing more
+            has to wait for it.
+        """
+        half = self._connections.max_buffered // 2
+        return self.buffered < half or self.wait_drained(half, timeout) or self.closed
+
     def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Close politely: what was sent before goes out first, then the close frame.
 
