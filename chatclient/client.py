@@ -31,7 +31,15 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Final
 
-from capnweb_sync import ConnectError, RemoteError, RpcPromise, RpcStub, SessionClosed, connect
+from capnweb_sync import (
+    ConnectError,
+    Limits,
+    RemoteError,
+    RpcPromise,
+    RpcStub,
+    SessionClosed,
+    connect,
+)
 
 from .errors import ChatClosed, ChatError, Unavailable, UsernameTaken, chat_error
 from .events import Event, Receipt
@@ -47,6 +55,10 @@ TIMEOUT: Final = 10.0
 MAX_WAITING: Final = 1_000
 """Events that wait for a slow reader; what overflows is fetched from history. At 4,000 characters
 each, the most that the chat carries, they are some 16 MB."""
+
+MAX_EVENTS_UNDER_WAY: Final = 65_536
+"""Events that may have been read and not yet been put in their place, which takes microseconds each:
+a burst that is read at once while the process is busy. Past it they are fetched from history."""
 
 PAGE: Final = 500
 """Events that are asked of history at once: the most that the server gives."""
@@ -113,6 +125,7 @@ class ChatClient:
         self._timeout = timeout
         self._reconnect = reconnect
         self._on_status = on_status
+        connection.setdefault("limits", Limits(max_calls=MAX_EVENTS_UNDER_WAY))
         self._connect = functools.partial(connect, url, **connection)
         self._inbox = Inbox(max_waiting, self._missed)
         self._backoff = Backoff()

@@ -62,7 +62,9 @@ class Inbox:
         with self._changed:
             if event.id <= self._seen:
                 return
-            complete = self._last == self._seen
+            # Ids have no gaps: after a jump, what the RPC layer refused because it came faster than
+            # it could be served is fetched like what overflowed.
+            complete = self._last == self._seen == event.id - 1
             self._seen = event.id
             if complete and len(self._events) < self._capacity:
                 self._last = event.id
@@ -89,7 +91,7 @@ class Inbox:
 
     def _refill(self) -> None:
         """Fetch what is missing, some of it. The lock is held, and released while fetching."""
-        after, epoch = self._last, self._epoch
+        after, seen, epoch = self._last, self._seen, self._epoch
         self._fetching = True
         self._changed.release()
         try:
@@ -101,7 +103,7 @@ class Inbox:
         if (after, epoch) != (self._last, self._epoch):
             return  # The log began anew meanwhile.
         # What is neither here nor in history any more was trimmed there.
-        self._last = events[-1].id if events else self._seen
+        self._last = events[-1].id if events else seen
         self._seen = max(self._seen, self._last)
         self._events.extend(events)
 
