@@ -57,8 +57,9 @@ MAX_WAITING: Final = 1_000
 each, the most that the chat carries, they are some 16 MB."""
 
 MAX_EVENTS_UNDER_WAY: Final = 65_536
-"""Events that may have been read and not yet been put in their place, which takes microseconds each:
-a burst that is read at once while the process is busy. Past it they are fetched from history."""
+"""Events that may have been read and not yet been put in their place, which takes microseconds
+each: a burst that is read at once while the process is busy. Past it they are fetched from
+history."""
 
 PAGE: Final = 500
 """Events that are asked of history at once: the most that the server gives."""
