@@ -48,8 +48,10 @@ class Inbox:
         """
         with self._changed:
             if epoch != self._epoch or last_id < since:
+                # A server may tell of the join before it answers it.
+                early = self._seen if self._epoch is None else 0
                 self._epoch = epoch
-                self._last = self._seen = last_id
+                self._last = self._seen = max(last_id, early)
 
     def put_history(self, events: Iterable[Event]) -> None:
         """Put events in front that are older than all others."""
@@ -64,7 +66,8 @@ class Inbox:
                 return
             # Ids have no gaps: after a jump, what the RPC layer refused because it came faster than
             # it could be served is fetched like what overflowed.
-            complete = self._last == self._seen == event.id - 1
+            follows = self._epoch is None or self._seen == event.id - 1
+            complete = follows and self._last == self._seen
             self._seen = event.id
             if complete and len(self._events) < self._capacity:
                 self._last = event.id

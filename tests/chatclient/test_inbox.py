@@ -113,6 +113,15 @@ def test_what_history_has_forgotten_is_not_waited_for(inbox: Inbox, log: Log) ->
     assert taken == [100]  # The oldest that is there.
 
 
+def test_an_event_may_come_before_the_answer_to_the_join(log: Log) -> None:
+    inbox = Inbox(capacity=10, fetch=log.fetch)
+    put(inbox, log, 8)
+    inbox.begin("epoch", last_id=7, since=0)
+    put(inbox, log, 9)
+    assert take(inbox, 2) == [8, 9]
+    assert log.reads == []
+
+
 def test_what_was_never_received_is_fetched(inbox: Inbox, log: Log) -> None:
     put(inbox, log, 1)
     log.last = 4
