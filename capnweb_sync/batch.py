@@ -13,6 +13,7 @@ round trips is one. The protocol page calls the format newline-delimited; the re
 
 from __future__ import annotations
 
+import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -20,7 +21,6 @@ from types import TracebackType
 from typing import Any, Final
 
 from .deferred import Deferred
-from .errors import RpcError
 from .limits import DEFAULT_LIMITS, Limits
 from .runtime import CallQueue, Runtime
 from .session import RpcSession
@@ -43,6 +43,7 @@ class BatchTransport:
     """Collects messages until they are taken."""
 
     joinable = False
+    carries_streams = False
 
     def __init__(self) -> None:
         self._messages: list[bytes] | None = []
@@ -96,8 +97,8 @@ class BatchRuntime:
         self._threads.tidy_later(function)
 
     def spawn(self, function: Callable[[], None]) -> None:
-        """See `Runtime`. Raises RpcError: only streams need it."""
-        raise RpcError("A batch is sent at once; it can't carry a stream.")
+        """See `Runtime`; only streams need it."""
+        self._threads.spawn(function)
 
     def collect(self, function: Callable[[], None]) -> None:
         """See `Runtime`."""
@@ -115,6 +116,8 @@ class BatchSession:
         timeout: float = TIMEOUT_SECONDS,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"A batch goes to http:// or https://, not to {url!r}.")
         self._request = urllib.request.Request(
             url,
             method="POST",
@@ -154,17 +157,20 @@ class BatchSession:
         try:
             with urllib.request.urlopen(self._request, timeout=self._timeout) as response:
                 body: bytes = response.read(self._limits.max_message_size + 1)
+                missing: int | None = response.length
         except urllib.error.HTTPError as error:
             with error:
                 sentence = error.read(1000).decode(errors="replace").strip()
             raise BatchError(f"The server answered {error.code}. {sentence}", error.code) from None
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise BatchError(
-                f"The batch could not be sent to {self._request.full_url}: {reason}."
+                f"The batch was not answered by {self._request.full_url}: {reason}."
             ) from error
         if len(body) > self._limits.max_message_size:
             raise BatchError(f"The answer has more than {self._limits.max_message_size} bytes.")
+        if missing:
+            raise BatchError(f"The answer broke off {missing} bytes before its end.")
         return body
 
     def __enter__(self) -> RpcStub:
@@ -192,6 +198,6 @@ def batch(
     """A batch to `url` (`http://…` or `https://…`), as a context manager.
 
     `headers` are added to the request, `timeout` is the seconds that the answer may take, and
-    `limits.max_message_size` bounds it in bytes.
+    `limits.max_message_size` bounds it in bytes. Raises ValueError for another URL.
     """
     return BatchSession(url, headers=headers, timeout=timeout, limits=limits)

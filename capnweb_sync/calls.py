@@ -7,18 +7,30 @@ runs as a job of the session's queue, never in the reader and never inside a ste
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from .errors import RpcError, drop_locals, logger, redacted
 from .limits import Limits
 from .payload import Payload, weight
 from .runtime import CallQueue, Runtime, default_runtime
 
+CHUNK_OVERHEAD: Final = 1024
+"""Bytes that a chunk takes here beside its own, roughly: promises and entries of tables. Chunks of
+a byte each would otherwise take many times what their bound says."""
+
 
 class ServedCalls:
     """The calls that one session serves: their queue, their number, their limit."""
 
-    __slots__ = ("_queue", "_weight", "limits", "runtime", "under_way")
+    __slots__ = (
+        "_chunk_bytes",
+        "_queue",
+        "_weight",
+        "limits",
+        "received_size",
+        "runtime",
+        "under_way",
+    )
 
     def __init__(self, runtime: Runtime, queue: CallQueue, limits: Limits) -> None:
         self.runtime = runtime
@@ -26,6 +38,9 @@ class ServedCalls:
         self.limits = limits
         self.under_way = 0
         self._weight = 0
+        self.received_size = 0
+        """Bytes of the message that is being taken."""
+        self._chunk_bytes = 0
 
     def begin(self) -> None:
         """Count one more. Raises RpcError with the code `too_many` past the limit."""
@@ -45,6 +60,38 @@ class ServedCalls:
         """One is done, and these arguments of it are given up."""
         self.under_way -= 1
         self._weight -= args.weight
+
+    def begin_write(self, args: Payload) -> None:
+        """A call that was counted turns out to be one to a stream: these are not bounded by their
+        number but by their bytes, as the writer's window is, until the chunk has been taken.
+        Raises RpcError with the code `too_many` past the limit."""
+        if args.on_dispose != self.end_with:
+            return  # made by the application of this side
+        self.under_way -= 1
+        args.on_dispose = None
+        size = args.received_size + CHUNK_OVERHEAD
+        self.hold(size)
+
+        def end(args: Payload) -> None:
+            self.give_back(size)
+            self._weight -= args.weight
+
+        args.on_dispose = end
+
+    def hold(self, size: int) -> None:
+        """Keep bytes of streams for their reader. Raises RpcError with the code `too_many` past
+        the limit."""
+        most = self.limits.max_stream_bytes
+        if self._chunk_bytes + size > most:
+            raise RpcError(
+                f"More than {most} bytes of streams are waiting for their readers.",
+                code="too_many",
+            )
+        self._chunk_bytes += size
+
+    def give_back(self, size: int) -> None:
+        """Bytes that were held have been taken."""
+        self._chunk_bytes -= size
 
     def take(self, args: Payload, value: Any) -> None:
         """Weigh a value that a promise brings into the arguments of a call. Raises RpcError with

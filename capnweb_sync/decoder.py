@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from . import fetch_codec, numbers, wire
 from .errors import REMOTE_CLASSES, RpcError, RpcTypeError
 from .here import PayloadHook
-from .hooks import ErrorHook, Hook, attempt, call_hook
+from .hooks import Hook, attempt, call_hook, failed
 from .limits import DEFAULT_LIMITS, Limits
 from .payload import Payload
 from .stubs import RpcPromise, RpcStub
@@ -315,8 +315,9 @@ def reference(importer: Importer, value: list[Any], depth: int) -> Hook:
         calls.begin()
     except RpcError as error:
         args.dispose()
-        return ErrorHook(error)
+        return failed(error)
     args.on_dispose = calls.end_with
+    args.received_size = calls.received_size
     return attempt(call_hook, hook, path, args, calls)
 
 

@@ -61,11 +61,12 @@ class Exporter(Protocol):
         ...
 
     def create_pipe(self, source: ReadableStream) -> int:
-        """Start to send `source` through a pipe; its import id."""
+        """Send `source` through a pipe, from when the message has been sent; the id of the pipe.
+        Raises RpcError if it has been sent already."""
         ...
 
     def unexport(self, ids: Iterable[int]) -> None:
-        """Take exports back that were not sent."""
+        """Take back exports, and pipes, that were not sent."""
         ...
 
 
@@ -220,7 +221,9 @@ class Encoder:
 
     def pipe(self, source: ReadableStream) -> Any:
         """The expression for a stream that the peer reads, which starts now."""
-        return ["readable", self._exporter.create_pipe(source)]
+        pipe_id = self._exporter.create_pipe(source)
+        self._exports.append(pipe_id)
+        return ["readable", pipe_id]
 
     def _error(self, error: BaseException, depth: int) -> Any:
         properties: dict[str, Any] = {}

@@ -31,7 +31,6 @@ class Export:
         "hook",
         "introduced",
         "readable",
-        "stream_size",
     )
 
     def __init__(self, session: RpcSession, export_id: int, hook: Hook) -> None:
@@ -44,8 +43,6 @@ class Export:
         """How often the peer knows the id: once, since every export gets a new one."""
         self.auto_release = False
         """Whether the entry ends with its resolution, as those of `stream` messages do."""
-        self.stream_size = 0
-        """Bytes of the stream message that made it."""
         self.readable: ReadableStream | None = None
         """For a pipe: the reading end, until the peer has sent it to us."""
         self._pulled: Literal["no", "waiting", "answered"] = "no"
@@ -63,7 +60,6 @@ class Export:
         session, self._session = self._session, None
         if session is not None:
             session.forget_export(self.export_id)
-            session.stream_taken(self.stream_size)
             self._answered(session)
             self.hook.dispose()
 

@@ -229,5 +229,5 @@ def decode_blob(decoder: Decoder, value: list[Any], container: Any, key: Any, de
         else:
             promise.resolve(PayloadHook(Payload(Blob(data.value or b"", value[1]), "owned")))
 
-    collected(stream.pipe, calls.limits.max_stream_bytes).add_callback(arrived)
+    collected(stream.pipe, calls).add_callback(arrived)
     return decoder.add_promise(promise, container, key)

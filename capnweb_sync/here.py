@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .calls import ServedCalls, local_calls
 from .deferred import Deferred
 from .errors import RpcError, RpcTypeError
-from .hooks import ErrorHook, Hook, OnBroken, PromiseHook, Pulled, attempt, call_hook
+from .hooks import ErrorHook, Hook, OnBroken, PromiseHook, Pulled, attempt, call_hook, failed
 from .payload import Payload, copied, copying
 from .stubs import Path, RpcStub
 from .target import DISPOSER, RpcTarget, is_function, parameters_of, read_member
@@ -39,7 +39,7 @@ class ValueHook(Hook):
             value, at = follow(self._value(), path)
         except RpcError as error:
             args.dispose()
-            return ErrorHook(error)
+            return failed(error)
         if isinstance(value, RpcStub):
             return value._hook.call((*(value._path or ()), *path[at:]), args, calls)
         if isinstance(value, RpcTarget) or is_function(value):
@@ -51,7 +51,7 @@ class ValueHook(Hook):
         try:
             value, at = follow(self._value(), path)
         except RpcError as error:
-            return ErrorHook(error)
+            return failed(error)
         rest = path[at:]
         if isinstance(value, RpcStub) and (rest or value._path is not None):
             return value._hook.get((*(value._path or ()), *rest), calls)
@@ -68,7 +68,7 @@ class ValueHook(Hook):
         try:
             value, at = follow(self._value(), path)
         except RpcError as error:
-            return ErrorHook(error).map(path, captures, steps, work)
+            return failed(error).map(path, captures, steps, work)
         if isinstance(value, RpcStub):
             return value._hook.map((*(value._path or ()), *path[at:]), captures, steps, work)
         if at < len(path):
@@ -294,6 +294,7 @@ class ServedCall:
         with self._calls.runtime.step:
             copying.begin()
             self._settle(outcome, error)
+            copying.end()
 
     def _hook_for(self, outcome: Any) -> Hook:
         """A hook for what came out. A stub out of the arguments may be returned as it is: it is
@@ -335,7 +336,7 @@ def start_call(target: Any, path: Path, args: Payload | None, calls: ServedCalls
     try:
         ServedCall(target, path, args, result, calls).submit()
     except RpcError as error:
-        return ErrorHook(error)
+        return failed(error)
     return result
 
 

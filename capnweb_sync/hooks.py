@@ -131,7 +131,7 @@ def attempt(action: Callable[..., Hook], *args: Any) -> Hook:
     try:
         return action(*args)
     except Exception as error:
-        return ErrorHook(error)
+        return failed(error)
 
 
 class ErrorHook(Hook):
@@ -165,6 +165,12 @@ class ErrorHook(Hook):
 
     def describe(self) -> str:
         return f"failed: {self.error!r}"
+
+
+def failed(error: Exception) -> ErrorHook:
+    """The hook for what the core has raised, which a peer may keep. An error that is meant for the
+    peer goes without its frames: they hold the message that was being taken, and the session."""
+    return ErrorHook(error.with_traceback(None) if isinstance(error, RpcError) else error)
 
 
 class DisposedHook(ErrorHook):

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from . import wire
-from .decoder import Decoder, evaluate_hook, is_id, quoted
+from .decoder import SHOWN, Decoder, evaluate_hook, is_id, quoted
 from .errors import RpcError
 from .here import PayloadHook
-from .hooks import ErrorHook, Hook
-from .pipes import Pipe, PipeHook
+from .hooks import ErrorHook
+from .pipes import PipeHook
 from .streams import ReadableStream
 
 if TYPE_CHECKING:
@@ -56,28 +56,15 @@ def stream(session: RpcSession, message: list[Any]) -> bool:
     """`["stream", expression]`"""
     if len(message) < 2:
         return False
-    size, limit = session.received_size, session.limits.max_stream_bytes
-    hook: Hook
-    if session.stream_bytes + size > limit:
-        hook = ErrorHook(
-            RpcError(
-                f"More than {limit} bytes of streams are waiting for their readers.",
-                code="too_many",
-            )
-        )
-    else:
-        hook = evaluate_hook(session, message[1])
-    export = session.add_pushed(hook)
+    export = session.add_pushed(evaluate_hook(session, message[1]))
     export.auto_release = True
-    export.stream_size = size
-    session.stream_bytes += size
     export.pull()
     return True
 
 
 def pipe(session: RpcSession, message: list[Any]) -> bool:
     """`["pipe"]`"""
-    opened = Pipe()
+    opened = session.new_pipe()
     export = session.add_pushed(PipeHook(opened))
     export.readable = ReadableStream.of_pipe(opened, session.runtime)
     return True
@@ -135,9 +122,11 @@ def failure(session: RpcSession, expression: Any) -> BaseException:
     """The exception in a reject or abort; JavaScript can throw any value."""
     payload = Decoder(session).evaluate(expression)
     payload.dispose()
-    if isinstance(payload.value, BaseException):
-        return payload.value
-    return RpcError(f"The peer threw a value that is no error: {payload.value!r}")
+    value = payload.value
+    if isinstance(value, BaseException):
+        return value
+    what = repr(value[:SHOWN]) if isinstance(value, str) else f"a {type(value).__name__}"
+    return RpcError(f"The peer threw a value that is no error: {what}")
 
 
 def is_promise_id(value: Any) -> bool:

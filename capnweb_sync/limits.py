@@ -28,7 +28,8 @@ class Limits:
     releasing, and introducing capabilities without end. Past it: abort."""
 
     max_calls: int = 1_024
-    """Served calls under way: started, waiting for their turn, or set aside for a promise. Stops:
+    """Served calls under way: started, waiting for their turn, or set aside for a promise; writes
+    to streams are not among them. Stops:
     queueing work faster than it can be done. Past it the call is rejected with the code
     `too_many` and reading goes on."""
 
@@ -44,9 +45,10 @@ class Limits:
     `too_many`."""
 
     max_stream_bytes: int = 64 * 1024 * 1024
-    """Bytes of stream messages that were received and not yet taken by their reader. An honest
-    peer stops earlier, at its window; this stops one that does not. Past it the write is
-    rejected. It also bounds a blob, which is collected before it is delivered."""
+    """Bytes of chunks that were written to streams and not yet taken by their readers, and about
+    1 KiB more for each chunk; those of blobs until they are complete. An honest peer stops
+    earlier, at its window; this stops one that does not. Past it the write is rejected with the
+    code `too_many`."""
 
 
 DEFAULT_LIMITS = Limits()

@@ -44,14 +44,20 @@ class Copying:
     __slots__ = ("_left",)
 
     def __init__(self) -> None:
-        self._left = self.MOST
+        self._left: int | None = None
 
     def begin(self) -> None:
         """The next message, or call."""
         self._left = self.MOST
 
+    def end(self) -> None:
+        """What is copied from now on, the application wants."""
+        self._left = None
+
     def pay(self, value: Any) -> None:
         """Raises RpcError with the code `too_many` if that is too much to copy."""
+        if self._left is None:
+            return
         if self._left > 0:
             self._left -= weight(value, self._left)
         if self._left <= 0:
@@ -75,6 +81,7 @@ class Payload:
         "hooks",
         "on_dispose",
         "promises",
+        "received_size",
         "source",
         "value",
         "weight",
@@ -88,6 +95,8 @@ class Payload:
         """(container, key, promise): where in the value a promise stands. The container of the
         value itself is this payload."""
         self.on_dispose: Callable[[Payload], None] | None = None
+        self.received_size = 0
+        """For the arguments of a served call: bytes of the message that brought them."""
         self.weight = 0
         """Values that promises in it have brought in: arguments of a served call are weighed."""
         self._is_plain: bool | None = None
@@ -283,6 +292,7 @@ def copied(value: Any, owner: Payload | None) -> Payload:
 
 def _copy(value: Any, copy: Payload, container: Any, key: Any, owner: Payload | None) -> Any:
     from .here import TargetHook
+    from .streams import ReadableStream, WritableStream
 
     if type(value) in PLAIN:
         return value
@@ -304,6 +314,11 @@ def _copy(value: Any, copy: Payload, container: Any, key: Any, owner: Payload | 
         hook = value._hook.dup()
     elif isinstance(value, RpcTarget) or is_function(value):
         hook = owner.hook_for_target(value) if owner else TargetHook(value)
+    elif isinstance(value, (ReadableStream, WritableStream)):
+        stream, holder = value.held()
+        if holder is not None:
+            copy.add_hook(holder)
+        return stream
     else:
         return value
     copy.add_hook(hook)

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from .calls import Notice, ServedCalls
-from .deferred import Deferred
+from .deferred import Deferred, unnested
 from .errors import RpcError
 from .here import PayloadHook
-from .hooks import ErrorHook, Hook, PromiseHook, Pulled
+from .hooks import ErrorHook, Hook, PromiseHook, Pulled, failed
 from .payload import Payload
 from .values import undefined
 
@@ -29,11 +29,11 @@ END: Final = object()
 class Pipe:
     """Chunks between a writer at the peer and a reader here. Touched under the step."""
 
-    __slots__ = ("_chunks", "_error", "_finished", "_reader")
+    __slots__ = ("__weakref__", "_chunks", "_error", "_finished", "_readers")
 
     def __init__(self) -> None:
         self._chunks: deque[tuple[Any, Deferred[None]]] = deque()
-        self._reader: Deferred[Any] | None = None
+        self._readers: deque[Deferred[Any]] = deque()
         self._error: BaseException | None = None
         self._finished = False
 
@@ -44,10 +44,9 @@ class Pipe:
         if self._finished:
             return Deferred.failed(RpcError("The stream has been closed."))
         taken: Deferred[None] = Deferred()
-        reader, self._reader = self._reader, None
-        if reader is not None:
+        if self._readers:
             taken.resolve(None)
-            reader.resolve(chunk)
+            self._readers.popleft().resolve(chunk)
         else:
             self._chunks.append((chunk, taken))
         return taken
@@ -55,8 +54,8 @@ class Pipe:
     def finish(self) -> None:
         """There are no more chunks."""
         self._finished = True
-        if self._reader is not None:
-            self._reader.resolve(END)
+        while self._readers:
+            self._readers.popleft().resolve(END)
 
     def fail(self, error: BaseException) -> None:
         """The stream is broken, in whichever direction: nothing more is read or written."""
@@ -66,8 +65,13 @@ class Pipe:
         chunks, self._chunks = self._chunks, deque()
         for _, taken in chunks:
             taken.reject(error)
-        if self._reader is not None:
-            self._reader.reject(error)
+        while self._readers:
+            self._readers.popleft().reject(error)
+
+    def lose(self, error: BaseException) -> None:
+        """The writer is gone. What it has finished can still be read."""
+        if not self._finished:
+            self.fail(error)
 
     def read(self) -> Deferred[Any]:
         """The next chunk, or END."""
@@ -79,13 +83,14 @@ class Pipe:
             return Deferred.of(chunk)
         if self._finished:
             return Deferred.of(END)
-        self._reader = Deferred()
-        return self._reader
+        reader: Deferred[Any] = Deferred()
+        self._readers.append(reader)
+        return reader
 
     def unread(self, reader: Deferred[Any]) -> None:
         """Whoever waits with `reader` has given up."""
-        if self._reader is reader:
-            self._reader = None
+        if reader in self._readers:
+            self._readers.remove(reader)
 
 
 METHODS: Final = ("write", "close", "abort")
@@ -124,8 +129,12 @@ class SinkHook(Hook):
                 )
             )
         method = str(path[0])
-        if method != "write":
-            state.closed = True
+        if method == "write":
+            try:
+                calls.begin_write(args)
+            except RpcError as error:
+                args.dispose()
+                return failed(error)
         result = PromiseHook(calls)
         state.waiting.append((method, args, result))
         if not state.busy:
@@ -147,13 +156,20 @@ class SinkHook(Hook):
                 result.resolve(PayloadHook(Payload(undefined, "owned")))
 
         def delivered(delivery: Deferred[Any]) -> None:
+            is_end = method != "write"
+            state.closed = state.closed or is_end
             if delivery.error is not None:
+                if is_end:
+                    self._abandon(delivery.error)
                 done(delivery)
-                self._next(state)
+                proceed()
             else:
-                self._perform(method, args, result.calls, done, lambda: self._next(state))
+                self._perform(method, args, result.calls, done, proceed)
 
-        args.deliver().add_callback(delivered)
+        def proceed() -> None:
+            unnested([lambda: self._next(state)])  # many may be waiting
+
+        args.deliver(result.calls.take).add_callback(delivered)
 
     def _perform(
         self,
@@ -166,8 +182,8 @@ class SinkHook(Hook):
         """Do it: `done` when it has been taken, `proceed` when the next may begin."""
         raise NotImplementedError
 
-    def _abandon(self, error: RpcError) -> None:
-        """The peer has let go without closing."""
+    def _abandon(self, error: BaseException) -> None:
+        """The stream has ended without having been closed."""
         raise NotImplementedError
 
     def get(self, path: Path, calls: ServedCalls) -> Hook:
@@ -208,7 +224,7 @@ class PipeHook(SinkHook):
         done: Callable[[Deferred[Any]], None],
         proceed: Callable[[], None],
     ) -> None:
-        value = args.value[0] if args.value else undefined
+        value = first_of(args)
         if method == "write":
             # The stubs in a chunk are the reader's now.
             args.hooks = args.promises = ()
@@ -221,7 +237,7 @@ class PipeHook(SinkHook):
             done(Deferred.of(None))
         proceed()
 
-    def _abandon(self, error: RpcError) -> None:
+    def _abandon(self, error: BaseException) -> None:
         self._pipe.fail(error)
 
 
@@ -257,7 +273,10 @@ class ApplicationSinkHook(SinkHook):
         def job() -> None:
             outcome: Deferred[Any]
             try:
-                getattr(self._stream, method)(*args.value[: method != "close"])
+                if method == "close":
+                    self._stream.close()
+                else:
+                    getattr(self._stream, method)(first_of(args))
             except BaseException as error:
                 outcome = Deferred.failed(error)
             else:
@@ -268,36 +287,49 @@ class ApplicationSinkHook(SinkHook):
 
         calls.start(job)
 
-    def _abandon(self, error: RpcError) -> None:
+    def _abandon(self, error: BaseException) -> None:
         self._calls.start(Notice(self._stream.abort, (error,)))
 
 
 class ReadableHook(Hook):
-    """Holds a received ReadableStream for the payload that it arrived in: the stream ends with
-    the payload unless reading has begun."""
+    """Holds a received ReadableStream for a payload that it stands in: the stream ends with the
+    last of them unless reading has begun."""
 
     __slots__ = ("_stream",)
 
     def __init__(self, stream: ReadableStream) -> None:
         self._stream: ReadableStream | None = stream
+        stream.holders += 1
 
     def dispose(self) -> None:
         stream, self._stream = self._stream, None
-        if stream is not None and not stream.locked and stream.pipe is not None:
+        if stream is None:
+            return
+        stream.holders -= 1
+        if not stream.holders and not stream.locked and stream.pipe is not None:
             stream.pipe.fail(
                 RpcError("The stream was disposed of without having been read.", code="cancelled")
             )
+
+
+def first_of(args: Payload) -> Any:
+    """The only argument that the methods of a stream have."""
+    return args.value[0] if args.value else undefined
 
 
 def as_error(reason: Any) -> BaseException:
     """The exception for what a stream was aborted with, which may be any value."""
     if isinstance(reason, BaseException):
         return reason
-    return RpcError("The writer has aborted the stream." if reason is undefined else str(reason))
+    if isinstance(reason, str):
+        return RpcError(reason)
+    what = "" if reason is undefined else f" with a {type(reason).__name__}"
+    return RpcError(f"The writer has aborted the stream{what}.")
 
 
-def collected(pipe: Pipe, limit: int) -> Deferred[bytes]:
-    """All bytes that come through `pipe`, at most `limit` of them."""
+def collected(pipe: Pipe, calls: ServedCalls) -> Deferred[bytes]:
+    """All bytes that come through `pipe`. Until they are together they count as bytes that wait
+    for their reader, within the bound on these."""
     result: Deferred[bytes] = Deferred()
     parts: list[bytes] = []
     size = 0
@@ -311,9 +343,12 @@ def collected(pipe: Pipe, limit: int) -> Deferred[bytes]:
             if chunk.value is END:
                 result.resolve(b"".join(parts))
                 return
-            if not isinstance(chunk.value, bytes) or size + len(chunk.value) > limit:
-                error = RpcError(f"A blob is made of bytes, {limit} of them at most.")
-                pipe.fail(error)
+            try:
+                if not isinstance(chunk.value, bytes):
+                    raise RpcError("A blob is made of bytes.")
+                calls.hold(len(chunk.value))
+            except RpcError as error:
+                pipe.fail(error.with_traceback(None))
                 result.reject(error)
                 return
             parts.append(chunk.value)
@@ -324,4 +359,5 @@ def collected(pipe: Pipe, limit: int) -> Deferred[bytes]:
                 return
 
     pipe.read().add_callback(take)
+    result.add_callback(lambda _: calls.give_back(size))
     return result

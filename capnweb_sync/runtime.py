@@ -26,6 +26,8 @@ class Transport(Protocol):
     bool`: it blocks the caller, who is outside of a step, until there is room for more of a stream,
     `timeout` seconds at most; False if there is none. Streams ask it before each chunk, so that
     they never run into the bound.
+
+    One that can't send anything later has `carries_streams`, which is false.
     """
 
     @property

@@ -91,10 +91,13 @@ class Service:
         return "101 Switching Protocols", headers, b""
 
     def _batch(self, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
-        body = read_body(environ, self._max_batch)
-        if body is None:
+        try:
+            body = read_body(environ, self._max_batch)
+        except TooLarge:
             sentence = f"A batch has {self._max_batch} bytes at most.\n"
             return "413 Content Too Large", [], sentence.encode()
+        except ValueError:
+            return "400 Bad Request", [], b"The body of the request is incomplete.\n"
         transport = BatchTransport()
         session = self.session(transport)
         for message in body.splitlines():
@@ -121,19 +124,28 @@ class Service:
         return blueprint
 
 
-def read_body(environ: Environ, limit: int) -> bytes | None:
-    """The body of the request; None if it has more than `limit` bytes."""
-    length = environ.get("CONTENT_LENGTH") or ""
-    if length.isdigit() and int(length) > limit:
-        return None
-    stream = environ["wsgi.input"]
-    if length.isdigit():
-        body: bytes = stream.read(int(length))
-    elif environ.get("wsgi.input_terminated") or "HTTP_TRANSFER_ENCODING" in environ:
-        body = stream.read(limit + 1)
-    else:
-        body = b""
-    return body if len(body) <= limit else None
+class TooLarge(Exception):
+    """The body of a request has more bytes than are accepted."""
+
+
+def read_body(environ: Environ, limit: int) -> bytes:
+    """The body of the request. Raises TooLarge past `limit` bytes, ValueError if it is broken."""
+    announced = environ.get("CONTENT_LENGTH") or ""
+    terminated = environ.get("wsgi.input_terminated") or "HTTP_TRANSFER_ENCODING" in environ
+    if announced and not announced.isdecimal():
+        raise ValueError
+    size = int(announced) if announced else limit + 1 if terminated else 0
+    if announced and size > limit:
+        raise TooLarge
+    try:
+        body: bytes = environ["wsgi.input"].read(size)
+    except OSError as error:
+        raise ValueError from error
+    if len(body) > limit:
+        raise TooLarge
+    if announced and len(body) != size:
+        raise ValueError
+    return body
 
 
 def serve(

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from typing import Any, Final
+from weakref import WeakSet
 
 from . import wire
 from .calls import ServedCalls
@@ -35,7 +36,7 @@ from .incoming import parse, take
 from .limits import DEFAULT_LIMITS, Limits
 from .map import MapWork
 from .payload import Payload, copying
-from .pipes import ApplicationSinkHook
+from .pipes import ApplicationSinkHook, Pipe
 from .runtime import Runtime, Transport, default_runtime
 from .streams import ReadableStream, WritableStream, pump
 from .stubs import Path, RpcStub
@@ -67,6 +68,8 @@ class RpcSession:
         "_next_export",
         "_next_import",
         "_next_push",
+        "_piped",
+        "_pipes",
         "_promised",
         "_send_packed",
         "_tidying",
@@ -77,10 +80,8 @@ class RpcSession:
         "limits",
         "pack",
         "pulls_under_way",
-        "received_size",
         "runtime",
         "send_stack_traces",
-        "stream_bytes",
         "transport",
     )
 
@@ -110,11 +111,11 @@ class RpcSession:
         self._next_export = -1
         self._next_push = 1
         self._promised: list[Export] = []
-        self.received_size = 0
-        """Bytes of the message that is being taken."""
+        self._piped: dict[int, tuple[ReadableStream, WritableStream]] = {}
+        """Streams in the message that is being encoded, by the ids of their pipes."""
         self._map_work: MapWork | None = None
-        self.stream_bytes = 0
-        """Bytes of the stream messages that have not been taken by their readers."""
+        self._pipes: WeakSet[Pipe] | None = None
+        """Those that the peer writes to. One may outlive its entry: in a chunk of its own."""
         self._tidying = False
         self._unneeded = 0
         self._unneeded_first = 0
@@ -161,12 +162,13 @@ class RpcSession:
                         "Incoming message exceeds maximum size of"
                         f" {self.limits.max_message_size} bytes."
                     )
-                self.received_size = len(message)
+                self.calls.received_size = len(message)
                 self._map_work = None
                 copying.begin()
                 take(self, parse(message))
             except RpcError as error:
-                self._abort(error)
+                # What ends with the session may keep it as a context; its frames hold the session.
+                self._abort(error.with_traceback(None))
             except RecursionError:
                 self._abort(
                     RpcTypeError(
@@ -176,6 +178,8 @@ class RpcSession:
                 )
             except Exception as error:
                 self._abort(redacted(error))
+            finally:
+                copying.end()
 
     def connection_lost(self, close_code: int | None, reason: str) -> None:
         """The transport is gone: the peer has closed it, or it broke. Idempotent."""
@@ -219,10 +223,6 @@ class RpcSession:
             drained, self._drained = self._drained, None
             drained.resolve(None)
 
-    def stream_taken(self, size: int) -> None:
-        """A stream message of `size` bytes has been taken."""
-        self.stream_bytes -= size
-
     # Messages that go out.
 
     def _send(self, message: list[Any]) -> None:
@@ -236,6 +236,11 @@ class RpcSession:
         if self._promised:
             promised, self._promised = self._promised, []
             unnested([export.pull for export in promised])
+        if self._piped:
+            piped, self._piped = self._piped, {}
+            for source, writer in piped.values():
+                source.locked = True
+                self.runtime.spawn(partial(pump, source, writer))
 
     def _check_may_push(self) -> None:
         """Raises SessionClosed, and RpcError if too many results are awaited: a peer can have this
@@ -313,13 +318,18 @@ class RpcSession:
         return result
 
     def create_pipe(self, source: ReadableStream) -> int:
-        """Start to send `source` through a new pipe; the id of the pipe."""
+        """See `Exporter`."""
         self._check_may_push()
+        if not getattr(self.transport, "carries_streams", True):
+            raise RpcError("A batch is sent at once; it can't carry a stream, nor a Blob.")
+        if source.sent:
+            raise RpcError("The stream has been sent already.")
+        source.sent = True
         # Nothing else may be sent in between: a message is just being encoded.
         self._send_packed(self.pack(b'["pipe"]'))
         entry = self._new_import()
         writer = WritableStream.of_hook(ImportHook(entry, is_promise=False))
-        self.runtime.spawn(lambda: pump(source, writer))
+        self._piped[entry.import_id] = (source, writer)
         return entry.import_id
 
     def map_work(self) -> MapWork:
@@ -330,7 +340,17 @@ class RpcSession:
 
     def export_sink(self, stream: WritableStream) -> int:
         """See `Exporter`."""
+        # A received one is held until its own end, whatever becomes of where it stands.
+        stream, _ = stream.held()
         return self.export_stub(ApplicationSinkHook(stream, self.calls))
+
+    def new_pipe(self) -> Pipe:
+        """A pipe that the peer writes to; it ends with the session."""
+        if self._pipes is None:
+            self._pipes = WeakSet()
+        pipe = Pipe()
+        self._pipes.add(pipe)
+        return pipe
 
     def pipe_readable(self, export_id: int) -> ReadableStream:
         """The reading end of a pipe of the peer's, once. Raises RpcError the second time."""
@@ -463,7 +483,12 @@ class RpcSession:
     def unexport(self, ids: Iterable[int]) -> None:
         """See `Exporter`."""
         for export_id in ids:
-            self._exports[export_id].release(1)
+            if export_id in self._piped:
+                source, writer = self._piped.pop(export_id)
+                source.sent = False
+                writer.abort()
+            else:
+                self._exports[export_id].release(1)
 
     def forget_export(self, export_id: int) -> None:
         """The peer has given its last reference back."""
@@ -524,6 +549,8 @@ class RpcSession:
         exports, self._exports = self._exports, {}
         for entry in imports.values():
             entry.fail(error)
+        for pipe in self._pipes or ():
+            pipe.lose(error)
         for export in exports.values():
             export.end()
 

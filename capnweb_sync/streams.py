@@ -9,6 +9,7 @@ bytes under way than its window allows (`flow.py`). The reference: `streams.ts`.
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -19,7 +20,7 @@ from .deferred import Deferred
 from .errors import RpcError, again, redacted
 from .flow import MAX_WINDOW, FlowController, Sent
 from .payload import Payload
-from .pipes import END, Pipe
+from .pipes import END, Pipe, ReadableHook
 from .runtime import Runtime
 from .values import undefined
 
@@ -39,12 +40,16 @@ class ReadableStream:
     """
 
     def __init__(self, source: Iterable[Any]) -> None:
-        self._source: Iterator[Any] | None = chunks_of(source)
         self.pipe: Pipe | None = None
         """Where a received stream's chunks come from."""
         self._runtime: Runtime | None = None
         self.locked = False
         """Whether reading has begun."""
+        self.sent = False
+        """Whether it has been sent: that is once, or the chunks would be shared out."""
+        self.holders = 0
+        """How many payloads hold a received stream; reading frees it from them."""
+        self._source: Iterator[Any] | None = chunks_of(source)
 
     @classmethod
     def of_pipe(cls, pipe: Pipe, runtime: Runtime) -> ReadableStream:
@@ -52,6 +57,10 @@ class ReadableStream:
         stream = cls(())
         stream._source, stream.pipe, stream._runtime = None, pipe, runtime
         return stream
+
+    def held(self) -> tuple[ReadableStream, Hook | None]:
+        """The stream for one more payload, and what holds it there if it was received."""
+        return self, None if self.pipe is None else ReadableHook(self)
 
     def __iter__(self) -> Iterator[Any]:
         self.locked = True
@@ -126,6 +135,8 @@ def chunks_of(source: Any) -> Iterator[Any]:
     """An iterator over the chunks of `source`, an iterable or a binary file."""
     if isinstance(source, (str, bytes, bytearray, memoryview, dict)):
         raise TypeError(f"A {type(source).__name__} is no source of chunks; pass an iterator.")
+    if isinstance(source, io.TextIOBase):
+        raise TypeError("A file must be opened in binary mode to be sent.")
     if is_file(source):
         return _file_chunks(source)
     return iter(source)
@@ -134,8 +145,6 @@ def chunks_of(source: Any) -> Iterator[Any]:
 def _file_chunks(file: Any) -> Iterator[bytes]:
     with file:
         while chunk := file.read(FILE_CHUNK):
-            if not isinstance(chunk, bytes):
-                raise TypeError("A file must be opened in binary mode to be sent.")
             yield chunk
 
 
@@ -163,6 +172,7 @@ class WritableStream:
         self._flow: FlowController | None = None
         self._error: BaseException | None = None
         self._opened: Deferred[None] | None = None
+        self._closed = False
 
     @classmethod
     def of_hook(cls, hook: Hook) -> WritableStream:
@@ -172,6 +182,13 @@ class WritableStream:
         stream._hook = hook
         stream._flow = FlowController(time.monotonic)
         return stream
+
+    def held(self) -> tuple[WritableStream, Hook | None]:
+        """The stream for one more payload, and what holds it there if it was received."""
+        if self._hook is None:
+            return self, None
+        hook = self._hook.dup()
+        return WritableStream.of_hook(hook), hook
 
     def write(self, chunk: Any, timeout: float | None = None) -> None:
         """Write a chunk, anything that can be sent. Blocks while the window is full, `timeout`
@@ -197,8 +214,7 @@ class WritableStream:
                 raise again(self._error)
             if self._flow.open:
                 return
-            opened: Deferred[None] = Deferred()
-            self._opened = opened
+            opened = self._opened = self._opened or Deferred()
         if not opened.settled and not runtime.wait(opened, timeout):
             raise TimeoutError(f"The reader has not caught up within {timeout} s.")
         if opened.error is not None:
@@ -228,6 +244,7 @@ class WritableStream:
 
     def close(self, timeout: float | None = None) -> None:
         """End the stream and wait until everything has been taken, `timeout` seconds at most.
+        Without effect the second time.
 
         Raises what any write failed with, and TimeoutError.
         """
@@ -238,8 +255,11 @@ class WritableStream:
             return
         runtime = self._hook.runtime
         with runtime.step:
+            if self._closed:
+                return
             self._check()
             answer, _ = self._hook.stream(("close",), Payload([], "params"))
+            self._closed = True
             self._error = RpcError("The stream has been closed.")
         if not answer.settled and not runtime.wait(answer, timeout):
             raise TimeoutError(f"The reader has not finished within {timeout} s.")

@@ -173,7 +173,7 @@ class Parameters:
             return msgspec.convert(
                 value, parameter.annotation, builtin_types=NATIVE_TYPES, dec_hook=_instance
             )
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:  # of a lone surrogate
             raise RpcTypeError(
                 f"{self.function}: the argument '{parameter.name}' is of the wrong type: {error}.",
                 code=BAD_REQUEST,
@@ -205,6 +205,7 @@ def _parameter_hints(function: Any) -> dict[str, Any]:
 
 def _instance(expected: Any, value: Any) -> Any:
     """msgspec's question about a type that it does not know: an instance of it is right."""
+    expected = typing.get_origin(expected) or expected  # Callable[[int], None] and the like
     if isinstance(value, expected):
         return value
     raise msgspec.ValidationError(f"expected {expected.__name__}, got {type(value).__name__}")

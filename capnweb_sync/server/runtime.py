@@ -145,7 +145,7 @@ class Runners:
             gevent.spawn_raw(self._serve, function)
 
     def _serve(self, function: Callable[[], None]) -> None:
-        hub, me = get_hub(), getcurrent()
+        me = getcurrent()
         while True:
             function()
             if len(self._idle) >= MAX_IDLE_RUNNERS:
@@ -153,7 +153,17 @@ class Runners:
             # What a call left in context variables is not for the next one.
             me.gr_context = Context()
             self._idle.append(me)
-            function = hub.switch()
+            function = self._next()
+
+    def _next(self) -> Callable[[], None]:
+        """Wait to be switched to with the next function."""
+        hub = get_hub()
+        while True:
+            try:
+                function: Callable[[], None] = hub.switch()
+            except BaseException:  # thrown at a call that is done, such as by its own timeout
+                continue
+            return function
 
 
 class GreenletCallQueue:

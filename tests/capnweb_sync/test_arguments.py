@@ -131,6 +131,7 @@ def test_a_value_of_the_right_type_reaches_the_method(method: str, value: Any) -
         ("number", True),
         ("number", 1.5),
         ("number", None),
+        ("number", "\ud83d"),
         ("real", "1"),
         ("real", True),
         ("flag", 1),
@@ -145,6 +146,7 @@ def test_a_value_of_the_right_type_reaches_the_method(method: str, value: Any) -
         ("moment", 5),
         ("moment", "2024-01-01T00:00:00Z"),
         ("choice", "c"),
+        ("choice", "\ud83d"),
         ("maybe", 5),
         ("old_maybe", "5"),
         ("either", None),
@@ -180,8 +182,9 @@ def test_a_wrong_type_is_a_type_error_that_names_the_argument(method: str, value
         "positional": "value",
     }[method]
     pair = Loopback(Api())
-    with pytest.raises(RemoteTypeError, match=f"{method}: the argument '{parameter}'"):
+    with pytest.raises(RemoteTypeError, match=f"{method}: the argument '{parameter}'") as caught:
         pair.api[method](value).result()
+    assert "isinstance" not in str(caught.value)  # a sentence, not how it was found out
     assert pair.api.text("goes on").result() == "goes on"
 
 

@@ -27,6 +27,17 @@ class Api(RpcTarget):
         return {"a": [1, self.echo]}
 
 
+@pytest.mark.parametrize("thrown", ["x" * 100_000, ["bigint", "9" * 10_000], [[0] * 10_000]])
+def test_what_a_peer_throws_is_quoted_in_few_words(thrown: Any) -> None:
+    peer = RawPeer()
+    promise = peer.session.main.call()
+    promise.done()
+    peer.says(["reject", 1, thrown])
+    with pytest.raises(RpcError, match="no error") as caught:
+        promise.result()
+    assert len(str(caught.value)) < 500
+
+
 @pytest.mark.parametrize(
     "message",
     [
