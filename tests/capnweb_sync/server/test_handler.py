@@ -321,6 +321,28 @@ def test_over_tls_a_peer_that_reads_nothing_is_dropped_with_1013(tls: Any) -> No
     assert session.lost[0][0] == 1013
 
 
+def test_over_tls_pings_that_end_connections_reach_all_others(tls: Any) -> None:
+    server, open_tls = tls
+    open_tls()
+    open_tls()
+    eventually(lambda: len(server.sessions) == 2)
+    connections = server.connections
+    # Both in the place that the next tick pings, and with more waiting than may.
+    next_place = (connections._place + 1) % len(connections._ring)
+    for session in server.sessions:
+        connection = session.connection
+        connections._ring[connection.ring_place].discard(connection)
+        connections._ring[next_place].add(connection)
+        connection.ring_place = next_place
+        session.send("x" * 200_000)
+
+    connections._tick()
+
+    assert not len(connections)
+    eventually(lambda: all(session.lost for session in server.sessions))
+    assert [session.lost[0][0] for session in server.sessions] == [1013, 1013]
+
+
 def test_over_tls_the_server_keeps_no_greenlet_for_a_connection(tls: Any) -> None:
     server, open_tls = tls
     open_tls()
