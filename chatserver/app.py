@@ -8,6 +8,7 @@ from flask import Flask, current_app
 from werkzeug.wrappers import Response
 
 from capnweb_sync import Limits, RpcSession, serve
+from capnweb_sync.origins import Origins
 from capnweb_sync.server import Connection, Connections, gevent_runtime
 from chatserver.api import Chat
 from chatserver.errors import Unavailable
@@ -32,6 +33,7 @@ class Service:
 
     Attributes:
         settings: what the operator has set.
+        origins: the sites whose pages may connect.
         store: the log.
         room: the members of this process.
         connections: the open WebSockets of this process.
@@ -40,6 +42,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         """Open the store and begin to follow it. Raises StartError."""
         self.settings = settings
+        self.origins = Origins(settings.allow_origin)
         self.store = open_store(settings.store, settings.policy)
         self.room = Room(self.store)
         self.connections = Connections(
@@ -76,6 +79,7 @@ class Service:
             limits=self._batch_limits,
             batch_timeout=BATCH_SECONDS,
             max_batch=self.settings.max_message,
+            allow_origins=self.origins,
         )
         try:
             return Response.from_app(chat, environ, buffered=True)

@@ -10,14 +10,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import WebsocketMismatch
 from werkzeug.wrappers import Response as AnyResponse
 
-from capnweb_sync.server import HandshakeError, UpgradeUnavailable, upgrade
-from chatserver.app import Service, current_service
+from capnweb_sync.server import HandshakeError, UpgradeUnavailable, no_room, upgrade
+from chatserver.app import current_service
 
 RPC_PATH: Final = "/rpc/ws"
 BATCH_PATH: Final = "/rpc/batch"
-
-RETRY_AFTER_SECONDS: Final = 5
-"""What a client is told that found the server full: soon, but not at once."""
 
 WELCOME: Final = """\
 This is a chat server. It speaks Cap'n Web over WebSocket at {url}
@@ -44,15 +41,14 @@ routes = Blueprint("chat", __name__)
 def connect() -> Response:
     """Become a WebSocket, or say why not."""
     service = current_service()
-    refusal = refuse_origin(service) or refuse_if(service.connections.full)
-    if refusal is not None:
-        return refusal
+    if service.origins.refuse(request.environ):
+        return refuse_page()
     try:
         status, headers = upgrade(request.environ, service.connections, service.begin)
     except UpgradeUnavailable:
         return sentence(501, NO_WEBSOCKET)
     except HandshakeError as error:
-        return sentence(error.status, error.sentence, error.headers)
+        return refuse_with(error)
     return Response(status=status, headers=headers)
 
 
@@ -60,16 +56,11 @@ def connect() -> Response:
 def batch() -> AnyResponse:
     """Answer a batch of calls: for what needs no events, such as a job that runs by the clock."""
     service = current_service()
-    refusal = refuse_origin(service) or refuse_if(service.connections.draining)
-    if refusal is not None:
-        return refusal
-    answer = service.batch(request.environ)
-    origin = request.headers.get("Origin")
-    if origin is not None:
-        # Or the page that has sent it may not read it.
-        answer.headers["Access-Control-Allow-Origin"] = origin
-        answer.vary.add("Origin")
-    return answer
+    if service.origins.refuse(request.environ):
+        return refuse_page()
+    if service.connections.draining:
+        return refuse_with(no_room())
+    return service.batch(request.environ)
 
 
 @routes.get("/healthz")
@@ -112,25 +103,13 @@ def sentence(
     return Response(text.strip() + "\n", status, headers, content_type="text/plain; charset=utf-8")
 
 
-def refuse_if(full: bool) -> Response | None:
-    """The refusal if the server has no room, or is about to stop."""
-    if not full:
-        return None
-    answer = sentence(503, "The server is full or about to stop; try again in a moment.")
-    answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return answer
+def refuse_with(error: HandshakeError) -> Response:
+    """The refusal that `error` asks for."""
+    return sentence(error.status, error.sentence, error.headers)
 
 
-def refuse_origin(service: Service) -> Response | None:
-    """The refusal unless the request comes from a page of this site or of an allowed one, or from
-    no page: browsers tell the page's origin, and a page of another site would act for whoever looks
-    at it (RFC 6455, section 10.2)."""
-    origin = request.headers.get("Origin")
-    allowed = service.settings.allow_origin
-    if origin is None or "*" in allowed or origin.lower() in allowed:
-        return None
-    if origin.lower().partition("://")[2] == request.host.lower():
-        return None
+def refuse_page() -> Response:
+    """The refusal of a page of a site that is not allowed."""
     return sentence(
         403, "Pages of another site may not connect; the server's --allow-origin lets them."
     )

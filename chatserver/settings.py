@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from flask import Config
 
+from capnweb_sync.origins import parse_origin
 from chatserver.errors import SettingError
 from chatserver.store import Policy
 
@@ -76,16 +76,6 @@ def log_level(value: str) -> str:
     return level
 
 
-def origin(value: str) -> str:
-    """An origin as browsers send it (RFC 6454, section 6.2), or `*` for any."""
-    if value == "*":
-        return value
-    parts = urlsplit(value)
-    if not parts.scheme or not parts.netloc or parts.path.strip("/") or parts.query:
-        raise ValueError("must look like https://chat.example, or be * for any")
-    return f"{parts.scheme}://{parts.netloc}".lower()
-
-
 def setting(
     default: Any,
     parse: Callable[[str], Any],
@@ -117,7 +107,11 @@ class Settings:
         10_000, whole(1), "connections at a time; one more gets status 503", "N"
     )
     allow_origin: tuple[str, ...] = setting(
-        (), origin, "another site whose pages may connect; * for any; can be repeated", "ORIGIN"
+        (),
+        parse_origin,
+        "another site whose pages may connect; null and file:// are those of Electron, Cordova and"
+        " files; * for any; can be repeated",
+        "ORIGIN",
     )
     ping_interval: float = setting(
         20.0, positive, "how long a connection may be silent before it is pinged", "SECONDS"

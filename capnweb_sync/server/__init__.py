@@ -17,7 +17,7 @@ from .connection import Connection, Session
 from .connections import Connections, drain_process
 from .frames import CloseCode, describe_close
 from .handler import WebSocketHandler
-from .handshake import HandshakeError, UpgradeUnavailable, upgrade
+from .handshake import HandshakeError, UpgradeUnavailable, no_room, upgrade
 from .runtime import GeventRuntime, gevent_runtime
 
 __all__ = [
@@ -32,5 +32,6 @@ __all__ = [
     "describe_close",
     "drain_process",
     "gevent_runtime",
+    "no_room",
     "upgrade",
 ]

@@ -110,7 +110,7 @@ class Connections:
 
     @property
     def full(self) -> bool:
-        """Whether there is no room for one more: the route then answers 503."""
+        """Whether there is no room for one more: an upgrade is then answered with 503."""
         return self.draining or len(self) + self._reserved >= self.max_connections
 
     def reserve(self) -> None:

@@ -113,6 +113,14 @@ def test_other_sites_may_connect_when_they_are_allowed(start_server: StartServer
     assert upgrade(server.address, Origin="http://chat.example")[0] == 403
 
 
+def test_pages_without_a_site_may_connect_when_they_are_allowed(start_server: StartServer) -> None:
+    server = start_server(env={"CHAT_ALLOW_ORIGIN": "null,file://"})
+
+    for origin in ("null", "file://"):
+        assert upgrade(server.address, Origin=origin)[0] == 101
+    assert upgrade(server.address, Origin="https://evil.example")[0] == 403
+
+
 def test_any_site_may_connect_when_the_environment_says_so(start_server: StartServer) -> None:
     server = start_server(env={"CHAT_ALLOW_ORIGIN": "*"})
 

@@ -129,6 +129,7 @@ def test_a_store_of_no_known_kind_is_told_in_one_line() -> None:
         (("--grace", "-1"), {}, "--grace: '-1' must be 0 or more"),
         (("--colour", "red"), {}, "--colour"),
         (("--allow-origin", "example"), {}, "https://chat.example"),
+        (("--allow-origin", "https://*.example"), {}, "must name one host"),
         (("--ping-timeout", "99"), {}, "ping interval"),
         ((), {"CHAT_PORT": "many"}, "CHAT_PORT=many: port must be a whole number"),
         ((), {"CHAT_KEEP_DAYS": "0"}, "CHAT_KEEP_DAYS=0: keep days must be more than 0"),
