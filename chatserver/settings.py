@@ -15,6 +15,7 @@ from typing import Any, Final
 from flask import Config
 
 from capnweb_sync.origins import parse_origin
+from capnweb_sync.server import HttpLimits
 from chatserver.errors import SettingError
 from chatserver.store import Policy
 
@@ -106,12 +107,37 @@ class Settings:
     max_connections: int = setting(
         10_000, whole(1), "connections at a time; one more gets status 503", "N"
     )
+    max_http_connections: int = setting(
+        1_000,
+        whole(1),
+        "connections at a time that are no WebSockets; at one more, the one that has sent nothing"
+        " for longest is closed",
+        "N",
+    )
     allow_origin: tuple[str, ...] = setting(
         (),
         parse_origin,
         "another site whose pages may connect; null and file:// are those of Electron, Cordova and"
         " files; * for any; can be repeated",
         "ORIGIN",
+    )
+    head_seconds: float = setting(
+        10.0, positive, "how long the head of a request may take", "SECONDS"
+    )
+    body_seconds: float = setting(
+        120.0, positive, "how long the body of a request may take", "SECONDS"
+    )
+    min_rate: float = setting(
+        1000.0,
+        positive,
+        "how much of a body must come, and of an answer be taken, each second",
+        "BYTES",
+    )
+    idle_seconds: float = setting(
+        15.0,
+        positive,
+        "how long a connection may wait before its next request",
+        "SECONDS",
     )
     ping_interval: float = setting(
         20.0, positive, "how long a connection may be silent before it is pinged", "SECONDS"
@@ -145,6 +171,17 @@ class Settings:
         """As entries of Flask's configuration; what is not set is left out."""
         values = {entry.name.upper(): getattr(self, entry.name) for entry in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def http_limits(self) -> HttpLimits:
+        """What the HTTP server is told."""
+        return HttpLimits(
+            head_seconds=self.head_seconds,
+            body_seconds=self.body_seconds,
+            min_rate=self.min_rate,
+            idle_seconds=self.idle_seconds,
+            max_connections=self.max_http_connections,
+        )
 
     @property
     def policy(self) -> Policy:

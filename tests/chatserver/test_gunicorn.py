@@ -1,6 +1,7 @@
 """The same application under gunicorn, with the configuration that comes with it."""
 
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -75,6 +76,16 @@ def test_a_reload_sends_members_to_the_new_worker(
 
     assert member.closed() == 1001
     assert connect(url).join("Alice")["message"]
+
+
+def test_a_worker_waits_for_no_request_longer_than_is_set(
+    start_process: StartProcess, port: int
+) -> None:
+    start(start_process, port, CHAT_HEAD_SECONDS="0.2")
+
+    assert get(("127.0.0.1", port), "/healthz")[0] == 200
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as silent:
+        assert silent.recv(1) == b""
 
 
 def test_several_workers_on_a_store_of_one_process_are_refused_with_both_remedies(

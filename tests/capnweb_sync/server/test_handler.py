@@ -2,7 +2,6 @@
 
 import gc
 import ssl
-import subprocess
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -221,23 +220,6 @@ def test_a_unix_socket_serves_websockets_too(tmp_path: Path) -> None:
 
 
 # TLS.
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a self-signed certificate in one file."""
-    folder = tmp_path_factory.mktemp("tls")
-    combined = folder / "both.pem"
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-        " -subj /CN=localhost -keyout key.pem -out cert.pem"
-    )
-    try:
-        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("the command openssl is not there: TLS IS NOT TESTED")
-    combined.write_bytes((folder / "key.pem").read_bytes() + (folder / "cert.pem").read_bytes())
-    return combined
 
 
 @pytest.fixture
