@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from flask import Flask, current_app
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
 from capnweb_sync import Limits, RpcSession, serve
@@ -116,8 +117,14 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app = Flask("chatserver", static_folder=None)
     app.config.from_prefixed_env(ENVIRONMENT_PREFIX)
     app.config.from_mapping(config)
-    app.extensions[EXTENSION] = Service(from_config(app.config))
+    settings = from_config(app.config)
+    app.extensions[EXTENSION] = Service(settings)
     app.register_blueprint(routes)
+    proxies = settings.trust_proxies
+    if proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask's documentation has it
+            app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies, x_prefix=proxies
+        )
     return app
 
 

@@ -75,14 +75,16 @@ def health() -> tuple[Response, int]:
 @routes.get("/")
 def welcome() -> Response:
     """What this is and how to use it, for whoever comes with a browser."""
-    scheme = "wss" if request.is_secure else "ws"
-    return sentence(200, WELCOME.format(url=f"{scheme}://{request.host}{RPC_PATH}"))
+    # No proxy needs to be trusted for its word on TLS: the page goes to the one who sent it.
+    secure = request.is_secure or request.headers.get("X-Forwarded-Proto") == "https"
+    scheme = "wss" if secure else "ws"
+    return sentence(200, WELCOME.format(url=f"{scheme}://{request.host}{rpc_path()}"))
 
 
 @routes.app_errorhandler(WebsocketMismatch)
 def no_websocket_here(error: WebsocketMismatch) -> Response:
     """An upgrade to an address of another kind; Werkzeug calls it a bad request."""
-    return sentence(404, f"There is no WebSocket here; it is at {RPC_PATH}.")
+    return sentence(404, f"There is no WebSocket here; it is at {rpc_path()}.")
 
 
 @routes.app_errorhandler(HTTPException)
@@ -94,6 +96,12 @@ def refuse(error: HTTPException) -> Response:
         if name.lower() not in ("content-type", "content-length")
     ]
     return sentence(error.code or 500, error.description or "", headers)
+
+
+def rpc_path() -> str:
+    """The path of the WebSocket as the client of this request has to write it: the application may
+    be mounted under a prefix."""
+    return request.script_root + RPC_PATH
 
 
 def sentence(

@@ -107,6 +107,13 @@ class Settings:
     max_connections: int = setting(
         10_000, whole(1), "connections at a time; one more gets status 503", "N"
     )
+    trust_proxies: int = setting(
+        0,
+        whole(0),
+        "how many proxies in front of the server to believe about the client's address, scheme,"
+        " host and prefix (X-Forwarded-For, -Proto, -Host, -Prefix)",
+        "N",
+    )
     max_http_connections: int = setting(
         1_000,
         whole(1),

@@ -82,6 +82,7 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
         self._end_wait()
         environ: dict[str, Any] = super().get_environ()
         environ[UPGRADE_KEY] = Upgrade()
+        self._peer_host = environ.get("REMOTE_ADDR")
         # The parent gives the bare file of the connection to what looks like an upgrade.
         self.wsgi_input.rfile = self._body = BodyReader(self.rfile, self._http.limits)
         environ["wsgi.input"] = self.wsgi_input
@@ -131,14 +132,22 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
             self._begin_connection(*upgrade.accepted)
 
     def _begin_connection(self, connections: Connections, on_connection: OnConnection) -> None:
-        early = self._received_early()
+        early, address = self._received_early(), self._address_of_client()
         # The request refers to the environ and the environ to the request, in Werkzeug and others.
         self.environ.clear()
         # Without a socket, the handler and its server find nothing to read on or to close.
         handled, self.socket = self.socket, None
         self.close_connection = True
-        connection = Connection(take_socket(handled), self.client_address, connections)
+        connection = Connection(take_socket(handled), address, connections)
         gevent.spawn_raw(connection.start, on_connection, early)
+
+    def _address_of_client(self) -> Any:
+        """The address of the peer, or what the application believes its proxies about it."""
+        believed = self.environ.get("REMOTE_ADDR")
+        if believed is None or believed == self._peer_host:
+            return self.client_address
+        unknown_port = 0
+        return believed, unknown_port
 
     def _received_early(self) -> bytes:
         """What came together with the request and stands in the buffer of the HTTP reader."""

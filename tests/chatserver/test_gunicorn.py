@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.chatserver.conftest import Connect
-from tests.chatserver.test_http import get, upgrade
+from tests.chatserver.test_http import FORWARDED, get, upgrade
 from tests.conftest import StartProcess
 from tests.processes import Process, free_port
 
@@ -105,6 +105,16 @@ def test_several_workers_on_a_store_of_one_process_are_refused_with_both_remedie
     assert "--workers 1" in refusals[0]
     assert "redis://" in refusals[0]
     assert "Traceback" not in gunicorn.output
+
+
+def test_a_worker_believes_as_many_proxies_as_it_is_told(
+    start_process: StartProcess, port: int
+) -> None:
+    start(start_process, port, CHAT_TRUST_PROXIES="1")
+
+    _, _, page = get(("127.0.0.1", port), "/", FORWARDED)
+
+    assert "wss://chat.example/chat/rpc/ws\n" in page
 
 
 def test_a_setting_that_does_not_fit_is_told_in_one_line(start_process: StartProcess) -> None:

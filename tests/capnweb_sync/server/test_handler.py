@@ -12,6 +12,7 @@ import pytest
 from flask import Flask, Response, has_request_context
 from flask import request as flask_request
 from gevent import pywsgi, socket
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from capnweb_sync.server import Connection, Connections, WebSocketHandler, upgrade
 
@@ -190,6 +191,22 @@ def test_a_peer_that_is_gone_before_the_answer_gives_its_room_back(serve: Serve)
     gone.set()
 
     eventually(lambda: not server.connections.full)
+
+
+@pytest.mark.parametrize(("proxies", "host"), [(0, "127.0.0.1"), (1, "192.0.2.1")])
+def test_the_address_of_a_connection_is_the_clients_if_the_application_believes_its_proxy(
+    serve: Serve, proxies: int, host: str
+) -> None:
+    server = serve()
+    server._server.application = ProxyFix(server.application, x_for=proxies)
+
+    client = connect(server.port, request(X_Forwarded_For="203.0.113.9, 192.0.2.1"))
+    eventually(lambda: server.sessions)
+
+    address = server.sessions[0].connection.remote_address
+    assert address[0] == host
+    assert (address[1] == 0) == (proxies == 1)
+    client.close()
 
 
 def test_stopping_the_server_leaves_connections_that_outlived_their_requests(
