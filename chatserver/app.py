@@ -1,5 +1,6 @@
 """The Flask application, and what stands behind it in one process."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -42,6 +43,7 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         """Open the store and begin to follow it. Raises StartError."""
+        self._process = os.getpid()
         self.settings = settings
         self.origins = Origins(settings.allow_origin)
         self.store = open_store(settings.store, settings.policy)
@@ -93,6 +95,11 @@ class Service:
             wait(self.store.counts())
         except Unavailable:
             pass  # Then those who asked have been told the same.
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this is the copy in a forked process, for which nobody follows the store."""
+        return os.getpid() != self._process
 
     @property
     def state(self) -> str:

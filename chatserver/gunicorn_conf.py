@@ -67,8 +67,19 @@ def _refuse_several_workers(server: Any) -> None:
         sys.exit(USAGE_STATUS)
 
 
+def _refuse_preloading(server: Any) -> None:
+    """A store that the master has opened does nothing in workers forked from it."""
+    if server.cfg.preload_app:
+        server.log.error(
+            "The chat cannot be preloaded: each worker opens the store for itself, after it was"
+            " forked. Start without --preload (preload_app)."
+        )
+        sys.exit(USAGE_STATUS)
+
+
 def on_starting(server: Any) -> None:
     """Before the first worker is started."""
+    _refuse_preloading(server)
     _refuse_several_workers(server)
 
 

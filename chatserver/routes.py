@@ -32,7 +32,18 @@ This server cannot do WebSocket. Start the chat with one of
     gunicorn -c python:chatserver.gunicorn_conf "chatserver:create_app()"
 """
 
+INHERITED: Final = """\
+The chat was opened before this process was forked, and does nothing in it. Start gunicorn without
+--preload: each worker opens the chat for itself.
+"""
+
 routes = Blueprint("chat", __name__)
+
+
+@routes.before_request
+def refuse_if_inherited() -> Response | None:
+    """The refusal in a process that was forked from the one with the chat."""
+    return sentence(503, INHERITED) if current_service().inherited else None
 
 
 # Werkzeug takes a request for an upgrade only to the one kind of rule, any other only to the other.

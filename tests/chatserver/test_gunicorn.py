@@ -107,6 +107,38 @@ def test_several_workers_on_a_store_of_one_process_are_refused_with_both_remedie
     assert "Traceback" not in gunicorn.output
 
 
+def test_preloading_is_refused_with_the_reason(
+    start_process: StartProcess, port: int, tmp_path: Path
+) -> None:
+    gunicorn = start_process(
+        sys.executable,
+        *COMMAND,
+        "--preload",
+        env={"CHAT_PORT": str(port), "CHAT_STORE": f"sqlite:///{tmp_path}/chat.db"},
+    )
+
+    assert gunicorn.wait() == 2
+    refusals = [line for line in gunicorn.error_lines if "preload" in line]
+    assert len(refusals) == 1
+    assert "each worker opens the store for itself" in refusals[0]
+    assert "Traceback" not in gunicorn.output
+
+
+def test_preloading_without_the_configuration_is_no_healthy_chat(
+    start_process: StartProcess, port: int
+) -> None:
+    worker = "capnweb_sync.server.worker.WebSocketWorker"
+    options = ("-k", worker, "--preload", "-b", f"127.0.0.1:{port}", "chatserver:create_app()")
+    process = start_process(
+        sys.executable, "-m", "gunicorn", *options, env={"CHAT_STORE": "memory:"}
+    )
+    process.wait_for_line("Booting worker", stderr=True)
+
+    for status, _, body in (get(("127.0.0.1", port), "/healthz"), upgrade(("127.0.0.1", port))):
+        assert status == 503
+        assert "forked" in body
+
+
 def test_a_worker_believes_as_many_proxies_as_it_is_told(
     start_process: StartProcess, port: int
 ) -> None:
