@@ -68,15 +68,20 @@ class LocalStore(Store):
         if self.last_id <= after and not self._lost:
             self._news.clear()
             self._news.wait(timeout)
+        events = self._events_above(after)
+        # Only now that nothing can fail any more: who lost a name is told once, but told.
         lost, self._lost = self._lost, []
+        return Tail(events, lost)
+
+    def _events_above(self, after: int) -> list[Event]:
         if self.last_id <= after:
-            return Tail([], lost)
+            return []
         fresh = self._fresh
         while fresh and fresh[0].id <= after:  # told; there is one follower
             fresh.popleft()
         if len(fresh) == self.last_id - after:
-            return Tail(cut(fresh, MAX_READ_EVENTS), lost)
-        return Tail(self.read(after=after), lost)
+            return cut(fresh, MAX_READ_EVENTS)
+        return self.read(after=after)
 
     def _continue_from(self, last_id: int) -> None:
         """The log may have got events, up to this one, that were never published: let the follower

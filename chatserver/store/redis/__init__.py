@@ -213,6 +213,10 @@ class RedisStore(Store):
         self._followed = True
         deadline = time.monotonic() + timeout
         while True:
+            if self._reset_due:
+                self._reset_due = False
+                self._reset_told.set()
+                raise LogReset
             try:
                 with self._tails.one() as line:
                     news = self._ask_for_news(line, after, max(0.0, deadline - time.monotonic()))
@@ -224,10 +228,9 @@ class RedisStore(Store):
                 # What came between has been trimmed.
                 self._reset_due = True
             if self._reset_due:
-                self._reset_due = False
-                self._reset_told.set()
-                raise LogReset
-            if news.events or news.lost or time.monotonic() >= deadline:
+                # Who lost a name is told so first: it must not come back like all the others.
+                news = Tail([], news.lost)
+            if news.events or news.lost or (time.monotonic() >= deadline and not self._reset_due):
                 return news
 
     def _ask_for_news(self, line: Line, after: int, timeout: float) -> Tail:

@@ -314,6 +314,23 @@ def test_a_follower_from_under_which_the_log_was_trimmed_is_told(
         store.follow(1, 1)
 
 
+def test_who_lost_a_name_is_told_before_the_reset_that_sends_all_others_away(
+    redis_url: str, open_store_at: Callable[[str], Store], redis_client: redis.Redis
+) -> None:
+    store = open_store_at(redis_url)
+    alice = claim(store, "Alice")
+    for number in range(5):
+        say(store, alice, str(number))
+    claim(store, "Alice", alice.claim.secret)
+    redis_client.xtrim(LOG, minid="4-0", approximate=False)
+
+    news = store.follow(1, 1)
+
+    assert (news.events, news.lost) == ([], [alice.claim.holder])
+    with pytest.raises(LogReset):
+        store.follow(1, 1)
+
+
 def test_a_script_that_redis_has_forgotten_is_sent_again(
     redis_url: str, open_store_at: Callable[[str], Store], redis_client: redis.Redis
 ) -> None:

@@ -203,6 +203,26 @@ def test_a_takeover_that_says_it_failed_but_did_not_ends_the_old_holder(
     assert store.follow(1, 5).lost == [alice.claim.holder]
 
 
+def test_who_lost_a_name_is_told_when_the_read_after_it_has_failed(
+    store: SqliteStore, disk: Disk
+) -> None:
+    alice = claim(store, "Alice")
+    disk.failing, disk.afterwards = "COMMIT", True
+    with pytest.raises(Unavailable):
+        claim(store, "Alice", alice.claim.secret)
+    disk.failing = None
+    assert goes_on(store)
+    disk.away = True
+    with pytest.raises(Unavailable):
+        store.follow(0, 5)
+    disk.away = False
+
+    news = store.follow(0, 5)
+
+    assert [event.id for event in news.events] == [1]
+    assert news.lost == [alice.claim.holder]
+
+
 def test_a_takeover_that_failed_leaves_the_old_holder(store: SqliteStore, disk: Disk) -> None:
     alice = claim(store, "Alice")
     disk.failing = "COMMIT"
