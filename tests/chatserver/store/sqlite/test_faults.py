@@ -11,10 +11,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import Mock
 
 import gevent
 import pytest
 
+from chatserver import loop
 from chatserver.errors import Unavailable
 from chatserver.store import Store
 from chatserver.store.sqlite import SqliteStore, schema
@@ -320,6 +322,34 @@ def test_a_file_that_is_taken_away_is_noticed(
     os.replace(kept, path)
     assert goes_on(store)
     assert say(store, alice, "hello").id == 2
+
+
+def test_what_nobody_foresaw_fails_one_batch_and_not_all_that_follow(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.01)
+    alice = claim(store, "Alice")
+    with monkeypatch.context() as failing:
+        failing.setattr(store, "_publish", Mock(side_effect=ZeroDivisionError))
+        with pytest.raises(Unavailable):
+            say(store, alice, "stored, but who knows", "k")
+    assert not store.available
+
+    assert say(store, alice, "stored, but who knows", "k").id == 2
+    assert [event.id for event in store.follow(0, 5).events] == [1, 2]
+    assert store.available
+
+
+def test_a_thread_that_cannot_be_started_is_told_as_a_store_that_cannot_be_read(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as failing:
+        threads = Mock(apply=Mock(side_effect=RuntimeError("can't start new thread")))
+        failing.setattr(store, "_reading", threads)
+        with pytest.raises(Unavailable):
+            store.read()
+
+    assert store.read() == []
 
 
 def test_one_outage_is_logged_once_with_its_reason_and_its_end(
