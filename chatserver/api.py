@@ -7,7 +7,7 @@ against the annotations, and here against the chat's rules.
 from concurrent.futures import Future
 from typing import Any
 
-from capnweb_sync import RpcStub, RpcTarget
+from capnweb_sync import RpcSession, RpcStub, RpcTarget
 from chatserver.errors import BadType
 from chatserver.futures import then
 from chatserver.member import Visit
@@ -20,12 +20,15 @@ from chatserver.store import Store
 class Chat(RpcTarget):
     """What one connection can ask for."""
 
-    __slots__ = ("_room", "_store", "_visit")
+    __slots__ = ("_room", "_session", "_store", "_visit")
 
     def __init__(self, room: Room, store: Store, visit: Visit) -> None:
         self._room = room
         self._store = store
         self._visit = visit
+
+    def _on_session(self, session: RpcSession) -> None:
+        self._session = session
 
     def join(self, username: str, callback: Any, options: Any = None) -> "Future[dict[str, Any]]":
         """Join with a name. From the answer's `lastId` on (or from `options.since`), each event
@@ -39,7 +42,7 @@ class Chat(RpcTarget):
         """
         key = check_name(username)
         wanted = JoinOptions.of(options)
-        kept, sink = receiver(callback)
+        kept, sink = receiver(callback, self._session)
         return self._room.join(self._visit, key, username, kept, sink, wanted)
 
     def sendMessage(
@@ -85,19 +88,26 @@ class Chat(RpcTarget):
         return then(self._store.counts(), lambda counts: counts.messages)
 
 
-def receiver(callback: Any) -> tuple[RpcStub, RpcStub]:
+def receiver(callback: Any, session: RpcSession) -> tuple[RpcStub, RpcStub]:
     """What to keep of a callback, a stub of ours, and what to call with each event.
 
     An object by reference has its `onMessage` called. `{ onMessage: function }` is a plain object,
     which arrives as a dict, and its function is called itself: it knows no `onMessage`.
 
+    Only what the caller itself has passed by reference is called, and nothing that merely looks so:
+    events for a promise would wait for it without bound, and a reference to something of ours would
+    have the server work for each of them.
+
     Raises BadType.
     """
-    if isinstance(callback, RpcStub):
+    if session.owns(callback):
         kept = callback.dup()
         return kept, kept.onMessage
     function = callback.get("onMessage") if isinstance(callback, dict) else None
-    if isinstance(function, RpcStub):
+    if isinstance(function, RpcStub) and session.owns(function):
         kept = function.dup()
         return kept, kept
-    raise BadType("join needs a callback with a function onMessage, to be called with each event.")
+    raise BadType(
+        "join needs a callback of the caller's own, an object or a function by reference, with a"
+        " function onMessage, to be called with each event."
+    )

@@ -65,6 +65,26 @@ def test_anything_else_as_callback_is_a_type_error(
     assert client.call("join", name, FUNCTION)
 
 
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        ["import", 0],  # the server's chat
+        ["pipeline", 0, ["getHistory"]],  # what has the server read the log for each event
+        ["import", 1],  # a result of ours, with a stub in it
+    ],
+)
+def test_what_is_no_stub_of_the_callers_own_is_no_callback(
+    client: WireClient, name: str, reference: list[Any], plain: bool
+) -> None:
+    client.send('["push", ["export", -1]]')
+    client.count_push()
+    callback = {"onMessage": reference} if plain else reference
+
+    assert refusal(client, "join", name, callback) == ("TypeError", "bad_request")
+    assert name not in client.call("listUsers")
+
+
 @pytest.mark.parametrize(
     "bad", ["", " ", "x" * 33, "Al\x1bice", "system", "Ｓｙｓｔｅｍ", "\ud800", "Al  ice"]
 )
