@@ -13,12 +13,22 @@ from typing import Final, TypeVar
 from gevent.event import Event as Signal
 
 from chatserver.events import Event
-from chatserver.store import MAX_READ_EVENTS, Claim, Counts, Joined, Receipt, Store, Tail, cut
+from chatserver.store import (
+    MAX_READ_EVENTS,
+    Claim,
+    Counts,
+    Joined,
+    Moment,
+    Receipt,
+    Store,
+    Tail,
+    cut,
+)
 from chatserver.store.state import Changes, ChatState
 
 T = TypeVar("T")
-Operation = Callable[[ChatState, int], T]
-"""Applied to the state at a time (milliseconds since 1970 in UTC)."""
+Operation = Callable[[ChatState, Moment], T]
+"""Applied to the state at a moment."""
 
 MAX_FRESH: Final = 4096
 """Events that are kept for a follower which is behind; it reads older ones from the log. Several
@@ -58,7 +68,7 @@ class LocalStore(Store):
         return self.submit(ChatState.counts)
 
     def tick(self) -> "Future[float]":
-        def settle(state: ChatState, now: int) -> float:
+        def settle(state: ChatState, now: Moment) -> float:
             state.settle(now)
             return state.due(now)
 

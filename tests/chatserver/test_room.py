@@ -14,7 +14,7 @@ from chatserver.feed import Feed
 from chatserver.member import Visit
 from chatserver.options import JoinOptions
 from chatserver.room import Room
-from chatserver.store import LogReset, Policy, Tail, wall_clock
+from chatserver.store import LogReset, Policy, Tail, system_clock
 from chatserver.store.local import Operation
 from chatserver.store.memory import MemoryStore
 from tests.chatserver.greenlets import FakeLine, eventually, outcome
@@ -28,7 +28,7 @@ class MoodyStore(MemoryStore):
     """A store that can be made to fail, and to begin anew."""
 
     def __init__(self) -> None:
-        super().__init__(Policy(grace_seconds=0.2), wall_clock)
+        super().__init__(Policy(grace_seconds=0.2), system_clock)
         self.away = False
         self.mute = False
         """Do what is asked for, but say that the store is away."""

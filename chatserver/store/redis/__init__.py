@@ -16,7 +16,6 @@ A process that forks does so before it opens the store.
 import logging
 import secrets
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final
 
@@ -29,6 +28,7 @@ from chatserver.events import Event
 from chatserver.store import (
     MAX_READ_EVENTS,
     Claim,
+    Clock,
     Counts,
     Joined,
     LogReset,
@@ -37,7 +37,7 @@ from chatserver.store import (
     Store,
     Tail,
     cut,
-    wall_clock,
+    system_clock,
 )
 from chatserver.store.redis import operations
 from chatserver.store.redis.connection import LOG, META, PREFIX, RETRY_SECONDS, Address, Line, Lines
@@ -71,15 +71,15 @@ FOLLOW_EVENTS: Final = 128
 class RedisStore(Store):
     """One worker's view of the log in Redis."""
 
-    def __init__(self, url: str, policy: Policy, clock: Callable[[], int]) -> None:
-        """Connect. With another clock than `wall_clock`, which is for tests, that one; otherwise
+    def __init__(self, url: str, policy: Policy, clock: Clock) -> None:
+        """Connect. With another clock than `system_clock`, which is for tests, that one; otherwise
         the server's. Raises StartError."""
         self.epoch = ""
         self.last_id = 0
         self.available = True
         self._last_ms = 0
         self._address = Address.of(url)
-        self._clock = None if clock is wall_clock else clock
+        self._clock = None if clock is system_clock else clock
         self._rules = operations.rules(policy, self._address.lease)
         self._worker = secrets.token_hex(TOKEN_BYTES)
         self._line = self._address.line()
@@ -123,7 +123,7 @@ class RedisStore(Store):
             "sequence": sequence,
         }
         if self._clock is not None:
-            caller["now"] = self._clock()
+            caller["now"], caller["steady"] = self._clock()
         head, *rest = line.run(self._rules, operations.encode(caller), batch)
         header = Header(*operations.decode(head))
         if header.epoch != self.epoch:

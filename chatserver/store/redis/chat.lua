@@ -8,7 +8,7 @@
 -- Returns  MessagePack: [1] {reset, epoch, last_id, last_ms}, and unless `reset`
 --          [2] {results, lists of users}, [3] what the operations `names` list.
 --
--- What is kept, all times in milliseconds:
+-- What is kept, all times in milliseconds, steady ones but for those of events and of what is `sent`:
 --
 --   log            stream: n-0, n = 1, 2, 3, …, each with one field, `e`, in MessagePack:
 --                  {time, name, text}, or {time, kind, count, the first names}
@@ -45,6 +45,7 @@ local FIELDS = {
   'told_join', 'told_leave', -- when a notice of the kind was told
   'pending_join', 'pending_leave', -- how many wait to be told
   'seen', -- when a worker called last, on the server's own clock
+  'steady', -- what the clock showed then that only passes
 }
 local KINDS = {'join', 'leave'}
 
@@ -58,7 +59,7 @@ local worker = caller.worker
 
 local clock = call('TIME')
 local real = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local now = caller.now or real
+local now = caller.now or real -- dates events
 
 --- The state of the log.
 
@@ -105,20 +106,35 @@ elseif caller.epoch == meta.epoch and end_is_lost() then
   meta.epoch = caller.fresh_epoch
 end
 
+--- Time, as far as it is waited for.
+
+-- The server's own clock may be set, so only its steps from call to call are added up: workers call
+-- several times a second. A longer step, or one back, is no time that passed for us: either somebody
+-- has set the clock, or nobody called.
+local step = real - meta.seen
+local stood_still = math.abs(step) > rules.standstill_ms
+if meta.steady == 0 then
+  meta.steady = meta.seen -- a new log, or one of a version that measured all by the server's clock
+end
+if step > 0 and not stood_still then
+  meta.steady = meta.steady + step
+end
+meta.seen = real
+local steady = caller.steady or meta.steady
+
 --- Workers.
 
 -- While nobody called, nobody could renew a lease or come back: everyone gets the whole time again.
-if math.abs(real - meta.seen) > rules.standstill_ms then
+if stood_still then
   local function restart(set, moment)
     for _, member in ipairs(call('ZRANGE', set, 0, -1)) do
       call('ZADD', set, moment, member)
     end
   end
-  restart(LEASES, now + rules.lease_ms)
-  restart(GONE, now + rules.grace_ms)
-  restart(WAITING, now + rules.grace_ms)
+  restart(LEASES, steady + rules.lease_ms)
+  restart(GONE, steady + rules.grace_ms)
+  restart(WAITING, steady + rules.grace_ms)
 end
-meta.seen = real
 
 -- The caller is to begin anew if the log did, and if its names were freed while it was away.
 local known = call('ZSCORE', LEASES, worker) or call('ZSCORE', GONE, worker)
@@ -126,7 +142,7 @@ local reset = caller.epoch ~= '' and (caller.epoch ~= meta.epoch or not known)
 
 -- This comes first of all that is written: a server without memory, or a replica, refuses it, and
 -- then nothing is.
-call('ZADD', LEASES, now + rules.lease_ms, worker)
+call('ZADD', LEASES, steady + rules.lease_ms, worker)
 call('ZREM', GONE, worker)
 
 if reset then
@@ -135,7 +151,7 @@ if reset then
 end
 
 do
-  local ended = call('ZRANGEBYSCORE', LEASES, '-inf', now, 'WITHSCORES')
+  local ended = call('ZRANGEBYSCORE', LEASES, '-inf', steady, 'WITHSCORES')
   for i = 1, #ended, 2 do
     call('ZREM', LEASES, ended[i])
     call('ZADD', GONE, ended[i + 1] + rules.grace_ms, ended[i])
@@ -152,9 +168,7 @@ end
 local notices -- those that wait, once they are read
 
 local function is_due(kind)
-  local passed = now - meta['told_' .. kind]
-  -- A clock that was set back does not silence anyone.
-  return passed < 0 or passed >= rules.notice_interval_ms
+  return steady - meta['told_' .. kind] >= rules.notice_interval_ms
 end
 
 -- Make one event of all notices of this kind that may be told, if it is time for one.
@@ -194,7 +208,7 @@ local function tell(kind)
     call('RPUSH', NOTICES, unpack(packed))
   end
   meta['pending_' .. kind] = meta['pending_' .. kind] - count
-  meta['told_' .. kind] = now
+  meta['told_' .. kind] = steady
   add(kind, count, names)
   return true
 end
@@ -281,7 +295,7 @@ local function suspend(key, record)
   record.waiting = true
   put(key, record)
   call('ZREM', HELD .. record.worker, key)
-  call('ZADD', WAITING, now + rules.grace_ms, key)
+  call('ZADD', WAITING, steady + rules.grace_ms, key)
 end
 
 --- Time passes.
@@ -298,10 +312,10 @@ end
 
 -- Free the names whose time is up, and tell the notices that are due.
 local function settle()
-  for _, key in ipairs(call('ZRANGEBYSCORE', WAITING, '-inf', now, 'LIMIT', 0, FREED)) do
+  for _, key in ipairs(call('ZRANGEBYSCORE', WAITING, '-inf', steady, 'LIMIT', 0, FREED)) do
     free(key, find(key))
   end
-  for _, gone in ipairs(call('ZRANGEBYSCORE', GONE, '-inf', now)) do
+  for _, gone in ipairs(call('ZRANGEBYSCORE', GONE, '-inf', steady)) do
     free_names_of(gone)
   end
   -- A leave that was told may be what the same name's join has waited for.
@@ -310,7 +324,7 @@ end
 
 -- Milliseconds until `settle` has something to do.
 local function due()
-  local moment = now + rules.max_tick_ms
+  local moment = steady + rules.max_tick_ms
   for _, set in ipairs({WAITING, GONE}) do
     local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
     moment = math.min(moment, tonumber(first[2] or moment))
@@ -321,7 +335,7 @@ local function due()
       moment = math.min(moment, meta['told_' .. kind] + rules.notice_interval_ms)
     end
   end
-  return math.max(0, moment - now)
+  return math.max(0, moment - steady)
 end
 
 -- Remove the oldest events that are not to be kept.
@@ -454,7 +468,7 @@ end
 function operations.goodbye()
   call('ZREM', LEASES, worker)
   -- It is forgotten by a later batch, not by this one, which is kept as its last.
-  call('ZADD', GONE, now + math.max(1, rules.grace_ms), worker)
+  call('ZADD', GONE, steady + math.max(1, rules.grace_ms), worker)
   return true
 end
 

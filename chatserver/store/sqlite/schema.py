@@ -40,6 +40,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             text_digest BLOB NOT NULL,
             time_ms INTEGER NOT NULL
         )""",
+        # `until` is on a clock of the process that opened the file last.
         """CREATE TABLE holding (
             key TEXT PRIMARY KEY,
             number INTEGER NOT NULL,

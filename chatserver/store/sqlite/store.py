@@ -20,7 +20,7 @@ from gevent.threadpool import ThreadPool
 from chatserver.errors import StartError, Unavailable
 from chatserver.events import Event
 from chatserver.loop import Loop
-from chatserver.store import MAX_READ_EVENTS, Policy
+from chatserver.store import MAX_READ_EVENTS, Clock, Policy
 from chatserver.store.local import LocalStore, Operation
 from chatserver.store.sqlite.ownership import take_lock
 from chatserver.store.sqlite.reader import Reader
@@ -84,7 +84,7 @@ class SqliteStore(LocalStore):
         self,
         url: str,
         policy: Policy,
-        clock: Callable[[], int],
+        clock: Clock,
         connect_to: Callable[[str, str], sqlite3.Connection] = connect,
     ) -> None:
         """Wait for the file to be free, and open it. Raises StartError.

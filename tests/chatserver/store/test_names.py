@@ -154,6 +154,24 @@ def test_each_name_waits_for_its_own_time(store: Store, clock: Clock) -> None:
     assert outcome(store.names()) == []
 
 
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_name_waits_as_long_as_ever_when_the_clock_is_set(
+    store: Store, clock: Clock, hours: int
+) -> None:
+    alice, bob = claim(store, "Alice"), claim(store, "Bob")
+    outcome(store.suspend(alice.claim))
+    clock.set_back(hours * 3600)
+    outcome(store.suspend(bob.claim))
+
+    clock.advance(14)
+    tick(store)
+    assert outcome(store.names()) == ["Alice", "Bob"]
+
+    clock.advance(1)
+    tick(store)
+    assert outcome(store.names()) == []
+
+
 @pytest.mark.parametrize("what", ["append", "release", "suspend"])
 def test_a_claim_that_was_given_up_changes_nothing(store: Store, what: str) -> None:
     alice = claim(store, "Alice")
