@@ -8,12 +8,12 @@ from concurrent.futures import Future
 from typing import Any
 
 from capnweb_sync import RpcSession, RpcStub, RpcTarget
-from chatserver.errors import BadType
+from chatserver.errors import BadRequest, BadType, NotJoined
 from chatserver.futures import then
 from chatserver.member import Visit
-from chatserver.names import check_name, clean_text, name_key
+from chatserver.names import check_name, clean_text
 from chatserver.options import HistoryOptions, JoinOptions, sent_key
-from chatserver.room import Room
+from chatserver.room import NOT_JOINED, Room
 from chatserver.store import Store
 
 
@@ -40,10 +40,10 @@ class Chat(RpcTarget):
 
         Fails with `bad_request`, `username_taken`, `too_many`, `unavailable`.
         """
-        key = check_name(username)
+        name = check_name(username)
         wanted = JoinOptions.of(options)
         kept, sink = receiver(callback, self._session)
-        return self._room.join(self._visit, key, username, kept, sink, wanted)
+        return self._room.join(self._visit, name.key, name.shown, kept, sink, wanted)
 
     def sendMessage(
         self, username: str, text: str, options: Any = None
@@ -53,7 +53,7 @@ class Chat(RpcTarget):
 
         Fails with `bad_request`, `too_large`, `not_joined`, `unavailable`.
         """
-        return self._room.send(self._visit, name_key(username), clean_text(text), sent_key(options))
+        return self._room.send(self._visit, held_key(username), clean_text(text), sent_key(options))
 
     def listUsers(self) -> "Future[list[str]]":
         """Everyone online, in joining order."""
@@ -61,7 +61,7 @@ class Chat(RpcTarget):
 
     def leave(self, username: str) -> "Future[dict[str, Any]]":
         """Give a name up. Fails with `not_joined`, `unavailable`."""
-        return self._room.leave(self._visit, name_key(username))
+        return self._room.leave(self._visit, held_key(username))
 
     def getHistory(self, options: Any = None) -> list[dict[str, Any]]:
         """Events of the log, ascending: with `after` the oldest above it, otherwise the newest.
@@ -86,6 +86,14 @@ class Chat(RpcTarget):
     def messageCount(self) -> "Future[int]":
         """How many messages have been said since the log began."""
         return then(self._store.counts(), lambda counts: counts.messages)
+
+
+def held_key(username: str) -> str:
+    """What a name is compared by that the caller may have joined with. Raises NotJoined."""
+    try:
+        return check_name(username).key
+    except BadRequest:
+        raise NotJoined(NOT_JOINED) from None
 
 
 def receiver(callback: Any, session: RpcSession) -> tuple[RpcStub, RpcStub]:

@@ -31,6 +31,8 @@ TAKEN_OVER: Final = 4001
 """WebSocket close code of ours (RFC 6455, section 7.4.2: 4000 to 4999 are for applications): the
 name went to another connection; do not come back by yourself."""
 
+NOT_JOINED: Final = "This connection has not joined with that name."
+
 VERDICT_SECONDS: Final = 1.0
 """How long a refused append waits for the tail to tell who has the name now. A client that was
 taken over must not come back by itself, so the two must not be mixed up."""
@@ -178,7 +180,7 @@ class Room:
             return answer
         member = visit.members.get(key)
         if member is None:
-            raise NotJoined("This connection has not joined with that name.")
+            raise NotJoined(NOT_JOINED)
         return action(member)
 
     def _welcome(

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 
 from chatserver.errors import BadRequest, ClaimLost, NameTaken
 from chatserver.events import MAX_USERS, Event, NoticeType, notice
+from chatserver.lookalikes import Lookalikes
 from chatserver.store import (
     MAX_TICK_SECONDS,
     NOTICE_INTERVAL_MS,
@@ -121,6 +122,9 @@ class ChatState:
         self._grace_ms = policy.grace_ms
         self._find_sent = find_sent
         self._holdings = {holding.key: holding for holding in holdings}
+        self._lookalikes = Lookalikes()
+        for holding in self._holdings.values():
+            self._lookalikes.add(holding.key, holding.name)
         # In the order in which they come to their ends.
         self._waiting = dict(
             sorted(
@@ -150,16 +154,20 @@ class ChatState:
         """Free → held, or held or waiting → held with the secret."""
         holding = self._holdings.get(key)
         if holding is None:
+            lookalike = self._lookalikes.find(key, name)
+            if lookalike is not None:
+                raise looks_like(name, self._holdings[lookalike].name)
             self._last_number += 1
             new_secret = secrets.token_urlsafe(SECRET_BYTES)
             holding = Holding(self._last_number, key, name, new_secret, holder)
+            self._lookalikes.add(key, name)
             self._notify("join", holding)
         elif secret is not None and same(secret, holding.secret):
             if holding.holder is not None:
                 self._changes.lost.append(holding.holder)
             holding = replace(holding, holder=holder, until=None)
         else:
-            raise NameTaken(f"The name {holding.name} is taken; choose another one.")
+            raise taken(holding.name)
         self._put(holding)
         return Joined(
             Claim(key, holder, holding.secret),
@@ -241,6 +249,7 @@ class ChatState:
 
     def _free(self, holding: Holding) -> None:
         del self._holdings[holding.key]
+        self._lookalikes.remove(holding.key, holding.name)
         self._waiting.pop(holding.key, None)
         self._changes.holdings[holding.key] = None
         self._notify("leave", holding)
@@ -290,6 +299,16 @@ class ChatState:
                 kinds.add(pending.type)
             seen.add(pending.key)
         return kinds
+
+
+def taken(name: str) -> NameTaken:
+    """What a claim without the secret is answered with."""
+    return NameTaken(f"The name {name} is taken; choose another one.")
+
+
+def looks_like(name: str, other: str) -> NameTaken:
+    """What a claim is answered with that could be taken for another's."""
+    return NameTaken(f"{name} looks like {other}, who is here; choose another name.")
 
 
 def same(secret: str, other: str) -> bool:

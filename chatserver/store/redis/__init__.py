@@ -42,7 +42,7 @@ from chatserver.store import (
 from chatserver.store.redis import operations
 from chatserver.store.redis.connection import LOG, META, PREFIX, RETRY_SECONDS, Address, Line, Lines
 from chatserver.store.redis.entries import event_of, read_range
-from chatserver.store.redis.operations import Answer, Header
+from chatserver.store.redis.operations import Answer, Header, Operation
 from chatserver.store.redis.writer import Writer
 
 logger = logging.getLogger("chatserver")
@@ -92,6 +92,8 @@ class RedisStore(Store):
         self._followed = False
         self._open()
         self._writer = Writer(self._send, self._wait_for_reset, self._address.timeout)
+        for operation in self._updates:
+            self._writer.submit(operation)
 
     def _open(self) -> None:
         """Introduce this worker. Raises StartError."""
@@ -99,6 +101,7 @@ class RedisStore(Store):
         while True:
             try:
                 self._call(self._line, 0)
+                self._updates = self._missing_looks()
                 return
             except (RedisError, ValueError) as error:
                 hopeless = isinstance(error, (AuthenticationError, NoPermissionError, ValueError))
@@ -109,6 +112,18 @@ class RedisStore(Store):
                     ) from None
                 self._failed(error)
             gevent.sleep(RETRY_SECONDS)
+
+    def _missing_looks(self) -> "list[Operation[None]]":
+        """What brings a database up to date that is of a version which did not look for names that
+        look alike. Raises RedisError."""
+        if self._line.ask("HGET", META, "described"):
+            return []
+        names = iter(self._line.ask("HGETALL", f"{PREFIX}names"))
+        missing = [
+            operations.describe(key.decode(), operations.decode(record)["name"])
+            for key, record in zip(names, names, strict=True)
+        ]
+        return [*missing, operations.described()]
 
     # --- the script
 

@@ -13,7 +13,9 @@
 --   log            stream: n-0, n = 1, 2, 3, …, each with one field, `e`, in MessagePack:
 --                  {time, name, text}, or {time, kind, count, the first names}
 --   meta           hash: see FIELDS
---   names          hash: key of the name -> {number, name, secret, holder, worker, waiting}
+--   names          hash: key of the name -> {number, name, secret, holder, worker, waiting, looks}
+--   scripts:<skeleton>           set: the scripts, as a text, of names with this skeleton
+--   looks:<scripts>:<skeleton>   sorted set: keys of names that look so, by number
 --   order          sorted set: name, by its number in the joining order
 --   waiting        sorted set: key of a suspended name, by the moment until which it waits
 --   notices        list, in order: {kind, key, name}, not told yet
@@ -35,6 +37,7 @@ local PREFIX = string.sub(LOG, 1, -4)
 local META, NAMES, ORDER = PREFIX .. 'meta', PREFIX .. 'names', PREFIX .. 'order'
 local WAITING, NOTICES = PREFIX .. 'waiting', PREFIX .. 'notices'
 local LEASES, GONE = PREFIX .. 'leases', PREFIX .. 'gone'
+local LOOKS, SCRIPTS = PREFIX .. 'looks:', PREFIX .. 'scripts:'
 local SENT, HELD = PREFIX .. 'sent:', PREFIX .. 'held:'
 local LOST, DONE = PREFIX .. 'lost:', PREFIX .. 'done:'
 
@@ -254,19 +257,74 @@ local function list_users()
   return #lists, #first_users
 end
 
+-- Names that look alike; see chatserver/lookalikes.py. `looks` is {scripts, skeletons}.
+
+local function remember_looks(key, record, skeletons, scripts)
+  record.looks = {scripts, skeletons}
+  for _, skeleton in ipairs(skeletons) do
+    call('SADD', SCRIPTS .. skeleton, scripts)
+    call('ZADD', LOOKS .. scripts .. ':' .. skeleton, record.number, key)
+  end
+end
+
+local function forget_look(key, skeleton, scripts)
+  call('ZREM', LOOKS .. scripts .. ':' .. skeleton, key)
+  if call('EXISTS', LOOKS .. scripts .. ':' .. skeleton) == 0 then
+    call('SREM', SCRIPTS .. skeleton, scripts)
+  end
+end
+
+local function share_script(scripts, others)
+  for script in string.gmatch(scripts, '%S+') do
+    if string.find(' ' .. others .. ' ', ' ' .. script .. ' ', 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
+-- The first name that looks so.
+local function first_that_looks(skeleton, scripts)
+  while true do
+    local first = call('ZRANGE', LOOKS .. scripts .. ':' .. skeleton, 0, 0, 'WITHSCORES')
+    if not first[1] then
+      return nil
+    end
+    local record = find(first[1])
+    if record and record.number == tonumber(first[2]) then
+      return record
+    end
+    -- A worker of a version that knows nothing of looks has freed it.
+    forget_look(first[1], skeleton, scripts)
+  end
+end
+
+-- A name that one with these looks could be taken for.
+local function find_lookalike(skeletons, scripts)
+  for _, skeleton in ipairs(skeletons) do
+    for _, others in ipairs(call('SMEMBERS', SCRIPTS .. skeleton)) do
+      local record = not share_script(scripts, others) and first_that_looks(skeleton, others)
+      if record then
+        return record
+      end
+    end
+  end
+end
+
 local function hold(key, record, holder)
   record.holder, record.worker, record.waiting = holder, worker, false
   call('ZADD', HELD .. worker, record.number, key)
   put(key, record)
 end
 
-local function join(key, name, secret, holder)
+local function join(key, name, secret, holder, skeletons, scripts)
   meta.number = meta.number + 1
   call('ZADD', ORDER, meta.number, name)
   if first_users and #first_users < rules.max_users then
     first_users[#first_users + 1] = name
   end
   local record = {number = meta.number, name = name, secret = secret}
+  remember_looks(key, record, skeletons, scripts)
   hold(key, record, holder)
   return record
 end
@@ -287,6 +345,11 @@ local function free(key, record)
   call('ZREM', ORDER, record.name)
   call('ZREM', WAITING, key)
   call('ZREM', HELD .. record.worker, key)
+  if record.looks then
+    for _, skeleton in ipairs(record.looks[2]) do
+      forget_look(key, skeleton, record.looks[1])
+    end
+  end
   first_users = nil
   notify('leave', key, record.name)
 end
@@ -372,11 +435,14 @@ local listed = {} -- what `names` found, in order
 local operations = {}
 
 -- `secret` is what the caller shows, or false; `fresh_secret` that of a new membership.
-function operations.claim(key, name, holder, secret, fresh_secret)
+function operations.claim(key, name, holder, secret, fresh_secret, skeletons, scripts)
   local record = find(key)
   local is_new = not record
-  if is_new then
-    record = join(key, name, fresh_secret, holder)
+  local lookalike = is_new and find_lookalike(skeletons, scripts)
+  if lookalike then
+    return {'alike', lookalike.name}
+  elseif is_new then
+    record = join(key, name, fresh_secret, holder, skeletons, scripts)
   elseif record.secret == secret then
     take_over(key, record, holder)
   else
@@ -392,6 +458,21 @@ function operations.claim(key, name, holder, secret, fresh_secret)
     tell('join') -- before what the new member says
   end
   return answer
+end
+
+-- How a name looks that is of an earlier version.
+function operations.describe(key, name, skeletons, scripts)
+  local record = find(key)
+  if record and record.name == name and not record.looks then
+    remember_looks(key, record, skeletons, scripts)
+    put(key, record)
+  end
+  return true
+end
+
+function operations.described()
+  call('HSET', META, 'described', 1)
+  return true
 end
 
 -- Nobody has heard the answer to a claim that was to give this secret to a new membership.

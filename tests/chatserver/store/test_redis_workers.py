@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import gevent
+import msgspec
 import pytest
 import redis
 
 from chatserver.errors import ClaimLost, NameTaken, Unavailable
 from chatserver.store import LogReset, Policy, Store, open_store
 from chatserver.store.redis import connection
-from chatserver.store.redis.connection import LEASE_SECONDS, META
+from chatserver.store.redis.connection import LEASE_SECONDS, META, PREFIX
 from tests.chatserver.greenlets import eventually, outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
 from tests.chatserver.store.conftest import Clock, OpenStore
@@ -300,6 +301,52 @@ def test_a_lease_lasts_as_long_as_ever_when_the_servers_clock_is_set_back(
         tick_for(timed, server_clock, LEASE_SECONDS + GRACE_SECONDS + 1)
 
         assert outcome(timed.names()) == []
+
+
+def look_keys(client: redis.Redis) -> list[bytes | str]:
+    """Where names are found by how they look."""
+    return client.keys(f"{PREFIX}looks:*") + client.keys(f"{PREFIX}scripts:*")
+
+
+def as_of_an_earlier_version(client: redis.Redis) -> None:
+    """Make the database what it was before names that look alike were looked for."""
+    client.hdel(META, "described")
+    client.delete(*look_keys(client))
+    for key, packed in client.hgetall(f"{PREFIX}names").items():
+        assert isinstance(packed, bytes)
+        record = msgspec.msgpack.decode(packed)
+        del record["looks"]
+        client.hset(f"{PREFIX}names", key, msgspec.msgpack.encode(record))
+
+
+def test_names_of_an_earlier_version_are_guarded_against_lookalikes_once_a_worker_starts(
+    here: Store, open_at: OpenStore, redis_client: redis.Redis
+) -> None:
+    alice = claim(here, "Alice")
+    as_of_an_earlier_version(redis_client)
+
+    there = open_at()
+
+    with pytest.raises(NameTaken, match="looks like Alice"):
+        claim(there, "\u0410lice")
+    outcome(here.release(alice.claim))
+    assert look_keys(redis_client) == []
+    assert claim(there, "\u0410lice").name == "\u0410lice"
+
+
+def test_a_name_that_a_worker_of_an_earlier_version_has_freed_guards_nothing(
+    here: Store, redis_client: redis.Redis
+) -> None:
+    alice = claim(here, "Alice")
+    looks = {key: redis_client.dump(key) or b"" for key in look_keys(redis_client)}
+    outcome(here.release(alice.claim))
+    for key, dumped in looks.items():
+        redis_client.restore(key, 0, dumped)
+
+    claim(here, "\u0410lice")
+
+    with pytest.raises(NameTaken, match="looks like"):
+        claim(here, "Alice")
 
 
 KILLED_WORKER = """
