@@ -40,6 +40,7 @@ from .pipes import ApplicationSinkHook, Pipe
 from .runtime import Runtime, Transport, default_runtime
 from .streams import ReadableStream, WritableStream, pump
 from .stubs import Path, RpcStub
+from .target import BEGINNER
 
 CLOSED_BY_US: Final = 3000
 """The WebSocket close code that the reference uses whenever it ends a session."""
@@ -53,8 +54,9 @@ class RpcSession:
     """One conversation with a peer.
 
     `main` is what the peer gets as main object: an `RpcTarget`, a function, any value that can be
-    sent, or None. `session.main` is the peer's. Nothing here blocks, and application code runs
-    only as jobs of the runtime.
+    sent, or None. One whose class defines `_on_session(session)` gets the new session with it.
+    `session.main` is the peer's. Nothing here blocks, and application code runs only as jobs of
+    the runtime.
     """
 
     __slots__ = (
@@ -130,6 +132,8 @@ class RpcSession:
         entry = Import(self, 0)
         self._imports: dict[int, Import] = {0: entry}
         self._main: RpcStub | None = RpcStub._of(MainHook(entry, is_promise=False))
+        if hasattr(type(main), BEGINNER):
+            getattr(main, BEGINNER)(self)
 
     @property
     def main(self) -> RpcStub:
@@ -142,6 +146,33 @@ class RpcSession:
     def closed(self) -> bool:
         """Whether the session is over."""
         return self._closed is not None
+
+    def owns(self, value: object) -> bool:
+        """Whether `value` is a live stub for something that the peer of this very session passed
+        by reference.
+
+        A served call that will call a callback later asks this of it first. A peer can also pass
+        a reference to what this side exports, a promise that never settles, or a result of its
+        own with a stub in it: calling one of these runs code here, or waits here.
+
+        Args:
+            value: anything that came in the arguments of a call, or in a result.
+
+        Returns:
+            True for a stub whose calls go to this session's peer at once. False for anything
+            else: a promise, a property's included; a stub that was disposed of; one of another
+            session; any once the session is over.
+        """
+        if not isinstance(value, RpcStub) or value._path is not None:
+            return False
+        hook = value._hook
+        entry = hook.entry if isinstance(hook, ImportHook) else None
+        return (
+            entry is not None
+            and entry.session is self
+            and entry.resolution is None
+            and not entry.is_promise
+        )
 
     def stats(self) -> dict[str, int]:
         """How many entries the tables have: `{"imports": n, "exports": n}`; the two main objects
