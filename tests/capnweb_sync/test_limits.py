@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from capnweb_sync import Limits, RemoteError, RpcError, RpcPromise, RpcStub, RpcTarget
+from capnweb_sync.hooks import PromiseHook
 
 from .loopback import Loopback, RawPeer
 
@@ -39,7 +40,7 @@ class Api(RpcTarget):
         self.disposals += 1
 
 
-def call(*path: str, args: list[Any] | None = None, on: int = 0) -> list[Any]:
+def call(*path: str | int, args: list[Any] | None = None, on: int = 0) -> list[Any]:
     """A push of a call, or of a look."""
     return ["push", ["pipeline", on, list(path), *([args] if args is not None else [])]]
 
@@ -133,6 +134,87 @@ def test_looks_that_wait_for_their_turn_count_as_calls_under_way() -> None:
     peer.says(["pull", 3], ["pull", 4])
     assert peer.session.calls.under_way == 0
     assert peer.heard[-2] == ["reject", 4, peer.heard[-2][2]] or peer.heard[-1][0] == "resolve"
+
+
+class Keeper(Api):
+    """Keeps what a peer passes, as something to be called later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Any] = []
+
+    def keep(self, callback: Any) -> None:
+        self.kept.append(callback.dup())
+
+    def get(self) -> Any:
+        return lambda: self.wait()
+
+
+@pytest.mark.parametrize(
+    ("pushes", "callback"),
+    [
+        ([call("wait", args=[])], ["import", 1]),
+        ([["push", {"x": ["promise", -1]}]], ["import", 1]),
+        ([call("echo", args=[["promise", -1]])], ["import", 1]),
+        ([call("wait", args=[])], ["import", 1, ["x"]]),
+        ([["push", 1]], ["import", 0, ["wait"]]),
+        ([call("get", args=[])], ["import", 1]),
+        ([call("get", args=[])], ["pipeline", 1]),
+        ([["pipe"]], ["import", 1]),
+    ],
+)
+def test_calls_of_the_application_that_a_peer_lets_wait_are_bounded(
+    pushes: list[Any], callback: Any
+) -> None:
+    """A promise that is not settled, of ours or of the peer's; a function of ours that takes
+    its time; a stream that nobody reads."""
+    api = Keeper()
+    peer = RawPeer(api, limits=Limits(max_calls=10, max_table_entries=50))
+    peer.says(*pushes, call("keep", args=[callback]))
+    (kept,) = api.kept
+    calls = [kept.x, kept.write, kept]
+    promises: list[RpcPromise] = []
+    failures: list[Any] = []
+    for index in range(200):
+        for attempted in calls:
+            try:
+                promises.append(attempted({"id": index}))
+            except RpcError as error:
+                failures.append(error)
+            peer.runtime.pump()
+    failures += [promise.exception() for promise in promises if promise.done()]
+    assert peer.session.calls.under_way <= 10
+    assert peer.session.stats()["imports"] <= 50
+    assert any(isinstance(error, RpcError) and error.code == "too_many" for error in failures)
+    for future in api._futures:
+        future.set_result(None)
+    peer.session.connection_lost(1006, "")
+    peer.runtime.pump()
+    assert peer.session.calls.under_way == 0
+
+
+@pytest.mark.parametrize(
+    ("wait", "accepted"),
+    [
+        (["push", ["pipeline", 1, ["x"]]], 50),
+        (["push", ["import", 1]], 50),
+        (["push", ["remap", 1, [], [], [["pipeline", 0]]]], 9),
+        (["push", 0, ["remap", 0, [], [["import", 1]], [["pipeline", 0]]]], 50),
+    ],
+)
+def test_what_is_set_aside_for_a_promise_and_released_is_bounded(wait: Any, accepted: int) -> None:
+    api = Api()
+    peer = RawPeer(api, limits=Limits(max_calls=10, max_table_entries=50))
+    peer.says(call("wait", args=[]))
+    for index in range(2, 200):
+        peer.says(wait, ["release", index, 1])
+    assert peer.aborted is None
+    assert peer.session.calls._waiting <= accepted
+    api._futures[0].set_result({"x": 1})
+    peer.runtime.pump()
+    assert (peer.session.calls._waiting, peer.session.calls.under_way) == (0, 0)
+    peer.says(["push", ["pipeline", 1, ["x"]]], ["pull", 200])
+    assert peer.heard[-1] == ["resolve", 200, 1]
 
 
 def test_arguments_of_a_call_too_many_are_released() -> None:
@@ -306,6 +388,53 @@ def test_a_large_result_named_many_times_in_a_short_message_is_not_copied_each_t
     peer.says(call("large", args=[]))
     peer.says(["push", [[["pipeline", 1]] * 20_000]])
     assert peer.aborted is None
+
+
+MANY = 20_000
+"""More copies than one message may want."""
+
+
+def test_what_a_message_may_have_copied_is_no_bound_on_the_applications_own_reads() -> None:
+    """Not on those that wait for a result, nor on those of one that is there."""
+    api = Api()
+    pair = Loopback()
+    result = RpcStub(api).wait()
+    pair.pump()
+    early = [result[1] for _ in range(MANY)]
+    for read in early:
+        assert not read.done()
+    api._futures[0].set_result([print, [print]])
+    late = [result[1] for _ in range(MANY)]
+    assert [len(read.result()) for read in early + late] == [1] * MANY * 2
+
+
+def test_a_step_that_fails_leaves_no_bound_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = RpcStub(Api())
+    value = RpcStub([print, [print]])
+    with monkeypatch.context() as patched:
+        patched.setattr(PromiseHook, "resolve", lambda promise, hook: 1 / 0)
+        peer = RawPeer(Api())
+        with pytest.raises(ZeroDivisionError):
+            peer.says(call("echo", args=[1]))
+    assert [len(value[1].result()) for _ in range(MANY)] == [1] * MANY
+    assert own.echo(1).result() == 1
+
+
+def test_what_peers_want_of_one_promise_is_paid_for_by_each() -> None:
+    """It is copied when the promise settles, in one step for all of them."""
+    shared: Future[Any] = Future()
+    promise = RpcPromise(shared)
+    pair = Loopback()
+    greedy, modest = (RawPeer(lambda: promise.dup(), beside=pair) for _ in range(2))
+    for peer in (greedy, modest):
+        peer.says(call(args=[]))
+    greedy.says(*[call(1, on=1)] * MANY)
+    modest.says(call(1, on=1), ["pull", 2])
+    shared.set_result([print, [print]])
+    greedy.says(["pull", 2], ["pull", MANY])
+    assert modest.heard[-1][:2] == ["resolve", 2]
+    assert greedy.heard[-2][:2] == ["resolve", 2]
+    assert greedy.heard[-1][2][4]["code"] == "too_many"
 
 
 def test_a_large_result_named_many_times_in_arguments_is_a_call_too_many() -> None:
