@@ -88,9 +88,19 @@ class Pipe:
         return reader
 
     def unread(self, reader: Deferred[Any]) -> None:
-        """Whoever waits with `reader` has given up."""
+        """Whoever waits with `reader` has given up. A chunk that came meanwhile is the next one
+        again."""
         if reader in self._readers:
             self._readers.remove(reader)
+        elif reader.error is None and reader.value is not END:
+            self._put_back(reader.value)
+
+    def _put_back(self, chunk: Any) -> None:
+        """Make `chunk`, whose writer knows that it has been read, the next one."""
+        if self._readers:
+            self._readers.popleft().resolve(chunk)
+        elif self._error is None:
+            self._chunks.appendleft((chunk, Deferred.of(None)))
 
 
 METHODS: Final = ("write", "close", "abort")
