@@ -110,8 +110,13 @@ class PayloadHook(ValueHook):
             raise RpcError("This value was used after it had been disposed of.")
         return self._payload
 
-    def _value(self) -> Any:
+    @property
+    def value(self) -> Any:
+        """The value itself. Raises RpcError once it has been disposed of."""
         return self._open().value
+
+    def _value(self) -> Any:
+        return self.value
 
     def _owner(self) -> Payload | None:
         return self._open()

@@ -38,11 +38,16 @@ class Limits:
     large result thousands of times in a short message, each of which is a copy. Past it the call
     is rejected with the code `too_many`."""
 
-    max_map_steps: int = 131_072
-    """What the maps in one message of the peer's execute, for each item, those of the maps inside
-    included; an instruction counts as the values in it, about seven for a call. Stops: map bombs,
-    a short message whose nested maps multiply. Past it the map is rejected with the code
-    `too_many`."""
+    max_map_steps: int = 10_000
+    """What the maps in one message of the peer's execute, those of the maps inside included:
+    instructions times items. An instruction counts once more for each eight values and each 512
+    characters in it, and for each eight values that it copies or brings into the result. A step
+    takes some microseconds. Stops: map bombs, a short message that goes through a long list, or
+    whose nested maps multiply. Past it the map is rejected with the code `too_many`."""
+
+    max_map_steps_per_second: int = 20_000
+    """What the maps of all messages execute in the long run, and at most at once. Stops: map bombs
+    sent one after another. Past it the map is rejected with the code `too_many`."""
 
     max_stream_bytes: int = 64 * 1024 * 1024
     """Bytes of chunks that were written to streams and not yet taken by their readers, and about

@@ -80,16 +80,20 @@ class Payload:
         self._is_plain: bool | None = None
         self._targets: dict[int, TargetHook] | None = None
 
+    def is_plain(self) -> bool:
+        """Whether there is surely no capability in the value; looked at once."""
+        if self._is_plain is None:
+            owned = self.source == "owned"
+            self._is_plain = not (self.hooks or self.promises) if owned else is_plain(self.value)
+        return self._is_plain
+
     def part(self, value: Any) -> Payload:
         """A payload for a part of the value, or for all of it, that outlives this one.
 
         A plain value is shared, and copied when it is delivered to the application: a peer can
         name a large result many times in a short message.
         """
-        if self._is_plain is None:
-            owned = self.source == "owned"
-            self._is_plain = not (self.hooks or self.promises) if owned else is_plain(self.value)
-        if not self._is_plain:
+        if not self.is_plain():
             if serving.calls is not None:
                 serving.calls.pay_copy(value)
             return copied(value, self)

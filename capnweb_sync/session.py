@@ -34,7 +34,7 @@ from .hooks import ErrorHook, Hook
 from .imports import Import, ImportHook, MainHook
 from .incoming import parse, take
 from .limits import DEFAULT_LIMITS, Limits
-from .map import MapWork
+from .map import MapAllowance, MapWork
 from .payload import Payload, serving
 from .pipes import ApplicationSinkHook, Pipe
 from .runtime import Runtime, Transport, default_runtime
@@ -66,6 +66,7 @@ class RpcSession:
         "_exports",
         "_imports",
         "_main",
+        "_map_allowance",
         "_map_work",
         "_next_export",
         "_next_import",
@@ -115,6 +116,7 @@ class RpcSession:
         self._promised: list[Export] = []
         self._piped: dict[int, tuple[ReadableStream, WritableStream]] = {}
         """Streams in the message that is being encoded, by the ids of their pipes."""
+        self._map_allowance: MapAllowance | None = None
         self._map_work: MapWork | None = None
         self._pipes: WeakSet[Pipe] | None = None
         """Those that the peer writes to. One may outlive its entry: in a chunk of its own."""
@@ -367,7 +369,9 @@ class RpcSession:
     def map_work(self) -> MapWork:
         """See `Importer`; the same for all maps of one message."""
         if self._map_work is None:
-            self._map_work = MapWork(self.calls, self.limits)
+            if self._map_allowance is None:
+                self._map_allowance = MapAllowance(self.limits)
+            self._map_work = MapWork(self.calls, self.limits, self._map_allowance)
         return self._map_work
 
     def export_sink(self, stream: WritableStream) -> int:

@@ -1,6 +1,8 @@
 """A peer's input is bounded: past each bound a clear error, and the process unharmed."""
 
 import gc
+import json
+import time
 import weakref
 from concurrent.futures import Future
 from typing import Any
@@ -485,11 +487,89 @@ def test_maps_are_paid_for_by_the_message_and_by_their_size() -> None:
     peer.says(call("items", args=[]))
     peer.says(["push", ["remap", 1, [], [], [5]]], ["pull", 2])
     assert peer.heard[-1] == ["resolve", 2, [[5] * 1_000]]
-    large = [[0] * 1_000]
+    large = [[0] * 100]
     peer.says(["push", ["remap", 1, [], [], [large]]], ["pull", 3])
     assert peer.heard[-1][2][4]["code"] == "too_many"
     peer.says(["push", [[["remap", 1, [], [], [5]]] * 1_000]], ["pull", 4])
     assert sum(message[0] == "reject" for message in peer.heard) > 900
+
+
+SECONDS = 0.5
+"""Of processor time; a third of it on a machine without other work, and minutes without a bound."""
+
+
+def bomb(*function: Any, items: list[Any]) -> list[Any]:
+    """Pushes: a list, and what maps over it."""
+    return [["push", [items]], ["push", ["remap", 1, [], [["import", 0]], list(function)]]]
+
+
+@pytest.mark.parametrize(
+    ("once", "times"),
+    [
+        (bomb(None, items=[0] * 130_000), 250),
+        (bomb(None, items=[0] * 9_000), 250),
+        (bomb(["pipeline", 0], items=[0] * 9_000), 250),
+        (bomb(["pipeline", -1, ["echo"], [["pipeline", 0]]], items=[0] * 1_000), 150),
+        (bomb(["remap", 0, [], [], [None]], items=[0] * 4_900), 200),
+        (bomb(["bigint", "9" * 9_000], items=[0] * 500), 1),
+        (bomb(["bytes", "A" * 9_000], items=[0] * 9_000), 1),
+        (bomb([[["pipeline", 0]] * 20], items=[[[0] * 130_000]]), 30),
+    ],
+    ids=["issue", "null", "get", "call", "map", "bigint", "bytes", "large item"],
+)
+def test_ten_kilobytes_of_maps_take_no_time_to_speak_of(once: list[Any], times: int) -> None:
+    peer = RawPeer(Api())
+    value, attack = once
+    peer.says(value)
+    text = json.dumps(attack)
+    started = time.process_time()
+    for _ in range(times):
+        peer.session.receive(text)
+    peer.runtime.pump()
+    assert time.process_time() - started < SECONDS
+    assert peer.aborted is None
+    assert peer.session.calls.under_way == 0
+
+
+def test_maps_one_after_another_are_bounded_by_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("capnweb_sync.map.time.monotonic", lambda: now)
+    peer = RawPeer(limits=Limits(max_map_steps=500, max_map_steps_per_second=1_000))
+    value, attack = bomb(None, items=[0] * 400)
+    peer.says(value, attack, attack, attack)
+
+    def answers(*indices: int) -> list[str]:
+        peer.says(*[["pull", index] for index in indices])
+        return [message[0] for message in peer.heard[-len(indices) :]]
+
+    assert answers(2, 3, 4) == ["resolve", "resolve", "reject"]
+    assert peer.heard[-1][2][4]["code"] == "too_many"
+    now += 0.3
+    peer.says(attack, attack)
+    assert answers(5, 6) == ["resolve", "reject"]
+    now += 3_600
+    peer.says(attack, attack, attack)
+    assert answers(7, 8, 9) == ["resolve", "resolve", "reject"]
+
+
+def test_maps_that_wait_for_one_promise_share_what_a_second_allows() -> None:
+    api = Api()
+    peer = RawPeer(api)
+    peer.says(call("wait", args=[]))
+    peer.says(*[["push", ["remap", 1, [], [], [None]]]] * 250)
+    started = time.process_time()
+    api._futures[0].set_result([0] * 9_000)
+    peer.runtime.pump()
+    assert time.process_time() - started < SECONDS
+    peer.says(["pull", 2], ["pull", 251])
+    assert [message[0] for message in peer.heard] == ["resolve", "reject"]
+
+
+def test_the_applications_own_maps_are_as_long_as_it_likes() -> None:
+    api = Loopback(Api()).api
+    promise = api.echo([0] * 20_000)
+    promise.result()
+    assert promise.map(lambda item: [item, 1]).result() == [[0, 1]] * 20_000
 
 
 def test_values_nested_one_in_another_by_many_calls_are_released() -> None:
