@@ -24,14 +24,16 @@ class Limits:
     length, as a way to burn the processor. Past it: abort."""
 
     max_table_entries: int = 65_536
-    """Entries in the export table and in the import table, each. Stops: pushing without ever
-    releasing, and introducing capabilities without end. Past it: abort."""
+    """Entries in the export table and in the import table, each, and looks and duplicates that are
+    set aside for promises. Stops: pushing without ever releasing, and introducing capabilities
+    without end. Past it: abort; what would be set aside fails with the code `too_many`."""
 
     max_calls: int = 1_024
     """Served calls under way: started, waiting for their turn, or set aside for a promise; writes
-    to streams are not among them. Stops:
-    queueing work faster than it can be done. Past it the call is rejected with the code
-    `too_many` and reading goes on."""
+    to streams are not among them, but maps that are set aside are. So are calls that the
+    application makes of what the peer has passed, if they wait here: of a promise that never
+    settles, or of a function of this side. Stops: queueing work faster than it can be done. Past it
+    the call fails with the code `too_many` and reading goes on."""
 
     max_argument_values: int = 131_072
     """Values that promises bring into the arguments of calls under way, in all. Stops: naming a
