@@ -42,7 +42,7 @@ class Limits:
 
     max_map_steps: int = 10_000
     """What the maps in one message of the peer's execute, those of the maps inside included:
-    instructions times items. An instruction counts once more for each eight values and each 512
+    instructions times items. An instruction counts once more for each two values and each 512
     characters in it, and for each eight values that it copies or brings into the result. A step
     takes some microseconds. Stops: map bombs, a short message that goes through a long list, or
     whose nested maps multiply. Past it the map is rejected with the code `too_many`."""

@@ -31,11 +31,14 @@ if TYPE_CHECKING:
     from .streams import ReadableStream, WritableStream
     from .stubs import Path
 
-VALUES_PER_STEP: Final = 8
-"""Values that are copied in the time of a step, with room: a call is seven."""
+PARTS_PER_STEP: Final = 2
+"""Values in an instruction that make it a step longer: a call has seven, a constant one."""
 
 CHARACTERS_PER_STEP: Final = 512
 """Likewise for the characters of a text that is decoded; digits are the dearest."""
+
+VALUES_PER_STEP: Final = 8
+"""Values that are copied or sent in the time of a step, with room."""
 
 ABSTRACT: Final = (
     "A placeholder of a mapper function was used outside of recording. The function only describes"
@@ -244,11 +247,11 @@ class MapWork:
             self.take(items * sum(self._cost(step) for step in steps))
 
     def _cost(self, instruction: Any) -> int:
-        most = self._steps_left * VALUES_PER_STEP
-        values = weight(instruction, most)
-        if values > most:
+        most = self._steps_left * PARTS_PER_STEP
+        parts = weight(instruction, most)
+        if parts > most:
             return self._steps_left + 1
-        return 1 + values // VALUES_PER_STEP + characters(instruction) // CHARACTERS_PER_STEP
+        return 1 + parts // PARTS_PER_STEP + characters(instruction) // CHARACTERS_PER_STEP
 
 
 def characters(value: Any) -> int:

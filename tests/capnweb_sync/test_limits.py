@@ -508,9 +508,9 @@ def bomb(*function: Any, items: list[Any]) -> list[Any]:
     [
         (bomb(None, items=[0] * 130_000), 250),
         (bomb(None, items=[0] * 9_000), 250),
-        (bomb(["pipeline", 0], items=[0] * 9_000), 250),
+        (bomb(["pipeline", 0], items=[0] * 4_900), 250),
         (bomb(["pipeline", -1, ["echo"], [["pipeline", 0]]], items=[0] * 1_000), 150),
-        (bomb(["remap", 0, [], [], [None]], items=[0] * 4_900), 200),
+        (bomb(["remap", 0, [], [], [None]], items=[0] * 1_900), 200),
         (bomb(["bigint", "9" * 9_000], items=[0] * 500), 1),
         (bomb(["bytes", "A" * 9_000], items=[0] * 9_000), 1),
         (bomb([[["pipeline", 0]] * 20], items=[[[0] * 130_000]]), 30),
