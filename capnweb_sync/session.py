@@ -29,13 +29,13 @@ from .deferred import Deferred, unnested
 from .encoder import Encoder, NoExporter
 from .errors import RpcError, RpcTypeError, SessionClosed, again, redacted
 from .exports import Export
-from .here import TargetHook, hook_for_value
+from .here import hook_for_value
 from .hooks import ErrorHook, Hook
 from .imports import Import, ImportHook, MainHook
 from .incoming import parse, take
 from .limits import DEFAULT_LIMITS, Limits
-from .map import MapWork
-from .payload import Payload, copying
+from .map import MapAllowance, MapWork
+from .payload import Payload, serving
 from .pipes import ApplicationSinkHook, Pipe
 from .runtime import Runtime, Transport, default_runtime
 from .streams import ReadableStream, WritableStream, pump
@@ -66,6 +66,7 @@ class RpcSession:
         "_exports",
         "_imports",
         "_main",
+        "_map_allowance",
         "_map_work",
         "_next_export",
         "_next_import",
@@ -115,6 +116,7 @@ class RpcSession:
         self._promised: list[Export] = []
         self._piped: dict[int, tuple[ReadableStream, WritableStream]] = {}
         """Streams in the message that is being encoded, by the ids of their pipes."""
+        self._map_allowance: MapAllowance | None = None
         self._map_work: MapWork | None = None
         self._pipes: WeakSet[Pipe] | None = None
         """Those that the peer writes to. One may outlive its entry: in a chunk of its own."""
@@ -125,9 +127,8 @@ class RpcSession:
         if main is None:
             hook = ErrorHook(RpcError("This connection has no main object."))
         else:
-            hook = hook_for_value(main)
-            if isinstance(hook, TargetHook):
-                hook.serve_on(self.calls)
+            hook = served = hook_for_value(main)
+            served.serve_on(self.calls)
         self._exports: dict[int, Export] = {0: Export(self, 0, hook)}
         entry = Import(self, 0)
         self._imports: dict[int, Import] = {0: entry}
@@ -187,6 +188,7 @@ class RpcSession:
         with self.runtime.step:
             if self._closed is not None:
                 return
+            before = serving.calls
             try:
                 if len(message) > self.limits.max_message_size:
                     raise RpcTypeError(
@@ -195,7 +197,8 @@ class RpcSession:
                     )
                 self.calls.received_size = len(message)
                 self._map_work = None
-                copying.begin()
+                self.calls.renew_copies()
+                serving.calls = self.calls
                 take(self, parse(message))
             except RpcError as error:
                 # What ends with the session may keep it as a context; its frames hold the session.
@@ -210,7 +213,7 @@ class RpcSession:
             except Exception as error:
                 self._abort(redacted(error))
             finally:
-                copying.end()
+                serving.calls = before
 
     def connection_lost(self, close_code: int | None, reason: str) -> None:
         """The transport is gone: the peer has closed it, or it broke. Idempotent."""
@@ -366,7 +369,9 @@ class RpcSession:
     def map_work(self) -> MapWork:
         """See `Importer`; the same for all maps of one message."""
         if self._map_work is None:
-            self._map_work = MapWork(self.calls, self.limits)
+            if self._map_allowance is None:
+                self._map_allowance = MapAllowance(self.limits)
+            self._map_work = MapWork(self.calls, self.limits, self._map_allowance)
         return self._map_work
 
     def export_sink(self, stream: WritableStream) -> int:
