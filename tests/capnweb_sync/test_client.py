@@ -473,8 +473,8 @@ def test_pings_that_nobody_reads_the_answers_to_do_not_fill_the_memory(
 
 
 def test_a_peer_that_answers_nothing_is_lost(peer: RawPeer) -> None:
-    client = Client(peer, ping_interval=SHORT, ping_timeout=SHORT)
     before = time.monotonic()
+    client = Client(peer, ping_interval=SHORT, ping_timeout=SHORT)
     code, reason = client.session.wait_for_end()
     assert code == 1006
     assert "not answered" in reason
