@@ -34,6 +34,7 @@ class ServedCalls:
         "_queue",
         "_waiting",
         "_weight",
+        "before_call",
         "limits",
         "received_size",
         "runtime",
@@ -45,6 +46,9 @@ class ServedCalls:
         self._queue = queue
         self.limits = limits
         self.under_way = 0
+        self.before_call: Callable[[], None] | None = None
+        """Called before each call of the peer's, and each reading of a property, is begun, in the
+        reader: it must not block. An RpcError that it raises refuses the call."""
         self._weight = 0
         self.received_size = 0
         """Bytes of the message that is being taken."""
@@ -53,13 +57,16 @@ class ServedCalls:
         self._copies_left = MAX_COPIED_VALUES
 
     def begin(self) -> None:
-        """Count one more. Raises RpcError with the code `too_many` past the limit."""
+        """Count one more. Raises RpcError with the code `too_many` past the limit, and what
+        `before_call` raises."""
         if self.under_way >= self.limits.max_calls:
             raise RpcError(
                 f"More than {self.limits.max_calls} calls are under way on this connection."
                 " Wait for some of them to finish.",
                 code="too_many",
             )
+        if self.before_call is not None:
+            self.before_call()
         self.under_way += 1
 
     def end(self) -> None:

@@ -5,11 +5,13 @@ against the annotations, and here against the chat's rules.
 """
 
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from capnweb_sync import RpcSession, RpcStub, RpcTarget
 from chatserver.errors import BadRequest, BadType, NotJoined
 from chatserver.futures import then
+from chatserver.limits import take
 from chatserver.member import Visit
 from chatserver.names import check_name, clean_text
 from chatserver.options import HistoryOptions, JoinOptions, sent_key
@@ -29,6 +31,9 @@ class Chat(RpcTarget):
 
     def _on_session(self, session: RpcSession) -> None:
         self._session = session
+        calls = self._visit.allowance.calls
+        if calls:
+            session.calls.before_call = partial(take, calls)
 
     def join(self, username: str, callback: Any, options: Any = None) -> "Future[dict[str, Any]]":
         """Join with a name. From the answer's `lastId` on (or from `options.since`), each event
@@ -38,10 +43,11 @@ class Chat(RpcTarget):
         there yet: then events begin after `lastId`, as without it. It is false, too, if the log was
         trimmed past `since`: then they begin with the oldest that is there.
 
-        Fails with `bad_request`, `username_taken`, `too_many`, `unavailable`.
+        Fails with `bad_request`, `username_taken`, `too_many`, `rate_limited`, `unavailable`.
         """
         name = check_name(username)
         wanted = JoinOptions.of(options)
+        take(self._visit.allowance.joins)
         kept, sink = receiver(callback, self._session)
         return self._room.join(self._visit, name.key, name.shown, kept, sink, wanted)
 
@@ -51,7 +57,7 @@ class Chat(RpcTarget):
         """Say something with a name that this connection has joined with; the answer comes when it
         is stored.
 
-        Fails with `bad_request`, `too_large`, `not_joined`, `unavailable`.
+        Fails with `bad_request`, `too_large`, `not_joined`, `rate_limited`, `unavailable`.
         """
         return self._room.send(self._visit, held_key(username), clean_text(text), sent_key(options))
 
@@ -66,9 +72,10 @@ class Chat(RpcTarget):
     def getHistory(self, options: Any = None) -> list[dict[str, Any]]:
         """Events of the log, ascending: with `after` the oldest above it, otherwise the newest.
 
-        Fails with `bad_request`, `unavailable`.
+        Fails with `bad_request`, `rate_limited`, `unavailable`.
         """
         wanted = HistoryOptions.of(options)
+        take(self._visit.allowance.history)
         events = self._store.read(
             after=wanted.after or 0,
             before=wanted.before,

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from capnweb_sync import RpcStub
 from chatserver.errors import TooMany
+from chatserver.limits import UNLIMITED, Allowance
 from chatserver.store import Claim
 
 logger = logging.getLogger("chatserver")
@@ -80,6 +81,7 @@ class Visit:
 
     Attributes:
         line: the connection.
+        allowance: how much it may do.
         members: those who have joined.
         joining: the latest join under way for a name; completed, always with None, when it is
             decided.
@@ -87,10 +89,11 @@ class Visit:
         deaf: whether it is over too soon for any event to reach it.
     """
 
-    __slots__ = ("deaf", "joining", "line", "members", "over")
+    __slots__ = ("allowance", "deaf", "joining", "line", "members", "over")
 
-    def __init__(self, line: Line, *, deaf: bool = False) -> None:
+    def __init__(self, line: Line, *, deaf: bool = False, allowance: Allowance = UNLIMITED) -> None:
         self.line = line
+        self.allowance = allowance
         self.deaf = deaf
         self.members: dict[str, Member] = {}
         self.joining: dict[str, Future[None]] = {}

@@ -20,6 +20,7 @@ from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.events import date
 from chatserver.feed import RESTARTED, Feed
 from chatserver.futures import then, wait
+from chatserver.limits import take
 from chatserver.loop import Loop
 from chatserver.member import Member, Visit
 from chatserver.options import JoinOptions
@@ -132,9 +133,12 @@ class Room:
         return answer
 
     def send(self, visit: Visit, key: str, text: str, sent_key: str | None) -> "Future[Any]":
-        """Say `text`; waits for a join under way. Fails with NotJoined, BadRequest, Unavailable."""
+        """Say `text`; waits for a join under way.
+
+        Fails with NotJoined, RateLimited, BadRequest, Unavailable."""
 
         def append(member: Member) -> "Future[Any]":
+            take(visit.allowance.messages_of(member.claim.secret))
             receipt = self._store.append(member.claim, text, sent_key)
             receipt.add_done_callback(partial(self._close_if_lost, member))
             return then(receipt, answer_to_send)

@@ -73,3 +73,36 @@ def test_the_store_is_told_grace_and_retention() -> None:
 def test_what_does_not_fit_names_its_variable(config: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match=f"CHAT_{next(iter(config))}"):
         from_config(config)
+
+
+@pytest.mark.parametrize("value", ["192.0.2.0/24,::1", "192.0.2.7/24, ::1/128"])
+def test_the_environment_can_list_unlimited_addresses(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("CHAT_UNLIMITED_ADDRESSES", value)
+
+    assert [str(network) for network in from_environment().unlimited_addresses] == [
+        "192.0.2.0/24",
+        "::1/128",
+    ]
+
+
+def test_nobody_is_free_of_limits_if_the_list_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().unlimited_addresses
+    assert parse_arguments(["--unlimited-addresses", ""], Settings()).unlimited_addresses == ()
+
+    monkeypatch.setenv("CHAT_UNLIMITED_ADDRESSES", "")
+    settings = from_environment()
+
+    assert settings.unlimited_addresses == ()
+    assert from_config(settings.as_config()) == settings
+
+
+def test_a_rate_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_MESSAGE_RATE", "2:20")
+    monkeypatch.setenv("CHAT_CALL_RATE", "off")
+
+    settings = from_environment()
+
+    assert (str(settings.message_rate), str(settings.call_rate)) == ("2:20", "off")
+    assert from_config(settings.as_config()) == settings
