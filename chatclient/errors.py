@@ -72,9 +72,11 @@ class TooMany(ChatError):
 
 
 class RateLimited(ChatError):
-    """It is more often than the server allows."""
+    """It is more often than the server allows. There is room again in `retry_after` seconds, as far
+    as the server has said."""
 
     code = "rate_limited"
+    retry_after: float = 1.0
 
 
 class Unauthorized(ChatError):
@@ -142,7 +144,11 @@ def chat_error(error: Exception) -> ChatError:
     if isinstance(error, RemoteError):
         code = error.code or ChatError.code
         if code in REMOTE:
-            return REMOTE[code](error.message)
+            known = REMOTE[code](error.message)
+            seconds = error.properties.get("retryAfter")
+            if isinstance(known, RateLimited) and isinstance(seconds, (int, float)):
+                known.retry_after = max(0.0, float(seconds))
+            return known
         unknown = ChatError(error.message)
         unknown.code = code
         return unknown
