@@ -57,6 +57,7 @@ def broadcast_all(
             session = entry.session
             pack = session.pack
             if entry.import_id != known_id or path != known_path or pack is not known_pack:
+                session.runtime.step  # noqa: B018 - raises in a forked child
                 known_id, known_path, known_pack = entry.import_id, path, pack
                 key = (known_id, path, pack)
                 if key not in packed:

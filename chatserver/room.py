@@ -17,6 +17,7 @@ import gevent
 from gevent import Greenlet
 
 from capnweb_sync import RpcStub
+from capnweb_sync.fork import in_child
 from chatserver.errors import ChatError, ClaimLost, NotJoined, Unavailable
 from chatserver.events import date
 from chatserver.feed import RESTARTED, Feed
@@ -64,6 +65,12 @@ class Room:
             greenlet = gevent.spawn(function)
             greenlet.link_exception(self._broken)
             self._greenlets.append(greenlet)
+        in_child(self, Room._leave_to_parent)
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: following the log and the time is the parent's."""
+        self.running = False
+        gevent.killall(self._greenlets, block=False)
 
     def stop(self) -> None:
         """End what `start` began, and close the store: all that was told to it is stored."""

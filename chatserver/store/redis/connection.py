@@ -159,8 +159,9 @@ class Lines:
         self._closed = False
         # The one used last comes first: where one is enough, one is connected.
         self._free: LifoQueue[Line] = LifoQueue()
-        for _ in range(size):
-            self._free.put(address.line(extra))
+        self._all = [address.line(extra) for _ in range(size)]
+        for line in self._all:
+            self._free.put(line)
 
     @contextmanager
     def one(self) -> Iterator[Line]:
@@ -188,6 +189,12 @@ class Lines:
                 if time.monotonic() >= deadline:
                     raise
             gevent.sleep(RETRY_SECONDS)
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: close its copies, also of those that are in use."""
+        self._closed = True
+        for line in self._all:
+            line.drop()
 
     def close(self) -> None:
         """Close those that are free now, and each other one after its use."""

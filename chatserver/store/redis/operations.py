@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from chatserver.errors import BadRequest, ChatError, ClaimLost, NameTaken
+from chatserver.errors import BadRequest, ClaimLost, NameTaken
 from chatserver.events import MAX_USERS
 from chatserver.store import (
     DAY_MS,
@@ -94,7 +94,7 @@ class Operation(Generic[T]):
         """Tell the one who waits."""
         try:
             value = self._read(result, answer)
-        except ChatError as error:
+        except Exception as error:
             self.future.set_exception(error)
         else:
             self.future.set_result(value)

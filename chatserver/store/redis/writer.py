@@ -82,6 +82,10 @@ class Writer:
         gevent.killall(self._greenlets)
         self._fail(math.inf)
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: what was asked for is the parent's to do."""
+        gevent.killall(self._greenlets, block=False)
+
     def _run(self) -> None:
         while True:
             self._wake.wait()
@@ -118,6 +122,10 @@ class Writer:
         except LogReset:
             self._reset()
         except RedisError:
+            gevent.sleep(RETRY_SECONDS)
+        except Exception:
+            # Unforeseen. Those who wait are told when their time is up, and the next are served.
+            logger.exception("The store failed unforeseen")
             gevent.sleep(RETRY_SECONDS)
         return None
 

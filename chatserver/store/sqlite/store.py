@@ -17,9 +17,11 @@ import gevent
 from gevent.event import Event as Signal
 from gevent.threadpool import ThreadPool
 
+from capnweb_sync.fork import in_child
 from chatserver.errors import StartError, Unavailable
 from chatserver.events import Event
 from chatserver.store import MAX_READ_EVENTS, Policy
+from chatserver.store.inherited import inherit
 from chatserver.store.local import LocalStore, Operation
 from chatserver.store.sqlite.ownership import take_lock
 from chatserver.store.sqlite.reader import Reader
@@ -103,6 +105,7 @@ class SqliteStore(LocalStore):
         self._trim = False
         self._wake = Signal()
         self._closing = False
+        self._let_go_of = False
         error = self._writing.apply(attempt, (self._writer.open,))
         if error is not None:
             self._let_go()
@@ -110,6 +113,7 @@ class SqliteStore(LocalStore):
         self.epoch = self._writer.epoch
         self.last_id = self._writer.last_id
         self._greenlet = gevent.spawn(self._run)
+        in_child(self, SqliteStore._leave_to_parent)
 
     def submit(self, operation: Operation[T]) -> "Future[T]":
         future: Future[T] = Future()
@@ -149,7 +153,19 @@ class SqliteStore(LocalStore):
             self._greenlet.join()
             self._let_go()
 
+    def _leave_to_parent(self) -> None:
+        """In a forked child: nothing of the parent's is used, not even to close it."""
+        if self._let_go_of:
+            return
+        self._greenlet.kill(block=False)
+        self._writer.leave_to_parent()
+        self._reader.leave_to_parent()
+        # A copy of the descriptor would hold the lock after the parent's end, too.
+        os.close(self._lock)
+        inherit(self)
+
     def _let_go(self) -> None:
+        self._let_go_of = True
         self._reading.join()
         self._reading.apply(self._reader.close)
         # The last one to close tidies the WAL up.
@@ -168,11 +184,15 @@ class SqliteStore(LocalStore):
                 continue
             batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
             trim, self._trim = self._trim, False
-            written = self._write(batch, trim)
-            if isinstance(written, Written):
-                self._answer(batch, written)
-            else:
-                self._fail(batch, written)
+            try:
+                written = self._write(batch, trim)
+                if isinstance(written, Written):
+                    self._answer(batch, written)
+                else:
+                    self._fail(batch, written)
+            except Exception as error:
+                # Unforeseen. Those who wait are told, and the next ones are served.
+                self._fail(batch, error)
 
     def _write(self, batch: list[Request], trim: bool) -> Any:
         """What the writer returns for this batch, or raises."""
