@@ -1,4 +1,4 @@
-"""A child of `fork`: it inherits no session, and nothing that it does reaches its parent's peers."""
+"""A child of `fork` inherits no session, and nothing that it does reaches its parent's peers."""
 
 import os
 import sys
