@@ -11,6 +11,7 @@ parent's. That costs nothing as long as nobody forks.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -44,10 +45,20 @@ def close_copy(sock: Socket) -> None:
         os.close(descriptor)
 
 
+def cut_off(sock: Any) -> None:
+    """Put a connection that has ended in the place of the child's copy of a socket. For sockets
+    that greenlets may be about to use: they find an end, not the number of another file."""
+    dead, other = socket.socketpair()
+    other.close()
+    os.dup2(dead.fileno(), sock.fileno(), inheritable=False)
+    dead.close()
+
+
 def _let_go_of_all() -> None:
     owners = list(_owners.items())
     _owners.clear()
-    for owner, let_go in owners:
+    # The last first: what uses another stops before that one is taken from it.
+    for owner, let_go in reversed(owners):
         try:
             let_go(owner)
         except Exception:  # noqa: PERF203 - the others are to be let go of all the same

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can
 PATCH = "from gevent import monkey; monkey.patch_all()\n"
 
 PARENT = """
-import atexit, gc, os, sys, threading, time
-from capnweb_sync import RpcStub, SessionClosed, batch, broadcast, connect
+import atexit, gc, os, subprocess, sys, time
+from capnweb_sync import RpcStub, broadcast, connect
 from capnweb_sync.errors import SessionOfParent
 
 def refused(use):
@@ -37,6 +37,7 @@ assert answered.result(5) == 8
 pending = main.double(5)
 local = RpcStub(lambda value: value + 1)
 assert local(1).result(5) == 2
+subprocess.run([sys.executable, "-c", ""], check=True)
 process = os.fork()
 if not process:
     child()
@@ -66,6 +67,11 @@ CHILDREN = {
     "    assert other.main.double(3).result(5) == 6; other.close()",
     "goes on for a while": "time.sleep(0.3)",
     "forks": "os.fork() and os.wait()",
+    "starts a program": "subprocess.run([sys.executable, '-c', ''], check=True)",
+    "starts a worker": "import multiprocessing\n"
+    "    context = multiprocessing.get_context('fork')\n"
+    "    worker = context.Process(target=refused, args=(lambda: main.double(1),))\n"
+    "    worker.start(); worker.join(); assert worker.exitcode == 0",
 }
 
 

@@ -149,7 +149,9 @@ class RedisStore(Store):
         """Have a batch carried out, for the writer. Raises RedisError, LogReset."""
         try:
             answer = self._call(self._line, sequence, batch)
-        except RedisError as error:
+        except LogReset:
+            raise
+        except Exception as error:
             self._failed(error)
             raise
         assert answer is not None
@@ -161,7 +163,12 @@ class RedisStore(Store):
     def _failed(self, error: Exception) -> None:
         if self.available:
             self.available = False
-            logger.warning("The store %s fails, trying on: %s", self._address.shown, error)
+            logger.warning(
+                "The store %s fails, trying on: %s",
+                self._address.shown,
+                error,
+                exc_info=None if isinstance(error, (RedisError, ValueError)) else error,
+            )
 
     def _wait_for_reset(self) -> None:
         if self._followed:
@@ -262,7 +269,7 @@ class RedisStore(Store):
         """In a forked child: the connections, and what this worker says on them, are the
         parent's."""
         self._writer.leave_to_parent()
-        self._line.drop()
+        self._line.leave_to_parent()
         self._tails.leave_to_parent()
         self._readers.leave_to_parent()
         inherit(self)

@@ -19,6 +19,7 @@ from redis.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from capnweb_sync.fork import cut_off
 from chatserver.errors import StartError
 
 TIMEOUT_SECONDS: Final = 5.0
@@ -89,6 +90,12 @@ class Line:
             answer = self.ask("EVAL", SCRIPT, *keys_and_arguments)
         assert isinstance(answer, list)
         return answer
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: cut off, whichever greenlet is about to read from it."""
+        sock = getattr(self._connection, "_sock", None)
+        if sock is not None:
+            cut_off(sock)
 
     def drop(self) -> None:
         """Close the connection; the next use makes another one."""
@@ -191,10 +198,10 @@ class Lines:
             gevent.sleep(RETRY_SECONDS)
 
     def leave_to_parent(self) -> None:
-        """In a forked child: close its copies, also of those that are in use."""
+        """In a forked child: cut off all, also those that are in use."""
         self._closed = True
         for line in self._all:
-            line.drop()
+            line.leave_to_parent()
 
     def close(self) -> None:
         """Close those that are free now, and each other one after its use."""

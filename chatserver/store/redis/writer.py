@@ -17,7 +17,6 @@ from typing import Any, Final, TypeVar
 
 import gevent
 from gevent.event import Event
-from redis.exceptions import RedisError
 
 from chatserver.errors import Unavailable
 from chatserver.store import LogReset
@@ -44,8 +43,9 @@ class Writer:
         """Begin.
 
         Args:
-            send: has Redis carry out a batch with this number. Raises RedisError; LogReset if
-                nothing was done, because the log began anew.
+            send: has Redis carry out a batch with this number. Raises LogReset if nothing was
+                done, because the log began anew; for whatever else it raises, and logs, the batch
+                is sent again.
             reset: returns when that was told to those whom it concerns.
             timeout: seconds after which nobody waits for an operation any more.
         """
@@ -121,11 +121,9 @@ class Writer:
             return self._send(self._number, packed)
         except LogReset:
             self._reset()
-        except RedisError:
-            gevent.sleep(RETRY_SECONDS)
         except Exception:
-            # Unforeseen. Those who wait are told when their time is up, and the next are served.
-            logger.exception("The store failed unforeseen")
+            # Also what was not foreseen: those who wait are told when their time is up, and the
+            # next ones are served.
             gevent.sleep(RETRY_SECONDS)
         return None
 

@@ -15,6 +15,7 @@ import redis
 import chatserver.store.redis
 from chatserver.errors import NameTaken, StartError, Unavailable
 from chatserver.store import LogReset, Store, open_store
+from chatserver.store.redis import operations
 from chatserver.store.redis.connection import LOG
 from tests.chatclient.proxy import Proxy
 from tests.chatserver.greenlets import eventually, outcome
@@ -72,6 +73,28 @@ def cut_off(proxy: Proxy, open_store_at: Callable[[str], Store]) -> Store:
 def direct(redis_url: str, open_store_at: Callable[[str], Store]) -> Store:
     """Another worker's store, without a proxy."""
     return open_store_at(redis_url)
+
+
+def test_a_bug_on_the_way_to_redis_is_outlived(
+    direct: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(direct, "_call", None)
+        asked = direct.counts()
+        eventually(lambda: "trying on" in caplog.text)
+    assert tuple(outcome(asked)) == (0, 0)
+    assert direct.available
+    assert claim(direct, "Alice").name == "Alice"
+
+
+def test_a_bug_in_reading_an_answer_is_told_to_whoever_waits_for_it(
+    direct: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(operations, "Counts", None)
+        with pytest.raises(TypeError):
+            outcome(direct.counts())
+    assert claim(direct, "Alice").name == "Alice"
 
 
 def test_while_redis_is_away_writes_fail_in_time_and_afterwards_all_goes_on(

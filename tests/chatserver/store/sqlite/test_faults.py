@@ -132,6 +132,20 @@ def test_a_commit_that_fails_is_told_and_leaves_no_trace(
     assert [event.id for event in store.follow(1, 5).events] == [2]
 
 
+def test_a_bug_between_the_writer_and_those_who_wait_is_told_and_the_next_ones_are_served(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = claim(store, "Alice")
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_publish", None)
+        with pytest.raises(Unavailable):
+            say(store, alice, "lost", "key")
+
+    assert say(store, alice, "lost", "key").id == 2
+    assert say(store, alice, "found").id == 3
+    assert store.available
+
+
 def test_what_is_asked_for_during_an_outage_fails_and_reading_goes_on(
     store: SqliteStore, disk: Disk
 ) -> None:
