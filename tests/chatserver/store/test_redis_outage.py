@@ -14,7 +14,7 @@ import redis
 
 import chatserver.store.redis
 from chatserver.errors import NameTaken, StartError, Unavailable
-from chatserver.store import LogReset, Store, open_store
+from chatserver.store import Counts, LogReset, Store, open_store
 from chatserver.store.redis import operations
 from chatserver.store.redis.connection import LOG
 from tests.chatclient.proxy import Proxy
@@ -82,7 +82,7 @@ def test_a_bug_on_the_way_to_redis_is_outlived(
         patch.setattr(direct, "_call", None)
         asked = direct.counts()
         eventually(lambda: "trying on" in caplog.text)
-    assert tuple(outcome(asked)) == (0, 0)
+    assert outcome(asked) == Counts(0, 0)
     assert direct.available
     assert claim(direct, "Alice").name == "Alice"
 
