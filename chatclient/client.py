@@ -40,8 +40,10 @@ from capnweb_sync import (
     SessionClosed,
     connect,
 )
+from capnweb_sync.fork import in_child
+from capnweb_sync.threads import named, thread_runtime
 
-from .errors import ChatClosed, ChatError, Unavailable, UsernameTaken, chat_error
+from .errors import ChatClosed, ChatError, ConnectionLost, Unavailable, UsernameTaken, chat_error
 from .events import Event, Receipt
 from .inbox import Inbox
 from .membership import Membership
@@ -81,6 +83,9 @@ than the server waits for us to come back."""
 
 KEY_BYTES: Final = 16
 """Randomness of a message's key: no two messages share one."""
+
+FAILURES: Final = (ConnectError, RemoteError, SessionClosed, concurrent.futures.TimeoutError)
+"""What connecting and joining fail with."""
 
 UNDECIDED: Final = object()
 """Stands for the answer that an attempt has not brought."""
@@ -134,9 +139,11 @@ class ChatClient:
         self._membership: Membership | None = None
         self._ended: ChatError | None = None
         self.username = username
-        membership = self._join()
-        if isinstance(membership, Exception):
-            raise chat_error(membership) from membership
+        in_child(self, ChatClient._leave_to_parent)
+        try:
+            membership = self._join()
+        except FAILURES as error:
+            raise chat_error(error) from error
         self.username = membership.username
         self._go_online(membership)
         if history:
@@ -355,12 +362,18 @@ class ChatClient:
             self._end(chat_error(closed))
             return
         self._backoff.connection_lost(closed.close_code, time.monotonic() - membership.began)
-        threading.Thread(
-            target=self._come_back, args=(membership,), name="chatclient reconnect", daemon=True
-        ).start()
+        thread_runtime().spawn(functools.partial(self._come_back, membership))
 
+    @named("chatclient reconnect")
     def _come_back(self, before: Membership) -> None:
         """Try until there is a connection again, or no hope."""
+        try:
+            self._try_to_come_back(before)
+        except BaseException as error:
+            logger.exception("Coming back failed unforeseen")
+            self._end(ConnectionLost(f"The connection is lost, and coming back failed: {error!r}"))
+
+    def _try_to_come_back(self, before: Membership) -> None:
         doubtful_until = 0.0
         while True:
             delay = self._backoff.next_delay()
@@ -368,9 +381,15 @@ class ChatClient:
             self._pause(time.monotonic() + delay)
             if self._ended is not None:
                 return
-            outcome = self._join(before)
-            if isinstance(outcome, Membership):
-                self._go_online(outcome, Status(online=True))
+            try:
+                membership = self._join(before)
+            except Exception as error:
+                # Whatever it is, too few descriptors perhaps: it may pass.
+                if not isinstance(error, FAILURES):
+                    logger.exception("Connecting failed unforeseen")
+                outcome = error
+            else:
+                self._go_online(membership, Status(online=True))
                 return
             if isinstance(outcome, (SessionClosed, concurrent.futures.TimeoutError)):
                 doubtful_until = time.monotonic() + DOUBTFUL_SECONDS
@@ -380,21 +399,18 @@ class ChatClient:
                 self._end(chat_error(outcome))
                 return
 
-    def _join(self, before: Membership | None = None) -> Membership | Exception:
-        """Connect and join; what went wrong is returned."""
+    def _join(self, before: Membership | None = None) -> Membership:
+        """Connect and join. Raises FAILURES."""
         connecting = joining = self._timeout
         if before is not None:
             connecting, joining = min(connecting, ATTEMPT_SECONDS), max(joining, REJOIN_SECONDS)
-        try:
-            return Membership.begin(
-                functools.partial(self._connect, timeout=connecting),
-                self.username,
-                self._inbox,
-                joining,
-                before,
-            )
-        except (ConnectError, RemoteError, SessionClosed, concurrent.futures.TimeoutError) as error:
-            return error
+        return Membership.begin(
+            functools.partial(self._connect, timeout=connecting),
+            self.username,
+            self._inbox,
+            joining,
+            before,
+        )
 
     def _tell(self, status: Status) -> None:
         if self._on_status is not None:
@@ -402,6 +418,16 @@ class ChatClient:
                 self._on_status(status)
             except Exception:
                 logger.exception("on_status failed")
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: the chat goes on in the parent. Whoever held a lock is not here."""
+        self._changed = threading.Condition()
+        self._membership = None
+        if self._ended is None:
+            self._ended = ConnectionLost(
+                "This chat belongs to the process that forked this one; make a client here."
+            )
+        self._inbox.leave_to_parent(self._ended)
 
     def _end(self, error: ChatError) -> None:
         with self._changed:

@@ -17,10 +17,12 @@ import gevent
 from gevent.event import Event as Signal
 from gevent.threadpool import ThreadPool
 
+from capnweb_sync.fork import in_child
 from chatserver.errors import StartError, Unavailable
 from chatserver.events import Event
 from chatserver.loop import Loop
 from chatserver.store import MAX_READ_EVENTS, Clock, Policy
+from chatserver.store.inherited import inherit
 from chatserver.store.local import LocalStore, Operation
 from chatserver.store.sqlite.ownership import take_lock
 from chatserver.store.sqlite.reader import Reader
@@ -104,6 +106,7 @@ class SqliteStore(LocalStore):
         self._trim = False
         self._wake = Signal()
         self._closing = False
+        self._let_go_of = False
         self._all_written = Signal()
         error = self._writing.apply(attempt, (self._writer.open,))
         if error is not None:
@@ -112,6 +115,7 @@ class SqliteStore(LocalStore):
         self.epoch = self._writer.epoch
         self.last_id = self._writer.last_id
         self._loop = Loop(f"Writing to {self._path}", self._write_next)
+        in_child(self, SqliteStore._leave_to_parent)
 
     def submit(self, operation: Operation[T]) -> "Future[T]":
         future: Future[T] = Future()
@@ -154,7 +158,18 @@ class SqliteStore(LocalStore):
             self._loop.kill()
             self._let_go()
 
+    def _leave_to_parent(self) -> None:
+        """In a forked child: nothing of the parent's is used, not even to close it."""
+        if self._let_go_of:
+            return
+        self._writer.leave_to_parent()
+        self._reader.leave_to_parent()
+        # A copy of the descriptor would hold the lock after the parent's end, too.
+        os.close(self._lock)
+        inherit(self)
+
     def _let_go(self) -> None:
+        self._let_go_of = True
         self._reading.join()
         self._reading.apply(self._reader.close)
         # The last one to close tidies the WAL up.
