@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from capnweb_sync.urls import parse_url
+
 from .client import ChatClient
 from .program import COMMANDS, HISTORY_EVENTS, Program
 from .terminal import PlainTerminal, PromptTerminal, Terminal
@@ -19,8 +21,10 @@ URL: Final = "ws://127.0.0.1:8080/rpc/ws"
 
 def websocket_url(text: str) -> str:
     """`text`, if it is a WebSocket URL; argparse complains otherwise."""
-    if not text.startswith(("ws://", "wss://")):
-        raise argparse.ArgumentTypeError(f"a URL starts with ws:// or wss://, not like {text!r}")
+    try:
+        parse_url(text, "ws", "wss")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 

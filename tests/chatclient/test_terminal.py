@@ -192,10 +192,23 @@ def test_no_name_is_one_line_and_a_failure(server: ServerProcess) -> None:
     assert ended.returncode == 1
 
 
-@pytest.mark.parametrize("option", [("--url", "http://x"), ("--history", "many"), ("--what",)])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--url", "http://x"),
+        ("--url", "ws://x:secret@127.0.0.1:99999/rpc/ws"),
+        ("--url", "ws://x:secret@/rpc/ws"),
+        ("--url", "ws://x:secret@[::1/rpc/ws"),
+        ("--url", "ws://x:secret@127.0.0.1:80a/"),
+        ("--history", "many"),
+        ("--what",),
+    ],
+)
 def test_a_wrong_option_is_explained(option: tuple[str, ...]) -> None:
     ended = run(*option)
     assert "usage: chatclient" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "secret" not in ended.stderr
     assert ended.returncode == 2
 
 
