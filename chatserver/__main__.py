@@ -21,6 +21,7 @@ from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
 from capnweb_sync.server import WebSocketHandler
+from chatserver.addresses import authority, resolve
 from chatserver.app import create_app, service_of
 from chatserver.collector import settle_collector
 from chatserver.errors import SettingError, StartError
@@ -87,9 +88,9 @@ def serve(settings: Settings) -> None:
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that accepts at this address. Raises StartError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    family, address = resolve(host, port)
     try:
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
         raise StartError(
             f"Cannot listen on {host} port {port} ({error.strerror}); choose others with --host and"
@@ -113,11 +114,10 @@ def allow_connections(connections: int) -> None:
 
 def announce(host: str, port: int) -> None:
     """Say that connections are accepted."""
-    shown = f"[{host}]" if ":" in host else host
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that cannot show the balloon is no reason not to start.
         sys.stdout.reconfigure(errors="replace")
-    print(BANNER.format(url=f"ws://{shown}:{port}{RPC_PATH}"), end="", flush=True)
+    print(BANNER.format(url=f"ws://{authority(host, port)}{RPC_PATH}"), end="", flush=True)
 
 
 def shut_down(server: WSGIServer, app: Flask, seconds: float) -> None:

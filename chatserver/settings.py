@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from flask import Config
 
+from capnweb_sync.urls import without_password
+from chatserver.addresses import host
 from chatserver.errors import SettingError
 from chatserver.store import Policy
 
@@ -101,7 +103,7 @@ def setting(
 class Settings:
     """Everything that can be set, with its default."""
 
-    host: str = setting("127.0.0.1", text, "address to listen on", "ADDRESS")
+    host: str = setting("127.0.0.1", host, "address to listen on", "ADDRESS")
     port: int = setting(8080, whole(0, MAX_PORT), "TCP port to listen on; 0: a free one", "PORT")
     store: str = setting(
         "sqlite:///chat.db",
@@ -218,7 +220,11 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
     )
     for entry in fields(Settings):
         default = getattr(defaults, entry.name)
-        shown = "" if default is None or default == () else f" (default: {default})"
+        shown = (
+            ""
+            if default is None or default == ()
+            else f" (default: {without_password(str(default))})"
+        )
         parser.add_argument(
             f"--{entry.name.replace('_', '-')}",
             type=_argument_type(entry),

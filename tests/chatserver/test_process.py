@@ -1,15 +1,17 @@
 """The process: how it starts, what it says, how it stops."""
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.chatserver.conftest import Connect
-from tests.conftest import StartServer
+from tests.conftest import StartProcess, StartServer
 from tests.processes import REPOSITORY, ServerProcess, free_port, wait_until
 
 BANNER = """\
@@ -25,13 +27,13 @@ Run client: python -m chatclient
 Press Ctrl+C to stop"""
 
 
-def run(*options: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *options: str, env: dict[str, str] | None = None, cwd: Path = REPOSITORY
+) -> subprocess.CompletedProcess[str]:
     """A server that does not get to serving."""
-    import os
-
     return subprocess.run(
         [sys.executable, "-m", "chatserver", *options],
-        cwd=REPOSITORY,
+        cwd=cwd,
         env={**os.environ, **(env or {})},
         capture_output=True,
         text=True,
@@ -113,12 +115,71 @@ def test_a_port_that_is_taken_is_told_in_one_line() -> None:
     assert f"Cannot listen on 127.0.0.1 port {port}" in line
 
 
-def test_a_store_of_no_known_kind_is_told_in_one_line() -> None:
-    ended = run("--port", str(free_port()), "--store", "mysql://chat")
+def test_a_name_that_is_no_address_is_told_in_one_line() -> None:
+    ended = run("--host", "no-such-host.invalid")
 
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
-    assert "mysql://chat" in line
+    assert "Cannot listen on no-such-host.invalid" in line
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_it_listens_on_an_address_of_ipv6(start_process: StartProcess, host: str) -> None:
+    server = start_process(
+        sys.executable,
+        "-m",
+        "chatserver",
+        *("--host", host, "--port", "0", "--store", "memory:"),
+        ready=r"ws://\[::1\]:\d+/rpc/ws",
+    )
+    url = server.lines[0].rpartition(" ")[2]
+    client = start_process(sys.executable, "-m", "chatclient", "--url", url, "--username", "Alice")
+
+    client.wait_for_line("Joined chat as Alice")
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "mysql://alice:secret@chat",
+        "chat.db",
+        "memory",
+        "memory:chat",
+        "redis://[::1",
+        "redis://a:secret@::1:6379/0",
+        "redis://:sec/ret@host/0",
+        "redis://:sec?ret@host/0",
+        "redis://:sec#ret@host/0",
+        "redis://host:0/0",
+        "redis://host/chat",
+        "redis://host/0/1",
+        "unix://run/redis.sock",
+        "unix:/run/redis.sock",
+        "sqlite:chat.db",
+        "sqlite:/chat.db",
+        "sqlite://chat.db",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///tests/",
+        "sqlite:///tests",
+        "sqlite:///a%00b",
+        "sqlite:///chat#1.db",
+        "sqlite:///[::1/chat.db?what",
+        "sqlite:///a\tb.db",
+    ],
+)
+def test_a_store_that_is_none_is_told_in_one_line_and_nothing_is_made(
+    store: str, tmp_path: Path
+) -> None:
+    (tmp_path / "tests").mkdir()
+
+    ended = run("--port", str(free_port()), "--store", store, cwd=tmp_path)
+
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("chatserver: The store")
+    assert "sec" not in line
+    assert list(tmp_path.iterdir()) == [tmp_path / "tests"]
 
 
 @pytest.mark.parametrize(
