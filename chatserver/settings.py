@@ -17,7 +17,8 @@ from flask import Config
 
 from capnweb_sync.urls import without_password
 from chatserver.addresses import host
-from chatserver.errors import SettingError
+from chatserver.errors import SettingError, StartError
+from chatserver.output import write_output
 from chatserver.store import Policy
 
 ENVIRONMENT_PREFIX: Final = "CHAT"
@@ -201,6 +202,12 @@ USAGE_STATUS: Final = 2
 
 class OneSentence(argparse.ArgumentParser):
     """A parser that complains in one sentence, without the whole usage before it."""
+
+    def print_help(self, file: Any = None) -> None:
+        """See argparse. Raises StartError."""
+        failure = write_output(self.format_help())
+        if failure is not None:
+            raise StartError(f"Standard output cannot be written to: {failure.strerror}.")
 
     def error(self, message: str) -> Any:
         self.exit(USAGE_STATUS, f"{self.prog}: {message} (--help lists the options)\n")

@@ -6,11 +6,13 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.chatserver.conftest import Connect
+from tests.chatserver.test_http import get
 from tests.conftest import StartProcess, StartServer
 from tests.processes import REPOSITORY, ServerProcess, free_port, wait_until
 
@@ -57,6 +59,83 @@ def test_a_terminal_that_cannot_show_the_balloon_is_no_reason_not_to_start(
     server = start_server(env={"PYTHONIOENCODING": "ascii"})
 
     assert server.lines[0].endswith(server.url)
+
+
+def serves(port: int) -> bool:
+    """Whether requests are answered there."""
+    try:
+        return get(("127.0.0.1", port), "/healthz")[0] == 200
+    except ConnectionRefusedError:
+        return False
+
+
+@pytest.mark.parametrize("redirection", [">&-", "1</dev/null", ">/dev/full", "| true"])
+def test_a_banner_that_nobody_can_read_is_no_reason_not_to_serve(
+    start_process: StartProcess, redirection: str
+) -> None:
+    port = free_port()
+    command = f"{sys.executable} -m chatserver --port {port} --store memory:"
+    shell = start_process("sh", "-c", f"{command} {redirection} & wait $!; echo status $?")
+
+    shell.wait_for_line("WARNING chatserver: Standard output cannot be written to", stderr=True)
+    assert serves(port)
+    assert "Traceback" not in shell.output
+
+
+def test_an_output_that_is_full_and_does_not_block_is_waited_for(
+    start_process: StartProcess,
+) -> None:
+    port = free_port()
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    command = [sys.executable, "-m", "chatserver", "--port", str(port), "--store", "memory:"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=writing) as server:
+        os.close(writing)
+        wait_until(lambda: serves(port))
+        with os.fdopen(reading, "rb") as output:
+            for line in output:
+                if b"Press Ctrl+C" in line:
+                    break
+        server.terminate()
+        assert server.wait(20) == 0
+
+
+def test_an_output_that_nobody_reads_does_not_keep_it_from_ending() -> None:
+    port = free_port()
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    command = [sys.executable, "-m", "chatserver", "--port", str(port), "--store", "memory:"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=writing) as server:
+        wait_until(lambda: serves(port))
+        server.terminate()
+        assert server.wait(20) == 0
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_help_that_cannot_be_written_is_a_failure() -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "chatserver", "--help"],
+            cwd=REPOSITORY,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+
+    assert ended.stderr == (
+        "chatserver: Standard output cannot be written to: No space left on device.\n"
+    )
+    assert ended.returncode == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,5 +1,6 @@
 """Settings come from the command line, the environment and the table's defaults, in this order."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -97,13 +98,14 @@ def test_an_address_may_stand_in_brackets(
 
 
 def test_the_help_shows_no_password(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(sys, "stdout", sys.__stdout__)
     monkeypatch.setenv("CHAT_STORE", "redis://:secret@redis.example/0")
 
     with pytest.raises(SystemExit):
         parse_arguments(["--help"], from_environment())
 
-    shown = capsys.readouterr().out
+    shown = capfd.readouterr().out
     assert "redis://redis.example/0" in shown
     assert "secret" not in shown
