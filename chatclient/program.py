@@ -60,6 +60,9 @@ class Program:
         self._last_shown = 0
         self._all_shown = False  # There will be no more.
         self._last_sent = 0
+        # Where messages have no ids, as many of one's own are waited for as were sent.
+        self._own_shown = 0
+        self._sent_without_id = 0
 
     def run(
         self, terminal: Terminal, username: str | None, join: Callable[[str], ChatClient]
@@ -137,6 +140,7 @@ class Program:
             self._terminal.show(line_of(event))
         with self._shown:
             self._last_shown = event.id
+            self._own_shown += event.type == "chat" and event.user == chat.username
             self._shown.notify_all()
 
     # ---- What is typed
@@ -153,7 +157,14 @@ class Program:
             self._lost = self._lost or error
         with self._shown:
             echoed = self._shown.wait_for(
-                lambda: self._all_shown or self._last_shown >= self._last_sent, ECHO_SECONDS
+                lambda: (
+                    self._all_shown
+                    or (
+                        self._last_shown >= self._last_sent
+                        and self._own_shown >= self._sent_without_id
+                    )
+                ),
+                ECHO_SECONDS,
             )
         if not echoed:
             self._failed = True
@@ -170,7 +181,9 @@ class Program:
             if line.startswith("/"):
                 self._command(chat, line.split())
             else:
-                self._last_sent = chat.send(line, SEND_SECONDS).id
+                receipt = chat.send(line, SEND_SECONDS)
+                self._last_sent = receipt.id or self._last_sent
+                self._sent_without_id += not receipt.id
         except ChatError as error:
             if chat.closed:
                 raise Leave from error  # The reason is told at the end.
