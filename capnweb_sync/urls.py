@@ -76,6 +76,9 @@ def _parse(url: str) -> Target:
         raise ValueError("it must not have a fragment; # is written %23")
     port = _port(parts)
     host = unquote(parts.hostname or "")
+    if ":" not in host and "[" in parts.netloc.rpartition("@")[2]:
+        # Python 3.10 does not look at what stands there.
+        raise ValueError("an IPv6 address stands in brackets, as in [::1]")
     if not host or NOT_IN_A_HOST.search(host):
         raise ValueError("it names no host")
     # A zone (`%eth0`) means something on this machine alone (RFC 6874, section 4).
