@@ -29,17 +29,18 @@ from .deferred import Deferred, unnested
 from .encoder import Encoder, NoExporter
 from .errors import RpcError, RpcTypeError, SessionClosed, again, redacted
 from .exports import Export
-from .here import TargetHook, hook_for_value
+from .here import hook_for_value
 from .hooks import ErrorHook, Hook
 from .imports import Import, ImportHook, MainHook
 from .incoming import parse, take
 from .limits import DEFAULT_LIMITS, Limits
-from .map import MapWork
-from .payload import Payload, copying
+from .map import MapAllowance, MapWork
+from .payload import Payload, serving
 from .pipes import ApplicationSinkHook, Pipe
 from .runtime import Runtime, Transport, default_runtime
 from .streams import ReadableStream, WritableStream, pump
 from .stubs import Path, RpcStub
+from .target import BEGINNER
 
 CLOSED_BY_US: Final = 3000
 """The WebSocket close code that the reference uses whenever it ends a session."""
@@ -53,8 +54,9 @@ class RpcSession:
     """One conversation with a peer.
 
     `main` is what the peer gets as main object: an `RpcTarget`, a function, any value that can be
-    sent, or None. `session.main` is the peer's. Nothing here blocks, and application code runs
-    only as jobs of the runtime.
+    sent, or None. One whose class defines `_on_session(session)` gets the new session with it.
+    `session.main` is the peer's. Nothing here blocks, and application code runs only as jobs of
+    the runtime.
     """
 
     __slots__ = (
@@ -64,6 +66,7 @@ class RpcSession:
         "_exports",
         "_imports",
         "_main",
+        "_map_allowance",
         "_map_work",
         "_next_export",
         "_next_import",
@@ -113,6 +116,7 @@ class RpcSession:
         self._promised: list[Export] = []
         self._piped: dict[int, tuple[ReadableStream, WritableStream]] = {}
         """Streams in the message that is being encoded, by the ids of their pipes."""
+        self._map_allowance: MapAllowance | None = None
         self._map_work: MapWork | None = None
         self._pipes: WeakSet[Pipe] | None = None
         """Those that the peer writes to. One may outlive its entry: in a chunk of its own."""
@@ -123,13 +127,14 @@ class RpcSession:
         if main is None:
             hook = ErrorHook(RpcError("This connection has no main object."))
         else:
-            hook = hook_for_value(main)
-            if isinstance(hook, TargetHook):
-                hook.serve_on(self.calls)
+            hook = served = hook_for_value(main)
+            served.serve_on(self.calls)
         self._exports: dict[int, Export] = {0: Export(self, 0, hook)}
         entry = Import(self, 0)
         self._imports: dict[int, Import] = {0: entry}
         self._main: RpcStub | None = RpcStub._of(MainHook(entry, is_promise=False))
+        if hasattr(type(main), BEGINNER):
+            getattr(main, BEGINNER)(self)
 
     @property
     def main(self) -> RpcStub:
@@ -142,6 +147,33 @@ class RpcSession:
     def closed(self) -> bool:
         """Whether the session is over."""
         return self._closed is not None
+
+    def owns(self, value: object) -> bool:
+        """Whether `value` is a live stub for something that the peer of this very session passed
+        by reference.
+
+        A served call that will call a callback later asks this of it first. A peer can also pass
+        a reference to what this side exports, a promise that never settles, or a result of its
+        own with a stub in it: calling one of these runs code here, or waits here.
+
+        Args:
+            value: anything that came in the arguments of a call, or in a result.
+
+        Returns:
+            True for a stub whose calls go to this session's peer at once. False for anything
+            else: a promise, a property's included; a stub that was disposed of; one of another
+            session; any once the session is over.
+        """
+        if not isinstance(value, RpcStub) or value._path is not None:
+            return False
+        hook = value._hook
+        entry = hook.entry if isinstance(hook, ImportHook) else None
+        return (
+            entry is not None
+            and entry.session is self
+            and entry.resolution is None
+            and not entry.is_promise
+        )
 
     def stats(self) -> dict[str, int]:
         """How many entries the tables have: `{"imports": n, "exports": n}`; the two main objects
@@ -156,6 +188,7 @@ class RpcSession:
         with self.runtime.step:
             if self._closed is not None:
                 return
+            before = serving.calls
             try:
                 if len(message) > self.limits.max_message_size:
                     raise RpcTypeError(
@@ -164,7 +197,8 @@ class RpcSession:
                     )
                 self.calls.received_size = len(message)
                 self._map_work = None
-                copying.begin()
+                self.calls.renew_copies()
+                serving.calls = self.calls
                 take(self, parse(message))
             except RpcError as error:
                 # What ends with the session may keep it as a context; its frames hold the session.
@@ -179,7 +213,7 @@ class RpcSession:
             except Exception as error:
                 self._abort(redacted(error))
             finally:
-                copying.end()
+                serving.calls = before
 
     def connection_lost(self, close_code: int | None, reason: str) -> None:
         """The transport is gone: the peer has closed it, or it broke. Idempotent."""
@@ -335,7 +369,9 @@ class RpcSession:
     def map_work(self) -> MapWork:
         """See `Importer`; the same for all maps of one message."""
         if self._map_work is None:
-            self._map_work = MapWork(self.calls, self.limits)
+            if self._map_allowance is None:
+                self._map_allowance = MapAllowance(self.limits)
+            self._map_work = MapWork(self.calls, self.limits, self._map_allowance)
         return self._map_work
 
     def export_sink(self, stream: WritableStream) -> int:

@@ -111,7 +111,7 @@ class Connection:
 
         Args:
             socket: belongs to the connection from now on.
-            remote_address: the peer's, as `accept()` returned it.
+            remote_address: the peer's, as `accept()` returned it, or the client's behind a proxy.
             connections: holds the connection while its socket is open, and the limits for it.
         """
         self._socket = socket
@@ -125,7 +125,8 @@ class Connection:
         #: Hand over a packed message. Never blocks, never raises; after the end it drops.
         self.send: Callable[[bytes], None] = self._outbox.append
         self.session: Session | None = None
-        #: The peer's address: host and port, or what the family of the socket has.
+        #: The peer's address: host and port, or what the family of the socket has. Where the
+        #: application believes its proxies (`REMOTE_ADDR`), the client's, and 0 for the port.
         self.remote_address = remote_address
         #: Why the connection ended: the close code of who closed first; 1006 if it was lost.
         self.close_code: int | None = None

@@ -110,7 +110,7 @@ class Connections:
 
     @property
     def full(self) -> bool:
-        """Whether there is no room for one more: the route then answers 503."""
+        """Whether there is no room for one more: an upgrade is then answered with 503."""
         return self.draining or len(self) + self._reserved >= self.max_connections
 
     def reserve(self) -> None:
@@ -152,7 +152,8 @@ class Connections:
         for connection in tuple(self._ring[self._place - self._ticks_of_silence]):
             if connection.silent:
                 connection.abort("the peer did not answer a ping")
-        for connection in self._ring[self._place]:
+        # A copy, since a ping that overflows an outbox can end its connection at once.
+        for connection in tuple(self._ring[self._place]):
             connection.ping()
 
     def close_all(self, code: int, reason: str) -> None:

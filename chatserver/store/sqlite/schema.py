@@ -19,6 +19,11 @@ BUSY_SECONDS: Final = 1.0
 """How long a statement waits for another process's lock: longer than a tool that looks at the file
 takes, and short enough to tell a sender the truth in time."""
 
+MAX_IDLE_WAL_BYTES: Final = 4 * 1024 * 1024
+"""What the write-ahead log keeps of the disk when it is begun from its start again: what it takes
+in between, 1000 pages, anyway. While another program reads the file for long it grows; without this
+it would stay so for ever."""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         # `users` is a JSON array, of notices only. `said` counts the chat messages up to and
@@ -40,6 +45,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             text_digest BLOB NOT NULL,
             time_ms INTEGER NOT NULL
         )""",
+        # `until` is on a clock of the process that opened the file last.
         """CREATE TABLE holding (
             key TEXT PRIMARY KEY,
             number INTEGER NOT NULL,
@@ -78,6 +84,7 @@ def connect(path: str, synchronous: str) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.execute(f"PRAGMA synchronous={synchronous}")
+    connection.execute(f"PRAGMA journal_size_limit={MAX_IDLE_WAL_BYTES}")
     return connection
 
 
