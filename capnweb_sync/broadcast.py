@@ -13,7 +13,7 @@ from typing import Any
 
 from . import wire
 from .encoder import Encoder, NoExporter
-from .errors import RpcError, logger
+from .errors import RpcError, SessionOfParent, logger
 from .hooks import ErrorHook, Hook
 from .imports import ImportHook
 from .payload import Payload
@@ -62,6 +62,7 @@ def broadcast_all(
                 session = entry.session
                 pack = session.pack
                 if entry.import_id != known_id or path != known_path or pack is not known_pack:
+                    session.runtime.step  # noqa: B018 - raises in a forked child
                     key = (entry.import_id, path, pack)
                     if key not in packed:
                         messages = [
@@ -71,6 +72,8 @@ def broadcast_all(
                         packed[key] = [b"".join(messages)] if session.joinable else messages
                     pieces = packed[key]
                     known_id, known_path, known_pack = key
+            except SessionOfParent:
+                raise
             except Exception:
                 logger.exception("A recipient of a broadcast failed; the others are told.")
                 continue

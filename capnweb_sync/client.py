@@ -51,8 +51,12 @@ def connect(
 ) -> ClientSession:
     """Connect to a Cap'n Web server and start a session.
 
+    Of the addresses of a name, the first that answers is taken. The environment's `http_proxy`,
+    `https_proxy` and `no_proxy` are heeded.
+
     Args:
-        url: `ws://…` or `wss://…`.
+        url: `ws://…` or `wss://…`. A name and a password in it (`wss://alice:secret@…`) are sent as
+            HTTP has it, unless `headers` have an `Authorization`, and are never shown.
         main: what the server gets as our main object: an `RpcTarget`, a function, a dict, nothing.
         limits: what is accepted from the server.
         headers: further HTTP headers of the handshake.
@@ -70,14 +74,19 @@ def connect(
         ConnectError: there is no connection; `ConnectTimeout` and `HandshakeError` say more.
         ValueError: `url` is not a WebSocket URL.
     """
-    transport = WebSocketTransport(
-        open_socket(url, timeout, headers or {}, origin, sslopt or {}),
-        max_message=limits.max_message_size,
-        ping_interval=ping_interval,
-        ping_timeout=ping_timeout,
-        close_timeout=close_timeout,
-        max_waiting=max_waiting,
-    )
+    sock = open_socket(url, timeout, headers or {}, origin, sslopt or {})
+    try:
+        transport = WebSocketTransport(
+            sock,
+            max_message=limits.max_message_size,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_waiting=max_waiting,
+        )
+    except OSError as error:  # there is no descriptor left
+        sock.close()
+        raise ConnectError(url, f"{error.strerror or error}.") from error
     session = RpcSession(
         transport,
         main,
@@ -85,7 +94,11 @@ def connect(
         limits=limits,
         send_stack_traces=send_stack_traces,
     )
-    transport.start(session)
+    try:
+        transport.start(session)
+    except (RuntimeError, MemoryError) as error:
+        session.connection_lost(None, "There is no thread to read it.")
+        raise ConnectError(url, f"{error}.") from error
     return ClientSession(session, transport)
 
 

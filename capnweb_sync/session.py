@@ -19,6 +19,7 @@ object; none is used twice. Every export gets a new id, also of an object that w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any, Final
 from weakref import WeakSet
@@ -27,7 +28,7 @@ from . import wire
 from .calls import ServedCalls
 from .deferred import Deferred, unnested
 from .encoder import Encoder, NoExporter
-from .errors import RpcError, RpcTypeError, SessionClosed, again, redacted
+from .errors import RpcError, RpcTypeError, SessionClosed, SessionOfParent, again, redacted
 from .exports import Export
 from .here import hook_for_value
 from .hooks import ErrorHook, Hook
@@ -145,8 +146,11 @@ class RpcSession:
 
     @property
     def closed(self) -> bool:
-        """Whether the session is over."""
-        return self._closed is not None
+        """Whether the session is over, or in a forked child, which has none."""
+        try:
+            return self._closed is not None or self.runtime.step is None
+        except SessionOfParent:
+            return True
 
     def owns(self, value: object) -> bool:
         """Whether `value` is a live stub for something that the peer of this very session passed
@@ -223,12 +227,12 @@ class RpcSession:
             close_code=close_code,
             reason=reason,
         )
-        with self.runtime.step:
+        with suppress(SessionOfParent), self.runtime.step:
             self._end(error)
 
     def close(self, code: int = CLOSED_BY_US, reason: str = "RPC session was shut down") -> None:
         """End the session on this side. Idempotent."""
-        with self.runtime.step:
+        with suppress(SessionOfParent), self.runtime.step:
             if self._closed is None:
                 self._end(SessionClosed(reason, close_code=code, reason=reason))
                 self.transport.close(code, reason)

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from .deferred import Deferred
-from .errors import RpcError, again, redacted
+from .errors import RpcError, SessionOfParent, again, redacted
 from .flow import MAX_WINDOW, FlowController, Sent
 from .payload import Payload
 from .pipes import END, Pipe, ReadableHook
@@ -111,7 +111,7 @@ class ReadableStream:
         """Read no more. The writer is told with its next write."""
         self.locked = True
         if self.pipe is not None and self._runtime is not None:
-            with self._runtime.step:
+            with suppress(SessionOfParent), self._runtime.step:
                 self.pipe.fail(RpcError(reason, code="cancelled"))
         source, self._source = self._source, None
         close = getattr(source, "close", None)
@@ -293,7 +293,7 @@ class WritableStream:
             if abort is not None:
                 abort(reason)
             return
-        with self._hook.runtime.step:
+        with suppress(SessionOfParent), self._hook.runtime.step:
             if self._error is not None:
                 return
             self._error = RpcError("The stream has been aborted.")

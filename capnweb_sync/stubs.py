@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from .errors import again
+from .errors import SessionOfParent, again
 from .runtime import Runtime
 
 if TYPE_CHECKING:
@@ -111,9 +111,12 @@ class RpcStub:
             return
         from .hooks import DISPOSED
 
-        with self._hook.runtime.step:
-            hook, self._hook = self._hook, DISPOSED
-            hook.dispose()
+        try:
+            with self._hook.runtime.step:
+                hook, self._hook = self._hook, DISPOSED
+                hook.dispose()
+        except SessionOfParent:
+            pass  # It stays the parent's, whatever a forked child does.
 
     def __enter__(self: Self) -> Self:
         return self

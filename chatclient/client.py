@@ -40,8 +40,19 @@ from capnweb_sync import (
     SessionClosed,
     connect,
 )
+from capnweb_sync.fork import in_child
+from capnweb_sync.threads import named, thread_runtime
 
-from .errors import ChatClosed, ChatError, Unavailable, UsernameTaken, chat_error
+from . import answers
+from .errors import (
+    BadAnswer,
+    ChatClosed,
+    ChatError,
+    ConnectionLost,
+    Unavailable,
+    UsernameTaken,
+    chat_error,
+)
 from .events import Event, Receipt
 from .inbox import Inbox
 from .membership import Membership
@@ -81,6 +92,15 @@ than the server waits for us to come back."""
 
 KEY_BYTES: Final = 16
 """Randomness of a message's key: no two messages share one."""
+
+FAILURES: Final = (
+    BadAnswer,
+    ConnectError,
+    RemoteError,
+    SessionClosed,
+    concurrent.futures.TimeoutError,
+)
+"""What connecting and joining fail with."""
 
 UNDECIDED: Final = object()
 """Stands for the answer that an attempt has not brought."""
@@ -132,16 +152,19 @@ class ChatClient:
         self._backoff = Backoff()
         self._changed = threading.Condition()
         self._membership: Membership | None = None
+        self._keeps_log = False
         self._ended: ChatError | None = None
         self.username = username
-        membership = self._join()
-        if isinstance(membership, Exception):
-            raise chat_error(membership) from membership
+        in_child(self, ChatClient._leave_to_parent)
+        try:
+            membership = self._join()
+        except FAILURES as error:
+            raise chat_error(error) from error
         self.username = membership.username
         self._go_online(membership)
-        if history:
+        if history and membership.log is not None:
             try:
-                self._inbox.put_history(self.newest(history, membership.last_id + 1))
+                self._inbox.put_history(self.newest(history, membership.log.last_id + 1))
             except BaseException:
                 self.close()
                 raise
@@ -158,15 +181,16 @@ class ChatClient:
             ChatError: its `may_have_been_stored` says whether it is worth saying again.
         """
         options = {"key": secrets.token_hex(KEY_BYTES)}
-        answer = self._call(
-            lambda chat: chat.sendMessage(self.username, text, options), timeout, stores=True
-        )
-        return Receipt(answer["id"], answer["time"])
+
+        def send(chat: RpcStub) -> RpcPromise:
+            known = [options] if self._keeps_log else []
+            return chat.sendMessage(self.username, text, *known)
+
+        return answers.receipt(self._call(send, timeout, stores=True))
 
     def users(self, timeout: float | None = None) -> list[str]:
         """The names of everyone online, in joining order."""
-        names: list[str] = self._call(lambda chat: chat.listUsers(), timeout)
-        return names
+        return answers.names(self._call(lambda chat: chat.listUsers(), timeout))
 
     @property
     def closed(self) -> bool:
@@ -176,8 +200,7 @@ class ChatClient:
     @property
     def user_count(self) -> int:
         """How many are online."""
-        count: int = self._call(lambda chat: chat.userCount, None)
-        return count
+        return answers.count(self._call(lambda chat: chat.userCount, None))
 
     def history(
         self,
@@ -195,9 +218,11 @@ class ChatClient:
             after: an id above which they are.
             timeout: seconds; None means the client's.
         """
+        if not self._keeps_log:
+            raise ChatError("This server keeps no history that could be read.")
         options = {"limit": limit, "before": before, "after": after}
         events = self._call(lambda chat: chat.getHistory(options), timeout)
-        return [Event.of(event) for event in events]
+        return list(answers.history(events, after, before))
 
     def newest(self, count: int, before: int | None = None) -> list[Event]:
         """The last `count` events (below the id `before`), ascending; asked for in pages."""
@@ -236,8 +261,7 @@ class ChatClient:
             answer = self._call(lambda chat: chat.leave(self.username), timeout)
         finally:
             self.close()
-        message: str = answer["message"]
-        return message
+        return answers.goodbye(answer)
 
     def close(self) -> None:
         """Close the chat. The name is free at once, unless the chat is offline. Idempotent."""
@@ -273,7 +297,7 @@ class ChatClient:
         try:
             while True:
                 membership = self._online(deadline)
-                if stores and tried is not None and tried.resume != membership.resume:
+                if stores and tried is not None and not tried.goes_on_in(membership):
                     raise Unavailable("The membership in which it was said has ended.")
                 answer = self._attempt(call, membership, deadline)
                 if answer is not UNDECIDED:
@@ -334,6 +358,7 @@ class ChatClient:
         with self._changed:
             if self._ended is None:
                 self._membership = membership
+                self._keeps_log = membership.log is not None
                 self._changed.notify_all()
         if self._membership is not membership:
             membership.close()
@@ -355,12 +380,18 @@ class ChatClient:
             self._end(chat_error(closed))
             return
         self._backoff.connection_lost(closed.close_code, time.monotonic() - membership.began)
-        threading.Thread(
-            target=self._come_back, args=(membership,), name="chatclient reconnect", daemon=True
-        ).start()
+        thread_runtime().spawn(functools.partial(self._come_back, membership))
 
+    @named("chatclient reconnect")
     def _come_back(self, before: Membership) -> None:
         """Try until there is a connection again, or no hope."""
+        try:
+            self._try_to_come_back(before)
+        except BaseException as error:
+            logger.exception("Coming back failed unforeseen")
+            self._end(ConnectionLost(f"The connection is lost, and coming back failed: {error!r}"))
+
+    def _try_to_come_back(self, before: Membership) -> None:
         doubtful_until = 0.0
         while True:
             delay = self._backoff.next_delay()
@@ -368,9 +399,15 @@ class ChatClient:
             self._pause(time.monotonic() + delay)
             if self._ended is not None:
                 return
-            outcome = self._join(before)
-            if isinstance(outcome, Membership):
-                self._go_online(outcome, Status(online=True))
+            try:
+                membership = self._join(before)
+            except Exception as error:
+                # Whatever it is, too few descriptors perhaps: it may pass.
+                if not isinstance(error, FAILURES):
+                    logger.exception("Connecting failed unforeseen")
+                outcome = error
+            else:
+                self._go_online(membership, Status(online=True))
                 return
             if isinstance(outcome, (SessionClosed, concurrent.futures.TimeoutError)):
                 doubtful_until = time.monotonic() + DOUBTFUL_SECONDS
@@ -380,21 +417,18 @@ class ChatClient:
                 self._end(chat_error(outcome))
                 return
 
-    def _join(self, before: Membership | None = None) -> Membership | Exception:
-        """Connect and join; what went wrong is returned."""
+    def _join(self, before: Membership | None = None) -> Membership:
+        """Connect and join. Raises FAILURES."""
         connecting = joining = self._timeout
         if before is not None:
             connecting, joining = min(connecting, ATTEMPT_SECONDS), max(joining, REJOIN_SECONDS)
-        try:
-            return Membership.begin(
-                functools.partial(self._connect, timeout=connecting),
-                self.username,
-                self._inbox,
-                joining,
-                before,
-            )
-        except (ConnectError, RemoteError, SessionClosed, concurrent.futures.TimeoutError) as error:
-            return error
+        return Membership.begin(
+            functools.partial(self._connect, timeout=connecting),
+            self.username,
+            self._inbox,
+            joining,
+            before,
+        )
 
     def _tell(self, status: Status) -> None:
         if self._on_status is not None:
@@ -402,6 +436,16 @@ class ChatClient:
                 self._on_status(status)
             except Exception:
                 logger.exception("on_status failed")
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: the chat goes on in the parent. Whoever held a lock is not here."""
+        self._changed = threading.Condition()
+        self._membership = None
+        if self._ended is None:
+            self._ended = ConnectionLost(
+                "This chat belongs to the process that forked this one; make a client here."
+            )
+        self._inbox.leave_to_parent(self._ended)
 
     def _end(self, error: ChatError) -> None:
         with self._changed:

@@ -155,7 +155,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """The application. `config` has settings in capitals (`STORE`, `GRACE`), which win over the
     environment's (`CHAT_STORE`, `CHAT_GRACE`).
 
-    It belongs to the process that calls this, which must not fork afterwards. Raises StartError.
+    It belongs to the process that calls this; a child forked afterwards cannot use it. Raises
+    StartError.
     """
     from chatserver.routes import routes
 

@@ -10,6 +10,8 @@ from typing import Final
 
 import gevent
 
+from capnweb_sync.fork import in_child
+
 logger = logging.getLogger("chatserver")
 
 PAUSE_SECONDS: Final = 0.5
@@ -29,6 +31,7 @@ class Loop:
         self._name = name
         self._step = step
         self._greenlet = gevent.spawn(self._run)
+        in_child(self, Loop._leave_to_parent)
 
     @property
     def healthy(self) -> bool:
@@ -38,6 +41,10 @@ class Loop:
     def kill(self) -> None:
         """End it, wherever it is. Idempotent."""
         self._greenlet.kill()
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child, which has copies of all greenlets: what it does is the parent's."""
+        self._greenlet.kill(block=False)
 
     def _run(self) -> None:
         while True:

@@ -17,8 +17,11 @@ from flask import Config
 
 from capnweb_sync.origins import parse_origin
 from capnweb_sync.server import HttpLimits
-from chatserver.errors import SettingError
+from capnweb_sync.urls import without_password
+from chatserver.addresses import host
+from chatserver.errors import SettingError, StartError
 from chatserver.limits import Network, Rate, RateLimits
+from chatserver.output import write_output
 from chatserver.store import Policy
 
 ENVIRONMENT_PREFIX: Final = "CHAT"
@@ -102,7 +105,7 @@ def setting(
 class Settings:
     """Everything that can be set, with its default."""
 
-    host: str = setting("127.0.0.1", text, "address to listen on", "ADDRESS")
+    host: str = setting("127.0.0.1", host, "address to listen on", "ADDRESS")
     port: int = setting(8080, whole(0, MAX_PORT), "TCP port to listen on; 0: a free one", "PORT")
     store: str = setting(
         "sqlite:///chat.db",
@@ -316,6 +319,12 @@ USAGE_STATUS: Final = 2
 class OneSentence(argparse.ArgumentParser):
     """A parser that complains in one sentence, without the whole usage before it."""
 
+    def print_help(self, file: Any = None) -> None:
+        """See argparse. Raises StartError."""
+        failure = write_output(self.format_help())
+        if failure is not None:
+            raise StartError(f"Standard output cannot be written to: {failure.strerror}.")
+
     def error(self, message: str) -> Any:
         self.exit(USAGE_STATUS, f"{self.prog}: {message} (--help lists the options)\n")
 
@@ -334,9 +343,8 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
     )
     for entry in fields(Settings):
         default = getattr(defaults, entry.name)
-        several = isinstance(default, tuple)
-        known = ", ".join(map(str, default)) if several else default
-        shown = "" if known in (None, "") else f" (default: {known})"
+        known = ", ".join(map(str, default)) if isinstance(default, tuple) else default
+        shown = "" if known in (None, "") else f" (default: {without_password(str(known))})"
         parser.add_argument(
             f"--{entry.name.replace('_', '-')}",
             type=_argument_type(entry),

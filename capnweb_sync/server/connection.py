@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import gevent
 from gevent.hub import get_hub
 
+from ..fork import close_copy
 from .frames import (
     Close,
     CloseCode,
@@ -328,6 +329,14 @@ class Connection:
             return
         if self._state is _State.OPEN:
             self._end(CloseCode.ABNORMAL, reason)
+        self._forget()
+        if close is None:
+            self._socket.close()
+        else:
+            close(self._socket)
+
+    def _forget(self) -> None:
+        """Everything is let go of but the socket."""
         self._state = _State.CLOSED
         for watcher in (self._watcher, self._deadline):
             if watcher is not None:
@@ -335,10 +344,12 @@ class Connection:
         self._watcher = self._deadline = None
         self._outbox.discard()
         self._connections.remove(self)
-        if close is None:
-            self._socket.close()
-        else:
-            close(self._socket)
+
+    def let_go(self) -> None:
+        """In a forked child: the connection is the parent's, and nobody is told of its end here.
+        For `Connections`."""
+        self._forget()
+        close_copy(self._socket)
 
     def _log(self, what: str, error: Exception) -> None:
         """Log from a greenlet: a handler of the log may block, and the hub must not."""

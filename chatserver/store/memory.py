@@ -5,9 +5,11 @@ from concurrent.futures import Future
 from itertools import takewhile
 from typing import Final, TypeVar
 
+from capnweb_sync.fork import in_child
 from chatserver.errors import ChatError
 from chatserver.events import Event
 from chatserver.store import DAY_MS, KEY_MS, MAX_READ_EVENTS, MAX_TRIM, Clock, Policy, cut
+from chatserver.store.inherited import inherit
 from chatserver.store.local import LocalStore, Operation
 from chatserver.store.state import ChatState, Sent
 
@@ -28,6 +30,7 @@ class MemoryStore(LocalStore):
         self._events: list[Event] = []
         self._sent: dict[bytes, Sent] = {}
         self._state = ChatState(policy, self._sent.get)
+        in_child(self, inherit)
 
     def submit(self, operation: Operation[T]) -> "Future[T]":
         future: Future[T] = Future()

@@ -10,7 +10,7 @@ Redis runs one script after another, so all workers see one order. Here is what 
     entries.py      events, as the log has them
     connection.py   the URL, and connections: the writer's, the follower's, some for reads
 
-A process that forks does so before it opens the store.
+In a child of a process that forks, the store is the parent's; the child opens its own.
 """
 
 import logging
@@ -23,6 +23,7 @@ import gevent
 from gevent.event import Event as Signal
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
+from capnweb_sync.fork import in_child
 from chatserver.errors import StartError, Unavailable
 from chatserver.events import Event
 from chatserver.store import (
@@ -39,6 +40,7 @@ from chatserver.store import (
     cut,
     system_clock,
 )
+from chatserver.store.inherited import inherit
 from chatserver.store.redis import operations
 from chatserver.store.redis.connection import LOG, META, PREFIX, RETRY_SECONDS, Address, Line, Lines
 from chatserver.store.redis.entries import event_of, read_range
@@ -92,6 +94,7 @@ class RedisStore(Store):
         self._followed = False
         self._open()
         self._writer = Writer(self._send, self._wait_for_reset, self._address.timeout)
+        in_child(self, RedisStore._leave_to_parent)
         for operation in self._updates:
             self._writer.submit(operation)
 
@@ -272,6 +275,14 @@ class RedisStore(Store):
                 lost = [fields[1].decode() for _, fields in entries if fields[1]]
                 self._lost_position = entries[-1][0].decode()
         return Tail(events, lost)
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: the connections, and what this worker says on them, are the
+        parent's."""
+        self._line.leave_to_parent()
+        self._tails.leave_to_parent()
+        self._readers.leave_to_parent()
+        inherit(self)
 
     def close(self) -> None:
         self._writer.submit(operations.goodbye())

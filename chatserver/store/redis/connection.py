@@ -5,13 +5,14 @@ redis-py blocks on sockets; in a process that gevent has patched it blocks its g
 
 import hashlib
 import math
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import gevent
 from gevent.queue import Empty, LifoQueue
@@ -19,6 +20,7 @@ from redis.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from capnweb_sync.fork import cut_off
 from chatserver.errors import StartError
 
 TIMEOUT_SECONDS: Final = 5.0
@@ -90,6 +92,12 @@ class Line:
         assert isinstance(answer, list)
         return answer
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: cut off, whichever greenlet is about to read from it."""
+        sock = getattr(self._connection, "_sock", None)
+        if sock is not None:
+            cut_off(sock)
+
     def drop(self) -> None:
         """Close the connection; the next use makes another one."""
         self._connection.disconnect()
@@ -116,7 +124,7 @@ class Address:
         """Read a URL as redis-py does, with the additional options `timeout` and `lease` in
         seconds: `redis://:password@host:6379/0?timeout=2`. Raises StartError."""
         try:
-            parts = urlsplit(url)
+            parts = _parts(url)
             shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
             options = parse_url(url)
             timeout = _seconds(options.pop("timeout", TIMEOUT_SECONDS))
@@ -143,6 +151,29 @@ class Address:
         )
 
 
+def _parts(url: str) -> SplitResult:
+    """The parts of a URL of which redis-py would make the one that was written: it takes localhost
+    and database 0 for what it cannot read. Raises ValueError without quoting a password."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(
+            "a port is a number to 65535, an IPv6 address stands in brackets, and / ? # @ : in a"
+            " password are percent-encoded"
+        ) from None
+    if parts.fragment or "@" in parts.path or "@" in parts.query:
+        raise ValueError("/ ? # @ : in a password are percent-encoded")
+    if port == 0:
+        raise ValueError("a port is a number from 1 on")
+    if parts.scheme == "unix":
+        if parts.hostname or not parts.path.strip("/"):
+            raise ValueError("a socket's path is absolute: unix:///run/redis.sock")
+    elif not re.fullmatch(r"/?\d*", parts.path, re.ASCII):
+        raise ValueError("a database is a number")
+    return parts
+
+
 def _seconds(value: Any) -> float:
     seconds = float(value)
     if not 0 < seconds < math.inf:
@@ -159,8 +190,9 @@ class Lines:
         self._closed = False
         # The one used last comes first: where one is enough, one is connected.
         self._free: LifoQueue[Line] = LifoQueue()
-        for _ in range(size):
-            self._free.put(address.line(extra))
+        self._all = [address.line(extra) for _ in range(size)]
+        for line in self._all:
+            self._free.put(line)
 
     @contextmanager
     def one(self) -> Iterator[Line]:
@@ -188,6 +220,12 @@ class Lines:
                 if time.monotonic() >= deadline:
                     raise
             gevent.sleep(RETRY_SECONDS)
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: cut off all, also those that are in use."""
+        self._closed = True
+        for line in self._all:
+            line.leave_to_parent()
 
     def close(self) -> None:
         """Close those that are free now, and each other one after its use."""

@@ -4,6 +4,7 @@ A file is told by its header: `application_id` says that it is a chat's, `user_v
 the `MIGRATIONS` it has gone through.
 """
 
+import ctypes
 import os
 import sqlite3
 from collections.abc import Callable
@@ -77,7 +78,7 @@ def connect(path: str, synchronous: str) -> sqlite3.Connection:
     It may be used by one thread after another. Transactions are begun and ended by hand.
     """
     connection = sqlite3.connect(
-        f"file:{quote(path)}?mode=rw",
+        f"file:{quote(os.fsencode(path))}?mode=rw",
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,
@@ -86,6 +87,13 @@ def connect(path: str, synchronous: str) -> sqlite3.Connection:
     connection.execute(f"PRAGMA synchronous={synchronous}")
     connection.execute(f"PRAGMA journal_size_limit={MAX_IDLE_WAL_BYTES}")
     return connection
+
+
+def leave_open(connection: sqlite3.Connection) -> None:
+    """Keep a connection from ever being closed: in a forked child, where SQLite allows no use of
+    its parent's at all (https://www.sqlite.org/howtocorrupt.html, section 2.6), and where Python
+    would close it with its last reference."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 def create_if_missing(path: str) -> None:

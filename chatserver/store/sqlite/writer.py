@@ -17,7 +17,7 @@ from chatserver.errors import ChatError
 from chatserver.events import Event
 from chatserver.store import DAY_MS, KEY_MS, MAX_TRIM, Clock, Moment, Policy
 from chatserver.store.local import Operation
-from chatserver.store.sqlite.schema import Connect, create_if_missing, prepare
+from chatserver.store.sqlite.schema import Connect, create_if_missing, leave_open, prepare
 from chatserver.store.state import Changes, ChatState, Holding, Notice, Sent
 
 FIRST_YOUNG: Final = """
@@ -109,6 +109,11 @@ class Writer:
         if connection is not None:
             with suppress(sqlite3.Error):  # it may be what has failed
                 connection.close()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: neither use nor close the connection."""
+        if self._connection is not None:
+            leave_open(self._connection)
 
     def _file(self) -> tuple[int, int]:
         status = os.stat(self._path)
