@@ -49,6 +49,7 @@ from .errors import (
     ChatClosed,
     ChatError,
     ConnectionLost,
+    RateLimited,
     Unavailable,
     UsernameTaken,
     chat_error,
@@ -135,7 +136,8 @@ class ChatClient:
             history: how many events of before are delivered first.
             max_waiting: how many events wait in memory for whoever reads them.
             on_status: called when the connection is lost, before each attempt to get it back, and
-                when it is there again; in a thread of the client's.
+                when it is there again, in a thread of the client's; and before a call that the
+                server has refused as one too many (`rate_limited`) is made again, in its caller's.
             connection: further options of `capnweb_sync.connect`: `headers`, `origin`, `sslopt`,
                 `ping_interval`, `ping_timeout` …
 
@@ -157,7 +159,7 @@ class ChatClient:
         self.username = username
         in_child(self, ChatClient._leave_to_parent)
         try:
-            membership = self._join()
+            membership = self._join_patiently()
         except FAILURES as error:
             raise chat_error(error) from error
         self.username = membership.username
@@ -171,11 +173,17 @@ class ChatClient:
 
     # ---- What one does in a chat
 
-    def send(self, text: str, timeout: float | None = None) -> Receipt:
+    def send(self, text: str, timeout: float | None = None, *, patient: bool = False) -> Receipt:
         """Say something; blocks until the server has stored it.
 
         An outage is waited out, and the message sent again, for `timeout` seconds at most (None:
         the client's). It is stored once, however often it was sent.
+
+        Args:
+            text: the message.
+            timeout: seconds.
+            patient: whether the time for which the server asks to wait, since more is said than it
+                allows (`rate_limited`), is taken in addition, however long it is.
 
         Raises:
             ChatError: its `may_have_been_stored` says whether it is worth saying again.
@@ -186,7 +194,7 @@ class ChatClient:
             known = [options] if self._keeps_log else []
             return chat.sendMessage(self.username, text, *known)
 
-        return answers.receipt(self._call(send, timeout, stores=True))
+        return answers.receipt(self._call(send, timeout, stores=True, patient=patient))
 
     def users(self, timeout: float | None = None) -> list[str]:
         """The names of everyone online, in joining order."""
@@ -286,8 +294,10 @@ class ChatClient:
         timeout: float | None,
         *,
         stores: bool = False,
+        patient: bool = False,
     ) -> Any:
-        """The answer to `call`, made again on each new connection until there is one.
+        """The answer to `call`, made again on each new connection, and when the server has room for
+        it, until there is one.
 
         With `stores`, only as long as the membership is the one in which it was made first. The
         timeout is the client's if None; it may be infinite. Raises ChatError.
@@ -299,7 +309,13 @@ class ChatClient:
                 membership = self._online(deadline)
                 if stores and tried is not None and not tried.goes_on_in(membership):
                     raise Unavailable("The membership in which it was said has ended.")
-                answer = self._attempt(call, membership, deadline)
+                try:
+                    answer = self._attempt(call, membership, deadline)
+                except RateLimited as refusal:
+                    # It was not carried out: as if it had not been tried.
+                    deadline += refusal.retry_after if patient else 0
+                    self._slow_down(refusal, deadline)
+                    continue
                 if answer is not UNDECIDED:
                     return answer
                 tried = tried or membership
@@ -327,6 +343,14 @@ class ChatClient:
                 raise error from remote
             self._pause(min(time.monotonic() + RETRY_SECONDS, deadline))
         return UNDECIDED
+
+    def _slow_down(self, refusal: RateLimited, deadline: float) -> None:
+        """Wait as long as the server asks to. Raises `refusal` if that is beyond the deadline."""
+        until = time.monotonic() + refusal.retry_after
+        if until > deadline:
+            raise refusal
+        self._tell(Status(online=True, retry_in=refusal.retry_after))
+        self._pause(until)
 
     def _online(self, deadline: float) -> Membership:
         """The membership, as soon as there is one. Raises ChatError."""
@@ -393,8 +417,9 @@ class ChatClient:
 
     def _try_to_come_back(self, before: Membership) -> None:
         doubtful_until = 0.0
+        least = 0.0
         while True:
-            delay = self._backoff.next_delay()
+            delay = max(least, self._backoff.next_delay())
             self._tell(Status(online=False, retry_in=delay))
             self._pause(time.monotonic() + delay)
             if self._ended is not None:
@@ -409,6 +434,7 @@ class ChatClient:
             else:
                 self._go_online(membership, Status(online=True))
                 return
+            least = getattr(chat_error(outcome), "retry_after", 0.0)
             if isinstance(outcome, (SessionClosed, concurrent.futures.TimeoutError)):
                 doubtful_until = time.monotonic() + DOUBTFUL_SECONDS
             # Taken perhaps by ourselves: a join whose answer was lost may have succeeded.
@@ -429,6 +455,23 @@ class ChatClient:
             joining,
             before,
         )
+
+    def _join_patiently(self) -> Membership:
+        """Connect and join for the first time, when the server has room. Raises FAILURES, or
+        RateLimited."""
+        deadline = time.monotonic() + self._timeout
+        while isinstance(outcome := self._join_if_room(), RateLimited):
+            self._slow_down(outcome, deadline)
+        return outcome
+
+    def _join_if_room(self) -> Membership | RateLimited:
+        try:
+            return self._join()
+        except RemoteError as error:
+            refusal = chat_error(error)
+            if isinstance(refusal, RateLimited):
+                return refusal
+            raise
 
     def _tell(self, status: Status) -> None:
         if self._on_status is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -19,6 +20,9 @@ from .terminal import MAX_LINE, Terminal
 SEND_SECONDS: Final = 60.0
 """How long a message waits for an outage to end before it counts as not sent. A person sees the
 outage meanwhile; a script has nothing better to do."""
+
+PATIENCE_SECONDS: Final = 10.0
+"""Seconds between two lines that tell that the server is slower than what is said."""
 
 ECHO_SECONDS: Final = 10.0
 """How long leaving waits until what was sent has come back."""
@@ -63,6 +67,7 @@ class Program:
         # Where messages have no ids, as many of one's own are waited for as were sent.
         self._own_shown = 0
         self._sent_without_id = 0
+        self._patience_told = -PATIENCE_SECONDS
 
     def run(
         self, terminal: Terminal, username: str | None, join: Callable[[str], ChatClient]
@@ -109,12 +114,24 @@ class Program:
     # ---- What arrives
 
     def show_status(self, status: Status) -> None:
-        """Tell that the connection was lost, or is there again; from a thread of the client's."""
+        """Tell that the connection was lost, or is there again, or that the server asks for
+        patience; from any thread."""
+        if status.online and status.retry_in is not None and not self._tells_of_patience():
+            return
         try:
             self._terminal.show(str(status))
         except StreamError as error:
             self._lost = self._lost or error
             self._terminal.stop()
+
+    def _tells_of_patience(self) -> bool:
+        """Whether it is told that what is said has to wait: to a person, and not for each line of
+        many that were pasted. A script has to wait anyway."""
+        now = time.monotonic()
+        tells = self._interactive and now >= self._patience_told + PATIENCE_SECONDS
+        if tells:
+            self._patience_told = now
+        return tells
 
     def _read(self, chat: ChatClient) -> None:
         """Show everything that happens, in a thread of its own."""
@@ -181,7 +198,7 @@ class Program:
             if line.startswith("/"):
                 self._command(chat, line.split())
             else:
-                receipt = chat.send(line, SEND_SECONDS)
+                receipt = chat.send(line, SEND_SECONDS, patient=not self._interactive)
                 self._last_sent = receipt.id or self._last_sent
                 self._sent_without_id += not receipt.id
         except ChatError as error:

@@ -46,9 +46,11 @@ PASSING_STATUSES: Final = frozenset({408, 425, 429})
 
 @dataclass(frozen=True)
 class Status:
-    """The connection was lost, or is there again; `str(status)` is a line for a person.
+    """The connection was lost, or is there again, or the server asks for patience; `str(status)` is
+    a line for a person.
 
-    `retry_in` is in how many seconds the next attempt is made, None when online.
+    `retry_in` is in how many seconds the next attempt is made: to connect, or while online, to do
+    what the server has refused as too much at once. None when nothing is waited for.
     """
 
     online: bool
@@ -57,8 +59,9 @@ class Status:
     def __str__(self) -> str:
         if self.retry_in is None:
             return "Back online"
+        what = "Too fast for the server" if self.online else "Connection lost"
         # Rounded up: nobody is told to wait for 0 s.
-        return f"Connection lost; trying again in {int(self.retry_in) + 1} s …"
+        return f"{what}; trying again in {int(self.retry_in) + 1} s …"
 
 
 class Backoff:

@@ -113,6 +113,24 @@ def test_a_result_with_too_many_capabilities_is_rejected_and_taken_back() -> Non
     assert peer.heard[-1][:2] == ["resolve", 2]
 
 
+def test_the_application_may_refuse_calls_before_they_begin() -> None:
+    api = Api()
+    peer = RawPeer(api)
+    allowed = iter([True, False, False, True])
+
+    def refuse_some() -> None:
+        if not next(allowed):
+            raise RpcError("Not now.", code="busy")
+
+    peer.session.calls.before_call = refuse_some
+    peer.says(call("echo", args=[1]), call("echo", args=[2]), call("prop"), call("prop"))
+    peer.says(*(["pull", number] for number in (1, 2, 3, 4)))
+
+    kinds = {message[1]: message[0] for message in peer.heard}
+    assert kinds == {1: "resolve", 2: "reject", 3: "reject", 4: "resolve"}
+    assert peer.session.calls.under_way == 0
+
+
 def test_a_call_too_many_is_rejected_and_reading_goes_on() -> None:
     api = Api()
     peer = RawPeer(api, limits=Limits(max_calls=3))

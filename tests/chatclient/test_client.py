@@ -18,6 +18,7 @@ from chatclient import (
     ChatError,
     ConnectionLost,
     Event,
+    RateLimited,
     Receipt,
     Status,
     TakenOver,
@@ -613,3 +614,60 @@ def test_it_is_the_same_in_a_process_that_gevent_has_patched(
     chosen = "(with or order or slow or missed or way or hole or offline or left) and not patched"
     process = start_process(sys.executable, "-m", "tests.patched", __file__, "-k", chosen)
     assert process.wait(60) == 0, process.output
+
+
+# ---- A server that limits
+
+
+@pytest.fixture
+def limited(start_server: StartServer) -> ServerProcess:
+    """A server on which little may be done."""
+    return start_server(
+        *("--unlimited-addresses", ""),
+        *("--message-rate", "5:2", "--history-rate", "0.01:1", "--join-rate", "5:1"),
+        *("--address-join-rate", "5:1"),
+    )
+
+
+def test_what_is_one_too_many_is_done_when_there_is_room(limited: ServerProcess) -> None:
+    watch = Watch()
+    with ChatClient(limited.url, "Alice", on_status=watch) as chat:
+        events = follow(chat)
+
+        sent = [chat.send(f"message {number}") for number in range(5)]
+
+        wait_until(lambda: len(texts(events)) == 5)
+        assert texts(events) == [f"message {number}" for number in range(5)]
+        assert len({receipt.id for receipt in sent}) == 5
+        asked = [status for status in watch.states if status.retry_in is not None]
+        assert asked
+        assert all(status.online for status in asked)
+        assert "Too fast for the server; trying again in 1 s" in str(asked[0])
+
+
+def test_joining_too_often_is_waited_for(limited: ServerProcess) -> None:
+    with ChatClient(limited.url, "Alice"), ChatClient(limited.url, "Bob") as bob:
+        assert bob.users() == ["Alice", "Bob"]
+
+
+def test_what_has_no_room_within_the_timeout_fails_at_once(limited: ServerProcess) -> None:
+    with ChatClient(limited.url, "Alice") as chat:
+        chat.history()
+        began = time.monotonic()
+
+        with pytest.raises(RateLimited) as refused:
+            chat.history(timeout=10)
+
+        assert 10 < refused.value.retry_after <= 100
+        assert not refused.value.may_have_been_stored
+        assert time.monotonic() - began < 5
+
+
+def test_a_patient_sender_waits_beyond_its_timeout(limited: ServerProcess) -> None:
+    with ChatClient(limited.url, "Alice") as chat:
+        chat.send("one")
+        chat.send("two")
+        with pytest.raises(RateLimited):
+            chat.send("three", timeout=0.1)
+
+        assert chat.send("three", timeout=0.1, patient=True).id

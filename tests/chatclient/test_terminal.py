@@ -11,7 +11,7 @@ from chatclient import ChatClient
 from chatclient.terminal import MAX_LINE, Words, split_lines
 from tests.chatclient.proxy import Proxy
 from tests.chatclient.pseudo_terminal import PseudoTerminal
-from tests.conftest import StartProcess
+from tests.conftest import StartProcess, StartServer
 from tests.processes import (
     DEADLINE,
     REPOSITORY,
@@ -84,6 +84,18 @@ def test_the_end_of_input_waits_for_the_echo_of_what_was_said(server: ServerProc
     ended = run("--url", server.url, "--username", "Alice", typed=typed)
     assert ended.stdout.splitlines()[4:] == [f"[Alice]: message {number}" for number in range(50)]
     assert ended.returncode == 0
+
+
+def test_a_pipe_is_said_at_the_server_s_pace(
+    start_server: StartServer,
+) -> None:
+    limited = start_server("--unlimited-addresses", "", "--message-rate", "20:2")
+    typed = "".join(f"message {number}\n" for number in range(20))
+
+    ended = run("--url", limited.url, "--username", "Alice", typed=typed)
+
+    assert ended.stdout.splitlines()[4:] == [f"[Alice]: message {number}" for number in range(20)]
+    assert (ended.stderr, ended.returncode) == ("", 0)
 
 
 def test_two_people_chat(start: Callable[..., Process]) -> None:
@@ -437,6 +449,18 @@ def test_an_outage_is_shown_above_the_prompt(
         proxy.cut()
         alice.wait_for("Back online", "> half a line")
         assert alice.lines[-3].startswith("Connection lost; trying again in ")
+
+
+def test_whoever_is_too_fast_is_told_and_waits(
+    start_server: StartServer, on_terminal: Callable[..., PseudoTerminal]
+) -> None:
+    limited = start_server("--unlimited-addresses", "", "--message-rate", "5:1")
+    with on_terminal("--username", "Alice", url=limited.url) as alice:
+        alice.wait_for(">")
+        alice.press("one\rtwo\rthree\r")
+        alice.wait_for("[Alice]: three", ">")
+        told = [line for line in alice.lines if line.startswith("Too fast")]
+        assert told == ["Too fast for the server; trying again in 1 s …"]
 
 
 def test_closing_the_window_leaves(
