@@ -6,6 +6,7 @@
 | `handler` | `WebSocketHandler` for gevent's `WSGIServer`: from the request to the connection |
 | `http_server` | `HttpServer`: gevent's, with bounds on what clients may hold of it |
 | `http_connections` | `HttpLimits`; the connections that are no WebSockets, and those that wait |
+| `http_head` | what a request's head must be, without I/O |
 | `worker` | `WebSocketWorker` for gunicorn; imported by its name only |
 | `connection` | `Connection`: one open WebSocket, the transport of its session |
 | `connections` | `Connections`: all of them in this process; capacity, pings, draining |

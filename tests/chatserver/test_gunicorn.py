@@ -11,7 +11,7 @@ import pytest
 from tests.chatserver.conftest import Connect
 from tests.chatserver.test_http import FORWARDED, get, upgrade
 from tests.conftest import StartProcess
-from tests.processes import Process, free_port
+from tests.processes import DEADLINE, Process, free_port
 
 COMMAND = ("-m", "gunicorn", "-c", "python:chatserver.gunicorn_conf", "chatserver:create_app()")
 
@@ -225,3 +225,23 @@ def test_a_file_that_cannot_be_used_ends_it_at_once_with_one_line_that_says_why(
     assert len(reasons) == 1
     assert reasons[0].startswith("chatserver: The database")
     assert "Traceback" not in gunicorn.output
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET /healthz",
+        "GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b",
+        "POST /rpc/batch HTTP/1.1\r\nHost: a\r\nContent-Length: +49",
+        "POST /rpc/batch HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+    ],
+)
+def test_a_worker_refuses_what_is_no_request(
+    start_process: StartProcess, port: int, head: str
+) -> None:
+    start(start_process, port)
+
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as client:
+        client.sendall(f"{head}\r\n\r\n".encode())
+
+        assert client.recv(100).startswith(b"HTTP/1.1 400 ")
