@@ -23,6 +23,7 @@ from chatserver.addresses import authority, resolve
 from chatserver.app import create_app, service_of
 from chatserver.collector import settle_collector
 from chatserver.errors import SettingError, StartError
+from chatserver.logs import bound_logs
 from chatserver.output import complain, write_output
 from chatserver.routes import RPC_PATH
 from chatserver.settings import USAGE_STATUS, Settings, from_environment, parse_arguments
@@ -73,6 +74,7 @@ def serve(settings: Settings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     listener = listen(settings.host, settings.port)
     allow_connections(settings.max_connections + settings.max_http_connections)
+    bound_logs()
     app = create_app(settings.as_config())
     connections = HttpConnections(settings.http_limits)
     server = HttpServer(listener, app, http_connections=connections, log=None, error_log=logger)

@@ -16,6 +16,7 @@ from gunicorn.errors import AppImportError
 from chatserver.addresses import authority, resolve
 from chatserver.collector import settle_collector
 from chatserver.errors import SettingError, StartError
+from chatserver.logs import bound_logs
 from chatserver.settings import USAGE_STATUS, from_environment
 from chatserver.store import is_shared
 
@@ -109,6 +110,7 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """When a worker is about to serve."""
+    bound_logs()
     settle_collector()
 
 
