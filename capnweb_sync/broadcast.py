@@ -41,34 +41,42 @@ def broadcast_all(
     if not arguments:
         return 0
     tail: Path = (method,) if method else ()
+    recipients = list(stubs)  # outside of the step: it may be application code that lists them
+    return default_runtime().step.run(_tell, recipients, tail, calls, arguments)
+
+
+def _tell(
+    recipients: list[RpcStub],
+    tail: Path,
+    calls: Sequence[Sequence[Any]],
+    arguments: list[bytes],
+) -> int:
     count = len(arguments)
     packed: dict[tuple[int, Path, Any], list[bytes]] = {}
     known_id, known_path, known_pack = 0, None, None
     pieces: list[bytes] = []
     sent = 0
-    recipients = list(stubs)  # outside of the step: it may be application code that lists them
-    with default_runtime().step:
-        for stub in recipients:
-            hook, path = stub._hook, stub._path or ()
-            entry = hook.entry if isinstance(hook, ImportHook) else None
-            if entry is None or entry.resolution is not None:
-                sent += sum(_call_plainly(hook, (*path, *tail), args) for args in calls)
-                continue
-            session = entry.session
-            pack = session.pack
-            if entry.import_id != known_id or path != known_path or pack is not known_pack:
-                known_id, known_path, known_pack = entry.import_id, path, pack
-                key = (known_id, path, pack)
-                if key not in packed:
-                    messages = [
-                        pack(push_message(known_id, (*path, *tail), encoded_args))
-                        for encoded_args in arguments
-                    ]
-                    packed[key] = [b"".join(messages)] if session.joinable else messages
-                pieces = packed[key]
-            for piece in pieces:
-                session.push_unneeded(piece, count // len(pieces))
-            sent += count
+    for stub in recipients:
+        hook, path = stub._hook, stub._path or ()
+        entry = hook.entry if isinstance(hook, ImportHook) else None
+        if entry is None or entry.resolution is not None:
+            sent += sum(_call_plainly(hook, (*path, *tail), args) for args in calls)
+            continue
+        session = entry.session
+        pack = session.pack
+        if entry.import_id != known_id or path != known_path or pack is not known_pack:
+            known_id, known_path, known_pack = entry.import_id, path, pack
+            key = (known_id, path, pack)
+            if key not in packed:
+                messages = [
+                    pack(push_message(known_id, (*path, *tail), encoded_args))
+                    for encoded_args in arguments
+                ]
+                packed[key] = [b"".join(messages)] if session.joinable else messages
+            pieces = packed[key]
+        for piece in pieces:
+            session.push_unneeded(piece, count // len(pieces))
+        sent += count
     return sent
 
 

@@ -13,6 +13,7 @@ from .errors import RpcError, drop_locals, logger, redacted
 from .limits import Limits
 from .payload import Payload, weight
 from .runtime import CallQueue, Runtime, default_runtime
+from .steps import Changing
 
 CHUNK_OVERHEAD: Final = 1024
 """Bytes that a chunk takes here beside its own, roughly: promises and entries of tables. Chunks of
@@ -29,6 +30,7 @@ class ServedCalls:
         "limits",
         "received_size",
         "runtime",
+        "session",
         "under_way",
     )
 
@@ -41,6 +43,13 @@ class ServedCalls:
         self.received_size = 0
         """Bytes of the message that is being taken."""
         self._chunk_bytes = 0
+        self.session: Changing | None = None
+        """Whose calls these are, until its end; None for calls that no session makes."""
+
+    def change(self) -> None:
+        """What follows in this step changes the session."""
+        if self.session is not None:
+            self.runtime.step.changing.add(self.session)
 
     def begin(self) -> None:
         """Count one more. Raises RpcError with the code `too_many` past the limit."""

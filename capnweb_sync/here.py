@@ -8,6 +8,7 @@ walking through plain values is not, and happens at once.
 from __future__ import annotations
 
 import concurrent.futures
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .calls import ServedCalls, local_calls
@@ -267,10 +268,10 @@ class ServedCall:
         ):
             path = (*(target._path or ()), *path[at:])
             args, self._args = self._args, None
-            with self._calls.runtime.step:
-                if args is None:
-                    return target._hook.get(path, self._calls)
-                return call_hook(target._hook, path, args, self._calls)
+            step = self._calls.runtime.step
+            if args is None:
+                return step.run(target._hook.get, path, self._calls)
+            return step.run(call_hook, target._hook, path, args, self._calls)
         if self._args is None:
             return target
         if not ended or not is_function(target):
@@ -291,10 +292,13 @@ class ServedCall:
         self._calls.runtime.enter(settle)
 
     def _finish(self, outcome: Any, error: BaseException | None) -> None:
-        with self._calls.runtime.step:
-            copying.begin()
-            self._settle(outcome, error)
-            copying.end()
+        self._calls.runtime.step.run(self._complete, outcome, error)
+
+    def _complete(self, outcome: Any, error: BaseException | None) -> None:
+        self._calls.change()
+        copying.begin()
+        self._settle(outcome, error)
+        copying.end()
 
     def _hook_for(self, outcome: Any) -> Hook:
         """A hook for what came out. A stub out of the arguments may be returned as it is: it is
@@ -355,13 +359,13 @@ def hook_for_promise(value: Any) -> Hook:
     promise = PromiseHook(calls)
 
     def settle() -> None:
-        with calls.runtime.step:
-            if value.cancelled():
-                promise.resolve(ErrorHook(RpcError("The call was cancelled.", code="cancelled")))
-            elif (error := value.exception()) is not None:
-                promise.resolve(ErrorHook(error))
-            else:
-                promise.resolve(PayloadHook(Payload(value.result(), "return")))
+        if value.cancelled():
+            promise.resolve(ErrorHook(RpcError("The call was cancelled.", code="cancelled")))
+        elif (error := value.exception()) is not None:
+            promise.resolve(ErrorHook(error))
+        else:
+            promise.resolve(PayloadHook(Payload(value.result(), "return")))
 
-    value.add_done_callback(lambda _: calls.runtime.enter(settle))
+    enter = calls.runtime.enter
+    value.add_done_callback(lambda _: enter(partial(calls.runtime.step.run, settle)))
     return promise

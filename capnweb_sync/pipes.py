@@ -92,6 +92,12 @@ class Pipe:
         if reader in self._readers:
             self._readers.remove(reader)
 
+    def put_back(self, reader: Deferred[Any]) -> None:
+        """Whoever waits with `reader` was cut, and has not got what has come for it meanwhile."""
+        self.unread(reader)
+        if reader.settled and reader.error is None and reader.value is not END:
+            self._chunks.appendleft((reader.value, Deferred.of(None)))
+
 
 METHODS: Final = ("write", "close", "abort")
 
@@ -281,9 +287,13 @@ class ApplicationSinkHook(SinkHook):
                 outcome = Deferred.failed(error)
             else:
                 outcome = Deferred.of(None)
-            with calls.runtime.step:
+
+            def answer() -> None:
+                calls.change()
                 done(outcome)
                 proceed()
+
+            calls.runtime.step.run(answer)
 
         calls.start(job)
 

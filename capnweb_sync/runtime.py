@@ -13,10 +13,10 @@ deadlock. Steps are short and never wait.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from .deferred import Deferred
+from .steps import Step
 
 
 class Transport(Protocol):
@@ -68,8 +68,8 @@ class Runtime(Protocol):
     """How a process waits and runs things."""
 
     @property
-    def step(self) -> AbstractContextManager[Any]:
-        """The lock of the core's state; re-entrant."""
+    def step(self) -> Step:
+        """The lock of the core's state; re-entrant. Whole operations are made with its `run`."""
         ...
 
     def call_queue(self) -> CallQueue:

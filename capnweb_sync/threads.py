@@ -18,10 +18,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Final
 
 from .deferred import Deferred
+from .steps import Step, run_safely
 
 IDLE_SECONDS: Final = 1.0
 """How long a thread without work waits for more before it ends. Starting one takes about 0.1 ms;
@@ -29,55 +29,6 @@ a process whose sessions are closed should soon be without threads."""
 
 TIDY_SECONDS: Final = 0.2
 """How long `tidy_later` gathers work. Long enough to gather a burst, too short to notice."""
-
-
-class Step:
-    """The lock of the core's state, which also runs what finalizers have left behind.
-
-    Python runs a finalizer in any thread and in the middle of anything, a step of that same thread
-    included, where the lock would let it in. So it only notes what is to be done; whoever has the
-    step does it before giving the step back.
-    """
-
-    __slots__ = ("_depth", "_lock", "_noted")
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._depth = 0
-        self._noted: deque[Callable[[], None]] = deque()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        self._depth += 1
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._depth -= 1
-        self._lock.release()
-        if self._noted:
-            self._do_noted()
-
-    def note(self, function: Callable[[], None]) -> None:
-        """Run `function` now if nobody has the step, otherwise when it is given back."""
-        self._noted.append(function)
-        self._do_noted()
-
-    def _do_noted(self) -> None:
-        # Whoever fails to get the lock here leaves it to its owner, who looks after releasing it.
-        while self._noted and self._lock.acquire(blocking=False):
-            try:
-                if self._depth:
-                    return
-                self._depth = 1
-                while self._noted:
-                    self._noted.popleft()()
-                self._depth = 0
-            finally:
-                self._lock.release()
 
 
 class ThreadRuntime:
@@ -88,7 +39,8 @@ class ThreadRuntime:
         self._turn = threading.local()
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._idle = 0
-        self._untidy: list[Callable[[], None]] = []
+        self._untidy: deque[Callable[[], None]] = deque()
+        self._tidying = False
 
     def call_queue(self) -> ThreadCallQueue:
         """A queue for a new session."""
@@ -104,35 +56,40 @@ class ThreadRuntime:
         False if time ran out. Within a served call the session's turn is passed on meanwhile;
         the call goes on only when it has it again, which may be later than `timeout`.
         """
-        calls: ThreadCallQueue | None = getattr(self._turn, "of", None)
+        turn: Turn | None = getattr(self._turn, "mine", None)
         awake = threading.Lock()
         awake.acquire()
+        seconds = -1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX)
 
         def wake(_: Deferred[Any]) -> None:
-            if calls is None:
+            if turn is None:
                 awake.release()
             else:
-                calls.rejoin(awake)
+                turn.rejoin(awake)
 
-        with self.step:
-            if deferred.settled:
-                return True
-            deferred.add_callback(wake)
-            if calls is not None:
-                calls.pass_turn()
-        seconds = -1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX)
+        def begin() -> None:
+            if not deferred.settled:
+                deferred.add_callback(wake)
+                if turn is not None:
+                    turn.pass_on()
+
+        def give_up() -> bool:
+            """Whether the turn will come, and must be waited for."""
+            deferred.remove_callback(wake)
+            if turn is None or turn.is_held():
+                return False
+            turn.rejoin(awake)
+            return not turn.is_held()
+
         woken = False
         try:
-            woken = awake.acquire(timeout=seconds)
+            self.step.run(begin)
+            woken = deferred.settled and (turn is None or turn.is_held())
+            woken = woken or awake.acquire(timeout=seconds)
         finally:
-            if not woken:
-                # Time ran out, or an exception came out of the wait (Ctrl+C, gevent.Timeout).
-                with self.step:
-                    if not deferred.settled:
-                        deferred.remove_callback(wake)
-                        wake(deferred)
-                if calls is not None:
-                    awake.acquire()
+            # Time ran out, or an exception came out of the wait (Ctrl+C, gevent.Timeout).
+            if not woken and self.step.run(give_up):
+                awake.acquire()
         return deferred.settled
 
     def collect(self, function: Callable[[], None]) -> None:
@@ -141,26 +98,27 @@ class ThreadRuntime:
 
     def tidy_later(self, function: Callable[[], None]) -> None:
         """Run `function` soon, on some thread, together with what else there is to tidy."""
-        with self.step:
-            self._untidy.append(function)
-            if len(self._untidy) == 1:
-                self.run(self._tidy)
+        self.step.run(self._add_untidy, function)
+
+    def _add_untidy(self, function: Callable[[], None]) -> None:
+        self._untidy.append(function)
+        if not self._tidying:
+            self.run(self._tidy)
+            self._tidying = True
 
     def _tidy(self) -> None:
         time.sleep(TIDY_SECONDS)
-        with self.step:
-            functions, self._untidy = self._untidy, []
-        for function in functions:
-            function()
+        self._tidying = False
+        while self._untidy:
+            run_safely(self._untidy.popleft())
 
     def spawn(self, function: Callable[[], None]) -> None:
         """Run `function` on a thread of its own."""
-        with self.step:
-            self.run(function)
+        self.step.run(self.run, function)
 
-    def has_turn(self, calls: ThreadCallQueue | None) -> None:
-        """Note that this thread has the turn of `calls`, or none."""
-        self._turn.of = calls
+    def has_turn(self, turn: Turn | None) -> None:
+        """Note that this thread serves calls in `turn`, or none."""
+        self._turn.mine = turn
 
     def run(self, work: Callable[[], None]) -> None:
         """Run `work` on an idle thread, or on a new one. To be called under the step."""
@@ -186,54 +144,104 @@ class ThreadRuntime:
                 self._idle += 1
 
 
+class Turn:
+    """The turn of one thread that serves the calls of a queue. Touched under the step.
+
+    Whose turn it is, the queue says in one place. So however far an exception lets a thread come
+    with passing its turn on or taking it back, what is left to do can be seen, and done later.
+    """
+
+    __slots__ = ("_queue", "awake")
+
+    def __init__(self, queue: ThreadCallQueue) -> None:
+        self._queue = queue
+        self.awake: threading.Lock | None = None
+        """While it stands in line: the lock to release when it has its turn again."""
+
+    def is_held(self) -> bool:
+        """Whether it is this one's turn."""
+        return self._queue.holder is self
+
+    def pass_on(self) -> None:
+        """Let the next in line have it. Without effect if it is somebody else's turn."""
+        if self._queue.holder is self:
+            self._queue.holder = None
+        self._queue.give()
+
+    def rejoin(self, awake: threading.Lock) -> None:
+        """Stand in line again; `awake` is released when it is this one's turn."""
+        self.awake = awake
+        if self not in self._queue.returning:
+            self._queue.returning.append(self)
+        self._queue.give()
+
+    def leave(self) -> None:
+        """Serve no more."""
+        if self in self._queue.returning:
+            self._queue.returning.remove(self)
+        self.pass_on()
+
+
 class ThreadCallQueue:
     """The served calls of one session, and whose turn it is. Its state is touched under the step.
 
-    `_taken` is true while somebody has the turn; `_returning` holds the locks of those who wait
-    to have it again, each released when it is given to them.
+    `returning` holds the turns of those who wait to have it again.
     """
 
     def __init__(self, runtime: ThreadRuntime) -> None:
         self._runtime = runtime
         self._jobs: deque[Callable[[], None]] = deque()
-        self._returning: deque[threading.Lock] = deque()
-        self._taken = False
+        self.returning: deque[Turn] = deque()
+        self.holder: Turn | None = None
+        self._summoned = False
+        """Whether a thread will come to serve, and has not yet."""
 
     def start(self, job: Callable[[], None]) -> None:
         """Run `job` on a thread of the runtime when the jobs before it are done or waiting."""
-        with self._runtime.step:
-            self._jobs.append(job)
-            if not self._taken:
-                self._taken = True
-                self._runtime.run(self._serve)
+        self._runtime.step.run(self._add, job)
 
-    def pass_turn(self) -> None:
-        """Give the turn, which the caller has, to the next in line."""
-        if self._returning:
-            self._returning.popleft().release()
-        elif self._jobs:
+    def _add(self, job: Callable[[], None]) -> None:
+        self._jobs.append(job)
+        self.give()
+
+    def give(self) -> None:
+        """Give the turn to the next in line, if nobody has it. What an exception has cut the last
+        time is done now: each thing is noted only when it has been done."""
+        if self.holder is None and self.returning:
+            self.holder = self.returning[0]
+        if self.returning and self.holder is self.returning[0]:
+            awake = self.holder.awake
+            if awake is not None and awake.locked():
+                awake.release()
+            self.returning.popleft()
+        elif self.holder is None and self._jobs and not self._summoned:
             self._runtime.run(self._serve)
-        else:
-            self._taken = False
-
-    def rejoin(self, awake: threading.Lock) -> None:
-        """Stand in line for the turn; `awake` is released when it is given."""
-        if self._taken:
-            self._returning.append(awake)
-        else:
-            self._taken = True
-            awake.release()
+            self._summoned = True
 
     def _serve(self) -> None:
-        self._runtime.has_turn(self)
-        while True:
-            with self._runtime.step:
-                if self._returning or not self._jobs:
-                    self.pass_turn()
-                    break
-                job = self._jobs.popleft()
-            job()
-        self._runtime.has_turn(None)
+        turn = Turn(self)
+        self._runtime.has_turn(turn)
+        run = self._runtime.step.run
+        try:
+            job = run(self._begin, turn)
+            while job is not None:
+                job()
+                job = run(self._next, turn)
+        finally:
+            run(turn.leave)
+            self._runtime.has_turn(None)
+
+    def _begin(self, turn: Turn) -> Callable[[], None] | None:
+        self._summoned = False
+        if self.holder is None:
+            self.holder = turn
+        return self._next(turn)
+
+    def _next(self, turn: Turn) -> Callable[[], None] | None:
+        """The next job; none if there is none, or if it is somebody else's turn."""
+        if self.holder is not turn or self.returning or not self._jobs:
+            return None
+        return self._jobs.popleft()
 
 
 _runtimes: dict[int, ThreadRuntime] = {}
