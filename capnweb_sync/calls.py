@@ -51,6 +51,11 @@ class ServedCalls:
         if self.session is not None:
             self.runtime.step.changing.add(self.session)
 
+    def interrupt(self) -> None:
+        """A call has been cut, so that it will have no answer: end the session."""
+        if self.session is not None:
+            self.runtime.step.run(self.session.interrupted)
+
     def begin(self) -> None:
         """Count one more. Raises RpcError with the code `too_many` past the limit."""
         if self.under_way >= self.limits.max_calls:

@@ -244,6 +244,14 @@ class ServedCall:
 
     def __call__(self) -> None:
         try:
+            self._perform()
+        except BaseException:
+            # Not the application's: it has come between the call and its answer.
+            self._calls.interrupt()
+            raise
+
+    def _perform(self) -> None:
+        try:
             outcome = self._run()
         except BaseException as error:
             self._finish(None, self._calls.failure(error))

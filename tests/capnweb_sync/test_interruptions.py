@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from capnweb_sync import (
     broadcast,
     deferred,
 )
+from capnweb_sync.client_transport import WebSocketTransport
 from tests.capnweb_sync.interruptions import Signal
 from tests.capnweb_sync.loopback import EMPTY, Loopback
 
@@ -230,3 +232,40 @@ def forget_all_but_the_first(pair: Loopback) -> None:
     """Of the sessions that share a runtime; nothing is left to do for that one."""
     pair.pump()
     del pair.runtime.wires[2:], pair.runtime.queues[3:]
+
+
+def test_no_message_is_sent_twice_wherever_an_exception_comes_in_sending_it() -> None:
+    for at in itertools.count():
+        ours, theirs = socket.socketpair()
+        transport = WebSocketTransport(
+            ours,
+            max_message=1_000,
+            ping_interval=None,
+            ping_timeout=1,
+            close_timeout=1,
+            max_waiting=1_000,
+        )
+        signal = Signal(at, Interruption)
+        interrupted = signal.during(lambda: transport.send(b"a message"))  # noqa: B023
+        transport.close(1011, "")  # as the session does that is ended for it
+        transport.send(b"no message")
+        transport._give_back()
+        with theirs:
+            assert opcodes_of_frames(theirs) in ([1], [1, 8], [8], []), signal.place
+        if not interrupted:
+            break
+    assert at > 50
+
+
+def opcodes_of_frames(sock: socket.socket) -> list[int]:
+    """The opcodes of all short frames that have arrived, which are whole."""
+    data = b""
+    while piece := sock.recv(1_000):
+        data += piece
+    opcodes = []
+    while data:
+        opcodes.append(data[0] & 0x0F)
+        size = 2 + 4 + (data[1] & 0x7F)  # the header, the mask, the payload
+        assert len(data) >= size
+        data = data[size:]
+    return opcodes
