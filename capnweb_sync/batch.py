@@ -26,6 +26,7 @@ from .deferred import Deferred
 from .limits import DEFAULT_LIMITS, Limits
 from .runtime import CallQueue, Runtime
 from .session import RpcSession
+from .steps import Step
 from .stubs import RpcStub
 from .threads import thread_runtime
 from .urls import merged, parse_url, without_password
@@ -78,7 +79,7 @@ class BatchRuntime:
         self._send = send
 
     @property
-    def step(self) -> Any:
+    def step(self) -> Step:
         """See `Runtime`."""
         return self._threads.step
 

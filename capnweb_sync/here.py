@@ -8,13 +8,15 @@ walking through plain values is not, and happens at once.
 from __future__ import annotations
 
 import concurrent.futures
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .calls import ServedCalls, local_calls
 from .deferred import Deferred
 from .errors import RpcError, RpcTypeError
 from .hooks import ErrorHook, Hook, OnBroken, PromiseHook, Pulled, attempt, call_hook, failed
-from .payload import Payload, copied, serving
+from .payload import Payload, copied
+from .steps import serving
 from .stubs import Path, RpcStub
 from .target import DISPOSER, RpcTarget, is_function, parameters_of, read_member
 from .values import undefined
@@ -257,6 +259,14 @@ class ServedCall:
 
     def __call__(self) -> None:
         try:
+            self._perform()
+        except BaseException:
+            # Not the application's: it has come between the call and its answer.
+            self._calls.interrupt()
+            raise
+
+    def _perform(self) -> None:
+        try:
             outcome = self._run()
         except BaseException as error:
             self._finish(None, self._calls.failure(error))
@@ -281,10 +291,10 @@ class ServedCall:
         ):
             path = (*(target._path or ()), *path[at:])
             args, self._args = self._args, None
-            with self._calls.runtime.step:
-                if args is None:
-                    return target._hook.get(path, self._calls)
-                return call_hook(target._hook, path, args, self._calls)
+            step = self._calls.runtime.step
+            if args is None:
+                return step.run(target._hook.get, path, self._calls)
+            return step.run(call_hook, target._hook, path, args, self._calls)
         if self._args is None:
             return target
         if not ended or not is_function(target):
@@ -305,14 +315,17 @@ class ServedCall:
         self._calls.runtime.enter(settle)
 
     def _finish(self, outcome: Any, error: BaseException | None) -> None:
+        self._calls.runtime.step.run(self._complete, outcome, error)
+
+    def _complete(self, outcome: Any, error: BaseException | None) -> None:
         calls = self._calls
-        with calls.runtime.step:
-            calls.renew_copies()
-            before, serving.calls = serving.calls, calls
-            try:
-                self._settle(outcome, error)
-            finally:
-                serving.calls = before
+        calls.change()
+        calls.renew_copies()
+        before, serving.calls = serving.calls, calls
+        try:
+            self._settle(outcome, error)
+        finally:
+            serving.calls = before
 
     def _hook_for(self, outcome: Any) -> Hook:
         """A hook for what came out. A stub out of the arguments may be returned as it is: it is
@@ -373,13 +386,13 @@ def hook_for_promise(value: Any) -> Hook:
     promise = PromiseHook(calls)
 
     def settle() -> None:
-        with calls.runtime.step:
-            if value.cancelled():
-                promise.resolve(ErrorHook(RpcError("The call was cancelled.", code="cancelled")))
-            elif (error := value.exception()) is not None:
-                promise.resolve(ErrorHook(error))
-            else:
-                promise.resolve(PayloadHook(Payload(value.result(), "return")))
+        if value.cancelled():
+            promise.resolve(ErrorHook(RpcError("The call was cancelled.", code="cancelled")))
+        elif (error := value.exception()) is not None:
+            promise.resolve(ErrorHook(error))
+        else:
+            promise.resolve(PayloadHook(Payload(value.result(), "return")))
 
-    value.add_done_callback(lambda _: calls.runtime.enter(settle))
+    enter = calls.runtime.enter
+    value.add_done_callback(lambda _: enter(partial(calls.runtime.step.run, settle)))
     return promise

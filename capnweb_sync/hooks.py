@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 from .calls import ServedCalls, local_calls
 from .deferred import Deferred
 from .errors import RpcError, RpcTypeError, again
-from .payload import Payload, serving
+from .payload import Payload
 from .runtime import Runtime
+from .steps import serving
 
 if TYPE_CHECKING:
     from .map import MapRecorder, MapWork
@@ -100,11 +101,13 @@ class Hook:
 
     def invoke(self, path: Path, args: Sequence[Any]) -> Hook:
         """Call with the application's own arguments."""
-        with self.runtime.step:
-            recorder = recording.get()
-            if recorder is not None:
-                return recorder.record_call(self, path, Payload(list(args), "params"))
-            return self.call(path, Payload(list(args), "params"), self.calls)
+        return self.runtime.step.run(self._invoke, path, args)
+
+    def _invoke(self, path: Path, args: Sequence[Any]) -> Hook:
+        recorder = recording.get()
+        if recorder is not None:
+            return recorder.record_call(self, path, Payload(list(args), "params"))
+        return self.call(path, Payload(list(args), "params"), self.calls)
 
     def deliver(self, unless: Deferred[Any] | None = None) -> Deferred[Any]:
         """The value for the application, every promise in it replaced; never, if `unless` is

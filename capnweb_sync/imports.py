@@ -83,16 +83,25 @@ class Import:
                 pull.follow(pulled)
 
     def fail(self, error: BaseException) -> None:
-        """It will never be there."""
-        if self.resolution is not None:
-            return
-        self.resolution = ErrorHook(error)
-        callbacks, self._on_broken = self._on_broken, []
-        for callback in callbacks:
-            self.session.calls.notify(callback, error)
-        pull, self._pull = self._pull, None
-        if pull is not None:
-            pull.reject(error)
+        """It will never be there. Done again, it does what an exception has cut."""
+        if self.resolution is None:
+            self.resolution = ErrorHook(error)
+        while self._on_broken:
+            self.session.calls.notify(self._on_broken.pop(0), error)
+        if self._pull is not None:
+            self._pull.reject(error)
+            self._pull = None
+
+    def let_go(self, hook: ImportHook | None = None) -> None:
+        """One hook less: `hook`, or one that Python has collected."""
+        news = self.session.change()
+        if hook is not None:
+            hook.entry = None
+        self.hooks -= 1
+        if self.hooks == 0:
+            self.forget()
+        if news:
+            self.session.changed()
 
     def forget(self) -> None:
         """The last hook is gone."""
@@ -126,9 +135,10 @@ class ImportHook(Hook):
     __slots__ = ("_is_promise", "entry")
 
     def __init__(self, entry: Import, *, is_promise: bool) -> None:
+        # Counted first: what is collected was counted, whatever has cut this.
+        entry.hooks += 1
         self.entry: Import | None = entry
         self._is_promise = is_promise
-        entry.hooks += 1
         if is_promise:
             entry.is_promise = True
 
@@ -184,7 +194,12 @@ class ImportHook(Hook):
         return entry.session.send_call(entry.import_id, path, None)
 
     def dup(self) -> Hook:
-        return ImportHook(self._open(), is_promise=False)
+        entry = self._open()
+        news = entry.session.change()
+        hook = ImportHook(entry, is_promise=False)
+        if news:
+            entry.session.changed()
+        return hook
 
     def pull(self) -> Pulled:
         if self.entry is None:
@@ -196,14 +211,11 @@ class ImportHook(Hook):
         return self.entry.pull()
 
     def dispose(self) -> None:
-        entry, self.entry = self.entry, None
-        if entry is not None:
-            entry.hooks -= 1
-            if entry.hooks == 0:
-                entry.forget()
+        if self.entry is not None:
+            self.entry.let_go(self)
 
     def __del__(self) -> None:
-        entry = self.entry
+        entry: Import | None = getattr(self, "entry", None)  # none if making it was cut
         if entry is not None and entry.resolution is None:
             entry.session.hook_dropped(entry)
 

@@ -62,8 +62,7 @@ class RpcStub:
         path = self._path
         if not path:
             return self._hook, ()
-        with self._hook.runtime.step:
-            return self._hook, self._path or ()
+        return self._hook.runtime.step.run(lambda: (self._hook, self._path or ()))
 
     def __call__(self, *args: Any) -> RpcPromise:
         """Call the function that this stands for."""
@@ -100,23 +99,26 @@ class RpcStub:
 
     def dup(self) -> RpcStub:
         """Another stub for the same thing, to be disposed of on its own."""
-        with self._hook.runtime.step:
-            if self._path is None:
-                return RpcStub._of(self._hook.dup())
-            return RpcStub._of(self._hook.get(self._path, self._hook.calls))
+        return self._hook.runtime.step.run(self._dup)
+
+    def _dup(self) -> RpcStub:
+        if self._path is None:
+            return RpcStub._of(self._hook.dup())
+        return RpcStub._of(self._hook.get(self._path, self._hook.calls))
 
     def dispose(self) -> None:
         """Release it. Later use fails. A property's promise has nothing of its own to release."""
-        if self._path:
-            return
+        if not self._path:
+            try:
+                self._hook.runtime.step.run(self._dispose)
+            except SessionOfParent:
+                pass  # It stays the parent's, whatever a forked child does.
+
+    def _dispose(self) -> None:
         from .hooks import DISPOSED
 
-        try:
-            with self._hook.runtime.step:
-                hook, self._hook = self._hook, DISPOSED
-                hook.dispose()
-        except SessionOfParent:
-            pass  # It stays the parent's, whatever a forked child does.
+        hook, self._hook = self._hook, DISPOSED
+        hook.dispose()
 
     def __enter__(self: Self) -> Self:
         return self
@@ -132,8 +134,7 @@ class RpcStub:
     def on_broken(self, callback: Callable[[BaseException], Any]) -> None:
         """Run `callback(error)` when every further use would fail: the connection is lost, or the
         promise is rejected. It runs like a served call, never inside this one."""
-        with self._hook.runtime.step:
-            self._hook.on_broken(callback, self._hook.calls)
+        self._hook.runtime.step.run(lambda: self._hook.on_broken(callback, self._hook.calls))
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A stub can't be copied or pickled. Use dup() for another one.")
@@ -182,8 +183,7 @@ class RpcPromise(RpcStub):
 
     def _settled(self, timeout: float | None) -> Deferred[Any]:
         runtime: Runtime = self._hook.runtime
-        with runtime.step:
-            delivery = self._deliver()
+        delivery = runtime.step.run(self._deliver)
         if not delivery.settled and not runtime.wait(delivery, timeout):
             raise concurrent.futures.TimeoutError(
                 f"There was no answer within {timeout} s. The call may still be under way."
@@ -211,12 +211,13 @@ class RpcPromise(RpcStub):
 
     def done(self) -> bool:
         """Whether `result` would return at once. Asks for the result, like `result`."""
-        with self._hook.runtime.step:
-            return self._deliver().settled
+        return self._hook.runtime.step.run(self._deliver).settled
 
     def add_done_callback(self, fn: Callable[[RpcPromise], Any]) -> None:
         """Run `fn(promise)` once the result is there. It runs like a served call of the session,
         never inside this one and never in the thread that reads."""
-        with self._hook.runtime.step:
-            calls = self._hook.calls
-            self._deliver().add_callback(lambda _: calls.notify(fn, self))
+        self._hook.runtime.step.run(self._add_done_callback, fn)
+
+    def _add_done_callback(self, fn: Callable[[RpcPromise], Any]) -> None:
+        calls = self._hook.calls
+        self._deliver().add_callback(lambda _: calls.notify(fn, self))
