@@ -7,6 +7,8 @@ the value that arrived.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .calls import ServedCalls, local_calls
@@ -214,7 +216,9 @@ class ImportHook(Hook):
         if self.entry is not None:
             self.entry.let_go(self)
 
-    def __del__(self) -> None:
+    def __del__(self, is_over: Callable[[], bool] = sys.is_finalizing) -> None:
+        if is_over():  # the interpreter's end: what the rest needs is gone, the name `sys` too
+            return
         entry: Import | None = getattr(self, "entry", None)  # none if making it was cut
         if entry is not None and entry.resolution is None:
             entry.session.hook_dropped(entry)
@@ -241,5 +245,5 @@ class MainHook(ImportHook):
         if entry is not None:
             entry.session.close(reason="RPC session was shut down by disposing the main stub")
 
-    def __del__(self) -> None:
+    def __del__(self, is_over: Callable[[], bool] = sys.is_finalizing) -> None:
         """A session ends on purpose, never because its main stub was dropped."""

@@ -10,8 +10,9 @@ bytes under way than its window allows (`flow.py`). The reference: `streams.ts`.
 from __future__ import annotations
 
 import io
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -127,7 +128,9 @@ class ReadableStream:
     ) -> None:
         self.cancel()
 
-    def __del__(self) -> None:
+    def __del__(self, is_over: Callable[[], bool] = sys.is_finalizing) -> None:
+        if is_over():  # the interpreter's end: what the rest needs is gone, the name `sys` too
+            return
         pipe, runtime = self.pipe, self._runtime
         if pipe is not None and runtime is not None:
             error = RpcError("The reader has let go of the stream.", code="cancelled")
