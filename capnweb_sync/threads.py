@@ -67,8 +67,10 @@ class ThreadRuntime:
     def __init__(self) -> None:
         self.step = Step()
         self._turn = threading.local()
-        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._idle = 0
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
+        """One for each thread that is to look for work; one too many does no harm."""
+        self._idle: set[object] = set()
+        """The threads that wait for work."""
         self._kept = KEPT_THREADS if STARTS_END_WITH_MAIN else 0
         self._waiting: deque[Callable[[], None]] = deque()
         """Work for which no thread could be had yet."""
@@ -178,61 +180,43 @@ class ThreadRuntime:
 
     def start(self, work: Callable[[], None]) -> None:
         """Run `work` on a thread at once. Raises RuntimeError or MemoryError if there is none."""
-        if not self.step.run(self._give_to_idle, work):
-            self._add_thread()
-            self._work.put(work)
+        if self._idle:
+            self.step.run(self.run, work)
+        else:
+            self._add_thread(work)
 
     def attend(self) -> bool:
         """Have a thread for all that waits for one; whether that succeeded, which it does at once
         where nothing waits. To be called outside of a step."""
         try:
-            while self._waiting:
-                if not self.step.run(self._give_waiting_to_idle):
-                    self._add_thread()
-                    self.step.run(self._give_waiting_to_new)
-            while self._idle < self._kept:
+            for _ in range(len(self._waiting)):
+                self._wakes.put(None)
+            for _ in range(max(len(self._waiting), self._kept) - len(self._idle)):
                 self._add_thread()
-                self.step.run(self._give_waiting_to_new)
         except (RuntimeError, MemoryError) as error:
             if self._waiting and not self._short:
                 self._short = True
                 logger.warning("Calls wait for a thread, which cannot be started: %s", error)
             return not self._waiting
-        except SessionOfParent:
-            return True  # In a forked child nothing waits.
         self._short = False
         return True
 
-    def _add_thread(self) -> None:
-        threading.Thread(target=self._worker, name="capnweb_sync", daemon=True).start()
+    def _add_thread(self, work: Callable[[], None] | None = None) -> None:
+        threading.Thread(
+            target=self._worker, args=(work,), name="capnweb_sync", daemon=True
+        ).start()
 
-    # Threads that wait for work are as many as `_idle` says, plus one for each entry of `_work`.
-
-    def _give_to_idle(self, work: Callable[[], None]) -> bool:
-        if not self._idle:
-            return False
-        self._idle -= 1
-        self._work.put(work)
-        return True
-
-    def _give_waiting_to_idle(self) -> bool:
-        """Whether nothing waits for a thread any more, or an idle one has got it."""
-        if self._waiting and self._idle:
-            self._give_to_idle(self._waiting[0])
-            self._waiting.popleft()
-        return not self._waiting
-
-    def _give_waiting_to_new(self) -> None:
-        """A thread has been started: what waits is for it, or else it is idle."""
-        self._idle += 1
-        self._give_waiting_to_idle()
-
-    def _worker(self) -> None:
+    def _worker(self, work: Callable[[], None] | None) -> None:
+        """Take work until there has been none for a while. Threads take it themselves, so that
+        nobody who is interrupted can lose it on the way, or count it wrongly."""
+        me = object()
         try:
-            work = self._next_work()
-            while work is not None:
-                self._work_off(work)
-                work = self.step.run(self._idle_or_waiting) or self._next_work()
+            while True:
+                if work is not None:
+                    self._work_off(work)
+                work = self.step.run(self._take, me)
+                if work is None and not self._woken() and self.step.run(self._may_end, me):
+                    return
         except SessionOfParent:
             return  # In a forked child; under gevent, threads are greenlets, which are there, too.
 
@@ -244,26 +228,27 @@ class ThreadRuntime:
         except BaseException:
             logger.exception("A thread's work failed unforeseen")
 
-    def _next_work(self) -> Callable[[], None] | None:
-        """What this thread, which is idle, is to do next; None if it is to end."""
-        while True:
-            with suppress(queue.Empty):
-                return self._work.get(timeout=IDLE_SECONDS)
-            if self.step.run(self._may_end):
-                return None
+    def _woken(self) -> bool:
+        """Wait for work; False if none came for a while."""
+        try:
+            self._wakes.get(timeout=IDLE_SECONDS)
+        except queue.Empty:
+            return False
+        return True
 
-    def _idle_or_waiting(self) -> Callable[[], None] | None:
-        """The work that has waited longest for a thread; without any, this one is idle."""
+    def _take(self, me: object) -> Callable[[], None] | None:
+        """The work that has waited longest; without any, this thread is idle."""
         if self._waiting:
+            self._idle.discard(me)
             return self._waiting.popleft()
-        self._idle += 1
+        self._idle.add(me)
         return None
 
-    def _may_end(self) -> bool:
+    def _may_end(self, me: object) -> bool:
         """Whether a thread that has been idle for long is not needed any more."""
-        if self._idle <= self._kept:
+        if self._waiting or len(self._idle) <= self._kept:
             return False
-        self._idle -= 1
+        self._idle.discard(me)
         return True
 
 

@@ -212,7 +212,7 @@ def test_an_idle_thread_is_used_again(runtime: ThreadRuntime) -> None:
     threads: list[int] = []
     for done in range(1, 6):
         calls.start(lambda: threads.append(threading.get_ident()))
-        wait_until(lambda done=done: len(threads) == done and runtime._idle == 1)  # type: ignore[misc]
+        wait_until(lambda done=done: len(threads) == done and len(runtime._idle) == 1)  # type: ignore[misc]
     assert len(set(threads)) == 1
 
 
