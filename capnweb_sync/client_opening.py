@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import websocket
 
+from .errors import Reduced, reduced
+
 MAX_SENTENCE: Final = 500
 """Characters of the body of a refusal that are worth showing."""
 
@@ -28,6 +30,9 @@ class ConnectError(ConnectionError):
     def __init__(self, url: str, why: str) -> None:
         super().__init__(f"Cannot connect to {url}: {why}")
         self.url = url
+
+    def __reduce__(self) -> Reduced:
+        return reduced(self)
 
 
 class ConnectTimeout(ConnectError, TimeoutError):
