@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from .client_opening import ConnectError, ConnectTimeout, HandshakeError, open_socket
 from .client_transport import NORMAL, WebSocketTransport
+from .encoder import check_sendable
 from .limits import DEFAULT_LIMITS, Limits
 from .session import RpcSession
 from .stubs import RpcStub
@@ -68,8 +69,10 @@ def connect(
 
     Raises:
         ConnectError: there is no connection; `ConnectTimeout` and `HandshakeError` say more.
+        TypeError: `main` can't be sent.
         ValueError: `url` is not a WebSocket URL.
     """
+    check_sendable(main)
     transport = WebSocketTransport(
         open_socket(url, timeout, headers or {}, origin, sslopt or {}),
         max_message=limits.max_message_size,

@@ -6,6 +6,7 @@ import binascii
 import sys
 from array import array
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import RpcTypeError
@@ -33,6 +34,23 @@ if TYPE_CHECKING:
 
 STANDARD_ALPHABET: Final = str.maketrans("-_", "+/")
 """The reference reads the alphabet of URLs, too (RFC 4648, section 5)."""
+
+KINDS: Final = (
+    bytes,
+    bytearray,
+    memoryview,
+    array,
+    ByteContainer,
+    WritableStream,
+    ReadableStream,
+    Iterator,
+    URL,
+    Blob,
+    Headers,
+    Request,
+    Response,
+)
+"""What `encode` has a form for, open files apart."""
 
 NOT_ENCODED: Final = object()
 """The answer of `encode` for a value that is none of these."""

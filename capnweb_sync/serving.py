@@ -10,13 +10,16 @@ where the server can do that (see `server`). Nothing here needs Flask or gevent 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from .batch import BatchTransport
+from .encoder import check_sendable
 from .limits import DEFAULT_LIMITS, Limits
 from .runtime import Runtime, Transport
 from .session import RpcSession
+from .target import RpcTarget
 
 if TYPE_CHECKING:
     from flask import Blueprint
@@ -37,6 +40,7 @@ class Service:
     """What `serve` returns: a WSGI application, and ways to fit it in elsewhere."""
 
     def __init__(self, main: Any, *, limits: Limits, batch_timeout: float, max_batch: int) -> None:
+        check_main(main)
         self._main = main
         self._limits = limits
         self._batch_timeout = batch_timeout
@@ -124,6 +128,20 @@ class Service:
         return blueprint
 
 
+def check_main(main: Any) -> None:
+    """Raise TypeError for what could be no main object of any session."""
+    if not (isinstance(main, type) and issubclass(main, RpcTarget)):
+        check_sendable(main)
+        return
+    try:
+        inspect.signature(main).bind()
+    except TypeError as error:
+        raise TypeError(
+            f"Each session gets a new {main.__qualname__}, made without arguments: {error}."
+            " Serve an object instead, or a class that needs none."
+        ) from None
+
+
 class TooLarge(Exception):
     """The body of a request has more bytes than are accepted."""
 
@@ -158,6 +176,7 @@ def serve(
     """Serve `main`: a class derived from `RpcTarget`, of which each session gets a new object, or
     an object or function that all sessions share.
 
-    `batch_timeout` is in seconds, `max_batch` in bytes.
+    `batch_timeout` is in seconds, `max_batch` in bytes. Raises TypeError for what could be no main
+    object, such as a class that is not derived from `RpcTarget`.
     """
     return Service(main, limits=limits, batch_timeout=batch_timeout, max_batch=max_batch)

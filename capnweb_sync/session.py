@@ -26,7 +26,7 @@ from weakref import WeakSet
 from . import wire
 from .calls import ServedCalls
 from .deferred import Deferred, unnested
-from .encoder import Encoder, NoExporter
+from .encoder import Encoder, NoExporter, check_sendable
 from .errors import RpcError, RpcTypeError, SessionClosed, again, redacted
 from .exports import Export
 from .here import TargetHook, hook_for_value
@@ -94,7 +94,10 @@ class RpcSession:
         limits: Limits = DEFAULT_LIMITS,
         send_stack_traces: bool = False,
     ) -> None:
-        """`send_stack_traces` lets tracebacks travel with errors: for development only."""
+        """`send_stack_traces` lets tracebacks travel with errors: for development only.
+
+        Raises TypeError for a `main` that can't be sent.
+        """
         self.transport = transport
         # The transport's, at hand: each delivery of a broadcast uses them.
         self.pack = transport.pack
@@ -123,6 +126,7 @@ class RpcSession:
         if main is None:
             hook = ErrorHook(RpcError("This connection has no main object."))
         else:
+            check_sendable(main)
             hook = hook_for_value(main)
             if isinstance(hook, TargetHook):
                 hook.serve_on(self.calls)

@@ -44,8 +44,10 @@ class RpcStub:
     """None for a stub; for a promise the path from the hook, empty for the hook's own result."""
 
     def __init__(self, target: Any) -> None:
+        from .encoder import check_sendable
         from .here import hook_for_value
 
+        check_sendable(target)
         self._hook = hook_for_value(target)
         self._path = None
 
@@ -155,8 +157,11 @@ class RpcPromise(RpcStub):
 
     def __init__(self, value: Any) -> None:
         """A promise for `value`: a `concurrent.futures.Future`, or a value that is there."""
+        from .encoder import check_sendable
         from .here import hook_for_promise
 
+        if not isinstance(value, concurrent.futures.Future):
+            check_sendable(value)
         self._hook = hook_for_promise(value)
         self._path = ()
         self._delivery = None
