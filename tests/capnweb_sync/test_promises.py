@@ -70,6 +70,32 @@ def test_a_promise_has_the_interface_of_a_future() -> None:
     assert promise.exception() is None
 
 
+OWN_NAMES = [
+    "add_done_callback",
+    "dispose",
+    "done",
+    "dup",
+    "exception",
+    "future",
+    "map",
+    "on_broken",
+    "result",
+]
+
+
+def test_a_promise_has_these_names_of_its_own_and_no_more() -> None:
+    assert [name for name in dir(RpcPromise) if not name.startswith("_")] == OWN_NAMES
+
+
+@pytest.mark.parametrize("name", [*OWN_NAMES, 0, "cancel", "running", "set_result", "then"])
+def test_brackets_reach_every_name_of_the_peers(name: str | int) -> None:
+    names = {str(key): f"the peer's {key}" for key in [*OWN_NAMES, 0, "cancel", "running", "then"]}
+    promise = Loopback({"get": lambda: {**names, "set_result": "the peer's set_result"}}).api.get()
+    assert promise[name].result() == f"the peer's {name}"
+    if name not in OWN_NAMES and isinstance(name, str):
+        assert getattr(promise, name).result() == f"the peer's {name}"
+
+
 def test_a_failed_promise_raises_and_gives_its_exception() -> None:
     promise = Loopback(Api()).api.fail()
     error = promise.exception()
