@@ -149,11 +149,21 @@ class RpcStub:
     ) -> None:
         self.dispose()
 
-    def on_broken(self, callback: Callable[[BaseException], Any]) -> None:
+    def on_broken(self, callback: Callable[[BaseException], Any]) -> Callable[[], None]:
         """Run `callback(error)` when every further use would fail: the connection is lost, or the
-        promise is rejected. It runs like a served call, never inside this one."""
+        promise is rejected. It runs like a served call, never inside this one.
+
+        Returns a function that takes this back. A stub that is disposed of, or dropped, takes its
+        callbacks along.
+        """
+        from .watch import Watch
+
         with self._hook.runtime.step:
-            self._hook.on_broken(callback, self._hook.calls)
+            hook = self._hook
+            watch = Watch(callback, hook.calls)
+            hook.own(watch)
+            hook.on_broken(watch)
+        return watch.take_back
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A stub can't be copied or pickled. Use dup() for another one.")
