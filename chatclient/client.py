@@ -25,8 +25,11 @@ import copy
 import functools
 import logging
 import secrets
+import sys
 import threading
 import time
+import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Final
@@ -89,9 +92,13 @@ UNDECIDED: Final = object()
 class ChatClient:
     """One name in a chat, kept online.
 
+    One that is dropped without having been closed is a ResourceWarning, and is closed then.
+
     Attributes:
         username: the name as the server shows it.
     """
+
+    _ended: ChatError | None = ChatClosed("This chat has not begun.")
 
     def __init__(
         self,
@@ -128,16 +135,18 @@ class ChatClient:
         self._on_status = on_status
         connection.setdefault("limits", Limits(max_calls=MAX_EVENTS_UNDER_WAY))
         self._connect = functools.partial(connect, url, **connection)
-        self._inbox = Inbox(max_waiting, self._missed)
+        # Nothing that lives as long as the connection refers to this object, but weakly: whoever
+        # drops it must be able to.
+        self._inbox = Inbox(max_waiting, functools.partial(ChatClient._missed, weakref.proxy(self)))
         self._backoff = Backoff()
         self._changed = threading.Condition()
         self._membership: Membership | None = None
-        self._ended: ChatError | None = None
         self.username = username
         membership = self._join()
         if isinstance(membership, Exception):
             raise chat_error(membership) from membership
         self.username = membership.username
+        self._ended = None
         self._go_online(membership)
         if history:
             try:
@@ -254,6 +263,25 @@ class ChatClient:
     ) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"<ChatClient {self.username!r}>"
+
+    # Bound early: at the interpreter's end, modules are gone before objects.
+    def __del__(
+        self,
+        warn: Callable[..., None] = warnings.warn,
+        is_finalizing: Callable[[], bool] = sys.is_finalizing,
+    ) -> None:
+        if self._ended is not None:
+            return
+        # For a thread that tries to come back: the warning may keep this object for a while.
+        self._ended = ChatClosed("This chat was dropped without having been closed.")
+        try:
+            warn(f"unclosed {self!r}", ResourceWarning, source=self)
+        finally:
+            if self._membership is not None and not is_finalizing():
+                self._membership.session.close(wait=False)
+
     # ---- Calls that outlive a connection
 
     def _call(
@@ -341,7 +369,9 @@ class ChatClient:
         if status is not None:
             self._tell(status)
         # Also calls back if the connection is lost already.
-        membership.chat.on_broken(lambda error: self._lost(membership, error))
+        membership.chat.on_broken(
+            functools.partial(_connection_lost, weakref.ref(self), weakref.ref(membership))
+        )
 
     def _lost(self, membership: Membership, error: BaseException) -> None:
         """The connection of `membership` is gone."""
@@ -354,31 +384,35 @@ class ChatClient:
         if not self._reconnect or stays_away(closed):
             self._end(chat_error(closed))
             return
+        self._doubtful_until = 0.0
         self._backoff.connection_lost(closed.close_code, time.monotonic() - membership.began)
         threading.Thread(
-            target=self._come_back, args=(membership,), name="chatclient reconnect", daemon=True
+            target=_come_back,
+            args=(weakref.ref(self), self._changed, membership),
+            name="chatclient reconnect",
+            daemon=True,
         ).start()
 
-    def _come_back(self, before: Membership) -> None:
-        """Try until there is a connection again, or no hope."""
-        doubtful_until = 0.0
-        while True:
-            delay = self._backoff.next_delay()
-            self._tell(Status(online=False, retry_in=delay))
-            self._pause(time.monotonic() + delay)
-            if self._ended is not None:
-                return
-            outcome = self._join(before)
-            if isinstance(outcome, Membership):
-                self._go_online(outcome, Status(online=True))
-                return
-            if isinstance(outcome, (SessionClosed, concurrent.futures.TimeoutError)):
-                doubtful_until = time.monotonic() + DOUBTFUL_SECONDS
-            # Taken perhaps by ourselves: a join whose answer was lost may have succeeded.
-            taken = getattr(outcome, "code", None) == UsernameTaken.code
-            if not comes_back(outcome) and not (taken and time.monotonic() < doubtful_until):
-                self._end(chat_error(outcome))
-                return
+    def _announce_attempt(self) -> float:
+        """Tell of the next attempt to come back; the seconds until it is made."""
+        delay = self._backoff.next_delay()
+        self._tell(Status(online=False, retry_in=delay))
+        return delay
+
+    def _attempt_to_come_back(self, before: Membership) -> bool:
+        """Whether another attempt is worth making."""
+        outcome = self._join(before)
+        if isinstance(outcome, Membership):
+            self._go_online(outcome, Status(online=True))
+            return False
+        if isinstance(outcome, (SessionClosed, concurrent.futures.TimeoutError)):
+            self._doubtful_until = time.monotonic() + DOUBTFUL_SECONDS
+        # Taken perhaps by ourselves: a join whose answer was lost may have succeeded.
+        taken = getattr(outcome, "code", None) == UsernameTaken.code
+        if comes_back(outcome) or (taken and time.monotonic() < self._doubtful_until):
+            return True
+        self._end(chat_error(outcome))
+        return False
 
     def _join(self, before: Membership | None = None) -> Membership | Exception:
         """Connect and join; what went wrong is returned."""
@@ -413,6 +447,34 @@ class ChatClient:
         self._inbox.end(None if isinstance(error, ChatClosed) else error)
         if membership is not None:
             membership.close()
+
+
+def _connection_lost(
+    client: weakref.ref[ChatClient], membership: weakref.ref[Membership], error: BaseException
+) -> None:
+    """The connection of `membership` is gone."""
+    chat, lost = client(), membership()
+    if chat is not None and lost is not None:
+        chat._lost(lost, error)
+
+
+def _come_back(
+    client: weakref.ref[ChatClient], changed: threading.Condition, before: Membership
+) -> None:
+    """Try until there is a connection again, no hope, or nobody any more who wants one."""
+
+    def over() -> bool:
+        chat = client()
+        return chat is None or chat._ended is not None
+
+    while (chat := client()) is not None:
+        delay = chat._announce_attempt()
+        del chat  # it may be dropped while this waits
+        with changed:
+            changed.wait_for(over, delay)
+        chat = client()
+        if chat is None or chat._ended is not None or not chat._attempt_to_come_back(before):
+            return
 
 
 def remaining(deadline: float) -> float | None:
