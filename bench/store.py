@@ -48,7 +48,7 @@ from gevent.threadpool import ThreadPool
 from bench.machine import description, free_port
 from chatserver.collector import settle_collector
 from chatserver.futures import wait
-from chatserver.store import Claim, Store, open_store, wall_clock
+from chatserver.store import Claim, Store, open_store, system_clock
 from chatserver.store.sqlite import schema
 
 SENDERS = (1, 10, 100)
@@ -81,7 +81,7 @@ def new_file(path: Path, synchronous: str) -> sqlite3.Connection:
 
 def row(number: int) -> tuple[object, ...]:
     """What the store writes for a message."""
-    return ("chat", "Alice", TEXT, wall_clock(), None, 0, number)
+    return ("chat", "Alice", TEXT, system_clock().wall, None, 0, number)
 
 
 # Each returns how many rows were committed until `until`.

@@ -14,6 +14,7 @@ round trips is one. The protocol page calls the format newline-delimited; the re
 from __future__ import annotations
 
 import http.client
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -84,7 +85,7 @@ class BatchTransport:
 
 
 class BatchRuntime:
-    """Threads, but waiting for a result sends the batch first."""
+    """Threads, but waiting for a result sends the batch first, whichever thread waits."""
 
     def __init__(self, send: Callable[[], None]) -> None:
         self._threads = thread_runtime()
@@ -142,6 +143,7 @@ class BatchSession:
         self._timeout = timeout
         self._limits = limits
         self._sent = False
+        self._sending = threading.Lock()
         self._transport = BatchTransport()
         runtime: Runtime = BatchRuntime(self.send)
         self._session = RpcSession(self._transport, runtime=runtime, limits=limits)
@@ -153,13 +155,14 @@ class BatchSession:
         return self._main
 
     def send(self) -> None:
-        """Send the batch and take the answer; without effect the second time.
+        """Send the batch and take the answer; without effect the second time, in whichever thread.
 
         Asks for the result of every call whose promise is still there. Raises BatchError.
         """
-        if self._sent:
-            return
-        self._sent = True
+        with self._sending:
+            if self._sent:
+                return
+            self._sent = True
         self._session.pull_all()
         lines = self._transport.take()
         try:

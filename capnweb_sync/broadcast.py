@@ -8,10 +8,12 @@ and appending a reference to an outbox. No result is asked for; the releases fol
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from . import wire
 from .encoder import Encoder, NoExporter
+from .errors import RpcError, SessionOfParent, logger
 from .hooks import ErrorHook, Hook
 from .imports import ImportHook
 from .payload import Payload
@@ -23,9 +25,11 @@ def broadcast(stubs: Iterable[RpcStub], method: str | None, *args: Any) -> int:
     """Call `method` of each of `stubs` with `args`, asking for no result.
 
     A recipient is a stub, or a promise for a property (`callback.onMessage`), whose path then
-    comes before `method`; without a method the recipient itself is called. Recipients whose
-    session is over are left out. Returns how many calls were sent. Raises TypeError if `args`
-    hold functions, stubs or objects by reference: each recipient would need its own.
+    comes before `method`; without a method the recipient itself is called. Recipients that cannot
+    be called are left out: their session is over, they were disposed of, or they are no stubs of
+    their peer and too much is waiting there already. None of them keeps the call from the others.
+    Returns how many calls were sent. Raises TypeError if `args` hold functions, stubs or objects by
+    reference: each recipient would need its own.
     """
     return broadcast_all(stubs, method, [args])
 
@@ -49,25 +53,38 @@ def broadcast_all(
     recipients = list(stubs)  # outside of the step: it may be application code that lists them
     with default_runtime().step:
         for stub in recipients:
-            hook, path = stub._hook, stub._path or ()
-            entry = hook.entry if isinstance(hook, ImportHook) else None
-            if entry is None or entry.resolution is not None:
-                sent += sum(_call_plainly(hook, (*path, *tail), args) for args in calls)
+            try:
+                hook, path = stub._hook, stub._path or ()
+                entry = hook.entry if isinstance(hook, ImportHook) else None
+                if entry is None or entry.resolution is not None:
+                    sent += _call_plainly(hook, (*path, *tail), calls)
+                    continue
+                session = entry.session
+                pack = session.pack
+                if entry.import_id != known_id or path != known_path or pack is not known_pack:
+                    session.runtime.step  # noqa: B018 - raises in a forked child
+                    key = (entry.import_id, path, pack)
+                    if key not in packed:
+                        messages = [
+                            pack(push_message(entry.import_id, (*path, *tail), encoded_args))
+                            for encoded_args in arguments
+                        ]
+                        packed[key] = [b"".join(messages)] if session.joinable else messages
+                    pieces = packed[key]
+                    known_id, known_path, known_pack = key
+            except SessionOfParent:
+                raise
+            except Exception:
+                logger.exception("A recipient of a broadcast failed; the others are told.")
                 continue
-            session = entry.session
-            pack = session.pack
-            if entry.import_id != known_id or path != known_path or pack is not known_pack:
-                known_id, known_path, known_pack = entry.import_id, path, pack
-                key = (known_id, path, pack)
-                if key not in packed:
-                    messages = [
-                        pack(push_message(known_id, (*path, *tail), encoded_args))
-                        for encoded_args in arguments
-                    ]
-                    packed[key] = [b"".join(messages)] if session.joinable else messages
-                pieces = packed[key]
-            for piece in pieces:
-                session.push_unneeded(piece, count // len(pieces))
+            try:
+                for piece in pieces:
+                    session.push_unneeded(piece, count // len(pieces))
+            except Exception as error:
+                # The peer counts what it gets: with one message missing nothing fits any more.
+                logger.exception("A transport failed to take a message; its session is over.")
+                session.connection_lost(None, f"Sending failed: {error!r}")
+                continue
             sent += count
     return sent
 
@@ -82,9 +99,9 @@ def push_message(import_id: int, path: Path, arguments: bytes) -> bytes:
     return b'["push",["pipeline",%d,%b,%b]]' % (import_id, wire.dumps(path), arguments)
 
 
-def _call_plainly(hook: Hook, path: Path, args: Sequence[Any]) -> int:
+def _call_plainly(hook: Hook, path: Path, calls: Sequence[Sequence[Any]]) -> int:
     """For a recipient that is not a live import: a local target, or a promise that has been
-    resolved since."""
+    resolved since. How many calls it took; what it raises is its own affair."""
     if isinstance(hook, ImportHook):
         resolution = hook.entry.resolution if hook.entry is not None else None
         if resolution is None:
@@ -92,5 +109,9 @@ def _call_plainly(hook: Hook, path: Path, args: Sequence[Any]) -> int:
         hook = resolution
     if isinstance(hook, ErrorHook):
         return 0
-    hook.invoke(path, args).dispose()
-    return 1
+    taken = 0
+    with suppress(RpcError):  # too much is waiting for it, or its session is over
+        for args in calls:
+            hook.invoke(path, args).dispose()
+            taken += 1
+    return taken

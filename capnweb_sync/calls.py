@@ -19,12 +19,20 @@ CHUNK_OVERHEAD: Final = 1024
 a byte each would otherwise take many times what their bound says."""
 
 
+MAX_COPIED_VALUES: Final = 16_384
+"""Values that may be copied for one message, or for what waited for one call. A peer can name a
+result with stubs in it many times in a short message, and each time is a copy with duplicates of
+them; at some tens of microseconds for a promise that is well below a second."""
+
+
 class ServedCalls:
     """The calls that one session serves: their queue, their number, their limit."""
 
     __slots__ = (
         "_chunk_bytes",
+        "_copies_left",
         "_queue",
+        "_waiting",
         "_weight",
         "limits",
         "received_size",
@@ -41,6 +49,8 @@ class ServedCalls:
         self.received_size = 0
         """Bytes of the message that is being taken."""
         self._chunk_bytes = 0
+        self._waiting = 0
+        self._copies_left = MAX_COPIED_VALUES
 
     def begin(self) -> None:
         """Count one more. Raises RpcError with the code `too_many` past the limit."""
@@ -60,6 +70,49 @@ class ServedCalls:
         """One is done, and these arguments of it are given up."""
         self.under_way -= 1
         self._weight -= args.weight
+
+    def admit(self, args: Payload) -> None:
+        """Count a call that the application of this side makes of what the peer has passed, as one
+        of the peer's: it waits for as long as the peer likes. Without effect if it is counted.
+        Raises RpcError with the code `too_many` past the limit; the arguments are given up then."""
+        if args.on_dispose is not None:
+            return
+        try:
+            self.begin()
+        except RpcError:
+            args.dispose()
+            raise
+        args.on_dispose = self.end_with
+
+    def set_aside(self) -> None:
+        """Count one more thing that waits for a promise. Raises RpcError with the code `too_many`
+        past the limit."""
+        if self._waiting >= self.limits.max_table_entries:
+            raise RpcError(
+                f"More than {self.limits.max_table_entries} things wait for promises.",
+                code="too_many",
+            )
+        self._waiting += 1
+
+    def go_on(self) -> None:
+        """One of these need not wait any more."""
+        self._waiting -= 1
+
+    def renew_copies(self) -> None:
+        """A message is taken, or a call is done: what it may have copied begins anew."""
+        self._copies_left = MAX_COPIED_VALUES
+
+    def pay_copy(self, value: Any) -> None:
+        """Pay for a copy of `value`. Raises RpcError with the code `too_many` if that is too
+        much for one message."""
+        if self._copies_left > 0:
+            self._copies_left -= weight(value, self._copies_left)
+        if self._copies_left <= 0:
+            raise RpcError(
+                "One message names results with stubs so often that more than"
+                f" {MAX_COPIED_VALUES} values would have to be copied.",
+                code="too_many",
+            )
 
     def begin_write(self, args: Payload) -> None:
         """A call that was counted turns out to be one to a stream: these are not bounded by their
@@ -139,7 +192,7 @@ class Notice:
             logger.exception("The callback %r failed", self._function)
 
 
-LOCAL_LIMITS = Limits(max_calls=2**31, max_argument_values=2**63)
+LOCAL_LIMITS = Limits(max_calls=2**31, max_table_entries=2**31, max_argument_values=2**63)
 """The application may ask of itself what it likes."""
 
 
@@ -150,6 +203,9 @@ class LocalCalls(ServedCalls):
 
     def failure(self, error: BaseException) -> BaseException:
         return error
+
+    def pay_copy(self, value: Any) -> None:
+        return None
 
 
 _local: LocalCalls | None = None

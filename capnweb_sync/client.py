@@ -81,14 +81,19 @@ def connect(
         ValueError: `url` is not a WebSocket URL.
     """
     check_sendable(main)
-    transport = WebSocketTransport(
-        open_socket(url, timeout, headers or {}, origin, sslopt or {}),
-        max_message=limits.max_message_size,
-        ping_interval=ping_interval,
-        ping_timeout=ping_timeout,
-        close_timeout=close_timeout,
-        max_waiting=max_waiting,
-    )
+    sock = open_socket(url, timeout, headers or {}, origin, sslopt or {})
+    try:
+        transport = WebSocketTransport(
+            sock,
+            max_message=limits.max_message_size,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            max_waiting=max_waiting,
+        )
+    except OSError as error:  # there is no descriptor left
+        sock.close()
+        raise ConnectError(url, f"{error.strerror or error}.") from error
     session = RpcSession(
         transport,
         main,
@@ -96,7 +101,11 @@ def connect(
         limits=limits,
         send_stack_traces=send_stack_traces,
     )
-    transport.start(session)
+    try:
+        transport.start(session)
+    except (RuntimeError, MemoryError) as error:
+        session.connection_lost(None, "There is no thread to read it.")
+        raise ConnectError(url, f"{error}.") from error
     return ClientSession(session, transport, url)
 
 

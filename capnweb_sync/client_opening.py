@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import socket
-import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
 import websocket
 
 from .errors import Reduced, reduced
+from .fork import close_copy, in_child
+from .threads import named, thread_runtime
 
 MAX_SENTENCE: Final = 500
 """Characters of the body of a refusal that are worth showing."""
@@ -72,8 +73,9 @@ def open_socket(
     opener = websocket.WebSocket(sslopt=dict(sslopt), enable_multithread=False)
     outcome: concurrent.futures.Future[socket.socket] = concurrent.futures.Future()
 
+    @named("capnweb_sync connect")
     def run() -> None:
-        failure: Exception | None = None
+        failure: BaseException | None = None
         try:
             # A redirect would take the headers, credentials perhaps, to another server.
             opener.connect(  # type: ignore[no-untyped-call]
@@ -84,7 +86,7 @@ def open_socket(
                 suppress_origin=origin is None,
                 redirect_limit=0,
             )
-        except Exception as error:
+        except BaseException as error:
             failure = _explained(url, timeout, opener, error)
         sock = opener.sock
         if not outcome.set_running_or_notify_cancel():
@@ -96,7 +98,11 @@ def open_socket(
             assert sock is not None
             outcome.set_result(sock)
 
-    threading.Thread(target=run, name="capnweb_sync connect", daemon=True).start()
+    in_child(opener, _let_go)
+    try:
+        thread_runtime().start(run)
+    except (RuntimeError, MemoryError) as error:
+        raise ConnectError(url, f"{error}.") from error
     try:
         concurrent.futures.wait([outcome], timeout)
     finally:
@@ -111,9 +117,15 @@ def open_socket(
     return outcome.result()
 
 
+def _let_go(opener: websocket.WebSocket) -> None:
+    """In a forked child: what is being connected is the parent's."""
+    if opener.sock is not None:
+        close_copy(opener.sock)
+
+
 def _explained(
-    url: str, timeout: float, opener: websocket.WebSocket, error: Exception
-) -> Exception:
+    url: str, timeout: float, opener: websocket.WebSocket, error: BaseException
+) -> BaseException:
     """What `open_socket` raises for what websocket-client raised."""
     if isinstance(error, websocket.WebSocketBadStatusException):
         kind = (error.resp_headers or {}).get("content-type", "text/plain")

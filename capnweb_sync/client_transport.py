@@ -22,10 +22,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 import websocket
 from websocket import ABNF
+
+from .errors import logger
+from .fork import close_copy, in_child
+from .threads import RETRY_SECONDS, named, thread_runtime
 
 RECEIVE_SIZE: Final = 64 * 1024
 """Bytes asked of the socket at once: many small frames, or four records of TLS."""
@@ -137,12 +142,21 @@ class WebSocketTransport:
         self._broken: Ended | None = None  # What the reading thread shall end with.
 
         # A byte sent on the one end wakes the reading thread, which watches the other.
-        self._bell, self._button = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        try:
+            self._bell, self._button = socket.socketpair()
+        except BaseException:
+            self._selector.close()
+            raise
         self._bell.setblocking(False)
         self._button.setblocking(False)
-        self._selector = selectors.DefaultSelector()
         self._selector.register(self._bell, selectors.EVENT_READ)
         self._selector.register(sock, selectors.EVENT_READ)
+
+        self._threads = thread_runtime()
+        self._reader: threading.Thread | None = None
+        self._gone = threading.Event()
+        in_child(self, WebSocketTransport._let_go)
 
     joinable = False
 
@@ -246,18 +260,34 @@ class WebSocketTransport:
     # ---- The reading thread
 
     def start(self, session: Session) -> None:
-        """Start reading for `session`."""
-        self._thread = threading.Thread(
-            target=self._run, args=(session,), name="capnweb_sync connection", daemon=True
-        )
-        self._thread.start()
+        """Start reading for `session`. Raises RuntimeError or MemoryError, and drops the
+        connection, if there is no thread for that."""
+        try:
+            self._threads.start(partial(self._run, session))
+        except BaseException:
+            self._give_back()
+            raise
 
     def join(self) -> None:
         """Wait until the connection is gone: after `close`, a matter of `close_timeout`."""
-        if self._thread is not threading.current_thread():
-            self._thread.join()
+        if self._reader is not threading.current_thread():
+            self._gone.wait()
 
+    def _let_go(self) -> None:
+        """In a forked child: the connection is the parent's. Whoever held a lock is not here."""
+        self._lock = threading.RLock()
+        self._room = threading.Condition(self._lock)
+        self._gone = threading.Event()
+        self._broken = Ended(ABNORMAL, "The connection is the parent process's.")
+        self._unsent.clear()
+        self._selector.close()  # Before the sockets, which gevent watches.
+        for sock in (self._sock, self._bell, self._button):
+            close_copy(sock)
+        self._gone.set()
+
+    @named("capnweb_sync connection")
     def _run(self, session: Session) -> None:
+        self._reader = threading.current_thread()
         end = Ended(ABNORMAL, "Reading failed on our side.")
         try:
             try:
@@ -266,6 +296,8 @@ class WebSocketTransport:
                 end = ended
             except websocket.WebSocketException as error:
                 end = Ended(PROTOCOL_ERROR, f"The peer broke the WebSocket protocol: {error}.")
+            except Exception:
+                logger.exception("Reading from a peer failed unforeseen")
             finally:
                 # Before the farewell, so that whoever waits for an answer learns at once.
                 session.connection_lost(end.code, end.reason)
@@ -295,6 +327,8 @@ class WebSocketTransport:
             self._sock.close()
             self._bell.close()
             self._button.close()
+        self._reader = None
+        self._gone.set()
 
     def _read_messages(self, session: Session) -> None:
         """Hand messages to the session until the end, which is always an exception."""
@@ -376,6 +410,9 @@ class WebSocketTransport:
             self._selector.modify(self._sock, events)
         deadline = self._next_deadline()
         timeout = None if deadline is None else max(deadline - time.monotonic(), 0)
+        if not self._threads.attend():
+            # What this thread has read waits for another one, which could not be had.
+            timeout = RETRY_SECONDS if timeout is None else min(timeout, RETRY_SECONDS)
         for key, ready in self._selector.select(timeout):
             if key.fileobj is self._bell:
                 self._bell.recv(RECEIVE_SIZE)

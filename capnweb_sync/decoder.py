@@ -283,7 +283,7 @@ def evaluate_hook(importer: Importer, expression: Any) -> Hook:
             return reference(importer, expression, 0)
         if expression[0] == "remap":
             return Decoder(importer).evaluate_map(expression)
-    return PayloadHook(Decoder(importer).evaluate(expression))
+    return PayloadHook(Decoder(importer).evaluate(expression), importer.calls)
 
 
 def exported(importer: Importer, export_id: int) -> Hook:

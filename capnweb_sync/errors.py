@@ -4,6 +4,7 @@
       RpcTypeError           …also a TypeError
       RpcRangeError          …also a ValueError
       SessionClosed          the session is over
+        SessionOfParent      …because it is the one of the process that forked this one
       RemoteError            arrived from the peer
         RemoteTypeError      …also a TypeError
         RemoteRangeError     …also a ValueError
@@ -77,6 +78,17 @@ class SessionClosed(RpcError):
         super().__init__(message, code="closed")
         self.close_code = close_code
         self.reason = reason
+
+
+class SessionOfParent(SessionClosed):
+    """This process is a forked child, and uses what is its parent's."""
+
+    def __init__(
+        self,
+        message: str = "This belongs to the process that forked this one; connect anew here.",
+        **facts: Any,
+    ) -> None:
+        super().__init__(message, **facts)
 
 
 class RemoteError(RpcError):

@@ -77,7 +77,7 @@ class Export:
 
     def _follow(self, hook: Hook) -> None:
         session = self._session
-        if session is None or session.closed:
+        if session is None or session._closed is not None:
             return
         while isinstance(hook, PromiseHook):
             if not hook.settled:
@@ -122,7 +122,7 @@ class Export:
 
     def _reject(self, error: BaseException) -> None:
         session = self._session
-        if session is not None and not session.closed:
+        if session is not None and session._closed is None:
             session.send_reject(self.export_id, error)
             self._done(session)
 

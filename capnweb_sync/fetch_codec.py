@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import binascii
+import re
 import sys
 from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
-from .errors import RpcTypeError
+from .errors import RpcRangeError, RpcTypeError
 from .fetch import (
     ARRAY_KINDS,
     BYTE_KINDS,
@@ -32,8 +33,25 @@ if TYPE_CHECKING:
     from .deferred import Deferred
     from .encoder import Encoder
 
-STANDARD_ALPHABET: Final = str.maketrans("-_", "+/")
-"""The reference reads the alphabet of URLs, too (RFC 4648, section 5)."""
+STANDARD_ALPHABET: Final = str.maketrans("-_", "+/", " \t\n\f\r")
+"""The reference reads the alphabet of URLs, too (RFC 4648, section 5), and skips white space."""
+
+NEEDS_HOST: Final = frozenset({"ftp", "http", "https", "ws", "wss"})
+"""The special schemes of the URL standard (section 4.2); `file` is one, but can do without."""
+
+SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+NOT_IN_URL: Final = re.compile(r"[\x00-\x1f\x7f]|^ | $")
+NOT_IN_HOST: Final = re.compile(r"[ #%<>?@\\^|]")
+TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A method, or the name of a header (RFC 9110, section 5.6.2)."""
+
+FIELD_VALUE: Final = re.compile(r"[^\x00\r\n\u0100-\U0010ffff]*")
+STATUS_TEXT: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+"""What the Fetch standard lets stand there (sections 2.2.2 and 5.5)."""
+
+FORBIDDEN_METHODS: Final = frozenset({"CONNECT", "TRACE", "TRACK"})
+WITHOUT_BODY: Final = frozenset({204, 205, 304})
+"""Of the Fetch standard (sections 2.2.1 and 2.2.3)."""
 
 KINDS: Final = (
     bytes,
@@ -121,11 +139,7 @@ def decode_bytes(decoder: Decoder, value: list[Any], container: Any, key: Any, d
     """`["bytes", base64, kind?]`."""
     if len(value) < 2 or not isinstance(value[1], str):
         raise decoder.unknown(value)
-    text = value[1].rstrip("=").translate(STANDARD_ALPHABET)
-    try:
-        data = b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError):
-        raise RpcTypeError("The bytes are not in base64.") from None
+    data = bytes_of(value[1])
     if len(value) == 2:
         return data
     kind = value[2]
@@ -146,11 +160,44 @@ def decode_bytes(decoder: Decoder, value: list[Any], container: Any, key: Any, d
     return items
 
 
+def bytes_of(text: str) -> bytes:
+    """The bytes that `text` stands for in base64; the padding is there, or it is not. Raises
+    RpcTypeError for anything else, as browsers do."""
+    text = text.translate(STANDARD_ALPHABET)
+    digits = text.rstrip("=")
+    missing = -len(digits) % 4
+    if missing != 3 and len(text) - len(digits) in (0, missing):
+        try:
+            return b64decode(digits + "=" * missing, validate=True)
+        except ValueError:
+            pass
+    raise RpcTypeError("The bytes are not in base64.")
+
+
 def decode_url(decoder: Decoder, value: list[Any], container: Any, key: Any, depth: int) -> Any:
     """`["url", href]`."""
     if len(value) != 2 or not isinstance(value[1], str):
         raise decoder.unknown(value)
-    return URL(value[1])
+    return url_of(value[1])
+
+
+def url_of(text: str) -> URL:
+    """The URL that `text` is. Raises RpcTypeError unless it is absolute."""
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        port = parts.port  # looked at only here
+        valid = (
+            SCHEME.match(text) is not None
+            and NOT_IN_URL.search(text) is None
+            and NOT_IN_HOST.search(host) is None
+            and (host != "" or (parts.scheme not in NEEDS_HOST and port is None))
+        )
+    except ValueError:
+        valid = False
+    if not valid:
+        raise RpcTypeError(f"Invalid URL: {text[:200]!r}")
+    return URL(text)
 
 
 def decode_headers(decoder: Decoder, value: list[Any], container: Any, key: Any, depth: int) -> Any:
@@ -161,13 +208,20 @@ def decode_headers(decoder: Decoder, value: list[Any], container: Any, key: Any,
 
 
 def headers_of(pairs: Any) -> Headers:
-    """The headers for a list of pairs. Raises RpcTypeError if it is none."""
+    """The headers for a list of pairs. Raises RpcTypeError if it is none, or if HTTP could not
+    carry it."""
     if not isinstance(pairs, list) or not all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
         for pair in pairs
     ):
         raise RpcTypeError("Headers are sent as an array of pairs of strings.")
-    return Headers(tuple((name, text) for name, text in pairs))
+    headers = tuple((name, text.strip(" \t\r\n")) for name, text in pairs)
+    for name, text in headers:
+        if TOKEN.fullmatch(name) is None:
+            raise RpcTypeError(f"Invalid name of a header: {name[:64]!r}")
+        if FIELD_VALUE.fullmatch(text) is None:
+            raise RpcTypeError(f"Invalid value of the header {name[:64]!r}.")
+    return Headers(headers)
 
 
 def decode_request(decoder: Decoder, value: list[Any], container: Any, key: Any, depth: int) -> Any:
@@ -181,7 +235,11 @@ def decode_request(decoder: Decoder, value: list[Any], container: Any, key: Any,
     method = init.pop("method", "GET")
     if not isinstance(method, str):
         raise decoder.unknown(value)
-    return Request(value[1], method, headers_of(init.pop("headers", [])), body, init)
+    if TOKEN.fullmatch(method) is None or method.upper() in FORBIDDEN_METHODS:
+        raise RpcTypeError(f"Invalid method of a request: {method[:64]!r}")
+    if body is not None and method.upper() in ("GET", "HEAD"):
+        raise RpcTypeError(f"A request with the method {method} has no body.")
+    return Request(url_of(value[1]), method, headers_of(init.pop("headers", [])), body, init)
 
 
 def decode_response(
@@ -197,6 +255,12 @@ def decode_response(
     status, text = init.pop("status", 200), init.pop("statusText", "")
     if type(status) is not int or not isinstance(text, str):
         raise decoder.unknown(value)
+    if not 200 <= status <= 599:
+        raise RpcRangeError(f"The status of a response is 200 to 599, not {status}.")
+    if body is not None and status in WITHOUT_BODY:
+        raise RpcTypeError(f"A response with the status {status} has no body.")
+    if STATUS_TEXT.fullmatch(text) is None:
+        raise RpcTypeError("Invalid status text of a response.")
     return Response(body, status, text, headers_of(init.pop("headers", [])), init)
 
 
@@ -238,6 +302,8 @@ def decode_blob(decoder: Decoder, value: list[Any], container: Any, key: Any, de
         raise RpcTypeError("Blob content must be serialized as a ReadableStream.")
     stream.locked = True
     calls = decoder.importer.calls
+    # As the constructor of a Blob has it.
+    kind = value[1].lower() if value[1].isascii() and value[1].isprintable() else ""
     promise = PromiseHook(calls)
 
     def arrived(data: Deferred[bytes]) -> None:
@@ -245,7 +311,7 @@ def decode_blob(decoder: Decoder, value: list[Any], container: Any, key: Any, de
         if data.error is not None:
             promise.resolve(ErrorHook(data.error))
         else:
-            promise.resolve(PayloadHook(Payload(Blob(data.value or b"", value[1]), "owned")))
+            promise.resolve(PayloadHook(Payload(Blob(data.value or b"", kind), "owned")))
 
     collected(stream.pipe, calls).add_callback(arrived)
     return decoder.add_promise(promise, container, key)

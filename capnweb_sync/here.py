@@ -23,7 +23,7 @@ from .hooks import (
     failed,
     used_after_disposal,
 )
-from .payload import Payload, copied, copying
+from .payload import Payload, copied, serving
 from .stubs import Path, RpcStub
 from .target import DISPOSER, RpcTarget, is_function, parameters_of, read_member
 from .values import undefined
@@ -34,9 +34,23 @@ if TYPE_CHECKING:
 
 
 class ValueHook(Hook):
-    """Something that is here, whose parts a path can reach."""
+    """Something that is here, whose parts a path can reach.
 
-    __slots__ = ()
+    `calls` are those of the session that has it in a table, if one has: what the application of
+    this side starts by using it counts there, since the peer has chosen what it is.
+    """
+
+    __slots__ = ("_calls",)
+
+    _calls: ServedCalls | None
+
+    @property
+    def calls(self) -> ServedCalls:
+        return self._calls or local_calls()
+
+    def serve_on(self, calls: ServedCalls) -> None:
+        """Run what this hook starts by itself as one of `calls`, the session's that has it."""
+        self._calls = calls
 
     def _value(self) -> Any:
         raise NotImplementedError
@@ -70,7 +84,8 @@ class ValueHook(Hook):
         owner = self._owner()
         if owner is None and not path:
             return ErrorHook(RpcError("An object that is passed by reference has no value."))
-        return PayloadHook(owner.part(value) if owner is not None else copied(value, None))
+        part = owner.part(value) if owner is not None else copied(value, None)
+        return PayloadHook(part, self.calls)
 
     def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
         from .map import apply_map
@@ -96,23 +111,29 @@ class PayloadHook(ValueHook):
 
     __slots__ = ("_payload",)
 
-    def __init__(self, payload: Payload) -> None:
+    def __init__(self, payload: Payload, calls: ServedCalls | None = None) -> None:
         self._payload: Payload | None = payload
+        self._calls = calls
 
     def _open(self) -> Payload:
         if self._payload is None:
             raise used_after_disposal(self, "value")
         return self._payload
 
-    def _value(self) -> Any:
+    @property
+    def value(self) -> Any:
+        """The value itself. Raises RpcError once it has been disposed of."""
         return self._open().value
+
+    def _value(self) -> Any:
+        return self.value
 
     def _owner(self) -> Payload | None:
         return self._open()
 
     def dup(self) -> Hook:
         payload = self._open()
-        return PayloadHook(payload.part(payload.value))
+        return PayloadHook(payload.part(payload.value), self._calls)
 
     def pull(self) -> Pulled:
         try:
@@ -143,11 +164,11 @@ class TargetHook(ValueHook):
     All duplicates of one hook count together; the target learns of it when the last has gone.
     """
 
-    __slots__ = ("_calls", "_count", "_target", "came_with")
+    __slots__ = ("_count", "_target", "came_with")
 
     def __init__(self, target: Any, duplicate_of: TargetHook | None = None) -> None:
         self._target: Any = target
-        self._calls: ServedCalls | None = None
+        self._calls = None
         self._count: list[int] | None = None
         if duplicate_of is not None:
             self._calls = duplicate_of._calls
@@ -156,14 +177,6 @@ class TargetHook(ValueHook):
                 self._count[0] += 1
         elif hasattr(type(target), DISPOSER):
             self._count = [1]
-
-    @property
-    def calls(self) -> ServedCalls:
-        return self._calls or local_calls()
-
-    def serve_on(self, calls: ServedCalls) -> None:
-        """Run what this hook starts by itself as one of `calls`, the session's that sends it."""
-        self._calls = calls
 
     def _value(self) -> Any:
         if self._target is None:
@@ -250,6 +263,7 @@ class ServedCall:
         if args.source == "owned" and not args.promises:
             self._calls.start(self)
         else:
+            self._calls.admit(args)
             args.deliver(self._calls.take).add_callback(self._delivered)
 
     def _delivered(self, delivery: Any) -> None:
@@ -308,10 +322,14 @@ class ServedCall:
         self._calls.runtime.enter(settle)
 
     def _finish(self, outcome: Any, error: BaseException | None) -> None:
-        with self._calls.runtime.step:
-            copying.begin()
-            self._settle(outcome, error)
-            copying.end()
+        calls = self._calls
+        with calls.runtime.step:
+            calls.renew_copies()
+            before, serving.calls = serving.calls, calls
+            try:
+                self._settle(outcome, error)
+            finally:
+                serving.calls = before
 
     def _hook_for(self, outcome: Any) -> Hook:
         """A hook for what came out. A stub out of the arguments may be returned as it is: it is
@@ -319,7 +337,7 @@ class ServedCall:
         if isinstance(outcome, Hook):
             return outcome
         if self._reading:
-            return PayloadHook(copied(outcome, None))
+            return PayloadHook(copied(outcome, None), self._calls)
         payload = Payload(outcome, "return")
         if self._args is not None and (self._args.hooks or self._args.promises):
             try:
@@ -327,7 +345,7 @@ class ServedCall:
             except BaseException:
                 payload.dispose()
                 raise
-        return PayloadHook(payload)
+        return PayloadHook(payload, self._calls)
 
     def _settle(self, outcome: Any, error: BaseException | None) -> None:
         hook = ErrorHook(error) if error is not None else attempt(self._hook_for, outcome)
@@ -357,7 +375,7 @@ def start_call(target: Any, path: Path, args: Payload | None, calls: ServedCalls
     return result
 
 
-def hook_for_value(value: Any) -> Hook:
+def hook_for_value(value: Any) -> ValueHook:
     """A hook for a value of the application's, which the core owns from now on."""
     if isinstance(value, RpcTarget) or is_function(value):
         return TargetHook(value)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from .calls import ServedCalls, local_calls
 from .deferred import Deferred
 from .errors import RpcError, RpcTypeError, again
-from .payload import Payload
+from .payload import Payload, serving
 from .runtime import Runtime
 from .watch import Watch
 
@@ -226,7 +226,9 @@ def call_hook(hook: Hook, path: Path, args: Payload, calls: ServedCalls) -> Hook
 
 class PromiseHook(Deferred[Hook], Hook):
     """A hook that will be here later: what a served call gives, or a `Future` of the
-    application's. Calls of it wait in the order in which they came, without a thread.
+    application's. Calls of it wait in the order in which they came, without a thread. How much
+    may wait is bounded for whoever asked, the application of this side included: a peer may pass
+    as a callback what never settles.
 
     A callback that waits for it does not refer to it: the two would keep each other alive.
     """
@@ -252,21 +254,47 @@ class PromiseHook(Deferred[Hook], Hook):
             super().resolve(hook)
 
     def _later(self, action: Callable[[Hook], Hook]) -> Hook:
-        """The hook that `action` gives once this is here."""
+        """The hook that `action` gives once this is here. Raises RpcError with the code `too_many`
+        if too much is waiting already."""
         result = PromiseHook(self._calls)
-        self.add_callback(lambda here: result.resolve(attempt(action, hook_in(here))))
+        asker = serving.calls
+        counted = asker or self._calls
+        counted.set_aside()
+
+        def go_on(here: Deferred[Hook]) -> None:
+            counted.go_on()
+            before, serving.calls = serving.calls, asker
+            try:
+                result.resolve(attempt(action, hook_in(here)))
+            finally:
+                serving.calls = before
+
+        self.add_callback(go_on)
         return result
 
     def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
         if self.settled:
             return self.value.call(path, args, calls)
+        self._calls.admit(args)
         args.own()
         return self._later(lambda hook: call_hook(hook, path, args, calls))
 
     def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
         if self.settled:
             return self.value.map(path, captures, steps, work)
-        return self._later(lambda hook: hook.map(path, captures, steps, work))
+        calls = serving.calls or self._calls
+
+        def apply(hook: Hook) -> Hook:
+            calls.end()
+            return hook.map(path, captures, steps, work)
+
+        try:
+            calls.begin()  # like a call it keeps what may be large
+            return self._later(apply)
+        except RpcError:
+            for capture in captures:
+                capture.dispose()
+            raise
 
     def get(self, path: Path, calls: ServedCalls) -> Hook:
         if self.settled:

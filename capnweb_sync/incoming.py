@@ -65,7 +65,7 @@ def stream(session: RpcSession, message: list[Any]) -> bool:
 def pipe(session: RpcSession, message: list[Any]) -> bool:
     """`["pipe"]`"""
     opened = session.new_pipe()
-    export = session.add_pushed(PipeHook(opened))
+    export = session.add_pushed(PipeHook(opened, session.calls))
     export.readable = ReadableStream.of_pipe(opened, session.runtime)
     return True
 
@@ -83,7 +83,7 @@ def resolve(session: RpcSession, message: list[Any]) -> bool:
     if len(message) < 3 or not is_promise_id(message[1]):
         return False
     entry = session.imported(message[1])
-    hook = PayloadHook(Decoder(session).evaluate(message[2]))
+    hook = PayloadHook(Decoder(session).evaluate(message[2]), session.calls)
     if entry is None:
         hook.dispose()
     else:

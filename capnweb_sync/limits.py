@@ -24,25 +24,32 @@ class Limits:
     length, as a way to burn the processor. Past it: abort."""
 
     max_table_entries: int = 65_536
-    """Entries in the export table and in the import table, each. Stops: pushing without ever
-    releasing, and introducing capabilities without end. Past it: abort."""
+    """Entries in the export table and in the import table, each, and looks and duplicates that are
+    set aside for promises. Stops: pushing without ever releasing, and introducing capabilities
+    without end. Past it: abort; what would be set aside fails with the code `too_many`."""
 
     max_calls: int = 1_024
     """Served calls under way: started, waiting for their turn, or set aside for a promise; writes
-    to streams are not among them. Stops:
-    queueing work faster than it can be done. Past it the call is rejected with the code
-    `too_many` and reading goes on."""
+    to streams are not among them, but maps that are set aside are. So are calls that the
+    application makes of what the peer has passed, if they wait here: of a promise that never
+    settles, or of a function of this side. Stops: queueing work faster than it can be done. Past it
+    the call fails with the code `too_many` and reading goes on."""
 
     max_argument_values: int = 131_072
     """Values that promises bring into the arguments of calls under way, in all. Stops: naming a
     large result thousands of times in a short message, each of which is a copy. Past it the call
     is rejected with the code `too_many`."""
 
-    max_map_steps: int = 131_072
-    """What the maps in one message of the peer's execute, for each item, those of the maps inside
-    included; an instruction counts as the values in it, about seven for a call. Stops: map bombs,
-    a short message whose nested maps multiply. Past it the map is rejected with the code
-    `too_many`."""
+    max_map_steps: int = 10_000
+    """What the maps in one message of the peer's execute, those of the maps inside included:
+    instructions times items. An instruction counts once more for each two values and each 512
+    characters in it, and for each eight values that it copies or brings into the result. A step
+    takes some microseconds. Stops: map bombs, a short message that goes through a long list, or
+    whose nested maps multiply. Past it the map is rejected with the code `too_many`."""
+
+    max_map_steps_per_second: int = 20_000
+    """What the maps of all messages execute in the long run, and at most at once. Stops: map bombs
+    sent one after another. Past it the map is rejected with the code `too_many`."""
 
     max_stream_bytes: int = 64 * 1024 * 1024
     """Bytes of chunks that were written to streams and not yet taken by their readers, and about

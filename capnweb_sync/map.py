@@ -11,6 +11,7 @@ They may refer to nothing else.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,15 @@ from .watch import Watch
 if TYPE_CHECKING:
     from .streams import ReadableStream, WritableStream
     from .stubs import Path
+
+PARTS_PER_STEP: Final = 2
+"""Values in an instruction that make it a step longer: a call has seven, a constant one."""
+
+CHARACTERS_PER_STEP: Final = 512
+"""Likewise for the characters of a text that is decoded; digits are the dearest."""
+
+VALUES_PER_STEP: Final = 8
+"""Values that are copied or sent in the time of a step, with room."""
 
 ABSTRACT: Final = (
     "A placeholder of a mapper function was used outside of recording. The function only describes"
@@ -167,23 +177,97 @@ class MapVariableHook(Hook):
         return "a placeholder of a mapper function"
 
 
-class MapWork:
-    """What the maps of one message may cost, shared with the maps inside."""
+class MapAllowance:
+    """What the maps of one session may cost: so much in a second, and no more at once."""
 
-    __slots__ = ("calls", "limits", "steps")
+    __slots__ = ("_left", "_rate", "_since")
 
-    def __init__(self, calls: ServedCalls, limits: Limits) -> None:
-        self.calls = calls
-        self.limits = limits
-        self.steps = limits.max_map_steps
+    def __init__(self, limits: Limits) -> None:
+        self._rate = limits.max_map_steps_per_second
+        self._left: float = self._rate
+        self._since = time.monotonic()
 
     def take(self, steps: int) -> None:
-        """Pay for `steps` instructions. Raises RpcError with the code `too_many`."""
-        self.steps -= steps
-        if self.steps < 0:
+        """Pay for `steps`. Raises RpcError with the code `too_many`; nothing is paid then."""
+        now = time.monotonic()
+        self._left = min(self._rate, self._left + (now - self._since) * self._rate)
+        self._since = now
+        if steps > self._left:
             raise RpcError(
-                f"The map takes more than {self.limits.max_map_steps} steps.", code="too_many"
+                f"The maps on this connection take more than {self._rate} steps in a second."
+                " Wait a moment.",
+                code="too_many",
             )
+        self._left -= steps
+
+
+class MapWork:
+    """What the maps of one message may cost, shared with the maps inside; without an allowance
+    what the application's own map may, which is as much as it likes."""
+
+    __slots__ = ("_allowance", "_exceeded", "_steps_left", "calls", "limits")
+
+    def __init__(
+        self, calls: ServedCalls, limits: Limits, allowance: MapAllowance | None = None
+    ) -> None:
+        self.calls = calls
+        self.limits = limits
+        self._allowance = allowance
+        self._exceeded = False
+        self._steps_left = limits.max_map_steps
+
+    def take(self, steps: int) -> None:
+        """Pay for `steps` before making them. Raises RpcError with the code `too_many`; the maps
+        around fail with it, too."""
+        if self._allowance is None:
+            return
+        try:
+            if steps > self._steps_left:
+                raise RpcError(
+                    f"The map takes more than {self.limits.max_map_steps} steps.", code="too_many"
+                )
+            self._allowance.take(steps)
+        except RpcError:
+            self._exceeded = True
+            raise
+        self._steps_left -= steps
+
+    def check(self) -> None:
+        """Raises RpcError with the code `too_many` if a map inside took too much."""
+        if self._exceeded:
+            raise RpcError("A map inside of the map takes too many steps.", code="too_many")
+
+    def take_values(self, value: Any) -> None:
+        """Pay for the values in `value`, which are copied or sent."""
+        if self._allowance is not None:
+            self.take(weight(value, self._steps_left * VALUES_PER_STEP) // VALUES_PER_STEP)
+
+    def take_instructions(self, steps: list[Any], items: int) -> None:
+        """Pay for a mapper function that is applied to so many items."""
+        if self._allowance is not None:
+            self.take(items * sum(self._cost(step) for step in steps))
+
+    def _cost(self, instruction: Any) -> int:
+        most = self._steps_left * PARTS_PER_STEP
+        parts = weight(instruction, most)
+        if parts > most:
+            return self._steps_left + 1
+        return 1 + parts // PARTS_PER_STEP + characters(instruction) // CHARACTERS_PER_STEP
+
+
+def characters(value: Any) -> int:
+    """How many characters the texts in a JSON value have: bytes and big integers are texts, which
+    are decoded for each item."""
+    count, values = 0, [value]
+    while values:
+        value = values.pop()
+        if type(value) is str:
+            count += len(value)
+        elif type(value) is list:
+            values.extend(value)
+        elif type(value) is dict:
+            values.extend(value.values())
+    return count
 
 
 class MapApplication:
@@ -209,17 +293,22 @@ class MapApplication:
     def run(self, steps: list[Any]) -> Payload:
         """The value of the last instruction."""
         try:
+            # Decoding uses an expression up, hence the copies.
             for step in steps[:-1]:
-                self._variables.append(evaluate_hook(self, self._instruction(step)))
-            return Decoder(self).evaluate(self._instruction(steps[-1]))
+                self._variables.append(evaluate_hook(self, json_copy(step)))
+            result = Decoder(self).evaluate(json_copy(steps[-1]))
+            try:
+                self._work.check()
+                for _, _, promise in result.promises:
+                    if isinstance(promise._hook, PayloadHook):
+                        self._work.take_values(promise._hook.value)
+            except RpcError:
+                result.dispose()
+                raise
+            return result
         finally:
             for variable in self._variables:
                 variable.dispose()
-
-    def _instruction(self, step: Any) -> Any:
-        """A copy of an instruction, paid for by its size: decoding uses it up."""
-        self._work.take(weight(step, self._work.steps))
-        return json_copy(step)
 
     def export_hook(self, export_id: int) -> Hook | None:
         """The variable or capture with that id."""
@@ -254,6 +343,9 @@ def apply_map(
             raise RpcError("Invalid empty mapper function.")
         if value is None or value is undefined:
             return PayloadHook(Payload(value, "owned"))
+        work.take_instructions(steps, len(value) if isinstance(value, list) else 1)
+        if owner is None or not owner.is_plain():
+            work.take_values(value)
         if not isinstance(value, list):
             return PayloadHook(_apply(value, owner, captures, steps, work))
         result = Payload([], "owned")

@@ -11,11 +11,12 @@ The rules are the reference's (its page on disposal, `RpcPayload` in its `core.t
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .deferred import Deferred, unnested
 from .errors import RpcError
@@ -24,6 +25,7 @@ from .target import RpcTarget, is_function
 from .values import BigInt, Undefined
 
 if TYPE_CHECKING:
+    from .calls import ServedCalls
     from .here import TargetHook
     from .hooks import Hook
 
@@ -33,43 +35,19 @@ PLAIN = frozenset({str, int, float, bool, type(None), bytes, BigInt, Undefined, 
 """Types of values that hold no capability; looked up before anything else."""
 
 
-class Copying:
-    """How many values may still be copied for the message that is being taken, or the call that has
-    just been done. A peer can name a result with stubs in it many times in a short message, and
-    each time is a copy with duplicates of them."""
+class Serving(threading.local):
+    """Whose peer the step that is under way on this thread works for.
 
-    MOST: Final = 16_384
-    """Values; at some tens of microseconds for a promise, well below a second."""
+    `calls` are those of the session whose message is being taken, or whose call has just been
+    done: what that costs is paid for there. None while the application wants something itself.
+    What a peer wants of a promise happens when that settles, perhaps in a step for somebody else;
+    so whoever sets something aside remembers for whom it was (`PromiseHook`).
+    """
 
-    __slots__ = ("_left",)
-
-    def __init__(self) -> None:
-        self._left: int | None = None
-
-    def begin(self) -> None:
-        """The next message, or call."""
-        self._left = self.MOST
-
-    def end(self) -> None:
-        """What is copied from now on, the application wants."""
-        self._left = None
-
-    def pay(self, value: Any) -> None:
-        """Raises RpcError with the code `too_many` if that is too much to copy."""
-        if self._left is None:
-            return
-        if self._left > 0:
-            self._left -= weight(value, self._left)
-        if self._left <= 0:
-            raise RpcError(
-                f"One message names results with stubs so often that more than {self.MOST} values"
-                " would have to be copied.",
-                code="too_many",
-            )
+    calls: ServedCalls | None = None
 
 
-copying = Copying()
-"""Of the step that is under way."""
+serving = Serving()
 
 
 class Payload:
@@ -102,17 +80,22 @@ class Payload:
         self._is_plain: bool | None = None
         self._targets: dict[int, TargetHook] | None = None
 
+    def is_plain(self) -> bool:
+        """Whether there is surely no capability in the value; looked at once."""
+        if self._is_plain is None:
+            owned = self.source == "owned"
+            self._is_plain = not (self.hooks or self.promises) if owned else is_plain(self.value)
+        return self._is_plain
+
     def part(self, value: Any) -> Payload:
         """A payload for a part of the value, or for all of it, that outlives this one.
 
         A plain value is shared, and copied when it is delivered to the application: a peer can
         name a large result many times in a short message.
         """
-        if self._is_plain is None:
-            owned = self.source == "owned"
-            self._is_plain = not (self.hooks or self.promises) if owned else is_plain(self.value)
-        if not self._is_plain:
-            copying.pay(value)
+        if not self.is_plain():
+            if serving.calls is not None:
+                serving.calls.pay_copy(value)
             return copied(value, self)
         part = Payload(value, "params")
         part._is_plain = True
@@ -317,7 +300,9 @@ def _copy(value: Any, copy: Payload, container: Any, key: Any, owner: Payload | 
     if isinstance(value, RpcStub):
         hook = value._hook.dup()
     elif isinstance(value, RpcTarget) or is_function(value):
-        hook = owner.hook_for_target(value) if owner else TargetHook(value)
+        hook = target = owner.hook_for_target(value) if owner else TargetHook(value)
+        if serving.calls is not None:
+            target.serve_on(serving.calls)
     elif isinstance(value, (ReadableStream, WritableStream)):
         stream, holder = value.held()
         if holder is not None:

@@ -88,9 +88,19 @@ class Pipe:
         return reader
 
     def unread(self, reader: Deferred[Any]) -> None:
-        """Whoever waits with `reader` has given up."""
+        """Whoever waits with `reader` has given up. A chunk that came meanwhile is the next one
+        again."""
         if reader in self._readers:
             self._readers.remove(reader)
+        elif reader.error is None and reader.value is not END:
+            self._put_back(reader.value)
+
+    def _put_back(self, chunk: Any) -> None:
+        """Make `chunk`, whose writer knows that it has been read, the next one."""
+        if self._readers:
+            self._readers.popleft().resolve(chunk)
+        elif self._error is None:
+            self._chunks.appendleft((chunk, Deferred.of(None)))
 
 
 METHODS: Final = ("write", "close", "abort")
@@ -110,12 +120,17 @@ class SinkState:
 
 class SinkHook(Hook):
     """The receiving side of a WritableStream: calls of `write`, `close` and `abort`, performed
-    one after another whatever they take."""
+    one after another whatever they take. It belongs to the session whose calls it has."""
 
-    __slots__ = ("_state",)
+    __slots__ = ("_calls", "_state")
 
-    def __init__(self, state: SinkState | None = None) -> None:
+    def __init__(self, calls: ServedCalls, state: SinkState | None = None) -> None:
+        self._calls = calls
         self._state: SinkState | None = state or SinkState()
+
+    @property
+    def calls(self) -> ServedCalls:
+        return self._calls
 
     def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
         state = self._state
@@ -129,12 +144,13 @@ class SinkHook(Hook):
                 )
             )
         method = str(path[0])
-        if method == "write":
-            try:
+        try:
+            if method == "write":
                 calls.begin_write(args)
-            except RpcError as error:
-                args.dispose()
-                return failed(error)
+            self._calls.admit(args)
+        except RpcError as error:
+            args.dispose()
+            return failed(error)
         result = PromiseHook(calls)
         state.waiting.append((method, args, result))
         if not state.busy:
@@ -207,14 +223,14 @@ class PipeHook(SinkHook):
 
     __slots__ = ("_pipe",)
 
-    def __init__(self, pipe: Pipe, state: SinkState | None = None) -> None:
-        super().__init__(state)
+    def __init__(self, pipe: Pipe, calls: ServedCalls, state: SinkState | None = None) -> None:
+        super().__init__(calls, state)
         self._pipe = pipe
 
     def dup(self) -> Hook:
         if self._state is not None:
             self._state.hooks += 1
-        return PipeHook(self._pipe, self._state)
+        return PipeHook(self._pipe, self._calls, self._state)
 
     def _perform(
         self,
@@ -244,18 +260,13 @@ class PipeHook(SinkHook):
 class ApplicationSinkHook(SinkHook):
     """A WritableStream of the application's."""
 
-    __slots__ = ("_calls", "_stream")
+    __slots__ = ("_stream",)
 
     def __init__(
         self, stream: WritableStream, calls: ServedCalls, state: SinkState | None = None
     ) -> None:
-        super().__init__(state)
+        super().__init__(calls, state)
         self._stream = stream
-        self._calls = calls
-
-    @property
-    def calls(self) -> ServedCalls:
-        return self._calls
 
     def dup(self) -> Hook:
         if self._state is not None:

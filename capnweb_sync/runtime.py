@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from .deferred import Deferred
+from .errors import SessionOfParent, logger
 
 
 class Transport(Protocol):
@@ -120,3 +121,44 @@ def set_default_runtime(runtime: Runtime) -> None:
     """Make `runtime` the one for stubs that belong to no session."""
     global _default
     _default = runtime
+
+
+def tidy_all(functions: list[Callable[[], None]]) -> None:
+    """Run what was left for `Runtime.tidy_later`, whatever becomes of one of it."""
+    for function in functions:
+        try:
+            function()
+        except Exception:  # noqa: PERF203 - those behind it would never be run
+            logger.exception("Tidying up failed")
+
+
+class InheritedRuntime:
+    """What a runtime becomes in a forked child, see `fork`: whoever uses something of its sessions
+    is told so, and what only lets go of it is forgotten. Each use of a session begins with a step,
+    so nothing has to be asked with each call, and no session has to be found."""
+
+    @property
+    def step(self) -> NoReturn:
+        """Raises SessionOfParent."""
+        raise SessionOfParent
+
+    def call_queue(self) -> NoReturn:
+        """Raises SessionOfParent."""
+        raise SessionOfParent
+
+    def wait(self, deferred: Deferred[Any], timeout: float | None) -> NoReturn:
+        """Raises SessionOfParent."""
+        raise SessionOfParent
+
+    def forget(self, function: Callable[[], None]) -> None:
+        """`function` is for the parent to run."""
+
+    enter = tidy_later = spawn = collect = forget
+
+
+def inherit(runtime: Runtime) -> None:
+    """Make `runtime` an `InheritedRuntime`: this process is a child of the one that made it."""
+    global _default
+    if _default is runtime:
+        _default = None
+    runtime.__class__ = InheritedRuntime

@@ -5,7 +5,8 @@
     WSGIServer(("", 8080), service, handler_class=WebSocketHandler)
 
 A `Service` is a WSGI application: a POST is a batch, a request for an upgrade becomes a WebSocket
-where the server can do that (see `server`). Nothing here needs Flask or gevent until it is used.
+where the server can do that (see `server`). Web pages of other sites are refused unless they are
+allowed (see `origins`). Nothing here needs Flask or gevent until it is used.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .batch import BatchTransport
 from .encoder import check_sendable
 from .limits import DEFAULT_LIMITS, Limits
+from .origins import Origins
 from .runtime import Runtime, Transport
 from .session import RpcSession
 from .target import RpcTarget
@@ -24,7 +26,7 @@ from .target import RpcTarget
 if TYPE_CHECKING:
     from flask import Blueprint
 
-    from .server import Connection, Connections
+    from .server import Connection, Connections, HandshakeError
 
 BATCH_SECONDS: Final = 30.0
 """How long the calls of one batch may take by default: a usual patience of proxies is 60 s."""
@@ -32,19 +34,35 @@ BATCH_SECONDS: Final = 30.0
 BATCH_BYTES: Final = 4 * 1024 * 1024
 """Bytes of a batch by default; it is held in memory while it is served."""
 
+FOREIGN_PAGE: Final = (
+    b"Pages of another site may not use this service; allow_origins of serve() lets them.\n"
+)
+
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
+Answer = tuple[str, list[tuple[str, str]], bytes]
 
 
 class Service:
     """What `serve` returns: a WSGI application, and ways to fit it in elsewhere."""
 
-    def __init__(self, main: Any, *, limits: Limits, batch_timeout: float, max_batch: int) -> None:
+    def __init__(
+        self,
+        main: Any,
+        *,
+        limits: Limits,
+        batch_timeout: float,
+        max_batch: int,
+        origins: Origins,
+        max_connections: int | None,
+    ) -> None:
         check_main(main)
         self._main = main
         self._limits = limits
         self._batch_timeout = batch_timeout
         self._max_batch = max_batch
+        self._origins = origins
+        self._max_connections = max_connections
         self._connections: Connections | None = None
 
     def session(self, transport: Transport, runtime: Runtime | None = None) -> RpcSession:
@@ -58,13 +76,20 @@ class Service:
         """The open WebSockets, made with the first use; needs gevent."""
         if self._connections is None:
             from .server import Connections
+            from .server.connections import DEFAULT_MAX_CONNECTIONS
 
-            self._connections = Connections(max_message=self._limits.max_message_size)
+            self._connections = Connections(
+                max_connections=self._max_connections or DEFAULT_MAX_CONNECTIONS,
+                max_message=self._limits.max_message_size,
+            )
         return self._connections
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """WSGI (PEP 3333)."""
-        if "websocket" in environ.get("HTTP_UPGRADE", "").lower():
+        headers: list[tuple[str, str]]
+        if self._origins.refuse(environ):
+            status, headers, body = "403 Forbidden", [], FOREIGN_PAGE
+        elif "websocket" in environ.get("HTTP_UPGRADE", "").lower():
             status, headers, body = self._upgrade(environ)
         elif environ.get("REQUEST_METHOD") == "POST":
             status, headers, body = self._batch(environ)
@@ -74,10 +99,11 @@ class Service:
         if not status.startswith("101"):
             headers.append(("Content-Type", "text/plain; charset=utf-8"))
             headers.append(("Content-Length", str(len(body))))
+            headers += self._origins.answer_headers(environ)
         start_response(status, headers)
         return [body] if body else []
 
-    def _upgrade(self, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
+    def _upgrade(self, environ: Environ) -> Answer:
         try:
             from .server import HandshakeError, UpgradeUnavailable, gevent_runtime, upgrade
         except ImportError:
@@ -89,12 +115,16 @@ class Service:
         try:
             _, headers = upgrade(environ, self.connections, begin)
         except HandshakeError as error:
-            return error.status, list(error.headers), f"{error.sentence}\n".encode()
+            return _refusal(error)
         except UpgradeUnavailable as error:
             return "501 Not Implemented", [], f"{error.sentence}\n".encode()
         return "101 Switching Protocols", headers, b""
 
-    def _batch(self, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
+    def _batch(self, environ: Environ) -> Answer:
+        if self._connections is not None and self._connections.draining:
+            from .server import no_room
+
+            return _refusal(no_room())
         try:
             body = read_body(environ, self._max_batch)
         except TooLarge:
@@ -142,6 +172,10 @@ def check_main(main: Any) -> None:
         ) from None
 
 
+def _refusal(error: HandshakeError) -> Answer:
+    return error.status, list(error.headers), f"{error.sentence}\n".encode()
+
+
 class TooLarge(Exception):
     """The body of a request has more bytes than are accepted."""
 
@@ -172,11 +206,33 @@ def serve(
     limits: Limits = DEFAULT_LIMITS,
     batch_timeout: float = BATCH_SECONDS,
     max_batch: int = BATCH_BYTES,
+    allow_origins: Iterable[str] | Origins = (),
+    max_connections: int | None = None,
 ) -> Service:
-    """Serve `main`: a class derived from `RpcTarget`, of which each session gets a new object, or
-    an object or function that all sessions share.
+    """Serve `main`.
 
-    `batch_timeout` is in seconds, `max_batch` in bytes. Raises TypeError for what could be no main
-    object, such as a class that is not derived from `RpcTarget`.
+    Args:
+        main: a class derived from `RpcTarget`, of which each session gets a new object, or an
+            object or function that all sessions share.
+        limits: of each session.
+        batch_timeout: seconds that the calls of one batch may take.
+        max_batch: bytes of one batch.
+        allow_origins: other sites whose web pages may use the service, such as
+            `https://chat.example`; `*` for any. Without it, those of the same origin may, and
+            programs, which send none.
+        max_connections: WebSockets at a time in this process, by default as many as `Connections`
+            has; one more gets status 503.
+
+    Raises:
+        TypeError: what could be no main object, such as a class that is not an `RpcTarget`.
+        ValueError: an origin that no page can have.
     """
-    return Service(main, limits=limits, batch_timeout=batch_timeout, max_batch=max_batch)
+    origins = allow_origins if isinstance(allow_origins, Origins) else Origins(allow_origins)
+    return Service(
+        main,
+        limits=limits,
+        batch_timeout=batch_timeout,
+        max_batch=max_batch,
+        origins=origins,
+        max_connections=max_connections,
+    )

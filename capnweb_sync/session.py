@@ -19,6 +19,7 @@ object; none is used twice. Every export gets a new id, also of an object that w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any, Final
 from weakref import WeakSet
@@ -27,19 +28,20 @@ from . import wire
 from .calls import ServedCalls
 from .deferred import Deferred, unnested
 from .encoder import Encoder, NoExporter, check_sendable
-from .errors import RpcError, RpcTypeError, SessionClosed, again, redacted
+from .errors import RpcError, RpcTypeError, SessionClosed, SessionOfParent, again, redacted
 from .exports import Export
-from .here import TargetHook, hook_for_value
+from .here import hook_for_value
 from .hooks import ErrorHook, Hook
 from .imports import Import, ImportHook, MainHook
 from .incoming import parse, take
 from .limits import DEFAULT_LIMITS, Limits
-from .map import MapWork
-from .payload import Payload, copying
+from .map import MapAllowance, MapWork
+from .payload import Payload, serving
 from .pipes import ApplicationSinkHook, Pipe
 from .runtime import Runtime, Transport, default_runtime
 from .streams import ReadableStream, WritableStream, pump
 from .stubs import Path, RpcStub
+from .target import BEGINNER
 
 CLOSED_BY_US: Final = 3000
 """The WebSocket close code that the reference uses whenever it ends a session."""
@@ -53,8 +55,9 @@ class RpcSession:
     """One conversation with a peer.
 
     `main` is what the peer gets as main object: an `RpcTarget`, a function, any value that can be
-    sent, or None. `session.main` is the peer's. Nothing here blocks, and application code runs
-    only as jobs of the runtime.
+    sent, or None. One whose class defines `_on_session(session)` gets the new session with it.
+    `session.main` is the peer's. Nothing here blocks, and application code runs only as jobs of
+    the runtime.
     """
 
     __slots__ = (
@@ -64,6 +67,7 @@ class RpcSession:
         "_exports",
         "_imports",
         "_main",
+        "_map_allowance",
         "_map_work",
         "_next_export",
         "_next_import",
@@ -116,6 +120,7 @@ class RpcSession:
         self._promised: list[Export] = []
         self._piped: dict[int, tuple[ReadableStream, WritableStream]] = {}
         """Streams in the message that is being encoded, by the ids of their pipes."""
+        self._map_allowance: MapAllowance | None = None
         self._map_work: MapWork | None = None
         self._pipes: WeakSet[Pipe] | None = None
         """Those that the peer writes to. One may outlive its entry: in a chunk of its own."""
@@ -127,13 +132,14 @@ class RpcSession:
             hook = ErrorHook(RpcError("This connection has no main object."))
         else:
             check_sendable(main)
-            hook = hook_for_value(main)
-            if isinstance(hook, TargetHook):
-                hook.serve_on(self.calls)
+            hook = served = hook_for_value(main)
+            served.serve_on(self.calls)
         self._exports: dict[int, Export] = {0: Export(self, 0, hook)}
         entry = Import(self, 0)
         self._imports: dict[int, Import] = {0: entry}
         self._main: RpcStub | None = RpcStub._of(MainHook(entry, is_promise=False))
+        if hasattr(type(main), BEGINNER):
+            getattr(main, BEGINNER)(self)
 
     @property
     def main(self) -> RpcStub:
@@ -144,8 +150,38 @@ class RpcSession:
 
     @property
     def closed(self) -> bool:
-        """Whether the session is over."""
-        return self._closed is not None
+        """Whether the session is over, or in a forked child, which has none."""
+        try:
+            return self._closed is not None or self.runtime.step is None
+        except SessionOfParent:
+            return True
+
+    def owns(self, value: object) -> bool:
+        """Whether `value` is a live stub for something that the peer of this very session passed
+        by reference.
+
+        A served call that will call a callback later asks this of it first. A peer can also pass
+        a reference to what this side exports, a promise that never settles, or a result of its
+        own with a stub in it: calling one of these runs code here, or waits here.
+
+        Args:
+            value: anything that came in the arguments of a call, or in a result.
+
+        Returns:
+            True for a stub whose calls go to this session's peer at once. False for anything
+            else: a promise, a property's included; a stub that was disposed of; one of another
+            session; any once the session is over.
+        """
+        if not isinstance(value, RpcStub) or value._path is not None:
+            return False
+        hook = value._hook
+        entry = hook.entry if isinstance(hook, ImportHook) else None
+        return (
+            entry is not None
+            and entry.session is self
+            and entry.resolution is None
+            and not entry.is_promise
+        )
 
     def stats(self) -> dict[str, int]:
         """How many entries the tables have: `{"imports": n, "exports": n}`; the two main objects
@@ -160,6 +196,7 @@ class RpcSession:
         with self.runtime.step:
             if self._closed is not None:
                 return
+            before = serving.calls
             try:
                 if len(message) > self.limits.max_message_size:
                     raise RpcTypeError(
@@ -168,7 +205,8 @@ class RpcSession:
                     )
                 self.calls.received_size = len(message)
                 self._map_work = None
-                copying.begin()
+                self.calls.renew_copies()
+                serving.calls = self.calls
                 take(self, parse(message))
             except RpcError as error:
                 # What ends with the session may keep it as a context; its frames hold the session.
@@ -183,7 +221,7 @@ class RpcSession:
             except Exception as error:
                 self._abort(redacted(error))
             finally:
-                copying.end()
+                serving.calls = before
 
     def connection_lost(self, close_code: int | None, reason: str) -> None:
         """The transport is gone: the peer has closed it, or it broke. Idempotent."""
@@ -193,12 +231,12 @@ class RpcSession:
             close_code=close_code,
             reason=reason,
         )
-        with self.runtime.step:
+        with suppress(SessionOfParent), self.runtime.step:
             self._end(error)
 
     def close(self, code: int = CLOSED_BY_US, reason: str = "RPC session was shut down") -> None:
         """End the session on this side. Idempotent."""
-        with self.runtime.step:
+        with suppress(SessionOfParent), self.runtime.step:
             if self._closed is None:
                 self._end(SessionClosed(reason, close_code=code, reason=reason))
                 self.transport.close(code, reason)
@@ -339,7 +377,9 @@ class RpcSession:
     def map_work(self) -> MapWork:
         """See `Importer`; the same for all maps of one message."""
         if self._map_work is None:
-            self._map_work = MapWork(self.calls, self.limits)
+            if self._map_allowance is None:
+                self._map_allowance = MapAllowance(self.limits)
+            self._map_work = MapWork(self.calls, self.limits, self._map_allowance)
         return self._map_work
 
     def export_sink(self, stream: WritableStream) -> int:

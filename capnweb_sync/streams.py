@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from .deferred import Deferred
-from .errors import RpcError, again, redacted
+from .errors import RpcError, SessionOfParent, again, redacted
 from .flow import MAX_WINDOW, FlowController, Sent
 from .payload import Payload
 from .pipes import END, Pipe, ReadableHook
@@ -37,6 +37,9 @@ class ReadableStream:
     `source` is an iterable of anything that can be sent, or a binary file. A received stream is
     read by iterating, once; `cancel()` (or leaving `with stream:`) stops the writer. One that
     arrived in the arguments of a call ends with it unless reading has begun.
+
+    Several threads may read a received stream: each chunk goes to one of them, to the one that
+    waits the longest.
     """
 
     def __init__(self, source: Iterable[Any]) -> None:
@@ -88,9 +91,16 @@ class ReadableStream:
             return END if self._source is None else next(self._source, END)
         with self._runtime.step:
             chunk = self.pipe.read()
-        if not chunk.settled and not self._runtime.wait(chunk, timeout):
+        try:
+            in_time = chunk.settled or self._runtime.wait(chunk, timeout)
+        except BaseException:  # Ctrl+C, gevent.Timeout: the next reader is not to miss a chunk
             with self._runtime.step:
                 self.pipe.unread(chunk)
+            raise
+        if not in_time:
+            with self._runtime.step:
+                if not chunk.settled:
+                    self.pipe.unread(chunk)
             if not chunk.settled:
                 raise TimeoutError(f"No chunk came within {timeout} s.")
         if chunk.error is not None:
@@ -101,7 +111,7 @@ class ReadableStream:
         """Read no more. The writer is told with its next write."""
         self.locked = True
         if self.pipe is not None and self._runtime is not None:
-            with self._runtime.step:
+            with suppress(SessionOfParent), self._runtime.step:
                 self.pipe.fail(RpcError(reason, code="cancelled"))
         source, self._source = self._source, None
         close = getattr(source, "close", None)
@@ -164,6 +174,9 @@ class WritableStream:
 
     `sink` is any object with `write(chunk)`, and optionally `close()` and `abort(reason)`, such
     as a binary file. `write` blocks while the reader is too far behind.
+
+    Several threads may write to a received stream: their chunks go in the order in which `write`
+    was called, and all of them wait for the window. Closing it lets those finish that wait.
     """
 
     def __init__(self, sink: Any) -> None:
@@ -230,13 +243,18 @@ class WritableStream:
                 # Nothing more can be written, so the peer's end can go.
                 self._error = answer.error
                 self._hook.dispose()
-        opened = self._opened
-        if opened is not None and (self._error is not None or self._flow.open):
-            self._opened = None
-            if self._error is not None:
-                opened.reject(self._error)
-            else:
-                opened.resolve(None)
+        if answer.error is not None:
+            self._release_writers(answer.error)
+        elif self._flow.open:
+            self._release_writers(None)
+
+    def _release_writers(self, error: BaseException | None) -> None:
+        """Let all go on that wait for the window, with `error` if nothing more will be taken."""
+        opened, self._opened = self._opened, None
+        if opened is not None and error is not None:
+            opened.reject(error)
+        elif opened is not None:
+            opened.resolve(None)
 
     def _check(self) -> None:
         if self._error is not None:
@@ -275,10 +293,11 @@ class WritableStream:
             if abort is not None:
                 abort(reason)
             return
-        with self._hook.runtime.step:
+        with suppress(SessionOfParent), self._hook.runtime.step:
             if self._error is not None:
                 return
             self._error = RpcError("The stream has been aborted.")
+            self._release_writers(self._error)
             hook = self._hook
             try:
                 answer, _ = hook.stream(("abort",), Payload([reason], "params"))

@@ -16,7 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-from .errors import again
+from .errors import SessionOfParent, again
 from .runtime import Runtime
 from .values import JSDate, Undefined
 
@@ -134,9 +134,12 @@ class RpcStub:
             return
         from .hooks import DISPOSED
 
-        with self._hook.runtime.step:
-            hook, self._hook = self._hook, DISPOSED
-            hook.dispose()
+        try:
+            with self._hook.runtime.step:
+                hook, self._hook = self._hook, DISPOSED
+                hook.dispose()
+        except SessionOfParent:
+            pass  # It stays the parent's, whatever a forked child does.
 
     def __enter__(self: Self) -> Self:
         return self

@@ -28,7 +28,9 @@ class RpcTarget:
 
     The peer can call the public methods of the class and read its properties. A method may return
     a `concurrent.futures.Future`: the answer goes out when that is done. Defining `_on_dispose`,
-    a class lets its objects learn when the peer has let go of them; a peer cannot call it.
+    a class lets its objects learn when the peer has let go of them; defining
+    `_on_session(session)`, a main object gets the session that it was made the main object of,
+    before the first message. A peer cannot call either.
     """
 
     __slots__ = ("__weakref__",)
@@ -45,6 +47,9 @@ NATIVE_TYPES: Final = (bytes, bytearray, datetime)
 DISPOSER: Final = "_on_dispose"
 """The method by which a target learns of its disposal. It has a leading underscore, so that no
 peer can reach it."""
+
+BEGINNER: Final = "_on_session"
+"""The method by which a main object gets its session; out of reach likewise."""
 
 FUNCTION_TYPES: Final = (
     types.FunctionType,

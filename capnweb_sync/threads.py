@@ -6,22 +6,30 @@ start, and stands in line for it again once the promise is settled; those who co
 calls that have not started. A thread knows whose turn it has, so a wait on a promise of any other
 session passes it on, too.
 
+**Threads.** All threads of this package are the runtime's: they wait for more work for a moment
+before they end. Where the system gives no thread, what was to run waits for one: for the next that
+has done its work, or until starting one succeeds, which is tried whenever there is an occasion.
+
 Nothing is made at import: the locks and queues are those of `threading` and `queue` as they are
 when the runtime is first asked for, which is after gevent has patched them.
 """
 
 from __future__ import annotations
 
-import os
 import queue
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final
 
 from .deferred import Deferred
+from .errors import SessionOfParent, logger
+from .fork import in_child
+from .runtime import inherit, tidy_all
 
 IDLE_SECONDS: Final = 1.0
 """How long a thread without work waits for more before it ends. Starting one takes about 0.1 ms;
@@ -29,6 +37,17 @@ a process whose sessions are closed should soon be without threads."""
 
 TIDY_SECONDS: Final = 0.2
 """How long `tidy_later` gathers work. Long enough to gather a burst, too short to notice."""
+
+RETRY_SECONDS: Final = 0.5
+"""Pause between two attempts to start a thread that could not be had: a moment for people."""
+
+STARTS_END_WITH_MAIN: Final = (3, 12, 0) <= sys.version_info[:3] <= (3, 12, 2)
+"""Whether no thread can be started once the main thread is over, although others live on
+(https://github.com/python/cpython/issues/113964)."""
+
+KEPT_THREADS: Final = 2
+"""Idle threads that are kept where starting more may be impossible later. With the one that reads,
+they are as many as connecting again takes."""
 
 
 class Step:
@@ -80,6 +99,17 @@ class Step:
                 self._lock.release()
 
 
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """What this thread is called while it does a longer work."""
+    thread = threading.current_thread()
+    before, thread.name = thread.name, name
+    try:
+        yield
+    finally:
+        thread.name = before
+
+
 class ThreadRuntime:
     """Waits by blocking the thread, and runs served calls on daemon threads started on demand."""
 
@@ -88,7 +118,13 @@ class ThreadRuntime:
         self._turn = threading.local()
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._idle = 0
+        self._kept = KEPT_THREADS if STARTS_END_WITH_MAIN else 0
+        self._waiting: deque[Callable[[], None]] = deque()
+        """Work for which no thread could be had yet."""
+        self._short = False
+        """Whether the log says so."""
         self._untidy: list[Callable[[], None]] = []
+        in_child(self, forget_runtime)
 
     def call_queue(self) -> ThreadCallQueue:
         """A queue for a new session."""
@@ -123,7 +159,7 @@ class ThreadRuntime:
         seconds = -1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX)
         woken = False
         try:
-            woken = awake.acquire(timeout=seconds)
+            woken = self._acquire(awake, seconds)
         finally:
             if not woken:
                 # Time ran out, or an exception came out of the wait (Ctrl+C, gevent.Timeout).
@@ -139,6 +175,20 @@ class ThreadRuntime:
         """Run `function` at once if no step is under way, otherwise right after it."""
         self.step.note(function)
 
+    def _acquire(self, awake: threading.Lock, seconds: float) -> bool:
+        """Wait for `awake`, `seconds` at most (-1: without end). What it takes to be released may
+        itself be waiting for a thread."""
+        deadline = time.monotonic() + (seconds if seconds >= 0 else threading.TIMEOUT_MAX)
+        while not self.attend():
+            left = deadline - time.monotonic()
+            if awake.acquire(timeout=min(max(left, 0), RETRY_SECONDS)):
+                return True
+            if left < RETRY_SECONDS:
+                return False
+        return awake.acquire(
+            timeout=seconds if seconds < 0 else max(deadline - time.monotonic(), 0)
+        )
+
     def tidy_later(self, function: Callable[[], None]) -> None:
         """Run `function` soon, on some thread, together with what else there is to tidy."""
         with self.step:
@@ -150,11 +200,10 @@ class ThreadRuntime:
         time.sleep(TIDY_SECONDS)
         with self.step:
             functions, self._untidy = self._untidy, []
-        for function in functions:
-            function()
+        tidy_all(functions)
 
     def spawn(self, function: Callable[[], None]) -> None:
-        """Run `function` on a thread of its own."""
+        """Run `function` on a thread of its own, as soon as there is one."""
         with self.step:
             self.run(function)
 
@@ -163,27 +212,86 @@ class ThreadRuntime:
         self._turn.of = calls
 
     def run(self, work: Callable[[], None]) -> None:
-        """Run `work` on an idle thread, or on a new one. To be called under the step."""
+        """Run `work` on an idle thread, on a new one, or on the first that can be had. To be
+        called under the step."""
+        try:
+            self._start(work)
+        except (RuntimeError, MemoryError):
+            self._waiting.append(work)
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Run `work` on a thread at once. Raises RuntimeError or MemoryError if there is none."""
+        with self.step:
+            self._start(work)
+
+    def _start(self, work: Callable[[], None]) -> None:
         if self._idle:
             self._idle -= 1
+            self._work.put(work)
         else:
-            threading.Thread(target=self._worker, name="capnweb_sync call", daemon=True).start()
-        self._work.put(work)
-
-    def _worker(self) -> None:
-        # Threads that wait here are as many as `_idle` says, plus one for each entry of `_work`.
-        while True:
-            try:
-                work = self._work.get(timeout=IDLE_SECONDS)
-            except queue.Empty:
-                with self.step:
-                    if not self._idle:
-                        continue
-                    self._idle -= 1
-                    return
-            work()
-            with self.step:
+            self._add_thread(work)
+        if self._idle < self._kept:
+            with suppress(RuntimeError):
+                self._add_thread(None)
                 self._idle += 1
+
+    def _add_thread(self, work: Callable[[], None] | None) -> None:
+        threading.Thread(
+            target=self._worker, args=(work,), name="capnweb_sync", daemon=True
+        ).start()
+
+    def attend(self) -> bool:
+        """Try again to have a thread for all that waits for one; whether that succeeded, which it
+        does at once where nothing waits. To be called outside of a step."""
+        if not self._waiting:
+            return True
+        try:
+            with self.step:
+                while self._waiting:
+                    self._start(self._waiting[0])
+                    self._waiting.popleft()
+        except (RuntimeError, MemoryError) as error:
+            if not self._short:
+                self._short = True
+                logger.warning("Calls wait for a thread, which cannot be started: %s", error)
+            return False
+        self._short = False
+        return True
+
+    def _worker(self, work: Callable[[], None] | None) -> None:
+        try:
+            while True:
+                if work is not None:
+                    self._work_off(work)
+                work = self._next_work(after_work=work is not None)
+                if work is None:
+                    return
+        except SessionOfParent:
+            return  # In a forked child; under gevent, threads are greenlets, which are there, too.
+
+    def _work_off(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except SessionOfParent:
+            raise
+        except BaseException:
+            logger.exception("A thread's work failed unforeseen")
+
+    def _next_work(self, *, after_work: bool) -> Callable[[], None] | None:
+        """What this thread is to do next; None if it is to end."""
+        # Threads that wait below are as many as `_idle` says, plus one for each entry of `_work`.
+        if after_work:
+            with self.step:
+                if self._waiting:
+                    return self._waiting.popleft()
+                self._idle += 1
+        while True:
+            with suppress(queue.Empty):
+                return self._work.get(timeout=IDLE_SECONDS)
+            with self.step:
+                if self._idle > self._kept:
+                    self._idle -= 1
+                    return None
 
 
 class ThreadCallQueue:
@@ -232,15 +340,27 @@ class ThreadCallQueue:
                     self.pass_turn()
                     break
                 job = self._jobs.popleft()
-            job()
+            try:
+                job()
+            except SessionOfParent:
+                raise
+            except BaseException:
+                # A job does not raise. Should one do so, the calls behind it still come.
+                logger.exception("A job failed unforeseen")
         self._runtime.has_turn(None)
 
 
-_runtimes: dict[int, ThreadRuntime] = {}
+_runtimes: dict[type[ThreadRuntime], ThreadRuntime] = {}
+"""The one of this process."""
 
 
 def thread_runtime() -> ThreadRuntime:
     """The one runtime of this process; a forked child, which inherits no threads, gets its own."""
-    process = os.getpid()
     # Without a lock, which a fork could leave locked: `setdefault` is atomic.
-    return _runtimes.get(process) or _runtimes.setdefault(process, ThreadRuntime())
+    return _runtimes.get(ThreadRuntime) or _runtimes.setdefault(ThreadRuntime, ThreadRuntime())
+
+
+def forget_runtime(runtime: ThreadRuntime) -> None:
+    """In a forked child: `runtime` is the parent's."""
+    _runtimes.clear()
+    inherit(runtime)

@@ -8,9 +8,12 @@ reads as Infinity). Such a message is done again with the standard library.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+PAST_A_DOUBLE: Final = 310
+"""Characters of a whole number whose size is certainly past a double's range, with a sign."""
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -21,13 +24,21 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
+def _whole(digits: str) -> int | float:
+    """A whole number, which the standard library refuses to convert when it is long; JavaScript
+    reads what is past a double's range as infinite."""
+    return float(digits) if len(digits) > PAST_A_DOUBLE else int(digits)
+
+
 def loads(text: str | bytes) -> Any:
     """The JSON value of `text`. Raises ValueError if it is not JSON, RecursionError if it is
     nested too deeply to be read."""
     try:
         return _decode(text)
     except (msgspec.DecodeError, UnicodeError):
-        return json.loads(text, parse_constant=_refuse)
+        if isinstance(text, bytes):  # `json` would guess other encodings, and take broken UTF-8
+            text = text.decode()
+        return json.loads(text, parse_constant=_refuse, parse_int=_whole)
 
 
 def dumps(value: Any) -> bytes:

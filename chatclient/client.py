@@ -43,8 +43,10 @@ from capnweb_sync import (
     SessionClosed,
     connect,
 )
+from capnweb_sync.fork import in_child
+from capnweb_sync.threads import named, thread_runtime
 
-from .errors import ChatClosed, ChatError, Unavailable, UsernameTaken, chat_error
+from .errors import ChatClosed, ChatError, ConnectionLost, Unavailable, UsernameTaken, chat_error
 from .events import Event, Receipt
 from .inbox import Inbox
 from .membership import Membership
@@ -84,6 +86,9 @@ than the server waits for us to come back."""
 
 KEY_BYTES: Final = 16
 """Randomness of a message's key: no two messages share one."""
+
+FAILURES: Final = (ConnectError, RemoteError, SessionClosed, concurrent.futures.TimeoutError)
+"""What connecting and joining fail with."""
 
 UNDECIDED: Final = object()
 """Stands for the answer that an attempt has not brought."""
@@ -142,9 +147,11 @@ class ChatClient:
         self._changed = threading.Condition()
         self._membership: Membership | None = None
         self.username = username
-        membership = self._join()
-        if isinstance(membership, Exception):
-            raise chat_error(membership) from membership
+        in_child(self, ChatClient._leave_to_parent)
+        try:
+            membership = self._join()
+        except FAILURES as error:
+            raise chat_error(error) from error
         self.username = membership.username
         self._ended = None
         self._go_online(membership)
@@ -386,12 +393,9 @@ class ChatClient:
             return
         self._doubtful_until = 0.0
         self._backoff.connection_lost(closed.close_code, time.monotonic() - membership.began)
-        threading.Thread(
-            target=_come_back,
-            args=(weakref.ref(self), self._changed, membership),
-            name="chatclient reconnect",
-            daemon=True,
-        ).start()
+        thread_runtime().spawn(
+            functools.partial(_come_back, weakref.ref(self), self._changed, membership)
+        )
 
     def _announce_attempt(self) -> float:
         """Tell of the next attempt to come back; the seconds until it is made."""
@@ -401,9 +405,15 @@ class ChatClient:
 
     def _attempt_to_come_back(self, before: Membership) -> bool:
         """Whether another attempt is worth making."""
-        outcome = self._join(before)
-        if isinstance(outcome, Membership):
-            self._go_online(outcome, Status(online=True))
+        try:
+            membership = self._join(before)
+        except Exception as error:
+            # Whatever it is, too few descriptors perhaps: it may pass.
+            if not isinstance(error, FAILURES):
+                logger.exception("Connecting failed unforeseen")
+            outcome = error
+        else:
+            self._go_online(membership, Status(online=True))
             return False
         if isinstance(outcome, (SessionClosed, concurrent.futures.TimeoutError)):
             self._doubtful_until = time.monotonic() + DOUBTFUL_SECONDS
@@ -414,21 +424,18 @@ class ChatClient:
         self._end(chat_error(outcome))
         return False
 
-    def _join(self, before: Membership | None = None) -> Membership | Exception:
-        """Connect and join; what went wrong is returned."""
+    def _join(self, before: Membership | None = None) -> Membership:
+        """Connect and join. Raises FAILURES."""
         connecting = joining = self._timeout
         if before is not None:
             connecting, joining = min(connecting, ATTEMPT_SECONDS), max(joining, REJOIN_SECONDS)
-        try:
-            return Membership.begin(
-                functools.partial(self._connect, timeout=connecting),
-                self.username,
-                self._inbox,
-                joining,
-                before,
-            )
-        except (ConnectError, RemoteError, SessionClosed, concurrent.futures.TimeoutError) as error:
-            return error
+        return Membership.begin(
+            functools.partial(self._connect, timeout=connecting),
+            self.username,
+            self._inbox,
+            joining,
+            before,
+        )
 
     def _tell(self, status: Status) -> None:
         if self._on_status is not None:
@@ -436,6 +443,16 @@ class ChatClient:
                 self._on_status(status)
             except Exception:
                 logger.exception("on_status failed")
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: the chat goes on in the parent. Whoever held a lock is not here."""
+        self._changed = threading.Condition()
+        self._membership = None
+        if self._ended is None:
+            self._ended = ConnectionLost(
+                "This chat belongs to the process that forked this one; make a client here."
+            )
+        self._inbox.leave_to_parent(self._ended)
 
     def _end(self, error: ChatError) -> None:
         with self._changed:
@@ -458,10 +475,23 @@ def _connection_lost(
         chat._lost(lost, error)
 
 
+@named("chatclient reconnect")
 def _come_back(
     client: weakref.ref[ChatClient], changed: threading.Condition, before: Membership
 ) -> None:
     """Try until there is a connection again, no hope, or nobody any more who wants one."""
+    try:
+        _try_to_come_back(client, changed, before)
+    except BaseException as error:
+        logger.exception("Coming back failed unforeseen")
+        chat = client()
+        if chat is not None:
+            chat._end(ConnectionLost(f"The connection is lost, and coming back failed: {error!r}"))
+
+
+def _try_to_come_back(
+    client: weakref.ref[ChatClient], changed: threading.Condition, before: Membership
+) -> None:
 
     def over() -> bool:
         chat = client()

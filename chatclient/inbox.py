@@ -110,6 +110,14 @@ class Inbox:
         self._seen = max(self._seen, self._last)
         self._events.extend(events)
 
+    def leave_to_parent(self, error: Exception) -> None:
+        """In a forked child: the events are the parent's; taking one raises `error`. Whoever held
+        the lock is not here."""
+        self._changed = threading.Condition()
+        self._events.clear()
+        self._ended = True
+        self._error = self._error or error
+
     def end(self, error: Exception | None = None) -> None:
         """No more events will come. Those that wait can still be taken; then comes `error`."""
         with self._changed:

@@ -73,13 +73,13 @@ class Membership:
             answered: concurrent.futures.Future[dict[str, Any]] = concurrent.futures.Future()
 
             def answer(promise: RpcPromise) -> None:
-                error = promise.exception()
-                if error is not None:
+                try:
+                    joined = promise.result()
+                    inbox.begin(joined["epoch"], joined["lastId"], since)
+                except BaseException as error:
                     answered.set_exception(error)
-                    return
-                joined = promise.result()
-                inbox.begin(joined["epoch"], joined["lastId"], since)
-                answered.set_result(joined)
+                else:
+                    answered.set_result(joined)
 
             # A callback runs in line with the events that follow: the inbox is told in time.
             joining.add_done_callback(answer)

@@ -18,9 +18,8 @@ from typing import Final
 import gevent
 from flask import Flask
 from gevent.event import Event
-from gevent.pywsgi import WSGIServer
 
-from capnweb_sync.server import WebSocketHandler
+from capnweb_sync.server import HttpConnections, HttpServer
 from chatserver.app import create_app, service_of
 from chatserver.collector import settle_collector
 from chatserver.errors import SettingError, StartError
@@ -72,9 +71,10 @@ def serve(settings: Settings) -> None:
     # Until it serves there is nothing to end in order, and no traceback to show.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     listener = listen(settings.host, settings.port)
-    allow_connections(settings.max_connections)
+    allow_connections(settings.max_connections + settings.max_http_connections)
     app = create_app(settings.as_config())
-    server = WSGIServer(listener, app, handler_class=WebSocketHandler, log=None, error_log=logger)
+    connections = HttpConnections(settings.http_limits)
+    server = HttpServer(listener, app, http_connections=connections, log=None, error_log=logger)
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, stop.set)
@@ -120,7 +120,7 @@ def announce(host: str, port: int) -> None:
     print(BANNER.format(url=f"ws://{shown}:{port}{RPC_PATH}"), end="", flush=True)
 
 
-def shut_down(server: WSGIServer, app: Flask, seconds: float) -> None:
+def shut_down(server: HttpServer, app: Flask, seconds: float) -> None:
     """Accept nothing more, answer what is under way, tell everyone, store everything: in `seconds`,
     whatever happens."""
     deadline = time.monotonic() + seconds

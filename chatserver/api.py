@@ -7,25 +7,28 @@ against the annotations, and here against the chat's rules.
 from concurrent.futures import Future
 from typing import Any
 
-from capnweb_sync import RpcStub, RpcTarget
-from chatserver.errors import BadType
+from capnweb_sync import RpcSession, RpcStub, RpcTarget
+from chatserver.errors import BadRequest, BadType, NotJoined
 from chatserver.futures import then
 from chatserver.member import Visit
-from chatserver.names import check_name, clean_text, name_key
+from chatserver.names import check_name, clean_text
 from chatserver.options import HistoryOptions, JoinOptions, sent_key
-from chatserver.room import Room
+from chatserver.room import NOT_JOINED, Room
 from chatserver.store import Store
 
 
 class Chat(RpcTarget):
     """What one connection can ask for."""
 
-    __slots__ = ("_room", "_store", "_visit")
+    __slots__ = ("_room", "_session", "_store", "_visit")
 
     def __init__(self, room: Room, store: Store, visit: Visit) -> None:
         self._room = room
         self._store = store
         self._visit = visit
+
+    def _on_session(self, session: RpcSession) -> None:
+        self._session = session
 
     def join(self, username: str, callback: Any, options: Any = None) -> "Future[dict[str, Any]]":
         """Join with a name. From the answer's `lastId` on (or from `options.since`), each event
@@ -37,10 +40,10 @@ class Chat(RpcTarget):
 
         Fails with `bad_request`, `username_taken`, `too_many`, `unavailable`.
         """
-        key = check_name(username)
+        name = check_name(username)
         wanted = JoinOptions.of(options)
-        kept, sink = receiver(callback)
-        return self._room.join(self._visit, key, username, kept, sink, wanted)
+        kept, sink = receiver(callback, self._session)
+        return self._room.join(self._visit, name.key, name.shown, kept, sink, wanted)
 
     def sendMessage(
         self, username: str, text: str, options: Any = None
@@ -50,7 +53,7 @@ class Chat(RpcTarget):
 
         Fails with `bad_request`, `too_large`, `not_joined`, `unavailable`.
         """
-        return self._room.send(self._visit, name_key(username), clean_text(text), sent_key(options))
+        return self._room.send(self._visit, held_key(username), clean_text(text), sent_key(options))
 
     def listUsers(self) -> "Future[list[str]]":
         """Everyone online, in joining order."""
@@ -58,7 +61,7 @@ class Chat(RpcTarget):
 
     def leave(self, username: str) -> "Future[dict[str, Any]]":
         """Give a name up. Fails with `not_joined`, `unavailable`."""
-        return self._room.leave(self._visit, name_key(username))
+        return self._room.leave(self._visit, held_key(username))
 
     def getHistory(self, options: Any = None) -> list[dict[str, Any]]:
         """Events of the log, ascending: with `after` the oldest above it, otherwise the newest.
@@ -85,19 +88,34 @@ class Chat(RpcTarget):
         return then(self._store.counts(), lambda counts: counts.messages)
 
 
-def receiver(callback: Any) -> tuple[RpcStub, RpcStub]:
+def held_key(username: str) -> str:
+    """What a name is compared by that the caller may have joined with. Raises NotJoined."""
+    try:
+        return check_name(username).key
+    except BadRequest:
+        raise NotJoined(NOT_JOINED) from None
+
+
+def receiver(callback: Any, session: RpcSession) -> tuple[RpcStub, RpcStub]:
     """What to keep of a callback, a stub of ours, and what to call with each event.
 
     An object by reference has its `onMessage` called. `{ onMessage: function }` is a plain object,
     which arrives as a dict, and its function is called itself: it knows no `onMessage`.
 
+    Only what the caller itself has passed by reference is called, and nothing that merely looks so:
+    events for a promise would wait for it without bound, and a reference to something of ours would
+    have the server work for each of them.
+
     Raises BadType.
     """
-    if isinstance(callback, RpcStub):
+    if session.owns(callback):
         kept = callback.dup()
         return kept, kept.onMessage
     function = callback.get("onMessage") if isinstance(callback, dict) else None
-    if isinstance(function, RpcStub):
+    if isinstance(function, RpcStub) and session.owns(function):
         kept = function.dup()
         return kept, kept
-    raise BadType("join needs a callback with a function onMessage, to be called with each event.")
+    raise BadType(
+        "join needs a callback of the caller's own, an object or a function by reference, with a"
+        " function onMessage, to be called with each event."
+    )

@@ -1,13 +1,16 @@
 """The Flask application, and what stands behind it in one process."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from flask import Flask, current_app
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
 from capnweb_sync import Limits, RpcSession, serve
+from capnweb_sync.origins import Origins
 from capnweb_sync.server import Connection, Connections, gevent_runtime
 from chatserver.api import Chat
 from chatserver.errors import Unavailable
@@ -32,6 +35,7 @@ class Service:
 
     Attributes:
         settings: what the operator has set.
+        origins: the sites whose pages may connect.
         store: the log.
         room: the members of this process.
         connections: the open WebSockets of this process.
@@ -39,7 +43,9 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         """Open the store and begin to follow it. Raises StartError."""
+        self._process = os.getpid()
         self.settings = settings
+        self.origins = Origins(settings.allow_origin)
         self.store = open_store(settings.store, settings.policy)
         self.room = Room(self.store)
         self.connections = Connections(
@@ -76,6 +82,7 @@ class Service:
             limits=self._batch_limits,
             batch_timeout=BATCH_SECONDS,
             max_batch=self.settings.max_message,
+            allow_origins=self.origins,
         )
         try:
             return Response.from_app(chat, environ, buffered=True)
@@ -88,6 +95,11 @@ class Service:
             wait(self.store.counts())
         except Unavailable:
             pass  # Then those who asked have been told the same.
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this is the copy in a forked process, for which nobody follows the store."""
+        return os.getpid() != self._process
 
     @property
     def state(self) -> str:
@@ -105,15 +117,22 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """The application. `config` has settings in capitals (`STORE`, `GRACE`), which win over the
     environment's (`CHAT_STORE`, `CHAT_GRACE`).
 
-    It belongs to the process that calls this, which must not fork afterwards. Raises StartError.
+    It belongs to the process that calls this; a child forked afterwards cannot use it. Raises
+    StartError.
     """
     from chatserver.routes import routes
 
     app = Flask("chatserver", static_folder=None)
     app.config.from_prefixed_env(ENVIRONMENT_PREFIX)
     app.config.from_mapping(config)
-    app.extensions[EXTENSION] = Service(from_config(app.config))
+    settings = from_config(app.config)
+    app.extensions[EXTENSION] = Service(settings)
     app.register_blueprint(routes)
+    proxies = settings.trust_proxies
+    if proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask's documentation has it
+            app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies, x_prefix=proxies
+        )
     return app
 
 

@@ -78,6 +78,9 @@ class Feed:
         self._behind: set[Member] = set()
         self._recent: deque[Event] = deque()
         self._recent_bytes = 0
+        self._lost_holders: list[str] = []
+        """Those who are still to be told."""
+        self._unreachable = False
 
     def add(self, member: Member, after: int) -> None:
         """Tell `member` every event with an id above `after`, from now on."""
@@ -91,27 +94,27 @@ class Feed:
         self._ahead.pop(member, None)
         self._behind.discard(member)
 
-    def run(self) -> None:
-        """Follow the log, for ever."""
-        unreachable = False
-        while True:
-            try:
-                tail = self._store.follow(self.position, FOLLOW_SECONDS)
-            except LogReset:
-                logger.warning("The log began anew; all members are sent away to join again.")
-                self._forget(self._store.last_id)
-                self._reset()
-                continue
-            except Unavailable as error:
-                if not unreachable:
-                    logger.warning("Cannot follow the log, trying on: %s", error)
-                unreachable = True
-                gevent.sleep(RETRY_SECONDS)
-                continue
-            unreachable = False
-            for holder in tail.lost:
-                self._lost(holder)
-            self._tell_all(tail.events)
+    def follow(self) -> None:
+        """Wait until there is news, and tell it. To be called again and again: what it could not
+        tell before it raised, it tells then."""
+        try:
+            tail = self._store.follow(self.position, FOLLOW_SECONDS)
+        except LogReset:
+            logger.warning("The log began anew; all members are sent away to join again.")
+            self._forget(self._store.last_id)
+            self._reset()
+            return
+        except Unavailable as error:
+            if not self._unreachable:
+                logger.warning("Cannot follow the log, trying on: %s", error)
+            self._unreachable = True
+            gevent.sleep(RETRY_SECONDS)
+            return
+        self._unreachable = False
+        self._lost_holders += tail.lost
+        while self._lost_holders:
+            self._lost(self._lost_holders.pop(0))
+        self._tell_all(tail.events)
 
     def _tell_all(self, events: list[Event]) -> None:
         """Tell what has been read, a turn of the loop for each TURN_BYTES."""
@@ -138,11 +141,17 @@ class Feed:
         self._tell_live(events)
 
     def _tell_live(self, events: list[Event]) -> None:
-        for event in events:
-            self.position = event.id
-            self._remember(event)
-        if self._live and events:
-            broadcast_all(self._live.values(), None, [(event.value(),) for event in events])
+        try:
+            for event in events:
+                self.position = event.id
+                self._remember(event)
+            if self._live and events:
+                broadcast_all(self._live.values(), None, [(event.value(),) for event in events])
+        except BaseException:
+            # Who was told and who was not cannot be said: they come back and say it themselves.
+            for member in list(self._live):
+                member.send_away(RESTARTED, "An event could not be told; join again.")
+            raise
 
     def _remember(self, event: Event) -> None:
         self._recent.append(event)
@@ -172,7 +181,15 @@ class Feed:
         return True
 
     def _read_for(self, member: Member, after: int) -> None:
-        """Read the log for `member` until it has caught up or is removed."""
+        """Read the log for `member`, in a greenlet of its own."""
+        try:
+            self._read_on(member, after)
+        except Exception:
+            logger.exception("%s cannot be told what it has missed.", member.name)
+            member.send_away(RESTARTED, "What was missed could not be told; join again.")
+
+    def _read_on(self, member: Member, after: int) -> None:
+        """Until it has caught up or is removed."""
         line = member.visit.line
         while self._has_room(member):
             if self._catch_up(member, after):
@@ -185,7 +202,7 @@ class Feed:
                 continue
             if not events or events[0].id != after + 1:
                 # Trimmed under the reader. Joining again tells the client that some are missing.
-                line.close(RESTARTED, "The log was trimmed; join again.")
+                member.send_away(RESTARTED, "The log was trimmed; join again.")
                 return
             if member not in self._behind:
                 return

@@ -24,15 +24,17 @@ def wait(future: "Future[T]") -> T:
 
 
 def then(future: "Future[T]", convert: Callable[[T], U]) -> "Future[U]":
-    """A future for `convert(result)`, or for the failure of `future`. `convert` does not raise."""
+    """A future for `convert(result)`, or for the failure of `future` or of `convert`."""
     converted: Future[U] = Future()
 
     def complete(done: "Future[T]") -> None:
-        error = done.exception()
-        if error is not None:
+        try:
+            result = convert(done.result())
+        except Exception as error:
+            # Raised from here, it would only be logged, and who waits would wait for ever.
             converted.set_exception(error)
         else:
-            converted.set_result(convert(done.result()))
+            converted.set_result(result)
 
     future.add_done_callback(complete)
     return converted

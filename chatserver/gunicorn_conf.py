@@ -47,8 +47,8 @@ graceful_timeout = max(1, math.ceil(_settings.drain_seconds))
 #: new worker waits for the database of the one that it replaces.
 timeout = 60
 
-#: HTTP requests under way at a time. Open WebSockets do not count: CHAT_MAX_CONNECTIONS does.
-worker_connections = 1000
+#: Connections at a time that are no WebSockets, whose number is CHAT_MAX_CONNECTIONS.
+worker_connections = _settings.max_http_connections
 
 #: Connections that may wait to be accepted: a crowd that comes back at once.
 backlog = 4096
@@ -67,8 +67,19 @@ def _refuse_several_workers(server: Any) -> None:
         sys.exit(USAGE_STATUS)
 
 
+def _refuse_preloading(server: Any) -> None:
+    """A store that the master has opened does nothing in workers forked from it."""
+    if server.cfg.preload_app:
+        server.log.error(
+            "The chat cannot be preloaded: each worker opens the store for itself, after it was"
+            " forked. Start without --preload (preload_app)."
+        )
+        sys.exit(USAGE_STATUS)
+
+
 def on_starting(server: Any) -> None:
     """Before the first worker is started."""
+    _refuse_preloading(server)
     _refuse_several_workers(server)
 
 
@@ -78,8 +89,10 @@ def on_reload(server: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """In a new worker: if the application cannot start, say why in a line and end it all, instead
-    of a traceback for each worker that is tried in vain."""
+    """In a new worker: hand over what gunicorn has no settings for. And if the application cannot
+    start, say why in a line and end it all, instead of a traceback for each worker that is tried
+    in vain."""
+    worker.http_limits = _settings.http_limits
     load = worker.load_wsgi
 
     def load_or_say_why_not() -> None:

@@ -1,5 +1,6 @@
 """Who is in the room, seen from this process: connections, and the names that they speak for."""
 
+import logging
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -7,6 +8,8 @@ from typing import Final, Protocol
 from capnweb_sync import RpcStub
 from chatserver.errors import TooMany
 from chatserver.store import Claim
+
+logger = logging.getLogger("chatserver")
 
 MAX_NAMES: Final = 10
 """Names that one connection may hold: enough for a gateway, too few to fill the list of users."""
@@ -63,6 +66,13 @@ class Member:
     name: str
     callback: RpcStub
     sink: RpcStub
+
+    def send_away(self, code: int, reason: str) -> None:
+        """Close its connection. Never raises: whoever sends several away reaches all of them."""
+        try:
+            self.visit.line.close(code, reason)
+        except Exception:
+            logger.exception("The connection of %s cannot be closed.", self.name)
 
 
 class Visit:

@@ -16,6 +16,9 @@ from chatserver.store import MAX_READ_EVENTS
 HISTORY_EVENTS: Final = 50
 """Events that `getHistory` returns unless asked for another number: two screenfuls."""
 
+MAX_TOKEN: Final = 64
+"""Characters of an `epoch` or a secret: several times what any has had."""
+
 Options = Mapping[str, Any]
 
 
@@ -33,7 +36,7 @@ class JoinOptions:
         """Raises BadType, BadRequest."""
         entries = as_options(options)
         return cls(
-            whole(entries, "since", least=0), text(entries, "epoch"), text(entries, "resume")
+            whole(entries, "since", least=0), token(entries, "epoch"), token(entries, "resume")
         )
 
 
@@ -91,6 +94,16 @@ def text(options: Options, name: str) -> str | None:
     value = present(options, name)
     if value is not None and not isinstance(value, str):
         raise BadType(f"The option '{name}' is a string, not {kind(value)}.")
+    return value
+
+
+def token(options: Options, name: str) -> str | None:
+    """A string that the server has given out, None if absent. Raises BadType, BadRequest."""
+    value = text(options, name)
+    if value is not None and len(value) > MAX_TOKEN:
+        raise BadRequest(
+            f"The option '{name}' has {MAX_TOKEN} characters at most, not {len(value)}."
+        )
     return value
 
 

@@ -14,13 +14,13 @@ from itertools import count
 from typing import Any, Final
 
 import gevent
-from gevent import Greenlet
 
 from capnweb_sync import RpcStub
-from chatserver.errors import ChatError, ClaimLost, NotJoined, Unavailable
+from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.events import date
 from chatserver.feed import RESTARTED, Feed
 from chatserver.futures import then, wait
+from chatserver.loop import Loop
 from chatserver.member import Member, Visit
 from chatserver.options import JoinOptions
 from chatserver.store import MAX_TICK_SECONDS, Claim, Joined, Receipt, Store
@@ -30,6 +30,8 @@ logger = logging.getLogger("chatserver")
 TAKEN_OVER: Final = 4001
 """WebSocket close code of ours (RFC 6455, section 7.4.2: 4000 to 4999 are for applications): the
 name went to another connection; do not come back by yourself."""
+
+NOT_JOINED: Final = "This connection has not joined with that name."
 
 VERDICT_SECONDS: Final = 1.0
 """How long a refused append waits for the tail to tell who has the name now. A client that was
@@ -52,23 +54,27 @@ class Room:
         """By holder."""
         worker = secrets.token_hex(WORKER_BYTES)
         self._holders = (f"{worker}.{number}" for number in count(1))
-        self._greenlets: list[Greenlet[..., Any]] = []
+        self._loops: list[Loop] = []
         self._unanswered: list[Callable[[], Future[None]]] = []
         """What the store is to be asked again as soon as it answers."""
-        self.running = False
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started, and what it lives by goes well."""
+        return bool(self._loops) and all(loop.healthy for loop in self._loops)
 
     def start(self) -> None:
         """Begin to follow the log and to let time take effect."""
-        self.running = True
-        for function in (self._feed.run, self._keep_time):
-            greenlet = gevent.spawn(function)
-            greenlet.link_exception(self._broken)
-            self._greenlets.append(greenlet)
+        self._loops = [
+            Loop("Telling members what the log says", self._feed.follow),
+            Loop("Letting time take effect", self._pass_time),
+        ]
 
     def stop(self) -> None:
         """End what `start` began, and close the store: all that was told to it is stored."""
-        self.running = False
-        gevent.killall(self._greenlets)
+        loops, self._loops = self._loops, []
+        for loop in loops:
+            loop.kill()
         self._store.close()
 
     # --- what a connection's main object asks for
@@ -87,34 +93,42 @@ class Room:
         Fails with NameTaken, TooMany, Unavailable.
         """
         answer: Future[dict[str, Any]] = Future()
+        holder = next(self._holders)
         try:
             decided = visit.begin_joining(key)
-        except ChatError:
+            try:
+                claim = self._store.claim(key, name, holder, options.resume)
+            except BaseException:
+                visit.end_joining(key, decided)
+                raise
+        except BaseException:
             callback.dispose()
             raise
 
         def claimed(future: "Future[Joined]") -> None:
-            error = future.exception()
-            if error is not None:
-                callback.dispose()
-                if isinstance(error, Unavailable):
-                    # Should it be stored, nobody speaks for the name. Who came with a secret is
-                    # waited for.
-                    end = self._store.suspend if options.resume else self._store.release
-                    self._insist(partial(end, Claim(key, holder, "")))
-                answer.set_exception(error)
-            else:
-                joined = future.result()
-                member = Member(visit, joined.claim, joined.name, callback, sink)
-                after, recovered = self._starting_point(joined, options)
-                self._enter(member)
-                answer.set_result(welcome(joined, self._store.epoch, recovered))
-                if not visit.over and not visit.deaf:
-                    self._feed.add(member, after)
-            visit.end_joining(key, decided)
+            try:
+                error = future.exception()
+                if error is None:
+                    joined = future.result()
+                    member = Member(visit, joined.claim, joined.name, callback, sink)
+                    self._welcome(member, joined, options, answer)
+                else:
+                    if not isinstance(error, NameTaken):
+                        # Should it be stored, nobody speaks for the name. Who came with a secret
+                        # is waited for.
+                        end = self._store.suspend if options.resume else self._store.release
+                        self._insist(partial(end, Claim(key, holder, "")))
+                    answer.set_exception(error)
+                    callback.dispose()
+            except Exception as error:
+                logger.exception("The join of %s has failed.", name)
+                if not answer.done():
+                    answer.set_exception(error)
+            finally:
+                # Whatever happened: what waits for this join waits no longer.
+                visit.end_joining(key, decided)
 
-        holder = next(self._holders)
-        self._store.claim(key, name, holder, options.resume).add_done_callback(claimed)
+        claim.add_done_callback(claimed)
         return answer
 
     def send(self, visit: Visit, key: str, text: str, sent_key: str | None) -> "Future[Any]":
@@ -131,8 +145,8 @@ class Room:
         """Free the name; waits for a join under way. Fails with NotJoined, Unavailable."""
 
         def release(member: Member) -> "Future[Any]":
-            del visit.members[key]
             future = self._store.release(member.claim)
+            del visit.members[key]
             future.add_done_callback(partial(self._left, member))
             return then(future, lambda _: {"message": f"Goodbye, {member.name}!"})
 
@@ -157,7 +171,7 @@ class Room:
             def go_on(_: "Future[None]") -> None:
                 try:
                     outcome = self._with_member(visit, key, action)
-                except ChatError as error:
+                except Exception as error:
                     answer.set_exception(error)
                 else:
                     outcome.add_done_callback(partial(pass_on, answer))
@@ -166,8 +180,29 @@ class Room:
             return answer
         member = visit.members.get(key)
         if member is None:
-            raise NotJoined("This connection has not joined with that name.")
+            raise NotJoined(NOT_JOINED)
         return action(member)
+
+    def _welcome(
+        self,
+        member: Member,
+        joined: Joined,
+        options: JoinOptions,
+        answer: "Future[dict[str, Any]]",
+    ) -> None:
+        """The store has given the name to `member`: let it in, and answer."""
+        visit = member.visit
+        try:
+            after, recovered = self._starting_point(joined, options)
+            self._enter(member)
+            answer.set_result(welcome(joined, self._store.epoch, recovered))
+            if not visit.over and not visit.deaf:
+                self._feed.add(member, after)
+        except BaseException:
+            # Half in, it would hold the name and hear nothing.
+            member.send_away(RESTARTED, f"{member.name} has to join again.")
+            self._part(member)
+            raise
 
     def _enter(self, member: Member) -> None:
         visit, key = member.visit, member.claim.key
@@ -185,12 +220,16 @@ class Room:
         if member.visit.members.get(member.claim.key) is member:
             del member.visit.members[member.claim.key]
         self._feed.remove(member)
-        member.callback.dispose()
+        try:
+            member.callback.dispose()
+        except Exception:
+            # There is more to end than this.
+            logger.exception("The callback of %s cannot be given up.", member.name)
 
     def _part(self, member: Member) -> None:
         """The member's connection is closed: its name becomes free, or waits."""
-        self._forget(member)
         end = self._store.release if member.visit.line.closed_on_purpose else self._store.suspend
+        self._forget(member)
         self._insist(partial(end, member.claim))
 
     def _left(self, member: Member, released: "Future[None]") -> None:
@@ -209,7 +248,11 @@ class Room:
             if isinstance(future.exception(), Unavailable):
                 self._unanswered.append(operation)
 
-        operation().add_done_callback(done)
+        try:
+            operation().add_done_callback(done)
+        except Exception:
+            logger.exception("The store cannot be asked; trying again.")
+            self._unanswered.append(operation)
 
     # --- what the log and the store tell
 
@@ -217,8 +260,7 @@ class Room:
         """Another connection, perhaps of another worker, has taken the name over."""
         member = self._members.get(holder)
         if member is not None:
-            self._forget(member)
-            member.visit.line.close(TAKEN_OVER, f"{member.name} has joined from elsewhere.")
+            self._dismiss(member, TAKEN_OVER, f"{member.name} has joined from elsewhere.")
 
     def _close_if_lost(self, member: Member, future: "Future[Any]") -> None:
         """The store does not know the claim any more. If another connection has it now, the tail is
@@ -229,12 +271,16 @@ class Room:
     def _close_lapsed(self, holder: str) -> None:
         member = self._members.get(holder)
         if member is not None:
-            self._forget(member)
-            member.visit.line.close(RESTARTED, f"{member.name} has to join again.")
+            self._dismiss(member, RESTARTED, f"{member.name} has to join again.")
+
+    def _dismiss(self, member: Member, code: int, reason: str) -> None:
+        """The membership is over, and its client is told so with the end of the connection."""
+        self._forget(member)
+        member.send_away(code, reason)
 
     def _reset(self) -> None:
         for member in list(self._members.values()):
-            member.visit.line.close(RESTARTED, "The log began anew; join again.")
+            member.send_away(RESTARTED, "The log began anew; join again.")
 
     def _starting_point(self, joined: Joined, options: JoinOptions) -> tuple[int, bool]:
         """The id above which a new member's events begin, and whether nothing is missing before."""
@@ -247,22 +293,17 @@ class Room:
         oldest = joined.first_id - 1
         return max(since, oldest), since >= oldest
 
-    def _keep_time(self) -> None:
-        while True:
-            try:
-                seconds = wait(self._store.tick())
-            except Unavailable:
-                seconds = MAX_TICK_SECONDS
-            else:
-                operations, self._unanswered = self._unanswered, []
-                for operation in operations:
-                    self._insist(operation)
-            gevent.sleep(max(MIN_TICK_SECONDS, seconds))
-
-    def _broken(self, greenlet: "Greenlet[..., Any]") -> None:
-        """A bug has ended what the room lives by."""
-        self.running = False
-        logger.critical("The chat has stopped: %r", greenlet, exc_info=greenlet.exc_info)
+    def _pass_time(self) -> None:
+        """Let time take effect once, and wait until it is to do so again."""
+        try:
+            seconds = wait(self._store.tick())
+        except Unavailable:
+            seconds = MAX_TICK_SECONDS
+        else:
+            operations, self._unanswered = self._unanswered, []
+            for operation in operations:
+                self._insist(operation)
+        gevent.sleep(max(MIN_TICK_SECONDS, seconds))
 
 
 def welcome(joined: Joined, epoch: str, recovered: bool) -> dict[str, Any]:

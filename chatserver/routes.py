@@ -10,14 +10,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import WebsocketMismatch
 from werkzeug.wrappers import Response as AnyResponse
 
-from capnweb_sync.server import HandshakeError, UpgradeUnavailable, upgrade
-from chatserver.app import Service, current_service
+from capnweb_sync.server import HandshakeError, UpgradeUnavailable, no_room, upgrade
+from chatserver.app import current_service
 
 RPC_PATH: Final = "/rpc/ws"
 BATCH_PATH: Final = "/rpc/batch"
-
-RETRY_AFTER_SECONDS: Final = 5
-"""What a client is told that found the server full: soon, but not at once."""
 
 WELCOME: Final = """\
 This is a chat server. It speaks Cap'n Web over WebSocket at {url}
@@ -35,7 +32,18 @@ This server cannot do WebSocket. Start the chat with one of
     gunicorn -c python:chatserver.gunicorn_conf "chatserver:create_app()"
 """
 
+INHERITED: Final = """\
+The chat was opened before this process was forked, and does nothing in it. Start gunicorn without
+--preload: each worker opens the chat for itself.
+"""
+
 routes = Blueprint("chat", __name__)
+
+
+@routes.before_request
+def refuse_if_inherited() -> Response | None:
+    """The refusal in a process that was forked from the one with the chat."""
+    return sentence(503, INHERITED) if current_service().inherited else None
 
 
 # Werkzeug takes a request for an upgrade only to the one kind of rule, any other only to the other.
@@ -44,15 +52,14 @@ routes = Blueprint("chat", __name__)
 def connect() -> Response:
     """Become a WebSocket, or say why not."""
     service = current_service()
-    refusal = refuse_origin(service) or refuse_if(service.connections.full)
-    if refusal is not None:
-        return refusal
+    if service.origins.refuse(request.environ):
+        return refuse_page()
     try:
         status, headers = upgrade(request.environ, service.connections, service.begin)
     except UpgradeUnavailable:
         return sentence(501, NO_WEBSOCKET)
     except HandshakeError as error:
-        return sentence(error.status, error.sentence, error.headers)
+        return refuse_with(error)
     return Response(status=status, headers=headers)
 
 
@@ -60,16 +67,11 @@ def connect() -> Response:
 def batch() -> AnyResponse:
     """Answer a batch of calls: for what needs no events, such as a job that runs by the clock."""
     service = current_service()
-    refusal = refuse_origin(service) or refuse_if(service.connections.draining)
-    if refusal is not None:
-        return refusal
-    answer = service.batch(request.environ)
-    origin = request.headers.get("Origin")
-    if origin is not None:
-        # Or the page that has sent it may not read it.
-        answer.headers["Access-Control-Allow-Origin"] = origin
-        answer.vary.add("Origin")
-    return answer
+    if service.origins.refuse(request.environ):
+        return refuse_page()
+    if service.connections.draining:
+        return refuse_with(no_room())
+    return service.batch(request.environ)
 
 
 @routes.get("/healthz")
@@ -84,14 +86,16 @@ def health() -> tuple[Response, int]:
 @routes.get("/")
 def welcome() -> Response:
     """What this is and how to use it, for whoever comes with a browser."""
-    scheme = "wss" if request.is_secure else "ws"
-    return sentence(200, WELCOME.format(url=f"{scheme}://{request.host}{RPC_PATH}"))
+    # No proxy needs to be trusted for its word on TLS: the page goes to the one who sent it.
+    secure = request.is_secure or request.headers.get("X-Forwarded-Proto") == "https"
+    scheme = "wss" if secure else "ws"
+    return sentence(200, WELCOME.format(url=f"{scheme}://{request.host}{rpc_path()}"))
 
 
 @routes.app_errorhandler(WebsocketMismatch)
 def no_websocket_here(error: WebsocketMismatch) -> Response:
     """An upgrade to an address of another kind; Werkzeug calls it a bad request."""
-    return sentence(404, f"There is no WebSocket here; it is at {RPC_PATH}.")
+    return sentence(404, f"There is no WebSocket here; it is at {rpc_path()}.")
 
 
 @routes.app_errorhandler(HTTPException)
@@ -105,6 +109,12 @@ def refuse(error: HTTPException) -> Response:
     return sentence(error.code or 500, error.description or "", headers)
 
 
+def rpc_path() -> str:
+    """The path of the WebSocket as the client of this request has to write it: the application may
+    be mounted under a prefix."""
+    return request.script_root + RPC_PATH
+
+
 def sentence(
     status: int | str, text: str, headers: list[tuple[str, str]] | None = None
 ) -> Response:
@@ -112,25 +122,13 @@ def sentence(
     return Response(text.strip() + "\n", status, headers, content_type="text/plain; charset=utf-8")
 
 
-def refuse_if(full: bool) -> Response | None:
-    """The refusal if the server has no room, or is about to stop."""
-    if not full:
-        return None
-    answer = sentence(503, "The server is full or about to stop; try again in a moment.")
-    answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return answer
+def refuse_with(error: HandshakeError) -> Response:
+    """The refusal that `error` asks for."""
+    return sentence(error.status, error.sentence, error.headers)
 
 
-def refuse_origin(service: Service) -> Response | None:
-    """The refusal unless the request comes from a page of this site or of an allowed one, or from
-    no page: browsers tell the page's origin, and a page of another site would act for whoever looks
-    at it (RFC 6455, section 10.2)."""
-    origin = request.headers.get("Origin")
-    allowed = service.settings.allow_origin
-    if origin is None or "*" in allowed or origin.lower() in allowed:
-        return None
-    if origin.lower().partition("://")[2] == request.host.lower():
-        return None
+def refuse_page() -> Response:
+    """The refusal of a page of a site that is not allowed."""
     return sentence(
         403, "Pages of another site may not connect; the server's --allow-origin lets them."
     )

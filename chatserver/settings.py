@@ -11,10 +11,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from flask import Config
 
+from capnweb_sync.origins import parse_origin
+from capnweb_sync.server import HttpLimits
 from chatserver.errors import SettingError
 from chatserver.store import Policy
 
@@ -76,16 +77,6 @@ def log_level(value: str) -> str:
     return level
 
 
-def origin(value: str) -> str:
-    """An origin as browsers send it (RFC 6454, section 6.2), or `*` for any."""
-    if value == "*":
-        return value
-    parts = urlsplit(value)
-    if not parts.scheme or not parts.netloc or parts.path.strip("/") or parts.query:
-        raise ValueError("must look like https://chat.example, or be * for any")
-    return f"{parts.scheme}://{parts.netloc}".lower()
-
-
 def setting(
     default: Any,
     parse: Callable[[str], Any],
@@ -116,8 +107,44 @@ class Settings:
     max_connections: int = setting(
         10_000, whole(1), "connections at a time; one more gets status 503", "N"
     )
+    trust_proxies: int = setting(
+        0,
+        whole(0),
+        "how many proxies in front of the server to believe about the client's address, scheme,"
+        " host and prefix (X-Forwarded-For, -Proto, -Host, -Prefix)",
+        "N",
+    )
+    max_http_connections: int = setting(
+        1_000,
+        whole(1),
+        "connections at a time that are no WebSockets; at one more, the one that has sent nothing"
+        " for longest is closed",
+        "N",
+    )
     allow_origin: tuple[str, ...] = setting(
-        (), origin, "another site whose pages may connect; * for any; can be repeated", "ORIGIN"
+        (),
+        parse_origin,
+        "another site whose pages may connect; null and file:// are those of Electron, Cordova and"
+        " files; * for any; can be repeated",
+        "ORIGIN",
+    )
+    head_seconds: float = setting(
+        10.0, positive, "how long the head of a request may take", "SECONDS"
+    )
+    body_seconds: float = setting(
+        120.0, positive, "how long the body of a request may take", "SECONDS"
+    )
+    min_rate: float = setting(
+        1000.0,
+        positive,
+        "how much of a body must come, and of an answer be taken, each second",
+        "BYTES",
+    )
+    idle_seconds: float = setting(
+        15.0,
+        positive,
+        "how long a connection may wait before its next request",
+        "SECONDS",
     )
     ping_interval: float = setting(
         20.0, positive, "how long a connection may be silent before it is pinged", "SECONDS"
@@ -151,6 +178,17 @@ class Settings:
         """As entries of Flask's configuration; what is not set is left out."""
         values = {entry.name.upper(): getattr(self, entry.name) for entry in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def http_limits(self) -> HttpLimits:
+        """What the HTTP server is told."""
+        return HttpLimits(
+            head_seconds=self.head_seconds,
+            body_seconds=self.body_seconds,
+            min_rate=self.min_rate,
+            idle_seconds=self.idle_seconds,
+            max_connections=self.max_http_connections,
+        )
 
     @property
     def policy(self) -> Policy:

@@ -21,7 +21,7 @@ import pytest
 import capnweb_sync
 import chatclient
 import chatserver.errors
-from capnweb_sync import ConnectError, RemoteError, RpcError, connect
+from capnweb_sync import ConnectError, RemoteError, RpcError, SessionClosed, connect
 from tests.processes import DEADLINE, free_port
 
 PROGRAMS = ("__main__", "gunicorn_conf", "worker")
@@ -63,7 +63,10 @@ def example(cls: type[Exception]) -> Exception:
         elif "Headers" in kind:
             value = [("A", "b")]
         if parameter.kind is parameter.VAR_KEYWORD:
-            named |= {"retryAfter": 2.5, "detail": [1, capnweb_sync.undefined]}
+            if issubclass(cls, SessionClosed):
+                named |= {"close_code": 4001, "reason": "the reason"}
+            else:
+                named |= {"retryAfter": 2.5, "detail": [1, capnweb_sync.undefined]}
         elif parameter.kind is parameter.KEYWORD_ONLY:
             named[parameter.name] = value
         elif parameter.kind is not parameter.VAR_POSITIONAL:

@@ -4,6 +4,8 @@
 |---|---|
 | `handshake` | `upgrade()`, for the route: the opening handshake; knows nothing of gevent |
 | `handler` | `WebSocketHandler` for gevent's `WSGIServer`: from the request to the connection |
+| `http_server` | `HttpServer`: gevent's, with bounds on what clients may hold of it |
+| `http_connections` | `HttpLimits`; the connections that are no WebSockets, and those that wait |
 | `worker` | `WebSocketWorker` for gunicorn; imported by its name only |
 | `connection` | `Connection`: one open WebSocket, the transport of its session |
 | `connections` | `Connections`: all of them in this process; capacity, pings, draining |
@@ -17,7 +19,9 @@ from .connection import Connection, Session
 from .connections import Connections, drain_process
 from .frames import CloseCode, describe_close
 from .handler import WebSocketHandler
-from .handshake import HandshakeError, UpgradeUnavailable, upgrade
+from .handshake import HandshakeError, UpgradeUnavailable, no_room, upgrade
+from .http_connections import HttpConnections, HttpLimits
+from .http_server import HttpServer
 from .runtime import GeventRuntime, gevent_runtime
 
 __all__ = [
@@ -26,11 +30,15 @@ __all__ = [
     "Connections",
     "GeventRuntime",
     "HandshakeError",
+    "HttpConnections",
+    "HttpLimits",
+    "HttpServer",
     "Session",
     "UpgradeUnavailable",
     "WebSocketHandler",
     "describe_close",
     "drain_process",
     "gevent_runtime",
+    "no_room",
     "upgrade",
 ]

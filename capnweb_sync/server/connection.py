@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import gevent
 from gevent.hub import get_hub
 
+from ..fork import close_copy
 from .frames import (
     Close,
     CloseCode,
@@ -111,7 +112,7 @@ class Connection:
 
         Args:
             socket: belongs to the connection from now on.
-            remote_address: the peer's, as `accept()` returned it.
+            remote_address: the peer's, as `accept()` returned it, or the client's behind a proxy.
             connections: holds the connection while its socket is open, and the limits for it.
         """
         self._socket = socket
@@ -125,7 +126,8 @@ class Connection:
         #: Hand over a packed message. Never blocks, never raises; after the end it drops.
         self.send: Callable[[bytes], None] = self._outbox.append
         self.session: Session | None = None
-        #: The peer's address: host and port, or what the family of the socket has.
+        #: The peer's address: host and port, or what the family of the socket has. Where the
+        #: application believes its proxies (`REMOTE_ADDR`), the client's, and 0 for the port.
         self.remote_address = remote_address
         #: Why the connection ended: the close code of who closed first; 1006 if it was lost.
         self.close_code: int | None = None
@@ -327,6 +329,14 @@ class Connection:
             return
         if self._state is _State.OPEN:
             self._end(CloseCode.ABNORMAL, reason)
+        self._forget()
+        if close is None:
+            self._socket.close()
+        else:
+            close(self._socket)
+
+    def _forget(self) -> None:
+        """Everything is let go of but the socket."""
         self._state = _State.CLOSED
         for watcher in (self._watcher, self._deadline):
             if watcher is not None:
@@ -334,10 +344,12 @@ class Connection:
         self._watcher = self._deadline = None
         self._outbox.discard()
         self._connections.remove(self)
-        if close is None:
-            self._socket.close()
-        else:
-            close(self._socket)
+
+    def let_go(self) -> None:
+        """In a forked child: the connection is the parent's, and nobody is told of its end here.
+        For `Connections`."""
+        self._forget()
+        close_copy(self._socket)
 
     def _log(self, what: str, error: Exception) -> None:
         """Log from a greenlet: a handler of the log may block, and the hub must not."""

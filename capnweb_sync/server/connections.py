@@ -23,6 +23,7 @@ import gevent
 from gevent.event import Event
 from gevent.hub import get_hub
 
+from ..fork import in_child
 from ..limits import DEFAULT_LIMITS
 from .frames import CloseCode
 from .outbox import FlushQueue
@@ -100,6 +101,7 @@ class Connections:
         self._timer: Any = None
         self._empty: Event | None = None
         _all_connections.add(self)
+        in_child(self, Connections._let_go)
 
     def __len__(self) -> int:
         return sum(map(len, self._ring))
@@ -110,7 +112,7 @@ class Connections:
 
     @property
     def full(self) -> bool:
-        """Whether there is no room for one more: the route then answers 503."""
+        """Whether there is no room for one more: an upgrade is then answered with 503."""
         return self.draining or len(self) + self._reserved >= self.max_connections
 
     def reserve(self) -> None:
@@ -152,8 +154,16 @@ class Connections:
         for connection in tuple(self._ring[self._place - self._ticks_of_silence]):
             if connection.silent:
                 connection.abort("the peer did not answer a ping")
-        for connection in self._ring[self._place]:
+        # A copy, since a ping that overflows an outbox can end its connection at once.
+        for connection in tuple(self._ring[self._place]):
             connection.ping()
+
+    def _let_go(self) -> None:
+        """In a forked child: all of them are the parent's. New ones may be taken here."""
+        for connection in self:
+            connection.let_go()
+        self._reserved = 0
+        in_child(self, Connections._let_go)
 
     def close_all(self, code: int, reason: str) -> None:
         """Close every connection politely. Never blocks."""

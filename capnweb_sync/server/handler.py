@@ -1,7 +1,10 @@
-"""The WSGI handler that lets the route decide about an upgrade and the connection outlive it."""
+"""The WSGI handler that lets the route decide about an upgrade and the connection outlive it, and
+that waits for no client without end."""
 
 from __future__ import annotations
 
+import errno
+import logging
 from typing import Any
 
 import gevent
@@ -11,7 +14,10 @@ from geventwebsocket.handler import WebSocketHandler as GeventWebSocketHandler
 from .connection import Connection
 from .connections import Connections
 from .handshake import UPGRADE_KEY, OnConnection, Upgrade
+from .http_connections import DEFAULT_HTTP_CONNECTIONS, BodyReader, HttpConnections, Wait
 from .sockets import take_socket
+
+_logger = logging.getLogger("capnweb_sync")
 
 
 class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its package is untyped
@@ -23,6 +29,10 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
 
     socket: Any
     provided_content_length: Any
+    wsgi_input: Any
+
+    #: For the client to send what comes before the application: None while that runs.
+    _wait: Wait | None = None
 
     # The parent's versions belong to its own upgrade. The logging of the server, or of gunicorn's
     # handler when it stands between, is next in line.
@@ -32,11 +42,74 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
         """Log like the handler that gevent-websocket's derives from."""
         super(GeventWebSocketHandler, self).log_request()
 
+    def __init__(self, sock: Any, address: Any, server: Any) -> None:
+        super().__init__(sock, address, server)
+        connections: HttpConnections | None = getattr(server, "http_connections", None)
+        self._http = connections or DEFAULT_HTTP_CONNECTIONS
+
+    def handle(self) -> None:
+        """Serve requests until the connection is over, or no HTTP any more."""
+        with self._http.admitted():
+            try:
+                super().handle()
+            except Wait as wait:
+                if wait is not self._wait:
+                    raise
+            except OSError as error:
+                # Not the application's: it is the refusal of a bad request that nobody took.
+                _logger.info("The client %s has gone: %s", self.client_address, error)
+            finally:
+                self._end_wait()
+
+    def read_requestline(self) -> str:
+        """Wait for a request and read its first line."""
+        if self.environ is not None:
+            self._wait = self._http.wait(self._http.limits.idle_seconds)
+            self.rfile.peek(1)
+            self._end_wait()
+        self._wait = self._http.wait(self._http.limits.head_seconds)
+        line: str = super().read_requestline()
+        return line
+
+    def _end_wait(self) -> None:
+        wait, self._wait = self._wait, None
+        if wait is not None:
+            wait.close()
+
     def get_environ(self) -> dict[str, Any]:
         """The environ, with an `Upgrade` in it for the route."""
+        # The head of the request is complete.
+        self._end_wait()
         environ: dict[str, Any] = super().get_environ()
         environ[UPGRADE_KEY] = Upgrade()
+        self._peer_host = environ.get("REMOTE_ADDR")
+        # The parent gives the bare file of the connection to what looks like an upgrade.
+        self.wsgi_input.rfile = self._body = BodyReader(self.rfile, self._http.limits)
+        environ["wsgi.input"] = self.wsgi_input
+        environ["wsgi.input_terminated"] = True
         return environ
+
+    def log_error(self, msg: str, *args: Any) -> None:
+        """Note a request that is none. Anyone can send anything: it is no error of the server."""
+        _logger.info(msg, *args)
+
+    def _handle_client_error(self, ex: Exception) -> Any:
+        """The answer to a request that is none; None for a client that has gone."""
+        if isinstance(ex, OSError):
+            self.log_error("The client %s has gone: %s", self.client_address, ex)
+            return None
+        # Its parser fails in other ways than with a ValueError, too.
+        return super()._handle_client_error(ex if isinstance(ex, ValueError) else ValueError(ex))
+
+    def _sendall(self, data: bytes) -> None:
+        """Send a part of the answer. Raises BrokenPipeError, which the parent takes for what it is:
+        the client has gone, for whatever reason, or does not take its answer."""
+        too_slow = BrokenPipeError(errno.EPIPE, "the client takes its answer too slowly")
+        try:
+            with gevent.Timeout(self._http.limits.patience(len(data)), too_slow):
+                super()._sendall(data)
+        except OSError as error:
+            raise BrokenPipeError(errno.EPIPE, str(error)) from error
 
     def finalize_headers(self) -> None:
         """An answer with status 101 has no length (RFC 9110, section 8.6)."""
@@ -52,19 +125,29 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
         finally:
             if upgrade.accepted is not None:
                 upgrade.accepted[0].release()
+            if self._body.broken:
+                self.close_connection = True
         # The code is negative if sending failed.
         if upgrade.accepted is not None and self.code == 101 and self.headers_sent:
             self._begin_connection(*upgrade.accepted)
 
     def _begin_connection(self, connections: Connections, on_connection: OnConnection) -> None:
-        early = self._received_early()
+        early, address = self._received_early(), self._address_of_client()
         # The request refers to the environ and the environ to the request, in Werkzeug and others.
         self.environ.clear()
         # Without a socket, the handler and its server find nothing to read on or to close.
         handled, self.socket = self.socket, None
         self.close_connection = True
-        connection = Connection(take_socket(handled), self.client_address, connections)
+        connection = Connection(take_socket(handled), address, connections)
         gevent.spawn_raw(connection.start, on_connection, early)
+
+    def _address_of_client(self) -> Any:
+        """The address of the peer, or what the application believes its proxies about it."""
+        believed = self.environ.get("REMOTE_ADDR")
+        if believed is None or believed == self._peer_host:
+            return self.client_address
+        unknown_port = 0
+        return believed, unknown_port
 
     def _received_early(self) -> bytes:
         """What came together with the request and stands in the buffer of the HTTP reader."""

@@ -34,6 +34,10 @@ _ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _VERSION = "13"
 """The version of RFC 6455, the only one that is spoken."""
 
+_RETRY_AFTER = "5"
+"""Seconds, for a client that found the server full: soon, but not at once."""
+
+_UNAVAILABLE = "503 Service Unavailable"
 _UPGRADE_REQUIRED = "426 Upgrade Required"
 _BAD_REQUEST = "400 Bad Request"
 
@@ -126,6 +130,15 @@ def accept(environ: Mapping[str, Any]) -> Headers:
     raise HandshakeError(_BAD_REQUEST, problem)
 
 
+def no_room() -> HandshakeError:
+    """What to answer while there is no room, or no time before the end."""
+    return HandshakeError(
+        _UNAVAILABLE,
+        "The server is full or about to stop; try again in a moment.",
+        [("Retry-After", _RETRY_AFTER)],
+    )
+
+
 def upgrade(
     environ: Mapping[str, Any],
     connections: Connections,
@@ -138,8 +151,7 @@ def upgrade(
 
     Args:
         environ: of WSGI.
-        connections: the connection will be one of them. Whether they are `full` is for the route
-            to ask before.
+        connections: the connection will be one of them, if they are not `full`.
         on_connection: called with the connection, in a greenlet of its own, before anything is
             read from it. Returns the session that takes its messages.
 
@@ -147,7 +159,7 @@ def upgrade(
         Status 101 and the headers of the response, whose body is empty.
 
     Raises:
-        HandshakeError: the request is not a valid one.
+        HandshakeError: the request is not a valid one, or there is no room.
         UpgradeUnavailable: the server cannot do it.
     """
     noted = environ.get(UPGRADE_KEY)
@@ -155,6 +167,8 @@ def upgrade(
         raise UpgradeUnavailable
     headers = accept(environ)
     if noted.accepted is None:
+        if connections.full:
+            raise no_room()
         connections.reserve()
     noted.accepted = connections, on_connection
     return 101, headers

@@ -80,7 +80,10 @@ class FlushQueue:
     def _flush(self) -> None:
         outboxes, self._outboxes = self._outboxes, []
         for outbox in outboxes:
-            outbox.flush()
+            try:
+                outbox.flush()
+            except Exception as error:  # noqa: PERF203 - those behind it would never be flushed
+                outbox.fail_unforeseen(error)
 
 
 class Outbox:
@@ -160,10 +163,6 @@ class Outbox:
         except OSError as error:
             self._fail(f"sending failed: {error}")
             return
-        except Exception as error:
-            gevent.spawn_raw(_logger.error, "An outbox failed", exc_info=error)
-            self._fail("sending failed")
-            return
         if sent == self.buffered:
             frames.clear()
             self.buffered = 0
@@ -188,7 +187,7 @@ class Outbox:
     def _wait_for_room(self) -> None:
         if self._watcher is None:
             self._watcher = get_hub().loop.io(self._socket.fileno(), _WRITABLE)
-            self._watcher.start(self.flush)
+            self._watcher.start(self._flush_again)
             self._attended = True
 
     def _after_send(self) -> None:
@@ -251,6 +250,18 @@ class Outbox:
         if self._progress is not None:
             self._progress.set()
             self._progress = None
+
+    def _flush_again(self) -> None:
+        """There is room again."""
+        try:
+            self.flush()
+        except Exception as error:
+            self.fail_unforeseen(error)
+
+    def fail_unforeseen(self, error: Exception) -> None:
+        """A flush failed for another reason than the connection."""
+        gevent.spawn_raw(_logger.error, "An outbox failed", exc_info=error)
+        self._fail("sending failed")
 
     def _fail(self, reason: str) -> None:
         if self._owner is not None:

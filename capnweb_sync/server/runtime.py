@@ -17,7 +17,8 @@ from gevent.event import Event
 from gevent.hub import get_hub
 
 from ..deferred import Deferred
-from ..runtime import set_default_runtime
+from ..fork import in_child
+from ..runtime import inherit, set_default_runtime, tidy_all
 
 TIDY_SECONDS: Final = 2.0
 """How long `tidy_later` gathers work: releases that nobody waits for, at one more `send` for each
@@ -46,6 +47,7 @@ class GeventRuntime:
         self._thread = _thread_ident()
         self._untidy: list[Callable[[], None]] = []
         self._runners = Runners(self._loop)
+        in_child(self, forget_runtime)
 
     def call_queue(self) -> GreenletCallQueue:
         """A queue for a new session."""
@@ -102,8 +104,8 @@ class GeventRuntime:
     def _tidy(self, timer: Any) -> None:
         timer.close()
         functions, self._untidy = self._untidy, []
-        for function in functions:
-            function()
+        # In a greenlet: should it fail, a handler of the log may block, and the hub must not.
+        gevent.spawn_raw(tidy_all, functions)
 
     def spawn(self, function: Callable[[], None]) -> None:
         """Run `function` in a greenlet of its own."""
@@ -121,6 +123,15 @@ def gevent_runtime() -> GeventRuntime:
         _runtime = GeventRuntime()
         set_default_runtime(_runtime)
     return _runtime
+
+
+def forget_runtime(runtime: GeventRuntime) -> None:
+    """In a forked child: `runtime` is the parent's."""
+    global _runtime
+    if _runtime is runtime:
+        _runtime = None
+    runtime._untidy.clear()
+    inherit(runtime)
 
 
 class Runners:
@@ -186,8 +197,8 @@ class GreenletCallQueue:
         """Run `job` soon, after the jobs before it have begun."""
         self._jobs.append(job)
         if not self._scheduled:
-            self._scheduled = True
             self._runners.run(self._run)
+            self._scheduled = True
 
     def _run(self) -> None:
         self._scheduled = False
@@ -195,6 +206,6 @@ class GreenletCallQueue:
         while jobs:
             job = jobs.pop(0)
             if jobs and not self._scheduled:
-                self._scheduled = True
                 self._runners.run(self._run)
+                self._scheduled = True
             job()

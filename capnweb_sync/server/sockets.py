@@ -28,6 +28,7 @@ class ConnectionSocket(Protocol):
     def shutdown(self, how: int, /) -> None: ...
     def setsockopt(self, level: int, option: int, value: bytes, /) -> None: ...
     def close(self) -> None: ...
+    def detach(self) -> int: ...
 
 
 def take_socket(handled: Any) -> ConnectionSocket:
@@ -92,6 +93,11 @@ class TlsSocket:
 
     def setsockopt(self, level: int, option: int, value: bytes, /) -> None:
         self._socket.setsockopt(level, option, value)
+
+    def detach(self) -> int:
+        """Leave the descriptor to the caller, without a word of TLS."""
+        descriptor: int = self._socket.detach()
+        return descriptor
 
     def close(self) -> None:
         self._file.close()

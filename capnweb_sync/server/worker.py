@@ -3,20 +3,24 @@
 Connections that outlived their requests are outside of gunicorn's `worker_connections` and of its
 waiting for requests at the end. Capacity is `Connections.max_connections`; at the end this worker
 runs the hooks `Connections.on_drain` and closes every connection with 1001, within gunicorn's
-`graceful_timeout`.
+`graceful_timeout`. `worker_connections` is the bound on all others: at it, one that sends nothing
+makes room for the next.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
 import gevent
 from geventwebsocket.gunicorn.workers import GeventWebSocketWorker
-from gunicorn.workers.ggevent import PyWSGIHandler, PyWSGIServer
+from gunicorn.workers.ggevent import PyWSGIHandler
 
 from .connections import drain_process
 from .handler import WebSocketHandler
+from .http_connections import HttpConnections, HttpLimits
+from .http_server import HttpServer
 
 #: Seconds left of `graceful_timeout` when draining is over: then the master kills.
 _MARGIN = 1.0
@@ -31,14 +35,24 @@ class WebSocketWorker(GeventWebSocketWorker):  # type: ignore[misc]  # its packa
 
     wsgi_handler = GunicornWebSocketHandler
 
+    #: May be set in gunicorn's hook `post_fork`. The bound on connections is `worker_connections`.
+    http_limits = HttpLimits()
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._servers: list[PyWSGIServer] = []
+        self._servers: list[HttpServer] = []
+        self._http: HttpConnections | None = None
         self._stopping: gevent.Greenlet[[], None] | None = None
 
-    def server_class(self, listener: Any, **options: Any) -> PyWSGIServer:
-        """Make one of the worker's servers; stands where its parent has the class."""
-        server = PyWSGIServer(listener, **options)
+    def server_class(self, listener: Any, *, spawn: Any, **options: Any) -> HttpServer:
+        """Make one of the worker's servers; stands where its parent has the class.
+
+        The parent's `spawn` accepts nobody while silent connections hold all its places.
+        """
+        if self._http is None:
+            limits = replace(self.http_limits, max_connections=self.worker_connections)
+            self._http = HttpConnections(limits)
+        server = HttpServer(listener, http_connections=self._http, **options)
         self._servers.append(server)
         return server
 

@@ -13,6 +13,10 @@ durable as the store's URL promises. It fails with `Unavailable` if that did not
 then it may have been stored, and asking again is safe. Whoever claimed a name so lets go of it
 (`release`, `suspend`): nobody else knows the holder.
 
+**Time.** Events are dated by the wall's clock, and what is kept for days is kept by it. Whatever
+waits for seconds (a name for its holder, a notice for its turn) is measured by a clock that nobody
+sets.
+
 **Names.** A name, compared by its key, is in one of three states:
 
     free       nobody has it
@@ -30,7 +34,8 @@ then it may have been stored, and asking again is safe. Whoever claimed a name s
     | waiting | claim with its secret     | held    |                                            |
     | waiting | time is up (seen by tick) | free    | a leave notice                             |
 
-A claim of a name that is not free without its secret is `NameTaken`. `release`, `suspend` and
+A claim of a name that is not free without its secret is `NameTaken`, and so is one of a free name
+that could be taken for one that is not (`chatserver.lookalikes`). `release`, `suspend` and
 `append` by another than its holder are `ClaimLost` and change nothing. A secret means nothing on a
 free name. Taking over a name changes neither its secret nor its place in the joining order. A
 worker is gone when its process is: engines that one process owns see it when they open the
@@ -85,9 +90,23 @@ MAX_TICK_SECONDS: Final = 0.25
 """Seconds after which `tick` is to be called again at the latest."""
 
 
-def wall_clock() -> int:
-    """Milliseconds since 1970 in UTC."""
-    return time.time_ns() // 1_000_000
+class Moment(NamedTuple):
+    """What the clocks show, in milliseconds.
+
+    `wall` is since 1970 in UTC and may be set at any time, back, too. `steady` is since some
+    beginning that this process does not share with others, and only passes.
+    """
+
+    wall: int
+    steady: int
+
+
+Clock = Callable[[], Moment]
+
+
+def system_clock() -> Moment:
+    """The clocks of this machine."""
+    return Moment(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,16 +269,14 @@ def is_shared(url: str) -> bool:
     return urlsplit(url).scheme in SHARED_SCHEMES
 
 
-def open_store(
-    url: str, policy: Policy | None = None, clock: Callable[[], int] = wall_clock
-) -> Store:
+def open_store(url: str, policy: Policy | None = None, clock: Clock = system_clock) -> Store:
     """Open the store that `url` names: `memory:`, `sqlite:///relative.db`, `sqlite:////absolute.db`,
     `redis://host:port/db` (and `rediss://`, `unix://`).
 
     Args:
         url: which engine, and where its data is.
         policy: grace and retention.
-        clock: milliseconds since 1970 in UTC; for tests.
+        clock: another one than the machine's, for tests.
 
     Raises:
         StartError: it cannot be opened; says why and what to do.

@@ -13,12 +13,22 @@ from typing import Final, TypeVar
 from gevent.event import Event as Signal
 
 from chatserver.events import Event
-from chatserver.store import MAX_READ_EVENTS, Claim, Counts, Joined, Receipt, Store, Tail, cut
+from chatserver.store import (
+    MAX_READ_EVENTS,
+    Claim,
+    Counts,
+    Joined,
+    Moment,
+    Receipt,
+    Store,
+    Tail,
+    cut,
+)
 from chatserver.store.state import Changes, ChatState
 
 T = TypeVar("T")
-Operation = Callable[[ChatState, int], T]
-"""Applied to the state at a time (milliseconds since 1970 in UTC)."""
+Operation = Callable[[ChatState, Moment], T]
+"""Applied to the state at a moment."""
 
 MAX_FRESH: Final = 4096
 """Events that are kept for a follower which is behind; it reads older ones from the log. Several
@@ -58,7 +68,7 @@ class LocalStore(Store):
         return self.submit(ChatState.counts)
 
     def tick(self) -> "Future[float]":
-        def settle(state: ChatState, now: int) -> float:
+        def settle(state: ChatState, now: Moment) -> float:
             state.settle(now)
             return state.due(now)
 
@@ -68,15 +78,20 @@ class LocalStore(Store):
         if self.last_id <= after and not self._lost:
             self._news.clear()
             self._news.wait(timeout)
+        events = self._events_above(after)
+        # Only now that nothing can fail any more: who lost a name is told once, but told.
         lost, self._lost = self._lost, []
+        return Tail(events, lost)
+
+    def _events_above(self, after: int) -> list[Event]:
         if self.last_id <= after:
-            return Tail([], lost)
+            return []
         fresh = self._fresh
         while fresh and fresh[0].id <= after:  # told; there is one follower
             fresh.popleft()
         if len(fresh) == self.last_id - after:
-            return Tail(cut(fresh, MAX_READ_EVENTS), lost)
-        return Tail(self.read(after=after), lost)
+            return cut(fresh, MAX_READ_EVENTS)
+        return self.read(after=after)
 
     def _continue_from(self, last_id: int) -> None:
         """The log may have got events, up to this one, that were never published: let the follower

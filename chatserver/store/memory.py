@@ -1,14 +1,15 @@
 """The store in this process's memory, for tests and for trying things out: nothing survives it."""
 
 import secrets
-from collections.abc import Callable
 from concurrent.futures import Future
 from itertools import takewhile
 from typing import Final, TypeVar
 
+from capnweb_sync.fork import in_child
 from chatserver.errors import ChatError
 from chatserver.events import Event
-from chatserver.store import DAY_MS, KEY_MS, MAX_READ_EVENTS, MAX_TRIM, Policy, cut
+from chatserver.store import DAY_MS, KEY_MS, MAX_READ_EVENTS, MAX_TRIM, Clock, Policy, cut
+from chatserver.store.inherited import inherit
 from chatserver.store.local import LocalStore, Operation
 from chatserver.store.state import ChatState, Sent
 
@@ -21,7 +22,7 @@ EPOCH_BYTES: Final = 8
 class MemoryStore(LocalStore):
     """`memory:`. Operations are applied and answered at once."""
 
-    def __init__(self, policy: Policy, clock: Callable[[], int]) -> None:
+    def __init__(self, policy: Policy, clock: Clock) -> None:
         super().__init__()
         self.epoch = secrets.token_hex(EPOCH_BYTES)
         self._policy = policy
@@ -29,6 +30,7 @@ class MemoryStore(LocalStore):
         self._events: list[Event] = []
         self._sent: dict[bytes, Sent] = {}
         self._state = ChatState(policy, self._sent.get)
+        in_child(self, inherit)
 
     def submit(self, operation: Operation[T]) -> "Future[T]":
         future: Future[T] = Future()
@@ -52,7 +54,7 @@ class MemoryStore(LocalStore):
 
     def _trim(self) -> None:
         """Remove the oldest events that the policy does not keep, and keys past their time."""
-        now = self._clock()
+        now = self._clock().wall
         first, last = self._state.first_id, self._state.last_id
         keep_from = first
         if self._policy.keep_messages is not None:

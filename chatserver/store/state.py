@@ -5,7 +5,8 @@ the log ends) and collects in `Changes` what each decision means for the disk. A
 operations, then stores the changes, then tells the callers. Should storing fail, the engine makes a
 new state from what is stored.
 
-Nothing here blocks, reads a clock or knows gevent. All times are milliseconds since 1970 in UTC.
+Nothing here blocks, reads a clock or knows gevent. All times are milliseconds; those of events and
+idempotency keys are the wall's, all others steady.
 """
 
 import hashlib
@@ -19,12 +20,14 @@ from typing import Final, NamedTuple
 
 from chatserver.errors import BadRequest, ClaimLost, NameTaken
 from chatserver.events import MAX_USERS, Event, NoticeType, notice
+from chatserver.lookalikes import Lookalikes
 from chatserver.store import (
     MAX_TICK_SECONDS,
     NOTICE_INTERVAL_MS,
     Claim,
     Counts,
     Joined,
+    Moment,
     Policy,
     Receipt,
 )
@@ -119,6 +122,9 @@ class ChatState:
         self._grace_ms = policy.grace_ms
         self._find_sent = find_sent
         self._holdings = {holding.key: holding for holding in holdings}
+        self._lookalikes = Lookalikes()
+        for holding in self._holdings.values():
+            self._lookalikes.add(holding.key, holding.name)
         # In the order in which they come to their ends.
         self._waiting = dict(
             sorted(
@@ -144,20 +150,24 @@ class ChatState:
 
     # --- operations, as `Store` describes them; each checks everything before it changes anything
 
-    def claim(self, now: int, key: str, name: str, holder: str, secret: str | None) -> Joined:
+    def claim(self, now: Moment, key: str, name: str, holder: str, secret: str | None) -> Joined:
         """Free → held, or held or waiting → held with the secret."""
         holding = self._holdings.get(key)
         if holding is None:
+            lookalike = self._lookalikes.find(key, name)
+            if lookalike is not None:
+                raise looks_like(name, self._holdings[lookalike].name)
             self._last_number += 1
             new_secret = secrets.token_urlsafe(SECRET_BYTES)
             holding = Holding(self._last_number, key, name, new_secret, holder)
+            self._lookalikes.add(key, name)
             self._notify("join", holding)
         elif secret is not None and same(secret, holding.secret):
             if holding.holder is not None:
                 self._changes.lost.append(holding.holder)
             holding = replace(holding, holder=holder, until=None)
         else:
-            raise NameTaken(f"The name {holding.name} is taken; choose another one.")
+            raise taken(holding.name)
         self._put(holding)
         return Joined(
             Claim(key, holder, holding.secret),
@@ -168,15 +178,15 @@ class ChatState:
             tuple(taken.name for taken in islice(self._holdings.values(), MAX_USERS)),
         )
 
-    def release(self, now: int, claim: Claim) -> None:
+    def release(self, now: Moment, claim: Claim) -> None:
         """Held → free."""
         self._free(self._held(claim))
 
-    def suspend(self, now: int, claim: Claim) -> None:
+    def suspend(self, now: Moment, claim: Claim) -> None:
         """Held → waiting."""
-        self._put(replace(self._held(claim), holder=None, until=now + self._grace_ms))
+        self._put(replace(self._held(claim), holder=None, until=now.steady + self._grace_ms))
 
-    def append(self, now: int, claim: Claim, text: str, key: str | None) -> Receipt:
+    def append(self, now: Moment, claim: Claim, text: str, key: str | None) -> Receipt:
         """Add a chat message, unless `key` says that it is there."""
         holding = self._held(claim)
         if key is None:
@@ -192,35 +202,35 @@ class ChatState:
             raise BadRequest("This key was used for another text; use a new key for each message.")
         return Receipt(sent.id, sent.time_ms)
 
-    def names(self, now: int) -> list[str]:
+    def names(self, now: Moment) -> list[str]:
         """Everyone online, in joining order."""
         return [holding.name for holding in self._holdings.values()]
 
-    def counts(self, now: int) -> Counts:
+    def counts(self, now: Moment) -> Counts:
         """How many are online, and how much was said."""
         return Counts(len(self._holdings), self.messages)
 
     # --- time passes
 
-    def settle(self, now: int) -> None:
+    def settle(self, now: Moment) -> None:
         """Free the names whose time is up, and tell the notices that are due."""
         if not self._waiting and not self._notices:
             return
         # One grace for all: those that began to wait first are through first.
         while self._waiting:
             key, until = next(iter(self._waiting.items()))
-            if until > now:
+            if until > now.steady:
                 break
             self._free(self._holdings[key])
         while any(self._tell(kind, now) for kind in NOTICE_TYPES):
             # A leave that was told may be what the same name's join has waited for.
             pass
 
-    def due(self, now: int) -> float:
+    def due(self, now: Moment) -> float:
         """Seconds until `settle` has something to do, at most MAX_TICK_SECONDS."""
-        moments = [now + round(MAX_TICK_SECONDS * 1000), *islice(self._waiting.values(), 1)]
+        moments = [now.steady + round(MAX_TICK_SECONDS * 1000), *islice(self._waiting.values(), 1)]
         moments += [self._told_at[kind] + NOTICE_INTERVAL_MS for kind in self._pending_types()]
-        return max(0, min(moments) - now) / 1000
+        return max(0, min(moments) - now.steady) / 1000
 
     # --- what operations consist of
 
@@ -239,14 +249,15 @@ class ChatState:
 
     def _free(self, holding: Holding) -> None:
         del self._holdings[holding.key]
+        self._lookalikes.remove(holding.key, holding.name)
         self._waiting.pop(holding.key, None)
         self._changes.holdings[holding.key] = None
         self._notify("leave", holding)
 
-    def _say(self, now: int, holding: Holding, text: str) -> Receipt:
+    def _say(self, now: Moment, holding: Holding, text: str) -> Receipt:
         self.messages += 1
-        self._add(Event(self.last_id + 1, "chat", holding.name, text, now))
-        return Receipt(self.last_id, now)
+        self._add(Event(self.last_id + 1, "chat", holding.name, text, now.wall))
+        return Receipt(self.last_id, now.wall)
 
     def _add(self, event: Event) -> None:
         self.last_id = event.id
@@ -258,11 +269,10 @@ class ChatState:
         self._notices.append(pending)
         self._changes.notices.append(pending)
 
-    def _tell(self, kind: NoticeType, now: int) -> bool:
+    def _tell(self, kind: NoticeType, now: Moment) -> bool:
         """Make one event of all notices of this kind that may be told, if it is time for one."""
         told_at = self._told_at.get(kind)
-        # A clock that was set back does not silence anyone.
-        if not self._notices or (told_at is not None and 0 <= now - told_at < NOTICE_INTERVAL_MS):
+        if not self._notices or (told_at is not None and now.steady - told_at < NOTICE_INTERVAL_MS):
             return False
         seen: set[str] = set()
         told: list[Notice] = []
@@ -275,9 +285,9 @@ class ChatState:
         if not told:
             return False
         self._notices = left
-        self._told_at[kind] = now
+        self._told_at[kind] = now.steady
         self._changes.told += [pending.number for pending in told]
-        self._add(notice(self.last_id + 1, kind, [pending.name for pending in told], now))
+        self._add(notice(self.last_id + 1, kind, [pending.name for pending in told], now.wall))
         return True
 
     def _pending_types(self) -> set[NoticeType]:
@@ -289,6 +299,16 @@ class ChatState:
                 kinds.add(pending.type)
             seen.add(pending.key)
         return kinds
+
+
+def taken(name: str) -> NameTaken:
+    """What a claim without the secret is answered with."""
+    return NameTaken(f"The name {name} is taken; choose another one.")
+
+
+def looks_like(name: str, other: str) -> NameTaken:
+    """What a claim is answered with that could be taken for another's."""
+    return NameTaken(f"{name} looks like {other}, who is here; choose another name.")
 
 
 def same(secret: str, other: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import http.client
 import json
 import socket
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 from capnweb_sync import Blob, Limits, RemoteError, RpcError, SessionClosed, batch
-from capnweb_sync.batch import BatchError
+from capnweb_sync.batch import BatchError, BatchSession
 from tests.processes import DEADLINE, Process, Processes
 
 from .batch_server import MAX_BATCH
@@ -270,6 +272,31 @@ def test_what_was_not_answered_fails_alone(answering: Callable[[bytes], str]) ->
     assert first.result() == "hi"
     with pytest.raises(SessionClosed):
         second.result()
+
+
+def test_of_two_threads_that_wait_at_once_one_sends_the_batch(
+    answering: Callable[[bytes], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = threading.Barrier(2)
+
+    class Looked:
+        """Whether it was sent: two threads look at the same moment, where they can."""
+
+        def __get__(self, session: Any, owner: Any) -> bool:
+            sent = session.__dict__["sent"]
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(0.2)
+            return bool(sent)
+
+        def __set__(self, session: Any, sent: bool) -> None:
+            session.__dict__["sent"] = sent
+
+    monkeypatch.setattr(BatchSession, "_sent", Looked(), raising=False)
+    session = batch(answering(OK + b"\r\n" + ANSWER + b"\r\n" + ANSWER.replace(b"1", b"2")))
+    promises = [session.main.echo("hi"), session.main.echo("ho")]
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        results = list(threads.map(lambda promise: promise.result(DEADLINE), promises))
+    assert results == ["hi", "hi"]
 
 
 def test_an_answer_against_the_protocol_ends_the_batch(answering: Callable[[bytes], str]) -> None:

@@ -1,13 +1,16 @@
 """One call to many: encoded once, no result asked for, its releases gathered."""
 
+import gc
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
-from capnweb_sync import RpcPromise, RpcStub, RpcTarget, broadcast, broadcast_all
+from capnweb_sync import Limits, RpcPromise, RpcStub, RpcTarget, broadcast, broadcast_all
+from capnweb_sync.hooks import Hook
 
-from .loopback import EMPTY, LineTransport, Loopback, LoopbackTransport
+from .loopback import EMPTY, LineTransport, Loopback, LoopbackTransport, RawPeer
 
 TRANSPORTS = pytest.mark.parametrize("transport", [LoopbackTransport, LineTransport])
 
@@ -217,3 +220,91 @@ def test_what_a_recipient_raises_is_its_own_affair(caplog: pytest.LogCaptureFixt
     broadcast(room.members, None, 1)
     assert pair.tables() == before
     assert "in the callback" in caplog.text
+
+
+class BreakingHook(Hook):
+    """Has a bug, or meets one."""
+
+    def call(self, path: Any, args: Any, calls: Any) -> Hook:
+        raise ZeroDivisionError("in the hook")
+
+
+class Handler(RpcTarget):
+    """Keeps what peers pass as callbacks, whatever it is."""
+
+    def __init__(self) -> None:
+        self.members: list[Any] = []
+        self.never: Future[Any] = Future()
+
+    def join(self, callback: Any) -> None:
+        self.members.append(callback.dup())
+
+    def wait(self) -> "Future[Any]":
+        return self.never
+
+
+def test_a_recipient_that_fails_in_any_way_keeps_the_call_from_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    crowd = Crowd(2)
+    first, last = crowd.room.members
+    no_stub: Any = {"onMessage": print}
+    recipients = [first, RpcStub._of(BreakingHook()), no_stub, last]
+    assert broadcast_all(recipients, "onMessage", [(1,), (2,)]) == 4
+    crowd.pump()
+    assert [callback.events for callback in crowd.callbacks] == [[1, 2], [1, 2]]
+    assert caplog.text.count("A recipient of a broadcast failed") == 2
+
+
+def test_a_result_that_wraps_a_stub_of_a_full_table_is_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Calls of it go through the import table one by one; the peer has filled that."""
+    crowd = Crowd(1)
+    handler = Handler()
+    peer = RawPeer(handler, limits=Limits(max_table_entries=10), beside=crowd.pairs[0])
+    peer.says(["push", ["export", -1]], ["push", ["pipeline", 0, ["join"], [["import", 1]]]])
+    peer.says(["push", [[["export", -index] for index in range(2, 10)]]])
+    assert peer.session.stats()["imports"] == 10
+    members = [*handler.members, *crowd.room.members]
+    assert broadcast(members, "onMessage", "x") == 1
+    crowd.pump()
+    assert crowd.callbacks[0].events == ["x"]
+    assert peer.aborted is None
+    assert caplog.text == ""
+
+
+def test_what_waits_behind_a_promise_that_never_settles_is_bounded() -> None:
+    crowd = Crowd(1)
+    handler = Handler()
+    peer = RawPeer(handler, limits=Limits(max_calls=10), beside=crowd.pairs[0])
+    peer.says(["push", ["pipeline", 0, ["wait"], []]])
+    peer.says(["push", ["pipeline", 0, ["join"], [["import", 1]]]])
+    for index in range(100):
+        broadcast([*handler.members, *crowd.room.members], "onMessage", ["kept", index])
+    crowd.pump()
+    assert len(crowd.callbacks[0].events) == 100
+    gc.collect()
+    kept = sum(type(known) is list and known[:1] == ["kept"] for known in gc.get_objects())
+    assert kept <= 100 + 10  # what has arrived, and what waits
+    handler.never.set_result(None)
+    peer.runtime.pump()
+    assert peer.session.calls.under_way == 0
+
+
+def test_a_transport_that_fails_ends_its_session_and_no_other(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = Crowd(3)
+    broken = crowd.pairs[1].server
+
+    def fail(packed: bytes) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(broken, "_send_packed", fail)
+    for index in range(2):
+        assert broadcast(crowd.room.members, "onMessage", index) == 2
+    crowd.pump()
+    assert [callback.events for callback in crowd.callbacks] == [[0, 1], [], [0, 1]]
+    assert broken.closed
+    assert caplog.text.count("A transport failed") == 1

@@ -16,7 +16,15 @@ from typing import Any
 import pytest
 from websockets.frames import Opcode
 
-from capnweb_sync import ConnectError, Limits, RpcSession, RpcTarget, SessionClosed, connect
+from capnweb_sync import (
+    ClientSession,
+    ConnectError,
+    Limits,
+    RpcSession,
+    RpcTarget,
+    SessionClosed,
+    connect,
+)
 from capnweb_sync.client_opening import ConnectTimeout, HandshakeError, open_socket
 from capnweb_sync.client_transport import WebSocketTransport
 from tests.capnweb_sync.raw_peer import RawPeer
@@ -474,8 +482,8 @@ def test_pings_that_nobody_reads_the_answers_to_do_not_fill_the_memory(
 
 
 def test_a_peer_that_answers_nothing_is_lost(peer: RawPeer) -> None:
-    client = Client(peer, ping_interval=SHORT, ping_timeout=SHORT)
     before = time.monotonic()
+    client = Client(peer, ping_interval=SHORT, ping_timeout=SHORT)
     code, reason = client.session.wait_for_end()
     assert code == 1006
     assert "not answered" in reason
@@ -689,27 +697,29 @@ def test_a_session_that_is_dropped_is_told_and_lets_go_of_everything(peer: RawPe
     assert open_files() == before
 
 
-@pytest.mark.parametrize(
-    "end",
-    [
-        lambda session, server: session.close(),
-        lambda session, server: session.close(wait=False),
-        lambda session, server: server.session.close(),
-    ],
-    ids=["closed", "closed in the background", "closed by the peer"],
-)
+def close(session: ClientSession, server: Server) -> None:
+    session.close()
+
+
+def close_in_the_background(session: ClientSession, server: Server) -> None:
+    session.close(wait=False)
+
+
+def let_the_peer_close(session: ClientSession, server: Server) -> None:
+    server.session.close()
+    wait_until(lambda: session.closed)
+
+
+@pytest.mark.parametrize("end", [close, close_in_the_background, let_the_peer_close])
 def test_a_session_that_is_over_is_dropped_in_silence(
-    peer: RawPeer, end: Callable[[Any, Any], None]
+    peer: RawPeer, server: Server, end: Callable[[ClientSession, Server], None]
 ) -> None:
-    server = Server(peer, Api())
     session = connect(peer.url)
     end(session, server)
-    wait_until(lambda: "capnweb_sync connection" not in thread_names())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         del session
         gc.collect()
-    server.thread.join()
 
 
 UNCLOSED = "import sys, capnweb_sync; session = capnweb_sync.connect(sys.argv[1])"

@@ -1,6 +1,8 @@
 """A peer's input is bounded: past each bound a clear error, and the process unharmed."""
 
 import gc
+import json
+import time
 import weakref
 from concurrent.futures import Future
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 
 from capnweb_sync import Limits, RemoteError, RpcError, RpcPromise, RpcStub, RpcTarget
+from capnweb_sync.hooks import PromiseHook
 
 from .loopback import Loopback, RawPeer
 
@@ -39,7 +42,7 @@ class Api(RpcTarget):
         self.disposals += 1
 
 
-def call(*path: str, args: list[Any] | None = None, on: int = 0) -> list[Any]:
+def call(*path: str | int, args: list[Any] | None = None, on: int = 0) -> list[Any]:
     """A push of a call, or of a look."""
     return ["push", ["pipeline", on, list(path), *([args] if args is not None else [])]]
 
@@ -133,6 +136,87 @@ def test_looks_that_wait_for_their_turn_count_as_calls_under_way() -> None:
     peer.says(["pull", 3], ["pull", 4])
     assert peer.session.calls.under_way == 0
     assert peer.heard[-2] == ["reject", 4, peer.heard[-2][2]] or peer.heard[-1][0] == "resolve"
+
+
+class Keeper(Api):
+    """Keeps what a peer passes, as something to be called later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Any] = []
+
+    def keep(self, callback: Any) -> None:
+        self.kept.append(callback.dup())
+
+    def get(self) -> Any:
+        return lambda: self.wait()
+
+
+@pytest.mark.parametrize(
+    ("pushes", "callback"),
+    [
+        ([call("wait", args=[])], ["import", 1]),
+        ([["push", {"x": ["promise", -1]}]], ["import", 1]),
+        ([call("echo", args=[["promise", -1]])], ["import", 1]),
+        ([call("wait", args=[])], ["import", 1, ["x"]]),
+        ([["push", 1]], ["import", 0, ["wait"]]),
+        ([call("get", args=[])], ["import", 1]),
+        ([call("get", args=[])], ["pipeline", 1]),
+        ([["pipe"]], ["import", 1]),
+    ],
+)
+def test_calls_of_the_application_that_a_peer_lets_wait_are_bounded(
+    pushes: list[Any], callback: Any
+) -> None:
+    """A promise that is not settled, of ours or of the peer's; a function of ours that takes
+    its time; a stream that nobody reads."""
+    api = Keeper()
+    peer = RawPeer(api, limits=Limits(max_calls=10, max_table_entries=50))
+    peer.says(*pushes, call("keep", args=[callback]))
+    (kept,) = api.kept
+    calls = [kept.x, kept.write, kept]
+    promises: list[RpcPromise] = []
+    failures: list[Any] = []
+    for index in range(200):
+        for attempted in calls:
+            try:
+                promises.append(attempted({"id": index}))
+            except RpcError as error:
+                failures.append(error)
+            peer.runtime.pump()
+    failures += [promise.exception() for promise in promises if promise.done()]
+    assert peer.session.calls.under_way <= 10
+    assert peer.session.stats()["imports"] <= 50
+    assert any(isinstance(error, RpcError) and error.code == "too_many" for error in failures)
+    for future in api._futures:
+        future.set_result(None)
+    peer.session.connection_lost(1006, "")
+    peer.runtime.pump()
+    assert peer.session.calls.under_way == 0
+
+
+@pytest.mark.parametrize(
+    ("wait", "accepted"),
+    [
+        (["push", ["pipeline", 1, ["x"]]], 50),
+        (["push", ["import", 1]], 50),
+        (["push", ["remap", 1, [], [], [["pipeline", 0]]]], 9),
+        (["push", 0, ["remap", 0, [], [["import", 1]], [["pipeline", 0]]]], 50),
+    ],
+)
+def test_what_is_set_aside_for_a_promise_and_released_is_bounded(wait: Any, accepted: int) -> None:
+    api = Api()
+    peer = RawPeer(api, limits=Limits(max_calls=10, max_table_entries=50))
+    peer.says(call("wait", args=[]))
+    for index in range(2, 200):
+        peer.says(wait, ["release", index, 1])
+    assert peer.aborted is None
+    assert peer.session.calls._waiting <= accepted
+    api._futures[0].set_result({"x": 1})
+    peer.runtime.pump()
+    assert (peer.session.calls._waiting, peer.session.calls.under_way) == (0, 0)
+    peer.says(["push", ["pipeline", 1, ["x"]]], ["pull", 200])
+    assert peer.heard[-1] == ["resolve", 200, 1]
 
 
 def test_arguments_of_a_call_too_many_are_released() -> None:
@@ -308,6 +392,53 @@ def test_a_large_result_named_many_times_in_a_short_message_is_not_copied_each_t
     assert peer.aborted is None
 
 
+MANY = 20_000
+"""More copies than one message may want."""
+
+
+def test_what_a_message_may_have_copied_is_no_bound_on_the_applications_own_reads() -> None:
+    """Not on those that wait for a result, nor on those of one that is there."""
+    api = Api()
+    pair = Loopback()
+    result = RpcStub(api).wait()
+    pair.pump()
+    early = [result[1] for _ in range(MANY)]
+    for read in early:
+        assert not read.done()
+    api._futures[0].set_result([print, [print]])
+    late = [result[1] for _ in range(MANY)]
+    assert [len(read.result()) for read in early + late] == [1] * MANY * 2
+
+
+def test_a_step_that_fails_leaves_no_bound_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = RpcStub(Api())
+    value = RpcStub([print, [print]])
+    with monkeypatch.context() as patched:
+        patched.setattr(PromiseHook, "resolve", lambda promise, hook: 1 / 0)
+        peer = RawPeer(Api())
+        with pytest.raises(ZeroDivisionError):
+            peer.says(call("echo", args=[1]))
+    assert [len(value[1].result()) for _ in range(MANY)] == [1] * MANY
+    assert own.echo(1).result() == 1
+
+
+def test_what_peers_want_of_one_promise_is_paid_for_by_each() -> None:
+    """It is copied when the promise settles, in one step for all of them."""
+    shared: Future[Any] = Future()
+    promise = RpcPromise(shared)
+    pair = Loopback()
+    greedy, modest = (RawPeer(lambda: promise.dup(), beside=pair) for _ in range(2))
+    for peer in (greedy, modest):
+        peer.says(call(args=[]))
+    greedy.says(*[call(1, on=1)] * MANY)
+    modest.says(call(1, on=1), ["pull", 2])
+    shared.set_result([print, [print]])
+    greedy.says(["pull", 2], ["pull", MANY])
+    assert modest.heard[-1][:2] == ["resolve", 2]
+    assert greedy.heard[-2][:2] == ["resolve", 2]
+    assert greedy.heard[-1][2][4]["code"] == "too_many"
+
+
 def test_a_large_result_named_many_times_in_arguments_is_a_call_too_many() -> None:
     api = Api()
     peer = RawPeer(api, limits=Limits(max_argument_values=10_000))
@@ -356,11 +487,89 @@ def test_maps_are_paid_for_by_the_message_and_by_their_size() -> None:
     peer.says(call("items", args=[]))
     peer.says(["push", ["remap", 1, [], [], [5]]], ["pull", 2])
     assert peer.heard[-1] == ["resolve", 2, [[5] * 1_000]]
-    large = [[0] * 1_000]
+    large = [[0] * 100]
     peer.says(["push", ["remap", 1, [], [], [large]]], ["pull", 3])
     assert peer.heard[-1][2][4]["code"] == "too_many"
     peer.says(["push", [[["remap", 1, [], [], [5]]] * 1_000]], ["pull", 4])
     assert sum(message[0] == "reject" for message in peer.heard) > 900
+
+
+SECONDS = 0.5
+"""Of processor time; a third of it on a machine without other work, and minutes without a bound."""
+
+
+def bomb(*function: Any, items: list[Any]) -> list[Any]:
+    """Pushes: a list, and what maps over it."""
+    return [["push", [items]], ["push", ["remap", 1, [], [["import", 0]], list(function)]]]
+
+
+@pytest.mark.parametrize(
+    ("once", "times"),
+    [
+        (bomb(None, items=[0] * 130_000), 250),
+        (bomb(None, items=[0] * 9_000), 250),
+        (bomb(["pipeline", 0], items=[0] * 4_900), 250),
+        (bomb(["pipeline", -1, ["echo"], [["pipeline", 0]]], items=[0] * 1_000), 150),
+        (bomb(["remap", 0, [], [], [None]], items=[0] * 1_900), 200),
+        (bomb(["bigint", "9" * 9_000], items=[0] * 500), 1),
+        (bomb(["bytes", "A" * 9_000], items=[0] * 9_000), 1),
+        (bomb([[["pipeline", 0]] * 20], items=[[[0] * 130_000]]), 30),
+    ],
+    ids=["issue", "null", "get", "call", "map", "bigint", "bytes", "large item"],
+)
+def test_ten_kilobytes_of_maps_take_no_time_to_speak_of(once: list[Any], times: int) -> None:
+    peer = RawPeer(Api())
+    value, attack = once
+    peer.says(value)
+    text = json.dumps(attack)
+    started = time.process_time()
+    for _ in range(times):
+        peer.session.receive(text)
+    peer.runtime.pump()
+    assert time.process_time() - started < SECONDS
+    assert peer.aborted is None
+    assert peer.session.calls.under_way == 0
+
+
+def test_maps_one_after_another_are_bounded_by_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("capnweb_sync.map.time.monotonic", lambda: now)
+    peer = RawPeer(limits=Limits(max_map_steps=500, max_map_steps_per_second=1_000))
+    value, attack = bomb(None, items=[0] * 400)
+    peer.says(value, attack, attack, attack)
+
+    def answers(*indices: int) -> list[str]:
+        peer.says(*[["pull", index] for index in indices])
+        return [message[0] for message in peer.heard[-len(indices) :]]
+
+    assert answers(2, 3, 4) == ["resolve", "resolve", "reject"]
+    assert peer.heard[-1][2][4]["code"] == "too_many"
+    now += 0.3
+    peer.says(attack, attack)
+    assert answers(5, 6) == ["resolve", "reject"]
+    now += 3_600
+    peer.says(attack, attack, attack)
+    assert answers(7, 8, 9) == ["resolve", "resolve", "reject"]
+
+
+def test_maps_that_wait_for_one_promise_share_what_a_second_allows() -> None:
+    api = Api()
+    peer = RawPeer(api)
+    peer.says(call("wait", args=[]))
+    peer.says(*[["push", ["remap", 1, [], [], [None]]]] * 250)
+    started = time.process_time()
+    api._futures[0].set_result([0] * 9_000)
+    peer.runtime.pump()
+    assert time.process_time() - started < SECONDS
+    peer.says(["pull", 2], ["pull", 251])
+    assert [message[0] for message in peer.heard] == ["resolve", "reject"]
+
+
+def test_the_applications_own_maps_are_as_long_as_it_likes() -> None:
+    api = Loopback(Api()).api
+    promise = api.echo([0] * 20_000)
+    promise.result()
+    assert promise.map(lambda item: [item, 1]).result() == [[0, 1]] * 20_000
 
 
 def test_values_nested_one_in_another_by_many_calls_are_released() -> None:

@@ -29,7 +29,7 @@ from capnweb_sync import (
 from capnweb_sync.flow import INITIAL_WINDOW
 from capnweb_sync.streams import FILE_CHUNK
 from capnweb_sync.threads import ThreadRuntime
-from tests.processes import DEADLINE
+from tests.processes import DEADLINE, wait_until
 
 from .loopback import EMPTY, Loopback, RawPeer
 
@@ -87,6 +87,9 @@ class Api(RpcTarget):
 
     def sink(self) -> WritableStream:
         return WritableStream(self._sink)
+
+    def numbers(self, count: int) -> Iterator[int]:
+        return iter(range(count))
 
     def wait(self) -> Future[Any]:
         return self._waiting
@@ -584,3 +587,99 @@ def test_a_read_that_timed_out_loses_no_chunk(api_in_threads: Any) -> None:
     assert chunks == list(range(100))
     with pytest.raises(EOFError):
         stream.read(DEADLINE)
+
+
+class Interrupted(BaseException):
+    """As Ctrl+C is one, or a time limit of gevent's."""
+
+
+def test_a_reader_that_is_interrupted_takes_no_chunk_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither one that comes later, nor one that came at that moment."""
+    pair = Loopback(Api())
+    stream = pair.api.numbers(3).result()
+
+    def interrupt_before(deferred: Any, timeout: float | None) -> bool:
+        raise Interrupted
+
+    def interrupt_after(deferred: Any, timeout: float | None) -> bool:
+        assert wait(deferred, timeout)
+        raise Interrupted
+
+    wait = pair.runtime.wait
+    with monkeypatch.context() as patched:
+        for interrupt in (interrupt_before, interrupt_after):
+            patched.setattr(pair.runtime, "wait", interrupt)
+            with pytest.raises(Interrupted):
+                stream.read()
+    assert list(stream) == [0, 1, 2]
+
+
+class Gate:
+    """A sink that takes nothing before it is opened."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+
+    def write(self, chunk: Any) -> None:
+        assert self.opened.wait(DEADLINE)
+
+
+class WaitingWriters:
+    """Threads that have each written a window full, and wait.
+
+    Attributes:
+        outcomes: what `write` has raised for each of them, or None; then of `close`.
+    """
+
+    def __init__(self, stream: WritableStream, count: int) -> None:
+        self.outcomes: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        flow = stream._flow
+        assert flow is not None
+        for _ in range(count):
+            self.start(lambda: stream.write(bytes(INITIAL_WINDOW)))
+        wait_until(lambda: flow.in_flight > count * INITIAL_WINDOW)
+
+    def start(self, action: Callable[[], None]) -> None:
+        def run() -> None:
+            try:
+                action()
+            except Exception as error:
+                self.outcomes.put(error)
+            else:
+                self.outcomes.put(None)
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def outcome(self) -> BaseException | None:
+        return self.outcomes.get(timeout=DEADLINE)
+
+
+@pytest.fixture
+def gate(api_in_threads: Any, monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """What the `sink` of the API is, instead of the slow one."""
+    gate = Gate()
+    monkeypatch.setattr(SlowApi, "sink", lambda api: WritableStream(gate))
+    return gate
+
+
+def test_a_writer_that_waits_for_the_window_is_not_failed_by_one_that_closes(
+    api_in_threads: Any, gate: Gate
+) -> None:
+    stream = api_in_threads.sink().result(DEADLINE)
+    writers = WaitingWriters(stream, 2)
+    writers.start(stream.close)
+    wait_until(lambda: stream._closed)
+    gate.opened.set()
+    assert [writers.outcome() for _ in range(3)] == [None, None, None]
+
+
+def test_writers_that_wait_for_the_window_learn_at_once_that_the_stream_is_aborted(
+    api_in_threads: Any, gate: Gate
+) -> None:
+    stream = api_in_threads.sink().result(DEADLINE)
+    writers = WaitingWriters(stream, 2)
+    stream.abort()
+    assert ["aborted" in str(writers.outcome()) for _ in range(2)] == [True, True]
+    gate.opened.set()

@@ -222,6 +222,99 @@ def test_work_that_can_be_gathered_is_done_soon(runtime: ThreadRuntime, diary: D
     diary.wait_for("one", "two", "three")
 
 
+def test_work_that_fails_unforeseen_is_told_and_holds_up_nothing_behind_it(
+    runtime: ThreadRuntime, diary: Diary, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise ValueError("a bug")
+
+    calls = runtime.call_queue()
+    for work in (calls.start, runtime.tidy_later, runtime.spawn):
+        diary.entries.clear()
+        work(fail)
+        work(diary.note("done"))
+        diary.wait_for("done")
+    wait_until(lambda: len(caplog.records) == 3)
+
+
+class Shortage:
+    """While it lasts, no thread can be started."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lasts = True
+        start = threading.Thread.start
+
+        def may_fail(thread: threading.Thread) -> None:
+            if self.lasts:
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", may_fail)
+
+
+@pytest.fixture
+def shortage(monkeypatch: pytest.MonkeyPatch) -> Shortage:
+    return Shortage(monkeypatch)
+
+
+def test_a_call_for_which_there_is_no_thread_runs_in_its_order_when_there_is_one(
+    runtime: ThreadRuntime, diary: Diary, shortage: Shortage
+) -> None:
+    calls = runtime.call_queue()
+    calls.start(diary.note("first"))
+    calls.start(diary.note("second"))
+    assert not runtime.attend()
+    shortage.lasts = False
+    calls.start(diary.note("third"))
+    assert runtime.attend()
+    diary.wait_for("first", "second", "third")
+
+
+def test_what_can_be_gathered_is_done_when_there_is_a_thread(
+    runtime: ThreadRuntime, diary: Diary, shortage: Shortage
+) -> None:
+    runtime.tidy_later(diary.note("one"))
+    shortage.lasts = False
+    runtime.tidy_later(diary.note("two"))
+    assert runtime.attend()
+    diary.wait_for("one", "two")
+
+
+def test_whoever_waits_for_a_call_without_a_thread_keeps_trying_to_have_one(
+    runtime: ThreadRuntime, shortage: Shortage
+) -> None:
+    answer: Deferred[str] = Deferred()
+    runtime.call_queue().start(lambda: settle(runtime, answer))
+    assert not runtime.wait(answer, MOMENT)
+    waiter = threading.Thread(target=runtime.wait, args=(answer, DEADLINE))
+    shortage.lasts = False
+    waiter.start()
+    waiter.join(DEADLINE)
+    assert answer.settled
+
+
+def test_a_thread_that_is_free_again_does_what_waits_for_one(
+    runtime: ThreadRuntime, diary: Diary, shortage: Shortage
+) -> None:
+    gate = threading.Event()
+    shortage.lasts = False
+    runtime.spawn(diary.note_after(gate, "busy"))
+    shortage.lasts = True
+    runtime.spawn(diary.note("waiting"))
+    gate.set()
+    diary.wait_for("busy", "waiting")
+
+
+def test_what_must_start_now_says_at_once_that_there_is_no_thread(
+    runtime: ThreadRuntime, diary: Diary, shortage: Shortage
+) -> None:
+    with pytest.raises(RuntimeError):
+        runtime.start(diary.note("never"))
+    shortage.lasts = False
+    runtime.start(diary.note("now"))
+    diary.wait_for("now")
+
+
 def test_what_a_finalizer_wants_is_done_at_once_when_no_step_is_under_way(
     runtime: ThreadRuntime, diary: Diary
 ) -> None:

@@ -15,10 +15,13 @@ from capnweb_sync import (
     RemoteRangeError,
     RemoteTypeError,
     RpcError,
+    RpcRangeError,
     RpcTarget,
+    RpcTypeError,
     deserialize,
     serialize,
     undefined,
+    wire,
 )
 
 from .loopback import Loopback
@@ -256,3 +259,113 @@ def test_a_number_too_large_for_a_double_is_infinite_as_in_javascript() -> None:
 def test_a_lone_surrogate_travels_in_any_place() -> None:
     value = {"\ud83d": ["\udc00", BigInt(2**70), math.inf]}
     assert deserialize(serialize(value)) == value
+
+
+@pytest.mark.parametrize("text", ["YWI", "YWI=", "Y W\tI=\r\n", "YWJj", "-_-_", "+/+/", ""])
+def test_bytes_arrive_with_or_without_padding_in_either_alphabet(text: str) -> None:
+    assert type(deserialize(wire.dumps(["bytes", text]))) is bytes
+    assert deserialize(wire.dumps(["bytes", "YWI="])) == b"ab"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a!b@c#d$",
+        "YWI==",
+        "Y=WI",
+        "=YWI",
+        "YWJj=",
+        "YWJjZ",
+        "YQ=",
+        "====",
+        "YWI\0",
+        "YW\u0130",
+        "YW.I",
+    ],
+)
+def test_what_is_not_base64_is_no_bytes(text: str) -> None:
+    with pytest.raises(RpcTypeError, match="base64"):
+        deserialize(wire.dumps(["bytes", text]))
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        ["url", "https://example.com:8443/a%20b?c=d#e"],
+        ["url", "http://[::1]:80/"],
+        ["url", "https://user:secret@xn--bcher-kva.example/"],
+        ["url", "data:text/plain,a b"],
+        ["url", "file:///etc/passwd"],
+        ["url", "blob:null/1"],
+        ["headers", [["Content-Type", " text/plain\t"], ["x", ""], ["x", "caf\xe9"]]],
+        ["request", "https://example.com/", {"method": "DELETE"}],
+        ["request", "https://example.com/", {"method": "POST", "body": "x"}],
+        ["response", None, {"status": 204, "statusText": "No Content"}],
+        ["response", "x", {"status": 599, "headers": [["a", "b"]]}],
+    ],
+)
+def test_a_value_of_the_fetch_api_arrives(expression: Any) -> None:
+    assert deserialize(wire.dumps(expression)) is not None
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        ["url", ""],
+        ["url", "nonsense"],
+        ["url", "/relative"],
+        ["url", "//example.com/"],
+        ["url", "https://"],
+        ["url", "https://:80/"],
+        ["url", "https://example.com:99999/"],
+        ["url", "https://example.com:x/"],
+        ["url", "https://[::1/"],
+        ["url", "https://exa mple.com/"],
+        ["url", "https://example.com/\r\nX: y"],
+        ["headers", [["", "x"]]],
+        ["headers", [["a b", "x"]]],
+        ["headers", [["a:", "x"]]],
+        ["headers", [["\u017f", "x"]]],
+        ["headers", [["a", "x\r\nb: y"]]],
+        ["headers", [["a", "\0"]]],
+        ["headers", [["a", "\u20ac"]]],
+        ["request", "/relative", {}],
+        ["request", "https://example.com/", {"method": "A B"}],
+        ["request", "https://example.com/", {"method": "trace"}],
+        ["request", "https://example.com/", {"body": "x"}],
+        ["request", "https://example.com/", {"headers": [["a\n", "b"]]}],
+        ["response", None, {"status": 199}],
+        ["response", None, {"status": 600}],
+        ["response", "x", {"status": 304}],
+        ["response", None, {"statusText": "a\r\nb"}],
+        ["response", None, {"headers": [["a", "b\nc"]]}],
+    ],
+)
+def test_what_the_fetch_api_refuses_is_refused(expression: Any) -> None:
+    """What HTTP cannot carry could be put to use by whoever is handed the value."""
+    with pytest.raises((RpcTypeError, RpcRangeError)):
+        deserialize(wire.dumps(expression))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'"\xed\xa0\xbd"',
+        b'"\xc0\xaf"',
+        b'"\xff"',
+        '"x"'.encode("utf-16"),
+        '"x"'.encode("utf-16-le"),
+        '"x"'.encode("utf-32"),
+        '"x"'.encode("utf-8-sig"),
+    ],
+)
+def test_bytes_that_are_not_utf_8_are_not_json(text: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 the sentence is the codec's
+        deserialize(text)
+
+
+@pytest.mark.parametrize("digits", [400, 5_000, 100_000])
+def test_a_number_of_any_length_is_read_as_in_javascript(digits: int) -> None:
+    assert deserialize("9" * digits) == math.inf
+    assert deserialize("[[-" + "9" * digits + "]]") == [-math.inf]
+    assert deserialize("0." + "9" * digits) == 1.0

@@ -65,8 +65,48 @@ def test_anything_else_as_callback_is_a_type_error(
     assert client.call("join", name, FUNCTION)
 
 
+@pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize(
-    "bad", ["", " ", "x" * 33, "Al\x1bice", "system", "Ｓｙｓｔｅｍ", "\ud800", "Al  ice"]
+    "reference",
+    [
+        ["import", 0],  # the server's chat
+        ["pipeline", 0, ["getHistory"]],  # what has the server read the log for each event
+        ["import", 1],  # a result of ours, with a stub in it
+    ],
+)
+def test_what_is_no_stub_of_the_callers_own_is_no_callback(
+    client: WireClient, name: str, reference: list[Any], plain: bool
+) -> None:
+    client.send('["push", ["export", -1]]')
+    client.count_push()
+    callback = {"onMessage": reference} if plain else reference
+
+    assert refusal(client, "join", name, callback) == ("TypeError", "bad_request")
+    assert name not in client.call("listUsers")
+
+
+@pytest.mark.parametrize("name", ["e" + "\u0301" * 20_000, "", "\ud800", "system"])
+def test_a_name_that_nobody_can_have_is_not_joined_with(client: WireClient, name: str) -> None:
+    assert refusal(client, "sendMessage", name, "hello") == ("Error", "not_joined")
+    assert refusal(client, "leave", name) == ("Error", "not_joined")
+
+
+@pytest.mark.parametrize("option", ["resume", "epoch"])
+def test_a_token_that_is_longer_than_any_is_refused(
+    client: WireClient, name: str, option: str
+) -> None:
+    assert refusal(client, "join", name, OBJECT, {option: "x" * 65}) == ("Error", "bad_request")
+
+
+def test_a_name_is_shown_as_it_is_compared_but_for_its_case(client: WireClient, name: str) -> None:
+    joined = client.join(f"  {name}\u3000Ｘ ")
+
+    assert joined["username"] == f"{name} X"
+    assert client.say(f"{name} x", "hello")
+
+
+@pytest.mark.parametrize(
+    "bad", ["", " ", "x" * 33, "Al\x1bice", "system", "Ｓｙｓｔｅｍ", "\ud800"]
 )
 def test_a_bad_name_is_a_bad_request(client: WireClient, bad: str) -> None:
     assert refusal(client, "join", bad, OBJECT) == ("Error", "bad_request")

@@ -1,11 +1,14 @@
 """From the log to the members, in this process: no gap, no repeat, whoever is how far behind."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import gevent
 import pytest
 
+from chatserver import feed, loop
 from chatserver.feed import Feed
+from chatserver.loop import Loop
 from chatserver.member import Member, Visit
 from chatserver.store import Joined, Policy, Store, open_store
 from tests.chatserver.greenlets import FakeLine, eventually, outcome
@@ -24,6 +27,15 @@ class Listener:
         return [event["id"] for event in self.line.heard]
 
 
+def raising(error: Exception) -> Callable[..., Any]:
+    """A function that does nothing but raise."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
 class Chat:
     """A store, a feed that follows it, and Alice, who speaks."""
 
@@ -32,7 +44,7 @@ class Chat:
         self.lost: list[str] = []
         self.alice = self.join("Alice")
         self.feed = Feed(self.store, self.lost.append, lambda: None)
-        self.follower = gevent.spawn(self.feed.run)
+        self.follower = Loop("Following", self.feed.follow)
 
     def join(self, name: str, secret: str | None = None) -> Joined:
         return outcome(self.store.claim(name, name, f"{name}@{id(object())}", secret))
@@ -166,6 +178,80 @@ def test_who_lost_a_name_is_told(chat: Chat) -> None:
     eventually(lambda: chat.lost == [bob.claim.holder])
 
 
+def test_the_feed_outlives_a_store_that_fails_in_an_unforeseen_way(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.01)
+    listener = chat.listen(after=chat.store.last_id)
+    with monkeypatch.context() as failing:
+        failing.setattr(chat.store, "follow", raising(ZeroDivisionError("unforeseen")))
+        chat.say(1)
+        eventually(lambda: not chat.follower.healthy)
+
+    last = chat.say(1)
+
+    eventually(lambda: listener.heard[-1:] == [last])
+    assert listener.heard == [last - 1, last]
+    assert chat.follower.healthy
+    messages = [record.getMessage() for record in caplog.records]
+    assert [message for message in messages if "unforeseen" in message] == messages[:1]
+    assert "goes on" in messages[-1]
+
+
+def test_members_of_whom_nobody_knows_what_they_were_told_are_sent_to_join_again(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.01)
+    listener = chat.listen(after=chat.store.last_id)
+    with monkeypatch.context() as failing:
+        failing.setattr(feed, "broadcast_all", raising(ZeroDivisionError()))
+        chat.say(1)
+        eventually(lambda: listener.line.closed)
+    chat.feed.remove(listener.member)
+    back = chat.listen(after=chat.store.last_id)
+
+    last = chat.say(1)
+
+    assert listener.line.close_code == 1012
+    eventually(lambda: back.heard == [last])
+
+
+def test_one_member_whose_end_fails_does_not_keep_the_others_from_theirs(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.01)
+    told: list[str] = []
+    failures = iter([ZeroDivisionError()])
+
+    def lose(holder: str) -> None:
+        for error in failures:
+            raise error
+        told.append(holder)
+
+    monkeypatch.setattr(chat.feed, "_lost", lose)
+    listener = chat.listen(after=chat.store.last_id)
+    bob, carol = chat.join("Bob"), chat.join("Carol")
+    chat.join("Bob", bob.claim.secret)
+    chat.join("Carol", carol.claim.secret)
+    last = chat.say(1)
+
+    eventually(lambda: listener.heard[-1:] == [last])
+    assert told == [carol.claim.holder]
+
+
+def test_a_reader_of_the_log_that_fails_sends_its_member_away_instead_of_staying_silent(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat.say(5_000)
+    eventually(lambda: chat.feed.position == chat.store.last_id)
+    monkeypatch.setattr(chat.store, "read", raising(ZeroDivisionError()))
+
+    behind = chat.listen(after=1)
+
+    eventually(lambda: behind.line.closed)
+    assert behind.line.close_code == 1012
+
+
 def test_a_member_behind_who_read_what_the_tail_has_not_told_hears_it_once(chat: Chat) -> None:
     chat.follower.kill()
     chat.say(5)
@@ -173,7 +259,7 @@ def test_a_member_behind_who_read_what_the_tail_has_not_told_hears_it_once(chat:
     behind = chat.listen(after=chat.feed.position - 1)
     eventually(lambda: behind.heard[-1:] == [chat.store.last_id])
 
-    chat.follower = gevent.spawn(chat.feed.run)
+    chat.follower = Loop("Following", chat.feed.follow)
     last = chat.say(1)
 
     eventually(lambda: behind.heard[-1:] == [last])

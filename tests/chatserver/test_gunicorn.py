@@ -1,6 +1,7 @@
 """The same application under gunicorn, with the configuration that comes with it."""
 
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.chatserver.conftest import Connect
-from tests.chatserver.test_http import get, upgrade
+from tests.chatserver.test_http import FORWARDED, get, upgrade
 from tests.conftest import StartProcess
 from tests.processes import Process, free_port
 
@@ -77,6 +78,16 @@ def test_a_reload_sends_members_to_the_new_worker(
     assert connect(url).join("Alice")["message"]
 
 
+def test_a_worker_waits_for_no_request_longer_than_is_set(
+    start_process: StartProcess, port: int
+) -> None:
+    start(start_process, port, CHAT_HEAD_SECONDS="0.2")
+
+    assert get(("127.0.0.1", port), "/healthz")[0] == 200
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as silent:
+        assert silent.recv(1) == b""
+
+
 def test_several_workers_on_a_store_of_one_process_are_refused_with_both_remedies(
     start_process: StartProcess, port: int
 ) -> None:
@@ -94,6 +105,48 @@ def test_several_workers_on_a_store_of_one_process_are_refused_with_both_remedie
     assert "--workers 1" in refusals[0]
     assert "redis://" in refusals[0]
     assert "Traceback" not in gunicorn.output
+
+
+def test_preloading_is_refused_with_the_reason(
+    start_process: StartProcess, port: int, tmp_path: Path
+) -> None:
+    gunicorn = start_process(
+        sys.executable,
+        *COMMAND,
+        "--preload",
+        env={"CHAT_PORT": str(port), "CHAT_STORE": f"sqlite:///{tmp_path}/chat.db"},
+    )
+
+    assert gunicorn.wait() == 2
+    refusals = [line for line in gunicorn.error_lines if "preload" in line]
+    assert len(refusals) == 1
+    assert "each worker opens the store for itself" in refusals[0]
+    assert "Traceback" not in gunicorn.output
+
+
+def test_preloading_without_the_configuration_is_no_healthy_chat(
+    start_process: StartProcess, port: int
+) -> None:
+    worker = "capnweb_sync.server.worker.WebSocketWorker"
+    options = ("-k", worker, "--preload", "-b", f"127.0.0.1:{port}", "chatserver:create_app()")
+    process = start_process(
+        sys.executable, "-m", "gunicorn", *options, env={"CHAT_STORE": "memory:"}
+    )
+    process.wait_for_line("Booting worker", stderr=True)
+
+    for status, _, body in (get(("127.0.0.1", port), "/healthz"), upgrade(("127.0.0.1", port))):
+        assert status == 503
+        assert "forked" in body
+
+
+def test_a_worker_believes_as_many_proxies_as_it_is_told(
+    start_process: StartProcess, port: int
+) -> None:
+    start(start_process, port, CHAT_TRUST_PROXIES="1")
+
+    _, _, page = get(("127.0.0.1", port), "/", FORWARDED)
+
+    assert "wss://chat.example/chat/rpc/ws\n" in page
 
 
 def test_a_setting_that_does_not_fit_is_told_in_one_line(start_process: StartProcess) -> None:

@@ -15,6 +15,14 @@ from tests.processes import ServerProcess, free_port, wait_until
 
 Answer = tuple[int, dict[str, str], str]
 
+FORWARDED = {
+    "X-Forwarded-For": "192.0.2.1",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "chat.example",
+    "X-Forwarded-Prefix": "/chat",
+}
+"""What a proxy says of a client that has asked it for https://chat.example/chat/."""
+
 
 def get(
     address: tuple[str, int], path: str, headers: dict[str, str] | None = None, method: str = "GET"
@@ -74,6 +82,60 @@ def test_the_start_page_says_how_to_connect(shared_server: ServerProcess) -> Non
     assert "newWebSocketRpcSession" in body
 
 
+def test_a_proxy_is_believed_if_the_server_is_told_so(start_server: StartServer) -> None:
+    server = start_server("--trust-proxies", "1")
+
+    _, _, page = get(server.address, "/", FORWARDED)
+    _, _, misled = upgrade(server.address, "/", **FORWARDED)
+
+    assert "wss://chat.example/chat/rpc/ws\n" in page
+    assert "/chat/rpc/ws" in misled
+    assert upgrade(server.address, Origin="https://chat.example", **FORWARDED)[0] == 101
+    assert upgrade(server.address, Origin=server.http_url, **FORWARDED)[0] == 403
+
+
+def test_the_words_of_a_client_in_front_of_the_proxy_are_not_believed(
+    start_server: StartServer,
+) -> None:
+    server = start_server("--trust-proxies", "1")
+    said_by_both = {name: f"/evil, {value}" for name, value in FORWARDED.items()}
+
+    _, _, page = get(server.address, "/", said_by_both)
+
+    assert "wss://chat.example/chat/rpc/ws\n" in page
+
+
+def test_by_default_nobody_is_believed_about_the_host_and_the_prefix(
+    shared_server: ServerProcess,
+) -> None:
+    host, port = shared_server.address
+
+    _, _, page = get(shared_server.address, "/", FORWARDED)
+
+    # TLS is: the page is shown to nobody else.
+    assert f"wss://{host}:{port}/rpc/ws\n" in page
+
+
+def test_the_start_page_of_a_mounted_application_says_where_it_is(
+    start_process: StartProcess,
+) -> None:
+    port = free_port()
+    program = (
+        "from gevent import monkey; monkey.patch_all();"
+        "from werkzeug.middleware.dispatcher import DispatcherMiddleware;"
+        f"app = DispatcherMiddleware(lambda e, s: [], {{'/chat': {APP}}});"
+        "from capnweb_sync.server import HttpServer;"
+        f"server = HttpServer(('127.0.0.1', {port}), app); server.start();"
+        "print('ready', flush=True); server.serve_forever()"
+    )
+    start_process(sys.executable, "-c", program, ready="ready")
+
+    _, _, page = get(("127.0.0.1", port), "/chat/")
+
+    assert f"ws://127.0.0.1:{port}/chat/rpc/ws\n" in page
+    assert upgrade(("127.0.0.1", port), "/chat/rpc/ws")[0] == 101
+
+
 def test_anything_else_is_not_found(shared_server: ServerProcess) -> None:
     status, headers, body = get(shared_server.address, "/favicon.ico")
 
@@ -111,6 +173,14 @@ def test_other_sites_may_connect_when_they_are_allowed(start_server: StartServer
     for origin in ("https://chat.example", "http://localhost:3000"):
         assert upgrade(server.address, Origin=origin)[0] == 101
     assert upgrade(server.address, Origin="http://chat.example")[0] == 403
+
+
+def test_pages_without_a_site_may_connect_when_they_are_allowed(start_server: StartServer) -> None:
+    server = start_server(env={"CHAT_ALLOW_ORIGIN": "null,file://"})
+
+    for origin in ("null", "file://"):
+        assert upgrade(server.address, Origin=origin)[0] == 101
+    assert upgrade(server.address, Origin="https://evil.example")[0] == 403
 
 
 def test_any_site_may_connect_when_the_environment_says_so(start_server: StartServer) -> None:

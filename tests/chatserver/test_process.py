@@ -9,7 +9,8 @@ import time
 import pytest
 
 from tests.chatserver.conftest import Connect
-from tests.conftest import StartServer
+from tests.chatserver.test_http import get
+from tests.conftest import StartProcess, StartServer
 from tests.processes import REPOSITORY, ServerProcess, free_port, wait_until
 
 BANNER = """\
@@ -101,6 +102,45 @@ def test_a_client_that_does_not_answer_delays_the_end_by_no_more_than_is_allowed
     deaf.close()
 
 
+@pytest.mark.parametrize(
+    ("sent", "option"),
+    [
+        (b"", "--head-seconds"),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "--idle-seconds"),
+        (b"POST /rpc/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n[", "--body-seconds"),
+    ],
+)
+def test_a_connection_that_waits_longer_than_is_set_is_closed(
+    start_server: StartServer, sent: bytes, option: str
+) -> None:
+    server = start_server(option, "0.2")
+    with socket.create_connection(server.address, timeout=20) as silent:
+        silent.sendall(sent)
+
+        while silent.recv(4096):
+            pass
+
+    assert server.error_lines == []
+
+
+def test_more_silent_connections_than_there_may_be_files_keep_nobody_out(
+    start_process: StartProcess,
+) -> None:
+    port = free_port()
+    command = f"ulimit -n 60; exec {sys.executable} -m chatserver --port {port} --store memory:"
+    server = start_process(
+        "sh", "-c", f"{command} --max-connections 10 --head-seconds 3600", ready="Ctrl"
+    )
+    silent = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(80)]
+
+    status, _, _ = get(("127.0.0.1", port), "/healthz")
+
+    assert status == 200
+    assert [line for line in server.error_lines if "Traceback" in line] == []
+    for sock in silent:
+        sock.close()
+
+
 def test_a_port_that_is_taken_is_told_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -129,6 +169,7 @@ def test_a_store_of_no_known_kind_is_told_in_one_line() -> None:
         (("--grace", "-1"), {}, "--grace: '-1' must be 0 or more"),
         (("--colour", "red"), {}, "--colour"),
         (("--allow-origin", "example"), {}, "https://chat.example"),
+        (("--allow-origin", "https://*.example"), {}, "must name one host"),
         (("--ping-timeout", "99"), {}, "ping interval"),
         ((), {"CHAT_PORT": "many"}, "CHAT_PORT=many: port must be a whole number"),
         ((), {"CHAT_KEEP_DAYS": "0"}, "CHAT_KEEP_DAYS=0: keep days must be more than 0"),

@@ -3,14 +3,18 @@
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
+from unittest.mock import Mock
 
 import pytest
 
+from capnweb_sync import RpcStub
+from chatserver import loop
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
+from chatserver.feed import Feed
 from chatserver.member import Visit
 from chatserver.options import JoinOptions
 from chatserver.room import Room
-from chatserver.store import LogReset, Policy, Tail, wall_clock
+from chatserver.store import LogReset, Policy, Tail, system_clock
 from chatserver.store.local import Operation
 from chatserver.store.memory import MemoryStore
 from tests.chatserver.greenlets import FakeLine, eventually, outcome
@@ -24,7 +28,7 @@ class MoodyStore(MemoryStore):
     """A store that can be made to fail, and to begin anew."""
 
     def __init__(self) -> None:
-        super().__init__(Policy(grace_seconds=0.2), wall_clock)
+        super().__init__(Policy(grace_seconds=0.2), system_clock)
         self.away = False
         self.mute = False
         """Do what is asked for, but say that the store is away."""
@@ -201,6 +205,96 @@ def test_a_message_waits_for_the_latest_join_of_its_name(room: Room, store: Mood
         alice.join("Alice")
 
     assert outcome(room.send(alice.visit, "Alice", "hello", None))["id"] == 2
+
+
+@pytest.mark.parametrize("step", ["_starting_point", "_enter"])
+def test_what_fails_in_the_middle_of_a_join_leaves_nothing_behind(
+    room: Room, store: MoodyStore, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    alice = Caller(room)
+    with monkeypatch.context() as failing:
+        failing.setattr(room, step, Mock(side_effect=ZeroDivisionError))
+        with pytest.raises(ZeroDivisionError):
+            alice.join("Alice")
+
+    assert alice.line.close_code == 1012
+    with pytest.raises(NotJoined):
+        room.send(alice.visit, "Alice", "hello", None)
+    eventually(lambda: online(store) == [])
+
+
+def test_a_member_whom_nothing_can_be_told_joins_again_and_what_it_sends_is_answered(
+    room: Room, store: MoodyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = Caller(room)
+    monkeypatch.setattr(Feed, "add", Mock(side_effect=ZeroDivisionError))
+
+    assert alice.join("Alice")["username"] == "Alice"
+
+    assert alice.line.close_code == 1012
+    with pytest.raises(NotJoined):
+        room.send(alice.visit, "Alice", "hello", None)
+
+
+def test_a_claim_that_cannot_even_be_asked_for_ends_the_join(
+    room: Room, store: MoodyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = Caller(room)
+    with monkeypatch.context() as failing:
+        failing.setattr(store, "submit", Mock(side_effect=ZeroDivisionError))
+        with pytest.raises(ZeroDivisionError):
+            alice.join("Alice")
+
+    with pytest.raises(NotJoined):
+        room.send(alice.visit, "Alice", "hello", None)
+    assert alice.join("Alice")["username"] == "Alice"
+
+
+def test_what_waits_for_a_join_hears_of_whatever_kept_it_from_being_done(
+    room: Room, store: MoodyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = Caller(room)
+    alice.join("Alice")
+    under_way = alice.visit.begin_joining("Alice")
+    answer = room.send(alice.visit, "Alice", "hello", None)
+    monkeypatch.setattr(store, "submit", Mock(side_effect=ZeroDivisionError))
+
+    alice.visit.end_joining("Alice", under_way)
+
+    with pytest.raises(ZeroDivisionError):
+        outcome(answer)
+
+
+def test_a_callback_that_cannot_be_given_up_keeps_no_name_from_becoming_free(
+    room: Room, store: MoodyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = Caller(room)
+    alice.join("Alice")
+    alice.join("Bob")
+    monkeypatch.setattr(RpcStub, "dispose", Mock(side_effect=ZeroDivisionError))
+
+    alice.end(on_purpose=True)
+
+    eventually(lambda: online(store) == [])
+
+
+@pytest.mark.parametrize("method", ["tick", "follow"])
+def test_the_room_outlives_what_nobody_foresaw_and_says_meanwhile_that_it_is_not_well(
+    room: Room, store: MoodyStore, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.01)
+    alice = Caller(room)
+    alice.join("Alice")
+    with monkeypatch.context() as failing:
+        failing.setattr(store, method, Mock(side_effect=ZeroDivisionError))
+        eventually(lambda: not room.running)
+
+    eventually(lambda: room.running)
+
+    outcome(room.send(alice.visit, "Alice", "hello", None))
+    eventually(lambda: alice.line.heard[-1:] and alice.line.heard[-1]["text"] == "hello")
+    alice.end()
+    eventually(lambda: online(store) == [])
 
 
 def test_a_member_whose_claim_has_lapsed_is_sent_to_join_again(

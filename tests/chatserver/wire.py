@@ -94,6 +94,10 @@ class WireClient:
         self._socket.send(json.dumps(["pull", self._pushes]))
         return self._pushes
 
+    def count_push(self) -> None:
+        """Another push went out by `send`; nobody asks for its answer."""
+        self._pushes += 1
+
     def answer(self, number: int) -> Any:
         """The answer to a call. Raises Rejected."""
         with self._news:

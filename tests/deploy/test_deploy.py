@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from chatclient import ChatClient
+from tests.chatserver.test_http import get
 from tests.conftest import StartProcess, StartServer
 from tests.processes import REPOSITORY, free_port, wait_until
 
@@ -66,7 +67,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
 def nginx(tmp_path: Path, start_process: StartProcess, start_server: StartServer) -> int:
     """The port of an nginx with our configuration: one chat behind it is up, the other down."""
     program = tool("nginx", os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-    up, down, port = start_server().address[1], free_port(), free_port()
+    up, down, port = start_server("--trust-proxies", "1").address[1], free_port(), free_port()
     text = (DEPLOY / "nginx.conf").read_text()
     text = text.replace("chat1:8080", f"127.0.0.1:{down}").replace("chat2:8080", f"127.0.0.1:{up}")
     text = re.sub(r"listen 8080;", f"listen 127.0.0.1:{port};", text)
@@ -112,3 +113,16 @@ def test_a_message_is_not_held_back_by_nginx(nginx: int) -> None:
 
     # A proxy that gathers would wait for a buffer to fill, not for a moment.
     assert time.monotonic() - started < 5
+
+
+def test_nginx_is_believed_about_the_client_and_the_client_is_not(nginx: int) -> None:
+    forged = {
+        "Host": "chat.example",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Prefix": "/evil",
+    }
+
+    _, _, page = get(("127.0.0.1", nginx), "/", forged)
+
+    assert "ws://chat.example/rpc/ws\n" in page

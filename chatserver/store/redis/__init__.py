@@ -10,13 +10,12 @@ Redis runs one script after another, so all workers see one order. Here is what 
     entries.py      events, as the log has them
     connection.py   the URL, and connections: the writer's, the follower's, some for reads
 
-A process that forks does so before it opens the store.
+In a child of a process that forks, the store is the parent's; the child opens its own.
 """
 
 import logging
 import secrets
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final
 
@@ -24,11 +23,13 @@ import gevent
 from gevent.event import Event as Signal
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
+from capnweb_sync.fork import in_child
 from chatserver.errors import StartError, Unavailable
 from chatserver.events import Event
 from chatserver.store import (
     MAX_READ_EVENTS,
     Claim,
+    Clock,
     Counts,
     Joined,
     LogReset,
@@ -37,12 +38,13 @@ from chatserver.store import (
     Store,
     Tail,
     cut,
-    wall_clock,
+    system_clock,
 )
+from chatserver.store.inherited import inherit
 from chatserver.store.redis import operations
 from chatserver.store.redis.connection import LOG, META, PREFIX, RETRY_SECONDS, Address, Line, Lines
 from chatserver.store.redis.entries import event_of, read_range
-from chatserver.store.redis.operations import Answer, Header
+from chatserver.store.redis.operations import Answer, Header, Operation
 from chatserver.store.redis.writer import Writer
 
 logger = logging.getLogger("chatserver")
@@ -71,15 +73,15 @@ FOLLOW_EVENTS: Final = 128
 class RedisStore(Store):
     """One worker's view of the log in Redis."""
 
-    def __init__(self, url: str, policy: Policy, clock: Callable[[], int]) -> None:
-        """Connect. With another clock than `wall_clock`, which is for tests, that one; otherwise
+    def __init__(self, url: str, policy: Policy, clock: Clock) -> None:
+        """Connect. With another clock than `system_clock`, which is for tests, that one; otherwise
         the server's. Raises StartError."""
         self.epoch = ""
         self.last_id = 0
         self.available = True
         self._last_ms = 0
         self._address = Address.of(url)
-        self._clock = None if clock is wall_clock else clock
+        self._clock = None if clock is system_clock else clock
         self._rules = operations.rules(policy, self._address.lease)
         self._worker = secrets.token_hex(TOKEN_BYTES)
         self._line = self._address.line()
@@ -92,6 +94,9 @@ class RedisStore(Store):
         self._followed = False
         self._open()
         self._writer = Writer(self._send, self._wait_for_reset, self._address.timeout)
+        in_child(self, RedisStore._leave_to_parent)
+        for operation in self._updates:
+            self._writer.submit(operation)
 
     def _open(self) -> None:
         """Introduce this worker. Raises StartError."""
@@ -99,6 +104,7 @@ class RedisStore(Store):
         while True:
             try:
                 self._call(self._line, 0)
+                self._updates = self._missing_looks()
                 return
             except (RedisError, ValueError) as error:
                 hopeless = isinstance(error, (AuthenticationError, NoPermissionError, ValueError))
@@ -109,6 +115,18 @@ class RedisStore(Store):
                     ) from None
                 self._failed(error)
             gevent.sleep(RETRY_SECONDS)
+
+    def _missing_looks(self) -> "list[Operation[None]]":
+        """What brings a database up to date that is of a version which did not look for names that
+        look alike. Raises RedisError."""
+        if self._line.ask("HGET", META, "described"):
+            return []
+        names = iter(self._line.ask("HGETALL", f"{PREFIX}names"))
+        missing = [
+            operations.describe(key.decode(), operations.decode(record)["name"])
+            for key, record in zip(names, names, strict=True)
+        ]
+        return [*missing, operations.described()]
 
     # --- the script
 
@@ -123,7 +141,7 @@ class RedisStore(Store):
             "sequence": sequence,
         }
         if self._clock is not None:
-            caller["now"] = self._clock()
+            caller["now"], caller["steady"] = self._clock()
         head, *rest = line.run(self._rules, operations.encode(caller), batch)
         header = Header(*operations.decode(head))
         if header.epoch != self.epoch:
@@ -213,6 +231,10 @@ class RedisStore(Store):
         self._followed = True
         deadline = time.monotonic() + timeout
         while True:
+            if self._reset_due:
+                self._reset_due = False
+                self._reset_told.set()
+                raise LogReset
             try:
                 with self._tails.one() as line:
                     news = self._ask_for_news(line, after, max(0.0, deadline - time.monotonic()))
@@ -224,10 +246,9 @@ class RedisStore(Store):
                 # What came between has been trimmed.
                 self._reset_due = True
             if self._reset_due:
-                self._reset_due = False
-                self._reset_told.set()
-                raise LogReset
-            if news.events or news.lost or time.monotonic() >= deadline:
+                # Who lost a name is told so first: it must not come back like all the others.
+                news = Tail([], news.lost)
+            if news.events or news.lost or (time.monotonic() >= deadline and not self._reset_due):
                 return news
 
     def _ask_for_news(self, line: Line, after: int, timeout: float) -> Tail:
@@ -254,6 +275,14 @@ class RedisStore(Store):
                 lost = [fields[1].decode() for _, fields in entries if fields[1]]
                 self._lost_position = entries[-1][0].decode()
         return Tail(events, lost)
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: the connections, and what this worker says on them, are the
+        parent's."""
+        self._line.leave_to_parent()
+        self._tails.leave_to_parent()
+        self._readers.leave_to_parent()
+        inherit(self)
 
     def close(self) -> None:
         self._writer.submit(operations.goodbye())

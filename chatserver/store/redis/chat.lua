@@ -8,12 +8,14 @@
 -- Returns  MessagePack: [1] {reset, epoch, last_id, last_ms}, and unless `reset`
 --          [2] {results, lists of users}, [3] what the operations `names` list.
 --
--- What is kept, all times in milliseconds:
+-- What is kept, all times in milliseconds, steady ones but for those of events and of what is `sent`:
 --
 --   log            stream: n-0, n = 1, 2, 3, …, each with one field, `e`, in MessagePack:
 --                  {time, name, text}, or {time, kind, count, the first names}
 --   meta           hash: see FIELDS
---   names          hash: key of the name -> {number, name, secret, holder, worker, waiting}
+--   names          hash: key of the name -> {number, name, secret, holder, worker, waiting, looks}
+--   scripts:<skeleton>           set: the scripts, as a text, of names with this skeleton
+--   looks:<scripts>:<skeleton>   sorted set: keys of names that look so, by number
 --   order          sorted set: name, by its number in the joining order
 --   waiting        sorted set: key of a suspended name, by the moment until which it waits
 --   notices        list, in order: {kind, key, name}, not told yet
@@ -35,6 +37,7 @@ local PREFIX = string.sub(LOG, 1, -4)
 local META, NAMES, ORDER = PREFIX .. 'meta', PREFIX .. 'names', PREFIX .. 'order'
 local WAITING, NOTICES = PREFIX .. 'waiting', PREFIX .. 'notices'
 local LEASES, GONE = PREFIX .. 'leases', PREFIX .. 'gone'
+local LOOKS, SCRIPTS = PREFIX .. 'looks:', PREFIX .. 'scripts:'
 local SENT, HELD = PREFIX .. 'sent:', PREFIX .. 'held:'
 local LOST, DONE = PREFIX .. 'lost:', PREFIX .. 'done:'
 
@@ -45,6 +48,7 @@ local FIELDS = {
   'told_join', 'told_leave', -- when a notice of the kind was told
   'pending_join', 'pending_leave', -- how many wait to be told
   'seen', -- when a worker called last, on the server's own clock
+  'steady', -- what the clock showed then that only passes
 }
 local KINDS = {'join', 'leave'}
 
@@ -58,7 +62,7 @@ local worker = caller.worker
 
 local clock = call('TIME')
 local real = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local now = caller.now or real
+local now = caller.now or real -- dates events
 
 --- The state of the log.
 
@@ -105,20 +109,35 @@ elseif caller.epoch == meta.epoch and end_is_lost() then
   meta.epoch = caller.fresh_epoch
 end
 
+--- Time, as far as it is waited for.
+
+-- The server's own clock may be set, so only its steps from call to call are added up: workers call
+-- several times a second. A longer step, or one back, is no time that passed for us: either somebody
+-- has set the clock, or nobody called.
+local step = real - meta.seen
+local stood_still = math.abs(step) > rules.standstill_ms
+if meta.steady == 0 then
+  meta.steady = meta.seen -- a new log, or one of a version that measured all by the server's clock
+end
+if step > 0 and not stood_still then
+  meta.steady = meta.steady + step
+end
+meta.seen = real
+local steady = caller.steady or meta.steady
+
 --- Workers.
 
 -- While nobody called, nobody could renew a lease or come back: everyone gets the whole time again.
-if math.abs(real - meta.seen) > rules.standstill_ms then
+if stood_still then
   local function restart(set, moment)
     for _, member in ipairs(call('ZRANGE', set, 0, -1)) do
       call('ZADD', set, moment, member)
     end
   end
-  restart(LEASES, now + rules.lease_ms)
-  restart(GONE, now + rules.grace_ms)
-  restart(WAITING, now + rules.grace_ms)
+  restart(LEASES, steady + rules.lease_ms)
+  restart(GONE, steady + rules.grace_ms)
+  restart(WAITING, steady + rules.grace_ms)
 end
-meta.seen = real
 
 -- The caller is to begin anew if the log did, and if its names were freed while it was away.
 local known = call('ZSCORE', LEASES, worker) or call('ZSCORE', GONE, worker)
@@ -126,7 +145,7 @@ local reset = caller.epoch ~= '' and (caller.epoch ~= meta.epoch or not known)
 
 -- This comes first of all that is written: a server without memory, or a replica, refuses it, and
 -- then nothing is.
-call('ZADD', LEASES, now + rules.lease_ms, worker)
+call('ZADD', LEASES, steady + rules.lease_ms, worker)
 call('ZREM', GONE, worker)
 
 if reset then
@@ -135,7 +154,7 @@ if reset then
 end
 
 do
-  local ended = call('ZRANGEBYSCORE', LEASES, '-inf', now, 'WITHSCORES')
+  local ended = call('ZRANGEBYSCORE', LEASES, '-inf', steady, 'WITHSCORES')
   for i = 1, #ended, 2 do
     call('ZREM', LEASES, ended[i])
     call('ZADD', GONE, ended[i + 1] + rules.grace_ms, ended[i])
@@ -152,9 +171,7 @@ end
 local notices -- those that wait, once they are read
 
 local function is_due(kind)
-  local passed = now - meta['told_' .. kind]
-  -- A clock that was set back does not silence anyone.
-  return passed < 0 or passed >= rules.notice_interval_ms
+  return steady - meta['told_' .. kind] >= rules.notice_interval_ms
 end
 
 -- Make one event of all notices of this kind that may be told, if it is time for one.
@@ -194,7 +211,7 @@ local function tell(kind)
     call('RPUSH', NOTICES, unpack(packed))
   end
   meta['pending_' .. kind] = meta['pending_' .. kind] - count
-  meta['told_' .. kind] = now
+  meta['told_' .. kind] = steady
   add(kind, count, names)
   return true
 end
@@ -240,19 +257,74 @@ local function list_users()
   return #lists, #first_users
 end
 
+-- Names that look alike; see chatserver/lookalikes.py. `looks` is {scripts, skeletons}.
+
+local function remember_looks(key, record, skeletons, scripts)
+  record.looks = {scripts, skeletons}
+  for _, skeleton in ipairs(skeletons) do
+    call('SADD', SCRIPTS .. skeleton, scripts)
+    call('ZADD', LOOKS .. scripts .. ':' .. skeleton, record.number, key)
+  end
+end
+
+local function forget_look(key, skeleton, scripts)
+  call('ZREM', LOOKS .. scripts .. ':' .. skeleton, key)
+  if call('EXISTS', LOOKS .. scripts .. ':' .. skeleton) == 0 then
+    call('SREM', SCRIPTS .. skeleton, scripts)
+  end
+end
+
+local function share_script(scripts, others)
+  for script in string.gmatch(scripts, '%S+') do
+    if string.find(' ' .. others .. ' ', ' ' .. script .. ' ', 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
+-- The first name that looks so.
+local function first_that_looks(skeleton, scripts)
+  while true do
+    local first = call('ZRANGE', LOOKS .. scripts .. ':' .. skeleton, 0, 0, 'WITHSCORES')
+    if not first[1] then
+      return nil
+    end
+    local record = find(first[1])
+    if record and record.number == tonumber(first[2]) then
+      return record
+    end
+    -- A worker of a version that knows nothing of looks has freed it.
+    forget_look(first[1], skeleton, scripts)
+  end
+end
+
+-- A name that one with these looks could be taken for.
+local function find_lookalike(skeletons, scripts)
+  for _, skeleton in ipairs(skeletons) do
+    for _, others in ipairs(call('SMEMBERS', SCRIPTS .. skeleton)) do
+      local record = not share_script(scripts, others) and first_that_looks(skeleton, others)
+      if record then
+        return record
+      end
+    end
+  end
+end
+
 local function hold(key, record, holder)
   record.holder, record.worker, record.waiting = holder, worker, false
   call('ZADD', HELD .. worker, record.number, key)
   put(key, record)
 end
 
-local function join(key, name, secret, holder)
+local function join(key, name, secret, holder, skeletons, scripts)
   meta.number = meta.number + 1
   call('ZADD', ORDER, meta.number, name)
   if first_users and #first_users < rules.max_users then
     first_users[#first_users + 1] = name
   end
   local record = {number = meta.number, name = name, secret = secret}
+  remember_looks(key, record, skeletons, scripts)
   hold(key, record, holder)
   return record
 end
@@ -273,6 +345,11 @@ local function free(key, record)
   call('ZREM', ORDER, record.name)
   call('ZREM', WAITING, key)
   call('ZREM', HELD .. record.worker, key)
+  if record.looks then
+    for _, skeleton in ipairs(record.looks[2]) do
+      forget_look(key, skeleton, record.looks[1])
+    end
+  end
   first_users = nil
   notify('leave', key, record.name)
 end
@@ -281,7 +358,7 @@ local function suspend(key, record)
   record.waiting = true
   put(key, record)
   call('ZREM', HELD .. record.worker, key)
-  call('ZADD', WAITING, now + rules.grace_ms, key)
+  call('ZADD', WAITING, steady + rules.grace_ms, key)
 end
 
 --- Time passes.
@@ -298,10 +375,10 @@ end
 
 -- Free the names whose time is up, and tell the notices that are due.
 local function settle()
-  for _, key in ipairs(call('ZRANGEBYSCORE', WAITING, '-inf', now, 'LIMIT', 0, FREED)) do
+  for _, key in ipairs(call('ZRANGEBYSCORE', WAITING, '-inf', steady, 'LIMIT', 0, FREED)) do
     free(key, find(key))
   end
-  for _, gone in ipairs(call('ZRANGEBYSCORE', GONE, '-inf', now)) do
+  for _, gone in ipairs(call('ZRANGEBYSCORE', GONE, '-inf', steady)) do
     free_names_of(gone)
   end
   -- A leave that was told may be what the same name's join has waited for.
@@ -310,7 +387,7 @@ end
 
 -- Milliseconds until `settle` has something to do.
 local function due()
-  local moment = now + rules.max_tick_ms
+  local moment = steady + rules.max_tick_ms
   for _, set in ipairs({WAITING, GONE}) do
     local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
     moment = math.min(moment, tonumber(first[2] or moment))
@@ -321,7 +398,7 @@ local function due()
       moment = math.min(moment, meta['told_' .. kind] + rules.notice_interval_ms)
     end
   end
-  return math.max(0, moment - now)
+  return math.max(0, moment - steady)
 end
 
 -- Remove the oldest events that are not to be kept.
@@ -358,11 +435,14 @@ local listed = {} -- what `names` found, in order
 local operations = {}
 
 -- `secret` is what the caller shows, or false; `fresh_secret` that of a new membership.
-function operations.claim(key, name, holder, secret, fresh_secret)
+function operations.claim(key, name, holder, secret, fresh_secret, skeletons, scripts)
   local record = find(key)
   local is_new = not record
-  if is_new then
-    record = join(key, name, fresh_secret, holder)
+  local lookalike = is_new and find_lookalike(skeletons, scripts)
+  if lookalike then
+    return {'alike', lookalike.name}
+  elseif is_new then
+    record = join(key, name, fresh_secret, holder, skeletons, scripts)
   elseif record.secret == secret then
     take_over(key, record, holder)
   else
@@ -378,6 +458,21 @@ function operations.claim(key, name, holder, secret, fresh_secret)
     tell('join') -- before what the new member says
   end
   return answer
+end
+
+-- How a name looks that is of an earlier version.
+function operations.describe(key, name, skeletons, scripts)
+  local record = find(key)
+  if record and record.name == name and not record.looks then
+    remember_looks(key, record, skeletons, scripts)
+    put(key, record)
+  end
+  return true
+end
+
+function operations.described()
+  call('HSET', META, 'described', 1)
+  return true
 end
 
 -- Nobody has heard the answer to a claim that was to give this secret to a new membership.
@@ -454,7 +549,7 @@ end
 function operations.goodbye()
   call('ZREM', LEASES, worker)
   -- It is forgotten by a later batch, not by this one, which is kept as its last.
-  call('ZADD', GONE, now + math.max(1, rules.grace_ms), worker)
+  call('ZADD', GONE, steady + math.max(1, rules.grace_ms), worker)
   return true
 end
 

@@ -19,6 +19,7 @@ from redis.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from capnweb_sync.fork import cut_off
 from chatserver.errors import StartError
 
 TIMEOUT_SECONDS: Final = 5.0
@@ -90,6 +91,12 @@ class Line:
         assert isinstance(answer, list)
         return answer
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: cut off, whichever greenlet is about to read from it."""
+        sock = getattr(self._connection, "_sock", None)
+        if sock is not None:
+            cut_off(sock)
+
     def drop(self) -> None:
         """Close the connection; the next use makes another one."""
         self._connection.disconnect()
@@ -159,8 +166,9 @@ class Lines:
         self._closed = False
         # The one used last comes first: where one is enough, one is connected.
         self._free: LifoQueue[Line] = LifoQueue()
-        for _ in range(size):
-            self._free.put(address.line(extra))
+        self._all = [address.line(extra) for _ in range(size)]
+        for line in self._all:
+            self._free.put(line)
 
     @contextmanager
     def one(self) -> Iterator[Line]:
@@ -188,6 +196,12 @@ class Lines:
                 if time.monotonic() >= deadline:
                     raise
             gevent.sleep(RETRY_SECONDS)
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: cut off all, also those that are in use."""
+        self._closed = True
+        for line in self._all:
+            line.leave_to_parent()
 
     def close(self) -> None:
         """Close those that are free now, and each other one after its use."""

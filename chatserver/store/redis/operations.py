@@ -9,8 +9,9 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from chatserver.errors import BadRequest, ChatError, ClaimLost, NameTaken
+from chatserver.errors import BadRequest, ClaimLost
 from chatserver.events import MAX_USERS
+from chatserver.lookalikes import looks_of
 from chatserver.store import (
     DAY_MS,
     KEY_MS,
@@ -23,7 +24,7 @@ from chatserver.store import (
     Policy,
     Receipt,
 )
-from chatserver.store.state import SECRET_BYTES, digest_of
+from chatserver.store.state import SECRET_BYTES, digest_of, looks_like, taken
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ class Operation(Generic[T]):
     def __init__(
         self,
         read: Callable[[Any, Answer], T],
-        *arguments: str | bool,
+        *arguments: str | bool | tuple[str, ...],
         regret: "Operation[None] | None" = None,
     ) -> None:
         """`arguments` are the name and what the script's function takes. `read(result, answer)`
@@ -94,7 +95,8 @@ class Operation(Generic[T]):
         """Tell the one who waits."""
         try:
             value = self._read(result, answer)
-        except ChatError as error:
+        except Exception as error:
+            # Not a refusal: an answer that is not of this version, say. Theirs alone, all the same.
             self.future.set_exception(error)
         else:
             self.future.set_result(value)
@@ -133,8 +135,17 @@ def claim(key: str, name: str, holder: str, secret: str | None) -> Operation[Joi
     fresh = secrets.token_urlsafe(SECRET_BYTES)
     # Else a name whose claim was answered too late would be held for ever, by nobody.
     regret = Operation(_nothing, "abandon", key, holder, fresh)
-    read = partial(_joined, key, holder)
-    return Operation(read, "claim", key, name, holder, shown, fresh, regret=regret)
+    read = partial(_joined, key, holder, name)
+    looks = looks_of(name, key)
+    return Operation(read, "claim", key, name, holder, shown, fresh, *looks, regret=regret)
+
+
+def describe(key: str, name: str) -> Operation[None]:
+    return Operation(_nothing, "describe", key, name, *looks_of(name, key))
+
+
+def described() -> Operation[None]:
+    return Operation(_nothing, "described")
 
 
 def release(claim: Claim) -> Operation[None]:
@@ -174,8 +185,6 @@ def _refused(result: Any) -> None:
     match result:
         case ["lost"]:
             raise ClaimLost("This connection does not speak for the name any more; join again.")
-        case ["taken", name]:
-            raise NameTaken(f"The name {name} is taken; choose another one.")
         case ["key"]:
             raise BadRequest("This key was used for another text; use a new key for each message.")
 
@@ -190,8 +199,12 @@ def _receipt(result: Any, answer: Answer) -> Receipt:
     return Receipt(*result)
 
 
-def _joined(key: str, holder: str, result: Any, answer: Answer) -> Joined:
-    _refused(result)
+def _joined(key: str, holder: str, wanted: str, result: Any, answer: Answer) -> Joined:
+    match result:
+        case ["taken", name]:
+            raise taken(name)
+        case ["alike", name]:
+            raise looks_like(wanted, name)
     name, secret, first_id, last_id, online, number, length = result
     # Lua counts from 1.
     users = tuple(answer.lists[number - 1][:length])

@@ -20,6 +20,7 @@ from gevent.event import Event
 from redis.exceptions import RedisError
 
 from chatserver.errors import Unavailable
+from chatserver.loop import Loop
 from chatserver.store import LogReset
 from chatserver.store.redis.connection import RETRY_SECONDS
 from chatserver.store.redis.operations import Answer, Operation, batch_of
@@ -27,6 +28,8 @@ from chatserver.store.redis.operations import Answer, Operation, batch_of
 T = TypeVar("T")
 
 logger = logging.getLogger("chatserver")
+
+NO_ANSWER: Final = "The store did not answer in time; try again."
 
 MAX_BATCH: Final = 256
 """Operations in a batch: a few milliseconds of Redis, in which nobody else gets a turn."""
@@ -58,7 +61,10 @@ class Writer:
         self._regrets: list[Operation[Any]] = []
         self._wake = Event()
         self._idle = Event()
-        self._greenlets = [gevent.spawn(self._run), gevent.spawn(self._expire)]
+        self._loops = [
+            Loop("Writing to Redis", self._write),
+            Loop("Telling who has waited too long for Redis", self._expire),
+        ]
         self._closed = False
 
     def submit(self, operation: Operation[T]) -> "Future[T]":
@@ -79,16 +85,23 @@ class Writer:
         self._idle.clear()
         self._wake.set()
         self._idle.wait(self._timeout)
-        gevent.killall(self._greenlets)
+        for loop in self._loops:
+            loop.kill()
         self._fail(math.inf)
 
-    def _run(self) -> None:
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            while self._take():
-                self._tell(self._store())
-            self._idle.set()
+    def _write(self) -> None:
+        """Wait until there is something to do, and do it."""
+        self._wake.wait()
+        self._wake.clear()
+        while self._take():
+            try:
+                answer = self._store()
+            except Exception:
+                self._tell(None)
+                self._wake.set()
+                raise
+            self._tell(answer)
+        self._idle.set()
 
     def _take(self) -> bool:
         """Make the next batch; whether there is one."""
@@ -126,20 +139,20 @@ class Writer:
         for operation, result in zip(self._batch, results, strict=False):
             if answer is not None and not operation.future.done():
                 operation.complete(result, answer)
-            elif operation.regret is not None:
+                continue
+            if not operation.future.done():
+                operation.future.set_exception(Unavailable(NO_ANSWER))
+            if operation.regret is not None:
                 self._regrets.append(operation.regret)
         self._batch = []
 
     def _expire(self) -> None:
-        """Tell those who have waited too long, for ever."""
-        while True:
-            now = time.monotonic()
-            self._fail(now)
-            pending = (
-                op.deadline for op in chain(self._batch, self._queue) if not op.future.done()
-            )
-            # Who comes later is also due later.
-            gevent.sleep(min(next(pending, math.inf) - now, self._timeout))
+        """Tell those who have waited too long; wait until the next ones have."""
+        now = time.monotonic()
+        self._fail(now)
+        pending = (op.deadline for op in chain(self._batch, self._queue) if not op.future.done())
+        # Who comes later is also due later.
+        gevent.sleep(min(next(pending, math.inf) - now, self._timeout))
 
     def _fail(self, now: float) -> None:
         """Fail the operations whose deadline is not after `now`."""
@@ -148,6 +161,4 @@ class Writer:
             due.append(self._queue.popleft())
         for operation in due:
             if not operation.future.done():
-                operation.future.set_exception(
-                    Unavailable("The store did not answer in time; try again.")
-                )
+                operation.future.set_exception(Unavailable(NO_ANSWER))

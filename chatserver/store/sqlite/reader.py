@@ -8,7 +8,7 @@ from typing import Final
 
 from chatserver.events import Event
 from chatserver.store import cut
-from chatserver.store.sqlite.schema import Connect
+from chatserver.store.sqlite.schema import Connect, leave_open
 
 MAX_ID: Final = 2**63 - 1
 """The largest whole number that SQLite knows."""
@@ -40,6 +40,11 @@ class Reader:
             raise
         self._idle.append(connection)
         return found[::-1] if newest else found
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: neither use nor close the connections."""
+        for connection in self._idle:
+            leave_open(connection)
 
     def close(self) -> None:
         """Close all connections; nobody may be reading."""

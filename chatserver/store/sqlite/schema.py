@@ -4,6 +4,7 @@ A file is told by its header: `application_id` says that it is a chat's, `user_v
 the `MIGRATIONS` it has gone through.
 """
 
+import ctypes
 import os
 import sqlite3
 from collections.abc import Callable
@@ -18,6 +19,11 @@ APPLICATION_ID: Final = int.from_bytes(b"CHAT", "big")
 BUSY_SECONDS: Final = 1.0
 """How long a statement waits for another process's lock: longer than a tool that looks at the file
 takes, and short enough to tell a sender the truth in time."""
+
+MAX_IDLE_WAL_BYTES: Final = 4 * 1024 * 1024
+"""What the write-ahead log keeps of the disk when it is begun from its start again: what it takes
+in between, 1000 pages, anyway. While another program reads the file for long it grows; without this
+it would stay so for ever."""
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -40,6 +46,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             text_digest BLOB NOT NULL,
             time_ms INTEGER NOT NULL
         )""",
+        # `until` is on a clock of the process that opened the file last.
         """CREATE TABLE holding (
             key TEXT PRIMARY KEY,
             number INTEGER NOT NULL,
@@ -78,7 +85,15 @@ def connect(path: str, synchronous: str) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.execute(f"PRAGMA synchronous={synchronous}")
+    connection.execute(f"PRAGMA journal_size_limit={MAX_IDLE_WAL_BYTES}")
     return connection
+
+
+def leave_open(connection: sqlite3.Connection) -> None:
+    """Keep a connection from ever being closed: in a forked child, where SQLite allows no use of
+    its parent's at all (https://www.sqlite.org/howtocorrupt.html, section 2.6), and where Python
+    would close it with its last reference."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 def create_if_missing(path: str) -> None:

@@ -17,9 +17,12 @@ import gevent
 from gevent.event import Event as Signal
 from gevent.threadpool import ThreadPool
 
+from capnweb_sync.fork import in_child
 from chatserver.errors import StartError, Unavailable
 from chatserver.events import Event
-from chatserver.store import MAX_READ_EVENTS, Policy
+from chatserver.loop import Loop
+from chatserver.store import MAX_READ_EVENTS, Clock, Policy
+from chatserver.store.inherited import inherit
 from chatserver.store.local import LocalStore, Operation
 from chatserver.store.sqlite.ownership import take_lock
 from chatserver.store.sqlite.reader import Reader
@@ -83,7 +86,7 @@ class SqliteStore(LocalStore):
         self,
         url: str,
         policy: Policy,
-        clock: Callable[[], int],
+        clock: Clock,
         connect_to: Callable[[str, str], sqlite3.Connection] = connect,
     ) -> None:
         """Wait for the file to be free, and open it. Raises StartError.
@@ -103,13 +106,16 @@ class SqliteStore(LocalStore):
         self._trim = False
         self._wake = Signal()
         self._closing = False
+        self._let_go_of = False
+        self._all_written = Signal()
         error = self._writing.apply(attempt, (self._writer.open,))
         if error is not None:
             self._let_go()
             raise why_not(self._path, error)
         self.epoch = self._writer.epoch
         self.last_id = self._writer.last_id
-        self._greenlet = gevent.spawn(self._run)
+        self._loop = Loop(f"Writing to {self._path}", self._write_next)
+        in_child(self, SqliteStore._leave_to_parent)
 
     def submit(self, operation: Operation[T]) -> "Future[T]":
         future: Future[T] = Future()
@@ -136,7 +142,9 @@ class SqliteStore(LocalStore):
             raise Unavailable(STOPPING)
         found: Any = None
         with gevent.Timeout(ANSWER_SECONDS, False):  # type: ignore[arg-type]  # not in the stubs
-            found = self._reading.apply(attempt, (self._reader.read, after, before, limit, newest))
+            # A thread that cannot be started is a reason like any other.
+            reading = (self._reader.read, after, before, limit, newest)
+            found = attempt(self._reading.apply, attempt, reading)
         if isinstance(found, list):
             return found
         logger.error("Cannot read from %s: %s", self._path, found or "no answer")
@@ -146,10 +154,22 @@ class SqliteStore(LocalStore):
         if not self._closing:
             self._closing = True
             self._wake.set()
-            self._greenlet.join()
+            self._all_written.wait()
+            self._loop.kill()
             self._let_go()
 
+    def _leave_to_parent(self) -> None:
+        """In a forked child: nothing of the parent's is used, not even to close it."""
+        if self._let_go_of:
+            return
+        self._writer.leave_to_parent()
+        self._reader.leave_to_parent()
+        # A copy of the descriptor would hold the lock after the parent's end, too.
+        os.close(self._lock)
+        inherit(self)
+
     def _let_go(self) -> None:
+        self._let_go_of = True
         self._reading.join()
         self._reading.apply(self._reader.close)
         # The last one to close tidies the WAL up.
@@ -160,19 +180,28 @@ class SqliteStore(LocalStore):
 
     # --- the greenlet that waits for the writer
 
-    def _run(self) -> None:
-        while self._queue or not self._closing:
-            if not self._queue:
-                self._wake.clear()
-                self._wake.wait()
-                continue
-            batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
-            trim, self._trim = self._trim, False
+    def _write_next(self) -> None:
+        """Have the next batch written and answer it; wait for one if there is none."""
+        if not self._queue:
+            if self._closing:
+                self._all_written.set()
+            self._wake.clear()
+            self._wake.wait()
+            return
+        batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
+        trim, self._trim = self._trim, False
+        try:
             written = self._write(batch, trim)
             if isinstance(written, Written):
                 self._answer(batch, written)
             else:
                 self._fail(batch, written)
+        except Exception as error:
+            # Those who have been answered are not told twice. What else was told cannot be said:
+            # the next batch begins with what is stored, and so does the follower.
+            self._fail(batch, error)
+            self._writing.apply(attempt, (self._writer.close,))
+            raise
 
     def _write(self, batch: list[Request], trim: bool) -> Any:
         """What the writer returns for this batch, or raises."""

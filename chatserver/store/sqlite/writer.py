@@ -9,15 +9,15 @@ and it goes on by itself when the cause is gone.
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from typing import Any, Final, NamedTuple
 
 from chatserver.errors import ChatError
 from chatserver.events import Event
-from chatserver.store import DAY_MS, KEY_MS, MAX_TRIM, Policy
+from chatserver.store import DAY_MS, KEY_MS, MAX_TRIM, Clock, Moment, Policy
 from chatserver.store.local import Operation
-from chatserver.store.sqlite.schema import Connect, create_if_missing, prepare
+from chatserver.store.sqlite.schema import Connect, create_if_missing, leave_open, prepare
 from chatserver.store.state import Changes, ChatState, Holding, Notice, Sent
 
 FIRST_YOUNG: Final = """
@@ -49,9 +49,7 @@ class Writer:
         last_id: the newest event when the log was opened.
     """
 
-    def __init__(
-        self, path: str, policy: Policy, clock: Callable[[], int], connect: Connect
-    ) -> None:
+    def __init__(self, path: str, policy: Policy, clock: Clock, connect: Connect) -> None:
         self.epoch = ""
         self.last_id = 0
         self._path = path
@@ -73,7 +71,7 @@ class Writer:
         self._identity = self._file()
         with closing(self._connect()) as connection:
             prepare(connection, self._path)
-        connection, state = self._load(self._clock() + self._policy.grace_ms)
+        connection, state = self._load(self._clock().steady + self._policy.grace_ms)
         (self.epoch,) = connection.execute("SELECT epoch FROM log").fetchone()
         self.last_id = state.last_id
 
@@ -95,7 +93,7 @@ class Writer:
             now = self._clock()
             answers = [outcome(operation, self._state, now) for operation in operations]
             changes = self._state.take_changes()
-            self._store(self._connection, self._state, changes, now if trim else None)
+            self._store(self._connection, self._state, changes, now.wall if trim else None)
         except BaseException:
             self._suspects += changes.lost
             self.close()
@@ -112,6 +110,11 @@ class Writer:
             with suppress(sqlite3.Error):  # it may be what has failed
                 connection.close()
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: neither use nor close the connection."""
+        if self._connection is not None:
+            leave_open(self._connection)
+
     def _file(self) -> tuple[int, int]:
         status = os.stat(self._path)
         return status.st_dev, status.st_ino
@@ -120,7 +123,8 @@ class Writer:
 
     def _load(self, waiting_until: int | None = None) -> tuple[sqlite3.Connection, ChatState]:
         """Connect and make a state of what is stored, in a time that does not depend on how much
-        that is. With `waiting_until`, every name waits until then."""
+        that is. With `waiting_until`, every name waits until then: what is stored of an earlier
+        process was measured by a clock that has ended with it."""
         connection = self._connection = self._connect()
         connection.execute("BEGIN IMMEDIATE")
         if waiting_until is not None:
@@ -160,7 +164,7 @@ class Writer:
     def _store(
         self, connection: sqlite3.Connection, state: ChatState, changes: Changes, now: int | None
     ) -> None:
-        """Commit the changes. With `now`, remove what is too old by then."""
+        """Commit the changes. With `now`, on the wall's clock, remove what is too old by then."""
         keep_from = keep_sent_from = None
         if now is not None:
             keep_from = self._keep_from(connection, state, now)
@@ -210,7 +214,7 @@ class Writer:
         return keep_from if keep_from > state.first_id else None
 
 
-def outcome(operation: Operation[Any], state: ChatState, now: int) -> Any:
+def outcome(operation: Operation[Any], state: ChatState, now: Moment) -> Any:
     """The answer to an operation, or the error that it is answered with; a refused one has changed
     nothing."""
     try:

@@ -2,7 +2,6 @@
 
 import gc
 import ssl
-import subprocess
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from flask import Flask, Response, has_request_context
 from flask import request as flask_request
 from gevent import pywsgi, socket
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from capnweb_sync.server import Connection, Connections, WebSocketHandler, upgrade
 
@@ -193,6 +193,22 @@ def test_a_peer_that_is_gone_before_the_answer_gives_its_room_back(serve: Serve)
     eventually(lambda: not server.connections.full)
 
 
+@pytest.mark.parametrize(("proxies", "host"), [(0, "127.0.0.1"), (1, "192.0.2.1")])
+def test_the_address_of_a_connection_is_the_clients_if_the_application_believes_its_proxy(
+    serve: Serve, proxies: int, host: str
+) -> None:
+    server = serve()
+    server._server.application = ProxyFix(server.application, x_for=proxies)
+
+    client = connect(server.port, request(X_Forwarded_For="203.0.113.9, 192.0.2.1"))
+    eventually(lambda: server.sessions)
+
+    address = server.sessions[0].connection.remote_address
+    assert address[0] == host
+    assert (address[1] == 0) == (proxies == 1)
+    client.close()
+
+
 def test_stopping_the_server_leaves_connections_that_outlived_their_requests(
     serve: Serve, open_client: Open
 ) -> None:
@@ -221,23 +237,6 @@ def test_a_unix_socket_serves_websockets_too(tmp_path: Path) -> None:
 
 
 # TLS.
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a self-signed certificate in one file."""
-    folder = tmp_path_factory.mktemp("tls")
-    combined = folder / "both.pem"
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-        " -subj /CN=localhost -keyout key.pem -out cert.pem"
-    )
-    try:
-        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("the command openssl is not there: TLS IS NOT TESTED")
-    combined.write_bytes((folder / "key.pem").read_bytes() + (folder / "cert.pem").read_bytes())
-    return combined
 
 
 @pytest.fixture
@@ -319,6 +318,28 @@ def test_over_tls_a_peer_that_reads_nothing_is_dropped_with_1013(tls: Any) -> No
     eventually(fill)
     eventually(lambda: session.lost)
     assert session.lost[0][0] == 1013
+
+
+def test_over_tls_pings_that_end_connections_reach_all_others(tls: Any) -> None:
+    server, open_tls = tls
+    open_tls()
+    open_tls()
+    eventually(lambda: len(server.sessions) == 2)
+    connections = server.connections
+    # Both in the place that the next tick pings, and with more waiting than may.
+    next_place = (connections._place + 1) % len(connections._ring)
+    for session in server.sessions:
+        connection = session.connection
+        connections._ring[connection.ring_place].discard(connection)
+        connections._ring[next_place].add(connection)
+        connection.ring_place = next_place
+        session.send("x" * 200_000)
+
+    connections._tick()
+
+    assert not len(connections)
+    eventually(lambda: all(session.lost for session in server.sessions))
+    assert [session.lost[0][0] for session in server.sessions] == [1013, 1013]
 
 
 def test_over_tls_the_server_keeps_no_greenlet_for_a_connection(tls: Any) -> None:

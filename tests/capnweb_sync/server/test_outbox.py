@@ -264,6 +264,30 @@ def test_a_failing_outbox_reports_it_and_the_others_are_flushed(error: Exception
     assert healthy.sent == [b"x"]
 
 
+class ForgetfulOwner(Owner):
+    """Fails where it is told of the end."""
+
+    def outbox_finished(self) -> None:
+        raise TypeError("a bug")
+
+
+def test_an_owner_that_fails_keeps_nobody_from_being_flushed() -> None:
+    flushes = FlushQueue()
+    owner = ForgetfulOwner()
+    healthy = CountingSocket()
+    failing, outbox = (
+        Outbox(CountingSocket(), owner, flushes, LIMIT),
+        Outbox(healthy, Owner(), flushes, LIMIT),
+    )
+
+    failing.finish(b"last")
+    outbox.append(b"x")
+    gevent.sleep(0)
+
+    assert len(owner.failures) == 1
+    assert healthy.sent == [b"x"]
+
+
 def test_a_discarded_outbox_accepts_nothing_and_holds_nothing(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:

@@ -71,6 +71,19 @@ def test_connections_are_outside_of_worker_connections(
         client.socket.close()
 
 
+def test_silent_connections_on_all_places_make_room_for_a_request(
+    start_process: StartProcess, port: int
+) -> None:
+    start_gunicorn(start_process, port, "-k", WORKER, "--worker-connections", "5")
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(7)]
+
+    client = connect(port, request(path="/hello", Upgrade=None))
+
+    assert client.status == 200
+    for sock in (client.socket, *silent):
+        sock.close()
+
+
 def test_sigterm_runs_the_hooks_closes_with_1001_and_exits_with_0(
     start_process: StartProcess, port: int
 ) -> None:

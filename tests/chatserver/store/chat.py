@@ -3,7 +3,7 @@
 from itertools import count
 
 from chatserver.events import Event
-from chatserver.names import name_key
+from chatserver.names import check_name
 from chatserver.store import Joined, Receipt, Store
 from tests.chatserver.greenlets import outcome
 
@@ -12,7 +12,7 @@ _holders = count(1)
 
 def claim(store: Store, name: str, secret: str | None = None) -> Joined:
     """Claim `name` for a holder that was never there before."""
-    return outcome(store.claim(name_key(name), name, f"worker.{next(_holders)}", secret))
+    return outcome(store.claim(check_name(name).key, name, f"worker.{next(_holders)}", secret))
 
 
 def say(store: Store, joined: Joined, text: str, key: str | None = None) -> Receipt:

@@ -7,23 +7,34 @@ import gevent.socket
 import pytest
 import redis.connection
 
-from chatserver.store import Policy, Store, open_store
+from chatserver.store import Moment, Policy, Store, open_store
 from tests.redis_server import RedisServer, require_redis
 
 OpenStore = Callable[..., Store]
 
 
 class Clock:
-    """Milliseconds since 1970 in UTC, moved by the test."""
+    """The clocks, moved by the test.
+
+    Attributes:
+        now: milliseconds since 1970 in UTC.
+    """
 
     def __init__(self) -> None:
         self.now = 1_700_000_000_000
+        self._steady = 1_000_000
 
-    def __call__(self) -> int:
-        return self.now
+    def __call__(self) -> Moment:
+        return Moment(self.now, self._steady)
 
     def advance(self, seconds: float) -> None:
+        """Time passes."""
         self.now += round(seconds * 1000)
+        self._steady += round(seconds * 1000)
+
+    def set_back(self, seconds: float) -> None:
+        """Somebody sets the wall's clock."""
+        self.now -= round(seconds * 1000)
 
 
 @pytest.fixture

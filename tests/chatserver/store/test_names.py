@@ -154,6 +154,72 @@ def test_each_name_waits_for_its_own_time(store: Store, clock: Clock) -> None:
     assert outcome(store.names()) == []
 
 
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_name_waits_as_long_as_ever_when_the_clock_is_set(
+    store: Store, clock: Clock, hours: int
+) -> None:
+    alice, bob = claim(store, "Alice"), claim(store, "Bob")
+    outcome(store.suspend(alice.claim))
+    clock.set_back(hours * 3600)
+    outcome(store.suspend(bob.claim))
+
+    clock.advance(14)
+    tick(store)
+    assert outcome(store.names()) == ["Alice", "Bob"]
+
+    clock.advance(1)
+    tick(store)
+    assert outcome(store.names()) == []
+
+
+CYRILLIC_ALICE = "\u0410lice"
+
+
+def test_a_name_that_looks_like_one_that_is_there_is_taken(store: Store) -> None:
+    claim(store, "Alice")
+
+    with pytest.raises(NameTaken, match="\u0410lice looks like Alice, who is here"):
+        claim(store, CYRILLIC_ALICE)
+    with pytest.raises(NameTaken, match="looks like Alice"):
+        claim(store, CYRILLIC_ALICE.upper())
+
+    assert outcome(store.names()) == ["Alice"]
+    assert told(store) == ["Alice joined the chat"]
+
+
+def test_a_name_is_guarded_against_lookalikes_while_it_waits_and_no_longer(
+    store: Store, clock: Clock
+) -> None:
+    outcome(store.suspend(claim(store, "Alice").claim))
+    with pytest.raises(NameTaken):
+        claim(store, CYRILLIC_ALICE)
+
+    clock.advance(15)
+    tick(store)
+
+    other = claim(store, CYRILLIC_ALICE)
+    with pytest.raises(NameTaken, match="looks like"):
+        claim(store, "Alice")
+    outcome(store.release(other.claim))
+    assert claim(store, "Alice").name == "Alice"
+
+
+def test_of_several_that_look_alike_in_one_script_each_is_guarded(store: Store) -> None:
+    alice = claim(store, "Alice")
+    claim(store, "A1ice")
+    outcome(store.release(alice.claim))
+
+    with pytest.raises(NameTaken, match="looks like A1ice"):
+        claim(store, CYRILLIC_ALICE)
+
+
+def test_a_lookalike_does_not_have_the_name_that_it_looks_like(store: Store) -> None:
+    secret = claim(store, "Alice").claim.secret
+
+    with pytest.raises(NameTaken):
+        claim(store, CYRILLIC_ALICE, secret)
+
+
 @pytest.mark.parametrize("what", ["append", "release", "suspend"])
 def test_a_claim_that_was_given_up_changes_nothing(store: Store, what: str) -> None:
     alice = claim(store, "Alice")

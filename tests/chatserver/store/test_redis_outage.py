@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import gevent
@@ -13,9 +14,11 @@ import pytest
 import redis
 
 import chatserver.store.redis
+from chatserver import loop
 from chatserver.errors import NameTaken, StartError, Unavailable
 from chatserver.store import LogReset, Store, open_store
-from chatserver.store.redis.connection import LOG
+from chatserver.store.redis import operations
+from chatserver.store.redis.connection import LOG, Line
 from tests.chatclient.proxy import Proxy
 from tests.chatserver.greenlets import eventually, outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
@@ -312,6 +315,48 @@ def test_a_follower_from_under_which_the_log_was_trimmed_is_told(
 
     with pytest.raises(LogReset):
         store.follow(1, 1)
+
+
+def test_who_lost_a_name_is_told_before_the_reset_that_sends_all_others_away(
+    redis_url: str, open_store_at: Callable[[str], Store], redis_client: redis.Redis
+) -> None:
+    store = open_store_at(redis_url)
+    alice = claim(store, "Alice")
+    for number in range(5):
+        say(store, alice, str(number))
+    claim(store, "Alice", alice.claim.secret)
+    redis_client.xtrim(LOG, minid="4-0", approximate=False)
+
+    news = store.follow(1, 1)
+
+    assert (news.events, news.lost) == ([], [alice.claim.holder])
+    with pytest.raises(LogReset):
+        store.follow(1, 1)
+
+
+def test_what_nobody_foresaw_fails_one_batch_and_not_all_that_follow(
+    direct: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.01)
+    with monkeypatch.context() as failing:
+        failing.setattr(Line, "run", Mock(side_effect=ZeroDivisionError))
+        with pytest.raises(Unavailable):
+            claim(direct, "Alice")
+
+    assert claim(direct, "Alice").name == "Alice"
+
+
+def test_an_answer_that_is_not_understood_is_an_error_of_its_own_call(
+    direct: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as failing:
+        failing.setattr(operations, "_counts", Mock(side_effect=ValueError("of another version")))
+        counts = direct.counts()
+        names = direct.names()
+        with pytest.raises(ValueError, match="version"):
+            outcome(counts)
+
+    assert outcome(names) == []
 
 
 def test_a_script_that_redis_has_forgotten_is_sent_again(

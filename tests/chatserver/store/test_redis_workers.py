@@ -1,14 +1,19 @@
 """Several workers on one Redis: for everyone it is the same chat."""
 
+import hashlib
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 
 import gevent
+import msgspec
 import pytest
 import redis
 
 from chatserver.errors import ClaimLost, NameTaken, Unavailable
-from chatserver.store import LogReset, Policy, Store
-from chatserver.store.redis.connection import LEASE_SECONDS, META
+from chatserver.store import LogReset, Policy, Store, open_store
+from chatserver.store.redis import connection
+from chatserver.store.redis.connection import LEASE_SECONDS, META, PREFIX
 from tests.chatserver.greenlets import eventually, outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
 from tests.chatserver.store.conftest import Clock, OpenStore
@@ -231,6 +236,117 @@ def test_while_nobody_could_call_no_time_passed(
     clock.advance(GRACE_SECONDS)
     tick(here)
     assert outcome(here.names()) == ["Alice"]
+
+
+class ServerClock:
+    """The clock of Redis's machine, set by the test."""
+
+    def __init__(self, client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._client = client
+        self._now = 1_700_000_000.0
+        self.advance(0)
+        script = connection.SCRIPT.replace(b"call('TIME')", b"call('LRANGE', 'time', 0, -1)")
+        assert script != connection.SCRIPT
+        monkeypatch.setattr(connection, "SCRIPT", script)
+        monkeypatch.setattr(connection, "SCRIPT_DIGEST", hashlib.sha1(script).hexdigest())
+
+    def advance(self, seconds: float) -> None:
+        self._now += seconds
+        self._client.delete("time")
+        self._client.rpush("time", int(self._now), round(self._now % 1 * 1_000_000))
+
+
+@pytest.fixture
+def server_clock(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> ServerClock:
+    return ServerClock(redis_client, monkeypatch)
+
+
+@pytest.fixture
+def timed(redis_url: str, server_clock: ServerClock) -> Iterator[Store]:
+    """A worker that goes by the server's clock."""
+    with closing(open_store(redis_url)) as store:
+        yield store
+
+
+def tick_for(store: Store, clock: ServerClock, seconds: float) -> None:
+    """Let time pass as the room does, a few ticks a second."""
+    for _ in range(round(seconds * 4)):
+        clock.advance(0.25)
+        tick(store)
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600, -1.9])
+def test_a_name_waits_as_long_as_ever_when_the_servers_clock_is_set(
+    timed: Store, server_clock: ServerClock, seconds: float
+) -> None:
+    alice, bob = claim(timed, "Alice"), claim(timed, "Bob")
+    outcome(timed.suspend(alice.claim))
+    server_clock.advance(seconds)
+    outcome(timed.suspend(bob.claim))
+
+    tick_for(timed, server_clock, GRACE_SECONDS - 1)
+    assert outcome(timed.names()) == ["Alice", "Bob"]
+
+    tick_for(timed, server_clock, 1)
+    assert outcome(timed.names()) == []
+
+
+def test_a_lease_lasts_as_long_as_ever_when_the_servers_clock_is_set_back(
+    redis_url: str, timed: Store, server_clock: ServerClock
+) -> None:
+    with closing(open_store(redis_url)) as lost:
+        claim(lost, "Alice")
+        server_clock.advance(-3600)
+
+        tick_for(timed, server_clock, LEASE_SECONDS + GRACE_SECONDS + 1)
+
+        assert outcome(timed.names()) == []
+
+
+def look_keys(client: redis.Redis) -> list[bytes | str]:
+    """Where names are found by how they look."""
+    return client.keys(f"{PREFIX}looks:*") + client.keys(f"{PREFIX}scripts:*")
+
+
+def as_of_an_earlier_version(client: redis.Redis) -> None:
+    """Make the database what it was before names that look alike were looked for."""
+    client.hdel(META, "described")
+    client.delete(*look_keys(client))
+    for key, packed in client.hgetall(f"{PREFIX}names").items():
+        assert isinstance(packed, bytes)
+        record = msgspec.msgpack.decode(packed)
+        del record["looks"]
+        client.hset(f"{PREFIX}names", key, msgspec.msgpack.encode(record))
+
+
+def test_names_of_an_earlier_version_are_guarded_against_lookalikes_once_a_worker_starts(
+    here: Store, open_at: OpenStore, redis_client: redis.Redis
+) -> None:
+    alice = claim(here, "Alice")
+    as_of_an_earlier_version(redis_client)
+
+    there = open_at()
+
+    with pytest.raises(NameTaken, match="looks like Alice"):
+        claim(there, "\u0410lice")
+    outcome(here.release(alice.claim))
+    assert look_keys(redis_client) == []
+    assert claim(there, "\u0410lice").name == "\u0410lice"
+
+
+def test_a_name_that_a_worker_of_an_earlier_version_has_freed_guards_nothing(
+    here: Store, redis_client: redis.Redis
+) -> None:
+    alice = claim(here, "Alice")
+    looks = {key: redis_client.dump(key) or b"" for key in look_keys(redis_client)}
+    outcome(here.release(alice.claim))
+    for key, dumped in looks.items():
+        redis_client.restore(key, 0, dumped)
+
+    claim(here, "\u0410lice")
+
+    with pytest.raises(NameTaken, match="looks like"):
+        claim(here, "Alice")
 
 
 KILLED_WORKER = """

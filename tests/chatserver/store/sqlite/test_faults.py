@@ -11,10 +11,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import Mock
 
 import gevent
 import pytest
 
+from chatserver import loop
 from chatserver.errors import Unavailable
 from chatserver.store import Store
 from chatserver.store.sqlite import SqliteStore, schema
@@ -203,6 +205,26 @@ def test_a_takeover_that_says_it_failed_but_did_not_ends_the_old_holder(
     assert store.follow(1, 5).lost == [alice.claim.holder]
 
 
+def test_who_lost_a_name_is_told_when_the_read_after_it_has_failed(
+    store: SqliteStore, disk: Disk
+) -> None:
+    alice = claim(store, "Alice")
+    disk.failing, disk.afterwards = "COMMIT", True
+    with pytest.raises(Unavailable):
+        claim(store, "Alice", alice.claim.secret)
+    disk.failing = None
+    assert goes_on(store)
+    disk.away = True
+    with pytest.raises(Unavailable):
+        store.follow(0, 5)
+    disk.away = False
+
+    news = store.follow(0, 5)
+
+    assert [event.id for event in news.events] == [1]
+    assert news.lost == [alice.claim.holder]
+
+
 def test_a_takeover_that_failed_leaves_the_old_holder(store: SqliteStore, disk: Disk) -> None:
     alice = claim(store, "Alice")
     disk.failing = "COMMIT"
@@ -300,6 +322,34 @@ def test_a_file_that_is_taken_away_is_noticed(
     os.replace(kept, path)
     assert goes_on(store)
     assert say(store, alice, "hello").id == 2
+
+
+def test_what_nobody_foresaw_fails_one_batch_and_not_all_that_follow(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.01)
+    alice = claim(store, "Alice")
+    with monkeypatch.context() as failing:
+        failing.setattr(store, "_publish", Mock(side_effect=ZeroDivisionError))
+        with pytest.raises(Unavailable):
+            say(store, alice, "stored, but who knows", "k")
+    assert not store.available
+
+    assert say(store, alice, "stored, but who knows", "k").id == 2
+    assert [event.id for event in store.follow(0, 5).events] == [1, 2]
+    assert store.available
+
+
+def test_a_thread_that_cannot_be_started_is_told_as_a_store_that_cannot_be_read(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as failing:
+        threads = Mock(apply=Mock(side_effect=RuntimeError("can't start new thread")))
+        failing.setattr(store, "_reading", threads)
+        with pytest.raises(Unavailable):
+            store.read()
+
+    assert store.read() == []
 
 
 def test_one_outage_is_logged_once_with_its_reason_and_its_end(

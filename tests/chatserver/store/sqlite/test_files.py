@@ -19,6 +19,30 @@ from tests.chatserver.store.conftest import OpenStore
 from tests.chatserver.store.sqlite.conftest import new_file
 
 
+def test_the_write_ahead_log_gives_the_disk_back_after_another_program_has_read_for_long(
+    open_at: OpenStore, path: Path, file: sqlite3.Connection
+) -> None:
+    wal = path.with_name(f"{path.name}-wal")
+    store = open_at()
+    alice = claim(store, "Alice")
+    file.execute("BEGIN")
+    file.execute("SELECT count(*) FROM event").fetchall()
+
+    def write(megabytes: int) -> None:
+        futures = [store.append(alice.claim, "x" * 4000) for _ in range(256 * megabytes)]
+        for future in futures:
+            outcome(future)
+
+    write(8)
+    while_held = wal.stat().st_size
+    file.execute("COMMIT")
+    write(1)
+    say(store, alice, "a message more")
+
+    assert while_held > 2 * schema.MAX_IDLE_WAL_BYTES
+    assert wal.stat().st_size <= schema.MAX_IDLE_WAL_BYTES
+
+
 def no_database(path: Path) -> None:
     path.write_text("Dear diary, this is no database at all.\n" * 100)
 

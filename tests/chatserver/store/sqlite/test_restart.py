@@ -67,6 +67,15 @@ def test_everyone_is_waited_for_the_whole_grace(open_at: OpenStore, clock: Clock
     assert outcome(store.names()) == []
 
 
+def test_names_are_guarded_against_lookalikes_after_a_restart(open_at: OpenStore) -> None:
+    before = open_at()
+    claim(before, "Alice")
+    before.close()
+
+    with pytest.raises(NameTaken, match="looks like Alice"):
+        claim(open_at(), "\u0410lice")
+
+
 def test_trimmed_messages_are_still_counted_and_their_ids_never_given_again(
     open_at: OpenStore, file: sqlite3.Connection
 ) -> None:
