@@ -20,6 +20,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from .deferred import Deferred
 from .limits import DEFAULT_LIMITS, Limits
@@ -27,6 +28,7 @@ from .runtime import CallQueue, Runtime
 from .session import RpcSession
 from .stubs import RpcStub
 from .threads import thread_runtime
+from .urls import merged, parse_url, without_password
 
 TIMEOUT_SECONDS: Final = 30.0
 """How long the answer may take: what the server grants by default."""
@@ -133,12 +135,13 @@ class BatchSession:
         timeout: float = TIMEOUT_SECONDS,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"A batch goes to http:// or https://, not to {url!r}.")
+        self._target = parse_url(url, "http", "https")
         self._request = urllib.request.Request(
-            url,
+            self._target.url,
             method="POST",
-            headers={"Content-Type": "text/plain; charset=utf-8", **(headers or {})},
+            headers=merged(
+                self._target, {"Content-Type": "text/plain; charset=utf-8", **(headers or {})}
+            ),
         )
         self._timeout = timeout
         self._limits = limits
@@ -187,13 +190,21 @@ class BatchSession:
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise BatchError(
-                f"The batch was not answered by {self._request.full_url}: {reason}."
+                f"The batch was not answered by {self._target.url}{self._proxied()}: {reason}."
             ) from error
         if len(body) > self._limits.max_message_size:
             raise BatchError(f"The answer has more than {self._limits.max_message_size} bytes.")
         if missing:
             raise BatchError(f"The answer broke off {missing} bytes before its end.")
         return body
+
+    def _proxied(self) -> str:
+        """The proxy that urllib has gone through, as a phrase: it may be to blame."""
+        parts = urlsplit(self._target.url)
+        proxy = urllib.request.getproxies().get(parts.scheme)
+        if proxy is None or urllib.request.proxy_bypass(parts.netloc):
+            return ""
+        return f" through the proxy {without_password(proxy)}"
 
     def __enter__(self) -> RpcStub:
         return self._main

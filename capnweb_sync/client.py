@@ -60,8 +60,12 @@ def connect(
 ) -> ClientSession:
     """Connect to a Cap'n Web server and start a session.
 
+    Of the addresses of a name, the first that answers is taken. The environment's `http_proxy`,
+    `https_proxy` and `no_proxy` are heeded.
+
     Args:
-        url: `ws://…` or `wss://…`.
+        url: `ws://…` or `wss://…`. A name and a password in it (`wss://alice:secret@…`) are sent as
+            HTTP has it, unless `headers` have an `Authorization`, and are never shown.
         main: what the server gets as our main object: an `RpcTarget`, a function, a dict, nothing.
         limits: what is accepted from the server.
         headers: further HTTP headers of the handshake.

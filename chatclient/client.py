@@ -46,7 +46,16 @@ from capnweb_sync import (
 from capnweb_sync.fork import in_child
 from capnweb_sync.threads import named, thread_runtime
 
-from .errors import ChatClosed, ChatError, ConnectionLost, Unavailable, UsernameTaken, chat_error
+from . import answers
+from .errors import (
+    BadAnswer,
+    ChatClosed,
+    ChatError,
+    ConnectionLost,
+    Unavailable,
+    UsernameTaken,
+    chat_error,
+)
 from .events import Event, Receipt
 from .inbox import Inbox
 from .membership import Membership
@@ -87,7 +96,13 @@ than the server waits for us to come back."""
 KEY_BYTES: Final = 16
 """Randomness of a message's key: no two messages share one."""
 
-FAILURES: Final = (ConnectError, RemoteError, SessionClosed, concurrent.futures.TimeoutError)
+FAILURES: Final = (
+    BadAnswer,
+    ConnectError,
+    RemoteError,
+    SessionClosed,
+    concurrent.futures.TimeoutError,
+)
 """What connecting and joining fail with."""
 
 UNDECIDED: Final = object()
@@ -146,6 +161,7 @@ class ChatClient:
         self._backoff = Backoff()
         self._changed = threading.Condition()
         self._membership: Membership | None = None
+        self._keeps_log = False
         self.username = username
         in_child(self, ChatClient._leave_to_parent)
         try:
@@ -155,9 +171,9 @@ class ChatClient:
         self.username = membership.username
         self._ended = None
         self._go_online(membership)
-        if history:
+        if history and membership.log is not None:
             try:
-                self._inbox.put_history(self.newest(history, membership.last_id + 1))
+                self._inbox.put_history(self.newest(history, membership.log.last_id + 1))
             except BaseException:
                 self.close()
                 raise
@@ -174,15 +190,16 @@ class ChatClient:
             ChatError: its `may_have_been_stored` says whether it is worth saying again.
         """
         options = {"key": secrets.token_hex(KEY_BYTES)}
-        answer = self._call(
-            lambda chat: chat.sendMessage(self.username, text, options), timeout, stores=True
-        )
-        return Receipt(answer["id"], answer["time"])
+
+        def send(chat: RpcStub) -> RpcPromise:
+            known = [options] if self._keeps_log else []
+            return chat.sendMessage(self.username, text, *known)
+
+        return answers.receipt(self._call(send, timeout, stores=True))
 
     def users(self, timeout: float | None = None) -> list[str]:
         """The names of everyone online, in joining order."""
-        names: list[str] = self._call(lambda chat: chat.listUsers(), timeout)
-        return names
+        return answers.names(self._call(lambda chat: chat.listUsers(), timeout))
 
     @property
     def closed(self) -> bool:
@@ -192,8 +209,7 @@ class ChatClient:
     @property
     def user_count(self) -> int:
         """How many are online."""
-        count: int = self._call(lambda chat: chat.userCount, None)
-        return count
+        return answers.count(self._call(lambda chat: chat.userCount, None))
 
     def history(
         self,
@@ -211,9 +227,11 @@ class ChatClient:
             after: an id above which they are.
             timeout: seconds; None means the client's.
         """
+        if not self._keeps_log:
+            raise ChatError("This server keeps no history that could be read.")
         options = {"limit": limit, "before": before, "after": after}
         events = self._call(lambda chat: chat.getHistory(options), timeout)
-        return [Event.of(event) for event in events]
+        return list(answers.history(events, after, before))
 
     def newest(self, count: int, before: int | None = None) -> list[Event]:
         """The last `count` events (below the id `before`), ascending; asked for in pages."""
@@ -252,8 +270,7 @@ class ChatClient:
             answer = self._call(lambda chat: chat.leave(self.username), timeout)
         finally:
             self.close()
-        message: str = answer["message"]
-        return message
+        return answers.goodbye(answer)
 
     def close(self) -> None:
         """Close the chat. The name is free at once, unless the chat is offline. Idempotent."""
@@ -308,7 +325,7 @@ class ChatClient:
         try:
             while True:
                 membership = self._online(deadline)
-                if stores and tried is not None and tried.resume != membership.resume:
+                if stores and tried is not None and not tried.goes_on_in(membership):
                     raise Unavailable("The membership in which it was said has ended.")
                 answer = self._attempt(call, membership, deadline)
                 if answer is not UNDECIDED:
@@ -369,6 +386,7 @@ class ChatClient:
         with self._changed:
             if self._ended is None:
                 self._membership = membership
+                self._keeps_log = membership.log is not None
                 self._changed.notify_all()
         if self._membership is not membership:
             membership.close()

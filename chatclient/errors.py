@@ -9,6 +9,7 @@
       RateLimited     rate_limited     more often than the server allows
       Unauthorized    unauthorized     the server does not let us in
       Unavailable     unavailable      no answer in time
+      BadAnswer       bad_answer       the server's answer is none of a chat's
       Unreachable     unreachable      there is no connection to be had
       ConnectionLost  connection_lost  the connection ended, and the client does not come back
         TakenOver     taken_over       …because the name is used on another connection now
@@ -87,6 +88,12 @@ class Unavailable(ChatError):
     """There was no answer in time."""
 
     code = "unavailable"
+
+
+class BadAnswer(ChatError):
+    """The server answered what no chat server does; the message names what is wrong or missing."""
+
+    code = "bad_answer"
 
 
 class Unreachable(ChatError):

@@ -8,7 +8,7 @@ from typing import Final
 
 from capnweb_sync import ConnectError, RemoteError, SessionClosed
 
-from .errors import TAKEN_OVER
+from .errors import TAKEN_OVER, BadAnswer
 
 FIRST_DELAY: Final = 1.0
 """Seconds within which the first attempt is made. Short enough for a few within the server's grace
@@ -88,6 +88,8 @@ def stays_away(error: SessionClosed) -> bool:
 
 def comes_back(error: Exception) -> bool:
     """Whether an attempt that failed with `error` is worth another."""
+    if isinstance(error, BadAnswer):
+        return False
     if isinstance(error, RemoteError):
         return error.code not in FINAL_ERRORS
     if isinstance(error, SessionClosed):

@@ -13,6 +13,7 @@ from typing import Any
 
 from gunicorn.errors import AppImportError
 
+from chatserver.addresses import authority, resolve
 from chatserver.collector import settle_collector
 from chatserver.errors import SettingError, StartError
 from chatserver.settings import USAGE_STATUS, from_environment
@@ -23,12 +24,13 @@ try:
     _workers = os.environ.get("CHAT_WORKERS") or "1"
     if not _workers.isdecimal() or int(_workers) < 1:
         raise SettingError(f"CHAT_WORKERS={_workers}: must be a whole number, 1 or more.")
-except SettingError as error:
+    _, (_host, *_) = resolve(_settings.host, _settings.port)
+except StartError as error:
     sys.stderr.write(f"chatserver: {error}\n")
     sys.exit(USAGE_STATUS)
 
 #: Where to listen: CHAT_HOST and CHAT_PORT.
-bind = f"{_settings.host}:{_settings.port}"
+bind = authority(_host, _settings.port)
 
 #: gevent's worker, with the handler that does WebSocket.
 worker_class = "capnweb_sync.server.worker.WebSocketWorker"

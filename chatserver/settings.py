@@ -16,7 +16,10 @@ from flask import Config
 
 from capnweb_sync.origins import parse_origin
 from capnweb_sync.server import HttpLimits
-from chatserver.errors import SettingError
+from capnweb_sync.urls import without_password
+from chatserver.addresses import host
+from chatserver.errors import SettingError, StartError
+from chatserver.output import write_output
 from chatserver.store import Policy
 
 ENVIRONMENT_PREFIX: Final = "CHAT"
@@ -92,7 +95,7 @@ def setting(
 class Settings:
     """Everything that can be set, with its default."""
 
-    host: str = setting("127.0.0.1", text, "address to listen on", "ADDRESS")
+    host: str = setting("127.0.0.1", host, "address to listen on", "ADDRESS")
     port: int = setting(8080, whole(0, MAX_PORT), "TCP port to listen on; 0: a free one", "PORT")
     store: str = setting(
         "sqlite:///chat.db",
@@ -238,6 +241,12 @@ USAGE_STATUS: Final = 2
 class OneSentence(argparse.ArgumentParser):
     """A parser that complains in one sentence, without the whole usage before it."""
 
+    def print_help(self, file: Any = None) -> None:
+        """See argparse. Raises StartError."""
+        failure = write_output(self.format_help())
+        if failure is not None:
+            raise StartError(f"Standard output cannot be written to: {failure.strerror}.")
+
     def error(self, message: str) -> Any:
         self.exit(USAGE_STATUS, f"{self.prog}: {message} (--help lists the options)\n")
 
@@ -256,7 +265,11 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
     )
     for entry in fields(Settings):
         default = getattr(defaults, entry.name)
-        shown = "" if default is None or default == () else f" (default: {default})"
+        shown = (
+            ""
+            if default is None or default == ()
+            else f" (default: {without_password(str(default))})"
+        )
         parser.add_argument(
             f"--{entry.name.replace('_', '-')}",
             type=_argument_type(entry),

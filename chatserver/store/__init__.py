@@ -63,8 +63,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
+from capnweb_sync.urls import without_password
 from chatserver.errors import StartError
 from chatserver.events import Event
 
@@ -264,9 +264,14 @@ SHARED_SCHEMES: Final = frozenset({"redis", "rediss", "unix"})
 """Kinds of stores that any number of processes can use at a time."""
 
 
+def engine_of(url: str) -> str:
+    """The kind of store that `url` names, which need not be one that there is."""
+    return url.partition(":")[0].lower() if ":" in url else ""
+
+
 def is_shared(url: str) -> bool:
     """Whether several workers can use the store that `url` names."""
-    return urlsplit(url).scheme in SHARED_SCHEMES
+    return engine_of(url) in SHARED_SCHEMES
 
 
 def open_store(url: str, policy: Policy | None = None, clock: Clock = system_clock) -> Store:
@@ -281,9 +286,13 @@ def open_store(url: str, policy: Policy | None = None, clock: Clock = system_clo
     Raises:
         StartError: it cannot be opened; says why and what to do.
     """
-    scheme = urlsplit(url).scheme
+    scheme = engine_of(url)
     policy = policy or Policy()
-    if scheme == "memory":
+    if not url.isprintable():
+        raise StartError(
+            "The store's URL has characters that cannot be shown; write them as in %09."
+        )
+    if url.lower() in ("memory:", "memory://"):
         from chatserver.store.memory import MemoryStore
 
         return MemoryStore(policy, clock)
@@ -296,6 +305,6 @@ def open_store(url: str, policy: Policy | None = None, clock: Clock = system_clo
 
         return SqliteStore(url, policy, clock)
     raise StartError(
-        f"The store {url!r} is of no known kind; use sqlite:///file.db,"
+        f"The store {without_password(url)!r} is of no known kind; use sqlite:///file.db,"
         " sqlite:////absolute/path/to/file.db, redis://host:port/0, or memory: for a try."
     )

@@ -205,9 +205,28 @@ def test_headers_are_sent_and_an_origin_only_if_given(peer: RawPeer) -> None:
         with pytest.raises(ConnectError):
             connect(peer.url, **options)  # type: ignore[arg-type]
         refusing.join()
+    assert b"Authorization" not in requests[0]
     assert b"Origin" not in requests[0]
     assert b"Origin: https://example.org\r\n" in requests[1]
     assert b"X-Token: abc\r\n" in requests[1]
+
+
+def test_name_and_password_of_the_url_are_sent_and_never_shown(peer: RawPeer) -> None:
+    requests: list[bytes] = []
+
+    def refuse() -> None:
+        peer.accept_tcp()
+        requests.append(peer.read_request())
+        peer.sock.sendall(b"HTTP/1.1 401 Who are you\r\nContent-Length: 0\r\n\r\n")
+
+    refusing = in_thread(refuse)
+    with pytest.raises(HandshakeError) as raised:
+        connect(peer.url.replace("localhost", "alice:p%40ss@localhost"))
+    refusing.join()
+    assert b"\r\nAuthorization: Basic YWxpY2U6cEBzcw==\r\n" in requests[0]
+    assert raised.value.url == peer.url
+    assert "p@ss" not in str(raised.value)
+    assert "p%40ss" not in str(raised.value)
 
 
 # ---- Messages

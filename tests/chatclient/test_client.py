@@ -505,7 +505,8 @@ def test_a_name_that_is_taken_over_is_not_fought_for(
 ) -> None:
     chat = ChatClient(proxy.url, name("Alice"))
     assert chat._membership is not None
-    secret = chat._membership.resume
+    assert chat._membership.log is not None
+    secret = chat._membership.log.resume
     with connect(server.url) as session:
         session.main.join(
             name("Alice"), {"onMessage": lambda event: None}, {"resume": secret}

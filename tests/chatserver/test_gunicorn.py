@@ -158,6 +158,26 @@ def test_a_setting_that_does_not_fit_is_told_in_one_line(start_process: StartPro
     ]
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_it_listens_on_an_address_of_ipv6(
+    start_process: StartProcess, port: int, host: str
+) -> None:
+    start(start_process, port, CHAT_HOST=host)
+
+    assert get(("::1", port), "/healthz")[0] == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "no-such-host.invalid", "[::1"])
+def test_an_address_that_is_none_is_told_in_one_line(
+    start_process: StartProcess, host: str
+) -> None:
+    gunicorn = start_process(sys.executable, *COMMAND, env={"CHAT_HOST": host})
+
+    assert gunicorn.wait() == 2
+    (line,) = gunicorn.error_lines
+    assert host in line
+
+
 @pytest.mark.parametrize("worker", ["sync", "gevent"])
 def test_a_worker_that_cannot_do_websocket_says_how_to_start_one(
     start_process: StartProcess, port: int, worker: str

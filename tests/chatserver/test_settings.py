@@ -1,5 +1,6 @@
 """Settings come from the command line, the environment and the table's defaults, in this order."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -68,8 +69,43 @@ def test_the_store_is_told_grace_and_retention() -> None:
         {"GRACE": "nan"},
         {"MAX_CONNECTIONS": 0},
         {"PORT": [1]},
+        {"HOST": "127.0.0.1:8080"},
+        {"HOST": "http://127.0.0.1"},
+        {"HOST": "[127.0.0.1]"},
+        {"HOST": "[::1"},
+        {"HOST": "[::1]:8080"},
+        {"HOST": "::1::"},
+        {"HOST": "two words"},
+        {"HOST": "a..b"},
     ],
 )
 def test_what_does_not_fit_names_its_variable(config: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match=f"CHAT_{next(iter(config))}"):
         from_config(config)
+
+
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [("::1", "::1"), ("[::1]", "::1"), ("localhost", "localhost"), (" 0.0.0.0 ", "0.0.0.0")],
+)
+def test_an_address_may_stand_in_brackets(
+    monkeypatch: pytest.MonkeyPatch, written: str, host: str
+) -> None:
+    monkeypatch.setenv("CHAT_HOST", written)
+
+    assert from_environment().host == host
+    assert parse_arguments(["--host", written], Settings()).host == host
+
+
+def test_the_help_shows_no_password(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", sys.__stdout__)
+    monkeypatch.setenv("CHAT_STORE", "redis://:secret@redis.example/0")
+
+    with pytest.raises(SystemExit):
+        parse_arguments(["--help"], from_environment())
+
+    shown = capfd.readouterr().out
+    assert "redis://redis.example/0" in shown
+    assert "secret" not in shown

@@ -78,7 +78,7 @@ def connect(path: str, synchronous: str) -> sqlite3.Connection:
     It may be used by one thread after another. Transactions are begun and ended by hand.
     """
     connection = sqlite3.connect(
-        f"file:{quote(path)}?mode=rw",
+        f"file:{quote(os.fsencode(path))}?mode=rw",
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,
