@@ -43,6 +43,22 @@ class BatchError(ConnectionError):
         self.status = status
 
 
+def opener() -> urllib.request.OpenerDirector:
+    """urllib's, for HTTP alone and without redirects: it would carry the headers of a batch,
+    credentials among them, to whatever host an answer names, and turn the POST into a GET."""
+    director = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.UnknownHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+    ):
+        director.add_handler(handler)
+    return director
+
+
 class BatchTransport:
     """Collects messages until they are taken."""
 
@@ -162,12 +178,15 @@ class BatchSession:
     def _post(self, lines: bytes) -> bytes:
         self._request.data = lines
         try:
-            with urllib.request.urlopen(self._request, timeout=self._timeout) as response:
+            with opener().open(self._request, timeout=self._timeout) as response:
                 body: bytes = response.read(self._limits.max_message_size + 1)
                 missing: int | None = response.length
         except urllib.error.HTTPError as error:
             with error:
                 sentence = error.read(1000).decode(errors="replace").strip()
+            location = error.headers.get("Location")
+            if location is not None and 300 <= error.code < 400:
+                sentence = f"It points to {location!r}; a batch goes only where it is sent."
             raise BatchError(f"The server answered {error.code}. {sentence}", error.code) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)

@@ -6,12 +6,17 @@ connection is made is in `client_opening`, how it lives in `client_transport`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from .client_opening import ConnectError, ConnectTimeout, HandshakeError, open_socket
 from .client_transport import NORMAL, WebSocketTransport
+from .encoder import check_sendable
 from .limits import DEFAULT_LIMITS, Limits
 from .session import RpcSession
 from .stubs import RpcStub
@@ -32,6 +37,10 @@ CLOSE_SECONDS: Final = 3.0
 MAX_WAITING: Final = 16 * 1024 * 1024
 """Bytes that may wait because the server does not read as fast as we send. A queue without a
 bound would fill the memory."""
+
+
+DROPPED: Final = "The session was dropped without having been closed."
+"""The reason for closing it then."""
 
 
 def connect(
@@ -72,8 +81,10 @@ def connect(
 
     Raises:
         ConnectError: there is no connection; `ConnectTimeout` and `HandshakeError` say more.
+        TypeError: `main` can't be sent.
         ValueError: `url` is not a WebSocket URL.
     """
+    check_sendable(main)
     sock = open_socket(url, timeout, headers or {}, origin, sslopt or {})
     try:
         transport = WebSocketTransport(
@@ -99,15 +110,21 @@ def connect(
     except (RuntimeError, MemoryError) as error:
         session.connection_lost(None, "There is no thread to read it.")
         raise ConnectError(url, f"{error}.") from error
-    return ClientSession(session, transport)
+    return ClientSession(session, transport, url)
 
 
 class ClientSession:
-    """A session with a Cap'n Web server. `with` closes it."""
+    """A session with a Cap'n Web server. `with` closes it.
 
-    def __init__(self, session: RpcSession, transport: WebSocketTransport) -> None:
+    One that is dropped without having been closed is a ResourceWarning, and is closed then,
+    whether or not stubs of it are still there.
+    """
+
+    def __init__(self, session: RpcSession, transport: WebSocketTransport, url: str) -> None:
         self._session = session
         self._transport = transport
+        self._closing = False
+        self._host = urlsplit(url).netloc.rpartition("@")[2]  # without credentials
 
     @property
     def main(self) -> RpcStub:
@@ -127,11 +144,14 @@ class ClientSession:
         """End the session and wait until the connection is gone, `close_timeout` at most.
 
         What was sent before goes out first. Calls that wait raise `SessionClosed`. Idempotent.
-        Without `wait`, the rest happens in the background.
+        Without `wait`, the rest happens in the background; so it may be called by finalizers.
         """
-        self._session.close(code, reason)
+        self._closing = True
         if wait:
+            self._session.close(code, reason)
             self._transport.join()
+        else:
+            self._session.runtime.collect(partial(self._session.close, code, reason))
 
     def __enter__(self) -> ClientSession:
         return self
@@ -143,6 +163,25 @@ class ClientSession:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        return f"<ClientSession with {self._host}{', closed' if self.closed else ''}>"
+
+    # What is used here is bound early: at the interpreter's end, modules are gone before objects.
+    def __del__(
+        self,
+        warn: Callable[..., None] = warnings.warn,
+        is_finalizing: Callable[[], bool] = sys.is_finalizing,
+    ) -> None:
+        if self._closing or self.closed:
+            return
+        try:
+            warn(f"unclosed {self!r}", ResourceWarning, source=self)
+        finally:
+            # At the end the threads have stopped where they were, perhaps with a lock; the
+            # kernel closes the socket.
+            if not is_finalizing():
+                self.close(NORMAL, DROPPED, wait=False)
 
 
 __all__ = ["ClientSession", "ConnectError", "ConnectTimeout", "HandshakeError", "connect"]

@@ -16,9 +16,10 @@ from . import fetch_codec, numbers, wire
 from .errors import RemoteError, RpcError, error_message, is_group, js_name, redacted
 from .limits import DEFAULT_LIMITS
 from .payload import Payload
+from .streams import is_source
 from .stubs import RpcStub
-from .target import RpcTarget, is_function
-from .values import MAX_SAFE_INTEGER, BigInt, JSDate, ms_from_date, undefined
+from .target import FUNCTION_TYPES, RpcTarget, is_function
+from .values import MAX_SAFE_INTEGER, BigInt, JSDate, Undefined, ms_from_date, undefined
 
 if TYPE_CHECKING:
     from .calls import ServedCalls
@@ -187,10 +188,7 @@ class Encoder:
             return self._encode(int(value), depth)
         if isinstance(value, float):
             return self._encode(float(value), depth)
-        raise TypeError(
-            f"A value of type {type(value).__qualname__} can't be sent. Send plain values, or"
-            " derive its class from RpcTarget to pass it by reference."
-        )
+        raise TypeError(not_sendable(value))
 
     def _stub(self, stub: RpcStub) -> Any:
         hook, path = stub._hook, stub._path
@@ -259,6 +257,44 @@ class Encoder:
         if isinstance(error, RemoteError) and error.stack is not None:
             return error.stack
         return "".join(traceback.format_exception(error))
+
+
+SENDABLE: Final = (
+    RpcTarget,
+    RpcStub,
+    *FUNCTION_TYPES,
+    dict,
+    list,
+    tuple,
+    str,
+    int,
+    float,
+    type(None),
+    datetime,
+    Undefined,
+    JSDate,
+    BaseException,
+    *fetch_codec.KINDS,
+)
+"""What the encoder has a form for, open files apart."""
+
+
+def check_sendable(value: Any) -> None:
+    """Raise TypeError for what a peer can be given neither as a value nor by reference, without
+    a look at what is in it."""
+    if not isinstance(value, SENDABLE) and not is_source(value):
+        raise TypeError(not_sendable(value))
+
+
+def not_sendable(value: Any) -> str:
+    """What to do about a value that can't be sent."""
+    if isinstance(value, type) and issubclass(value, RpcTarget):
+        return f"The class {value.__qualname__} can't be sent, but an object of it can."
+    kind = value if isinstance(value, type) else type(value)
+    return (
+        f"A value of type {kind.__qualname__} can't be sent. Send plain values, or"
+        " derive its class from RpcTarget to pass it by reference."
+    )
 
 
 def serialize(value: Any) -> str:

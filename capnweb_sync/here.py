@@ -14,12 +14,22 @@ from typing import TYPE_CHECKING, Any
 from .calls import ServedCalls, local_calls
 from .deferred import Deferred
 from .errors import RpcError, RpcTypeError
-from .hooks import ErrorHook, Hook, OnBroken, PromiseHook, Pulled, attempt, call_hook, failed
+from .hooks import (
+    ErrorHook,
+    Hook,
+    PromiseHook,
+    Pulled,
+    attempt,
+    call_hook,
+    failed,
+    used_after_disposal,
+)
 from .payload import Payload, copied
 from .steps import serving
 from .stubs import Path, RpcStub
 from .target import DISPOSER, RpcTarget, is_function, parameters_of, read_member
 from .values import undefined
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .map import MapWork
@@ -109,7 +119,7 @@ class PayloadHook(ValueHook):
 
     def _open(self) -> Payload:
         if self._payload is None:
-            raise RpcError("This value was used after it had been disposed of.")
+            raise used_after_disposal(self, "value")
         return self._payload
 
     @property
@@ -138,9 +148,13 @@ class PayloadHook(ValueHook):
         if payload is not None:
             payload.dispose()
 
-    def on_broken(self, callback: OnBroken, calls: ServedCalls) -> None:
+    def own(self, watch: Watch) -> None:
         if self._payload is not None and isinstance(self._payload.value, RpcStub):
-            self._payload.value._hook.on_broken(callback, calls)
+            self._payload.value._hook.own(watch)
+
+    def on_broken(self, watch: Watch) -> None:
+        if self._payload is not None and isinstance(self._payload.value, RpcStub):
+            self._payload.value._hook.on_broken(watch)
 
     def describe(self) -> str:
         return "a value"
@@ -152,7 +166,7 @@ class TargetHook(ValueHook):
     All duplicates of one hook count together; the target learns of it when the last has gone.
     """
 
-    __slots__ = ("_count", "_target")
+    __slots__ = ("_count", "_target", "came_with")
 
     def __init__(self, target: Any, duplicate_of: TargetHook | None = None) -> None:
         self._target: Any = target
@@ -168,7 +182,7 @@ class TargetHook(ValueHook):
 
     def _value(self) -> Any:
         if self._target is None:
-            raise RpcError("This object was used after it had been disposed of.")
+            raise used_after_disposal(self, "object")
         return self._target
 
     def _owner(self) -> None:
@@ -186,6 +200,9 @@ class TargetHook(ValueHook):
             self._count[0] -= 1
             if self._count[0] == 0:
                 self.calls.notify(getattr(target, DISPOSER))
+
+    def note_call(self, path: Path) -> None:
+        self.came_with = path
 
     def describe(self) -> str:
         return f"for {self._target!r}"
@@ -346,7 +363,7 @@ class ServedCall:
     def _settle(self, outcome: Any, error: BaseException | None) -> None:
         hook = ErrorHook(error) if error is not None else attempt(self._hook_for, outcome)
         if self._args is not None:
-            self._args.dispose()
+            self._args.dispose(self._path)
         elif self._reading:
             self._calls.end()
         result = self._result

@@ -26,13 +26,13 @@ from .errors import RpcError, RpcTypeError, again
 from .payload import Payload
 from .runtime import Runtime
 from .steps import serving
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .map import MapRecorder, MapWork
     from .stubs import Path
 
 Pulled = Payload | Deferred[Payload]
-OnBroken = Callable[[BaseException], Any]
 
 recording: ContextVar[MapRecorder | None] = ContextVar("recording", default=None)
 """The recorder whose mapper function is running; calls are recorded instead of sent."""
@@ -92,8 +92,14 @@ class Hook:
     def dispose(self) -> None:
         """Let go. Without effect the second time."""
 
-    def on_broken(self, callback: OnBroken, calls: ServedCalls) -> None:
-        """Have `callback(error)` run, as one of `calls`, when every further use would fail."""
+    def own(self, watch: Watch) -> None:
+        """Let go of `watch` when this is disposed of."""
+
+    def on_broken(self, watch: Watch) -> None:
+        """Have `watch` told when every further use would fail."""
+
+    def note_call(self, path: Path) -> None:
+        """This ends with the call of `path`, in whose arguments it came."""
 
     def describe(self) -> str:
         """A few words for `repr`."""
@@ -163,8 +169,8 @@ class ErrorHook(Hook):
     def pull(self) -> Pulled:
         return Deferred.failed(self.error)
 
-    def on_broken(self, callback: OnBroken, calls: ServedCalls) -> None:
-        calls.notify(callback, self.error)
+    def on_broken(self, watch: Watch) -> None:
+        watch.tell(self.error, watch.calls)
 
     def describe(self) -> str:
         return f"failed: {self.error!r}"
@@ -195,7 +201,20 @@ class DisposedHook(ErrorHook):
         return "disposed"
 
 
-DISPOSED = DisposedHook(RpcError("This stub was used after it had been disposed of."))
+def used_after_disposal(hook: Hook | None = None, what: str = "stub") -> RpcError:
+    """The error for using what `hook` was; it knows if it came in the arguments of a call."""
+    sentence = f"This {what} was used after it had been disposed of"
+    path = getattr(hook, "came_with", None)
+    if path is None:
+        return RpcError(f"{sentence}. For another one, which stays, use dup() before.")
+    call = f"{'.'.join(map(str, path))}()" if path else "the function"
+    return RpcError(
+        f"{sentence}: it came in an argument of {call} and ended with that call. To keep one for"
+        " longer, use dup() there."
+    )
+
+
+DISPOSED = DisposedHook(used_after_disposal())
 
 
 def call_hook(hook: Hook, path: Path, args: Payload, calls: ServedCalls) -> Hook:
@@ -309,10 +328,13 @@ class PromiseHook(Deferred[Hook], Hook):
         if self.settled:
             self.value.dispose()
         else:
+            for callback in list(self._callbacks or ()):
+                if isinstance(callback, Watch):
+                    callback.let_go()
             self.add_callback(lambda here: hook_in(here).dispose())
 
-    def on_broken(self, callback: OnBroken, calls: ServedCalls) -> None:
-        self.add_callback(lambda here: hook_in(here).on_broken(callback, calls))
+    def on_broken(self, watch: Watch) -> None:
+        watch.wait_for(self)
 
     def describe(self) -> str:
         return self.value.describe() if self.settled else "still under way"

@@ -27,6 +27,7 @@ from .limits import Limits
 from .payload import Payload, copied, weight
 from .stubs import RpcPromise, RpcStub
 from .values import undefined
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .streams import ReadableStream, WritableStream
@@ -174,7 +175,7 @@ class MapVariableHook(Hook):
     def pull(self) -> Pulled:
         return Deferred.failed(RpcError(ABSTRACT))
 
-    def on_broken(self, callback: Callable[[BaseException], Any], calls: ServedCalls) -> None:
+    def on_broken(self, watch: Watch) -> None:
         raise RpcError(ABSTRACT)
 
     def describe(self) -> str:

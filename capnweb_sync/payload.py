@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from .deferred import Deferred, unnested
 from .errors import RpcError
 from .steps import serving
-from .stubs import RpcPromise, RpcStub
+from .stubs import Path, RpcPromise, RpcStub
 from .target import RpcTarget, is_function
 from .values import BigInt, Undefined
 
@@ -172,13 +172,17 @@ class Payload:
         unnested([partial(deliver, *place) for place in self.promises])
         return delivery
 
-    def dispose(self) -> None:
-        """Release every capability in it. Without effect the second time."""
+    def dispose(self, call: Path | None = None) -> None:
+        """Release every capability in it. Without effect the second time. `call` is the path of
+        the call whose arguments these were, for whoever uses one of them later."""
         on_dispose, self.on_dispose = self.on_dispose, None
         if self.source == "owned":
             hooks, promises = self.hooks, self.promises
             if hooks or promises:
                 self.hooks = self.promises = ()
+                if call is not None:
+                    for hook in hooks:
+                        hook.note_call(call)
                 unnested([hook.dispose for hook in hooks])
                 unnested([promise.dispose for _, _, promise in promises])
         elif self.source == "return":

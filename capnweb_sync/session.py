@@ -27,7 +27,7 @@ from weakref import WeakSet
 from . import wire
 from .calls import ServedCalls
 from .deferred import Deferred, abandon_turn, unnested
-from .encoder import Encoder, NoExporter
+from .encoder import Encoder, NoExporter, check_sendable
 from .errors import RpcError, RpcTypeError, SessionClosed, SessionOfParent, again, redacted
 from .exports import Export
 from .here import hook_for_value
@@ -105,7 +105,10 @@ class RpcSession:
         limits: Limits = DEFAULT_LIMITS,
         send_stack_traces: bool = False,
     ) -> None:
-        """`send_stack_traces` lets tracebacks travel with errors: for development only."""
+        """`send_stack_traces` lets tracebacks travel with errors: for development only.
+
+        Raises TypeError for a `main` that can't be sent.
+        """
         self.transport = transport
         # The transport's, at hand: each delivery of a broadcast uses them.
         self.pack = transport.pack
@@ -138,6 +141,7 @@ class RpcSession:
         if main is None:
             hook = ErrorHook(RpcError("This connection has no main object."))
         else:
+            check_sendable(main)
             hook = served = hook_for_value(main)
             served.serve_on(self.calls)
         self._exports: dict[int, Export] = {0: Export(self, 0, hook)}

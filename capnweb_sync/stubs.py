@@ -8,12 +8,17 @@ result all go through the hook, so the rest of the core never needs to look insi
 from __future__ import annotations
 
 import concurrent.futures
+import numbers
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import date
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from .errors import SessionOfParent, again
 from .runtime import Runtime
+from .values import JSDate, Undefined
 
 if TYPE_CHECKING:
     from .deferred import Deferred
@@ -23,6 +28,22 @@ Path = tuple[str | int, ...]
 """Property names that lead from one value to another: strings, and numbers for list items."""
 
 Self = TypeVar("Self", bound="RpcStub")
+
+ASK_FOR_RESULT: Final = "Call result() for its value."
+
+COMPARED: Final = (
+    type(None),
+    Undefined,
+    numbers.Number,
+    str,
+    bytes,
+    bytearray,
+    list,
+    dict,
+    date,
+    JSDate,
+)
+"""Types of values that a result can be compared with, and that no promise equals."""
 
 
 class RpcStub:
@@ -44,8 +65,10 @@ class RpcStub:
     """None for a stub; for a promise the path from the hook, empty for the hook's own result."""
 
     def __init__(self, target: Any) -> None:
+        from .encoder import check_sendable
         from .here import hook_for_value
 
+        check_sendable(target)
         self._hook = hook_for_value(target)
         self._path = None
 
@@ -131,10 +154,23 @@ class RpcStub:
     ) -> None:
         self.dispose()
 
-    def on_broken(self, callback: Callable[[BaseException], Any]) -> None:
+    def on_broken(self, callback: Callable[[BaseException], Any]) -> Callable[[], None]:
         """Run `callback(error)` when every further use would fail: the connection is lost, or the
-        promise is rejected. It runs like a served call, never inside this one."""
-        self._hook.runtime.step.run(lambda: self._hook.on_broken(callback, self._hook.calls))
+        promise is rejected. It runs like a served call, never inside this one.
+
+        Returns a function that takes this back. A stub that is disposed of, or dropped, takes its
+        callbacks along.
+        """
+        return self._hook.runtime.step.run(self._watch, callback)
+
+    def _watch(self, callback: Callable[[BaseException], Any]) -> Callable[[], None]:
+        from .watch import Watch
+
+        hook = self._hook
+        watch = Watch(callback, hook.calls)
+        hook.own(watch)
+        hook.on_broken(watch)
+        return watch.take_back
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A stub can't be copied or pickled. Use dup() for another one.")
@@ -147,10 +183,13 @@ class RpcStub:
 class RpcPromise(RpcStub):
     """The result of a call, or a property, that may not be there yet.
 
-    It has the interface of `concurrent.futures.Future`: `result`, `exception`, `done`,
-    `add_done_callback`. Everything else on it is a promise again, so a chain of calls costs one
-    round trip; `promise["done"]` reaches names that Python's own hide. A result that nobody asks
-    for is never sent. Disposing of a promise disposes of the result.
+    `result`, `exception`, `done` and `add_done_callback` are those of a Future, and `future` makes
+    one. Everything else on it is a promise again, so a chain of calls costs one round trip;
+    `promise["done"]` reaches names that Python's own hide. A result that nobody asks for is never
+    sent. Disposing of a promise disposes of the result.
+
+    Where a `result()` was forgotten, it says so: a promise is neither true nor false, has no
+    length and no items, and is not to be compared with a plain value. It equals itself only.
     """
 
     __slots__ = ("_delivery",)
@@ -159,8 +198,11 @@ class RpcPromise(RpcStub):
 
     def __init__(self, value: Any) -> None:
         """A promise for `value`: a `concurrent.futures.Future`, or a value that is there."""
+        from .encoder import check_sendable
         from .here import hook_for_promise
 
+        if not isinstance(value, concurrent.futures.Future):
+            check_sendable(value)
         self._hook = hook_for_promise(value)
         self._path = ()
         self._delivery = None
@@ -221,3 +263,62 @@ class RpcPromise(RpcStub):
     def _add_done_callback(self, fn: Callable[[RpcPromise], Any]) -> None:
         calls = self._hook.calls
         self._deliver().add_callback(lambda _: calls.notify(fn, self))
+
+    def future(self) -> concurrent.futures.Future[Any]:
+        """A `concurrent.futures.Future` for the result, for whatever takes one: `wait` and
+        `as_completed` of that module, `asyncio.wrap_future`.
+
+        Asks for the result, like `done`. Cancelling the future gives the promise up, as `dispose`
+        does. A served call that waits for a future keeps the next calls of its session waiting,
+        which `result` does not.
+        """
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        runtime: Runtime = self._hook.runtime
+
+        def settle(delivery: Deferred[Any]) -> None:
+            with suppress(concurrent.futures.InvalidStateError):  # cancelled meanwhile
+                if delivery.error is None:
+                    future.set_result(delivery.value)
+                else:
+                    future.set_exception(again(delivery.error))
+
+        def give_up(future: concurrent.futures.Future[Any]) -> None:
+            if future.cancelled():
+                future.set_running_or_notify_cancel()  # tells those who wait for it among others
+                runtime.enter(self.dispose)
+
+        future.add_done_callback(give_up)
+
+        def begin() -> None:
+            # The callbacks of a future are application code: not for the thread that reads.
+            self._deliver().add_callback(lambda done: runtime.spawn(partial(settle, done)))
+
+        runtime.step.run(begin)
+        return future
+
+    # What a forgotten `result()` leads to.
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"A promise is neither true nor false. {ASK_FOR_RESULT}")
+
+    def __len__(self) -> NoReturn:
+        raise TypeError(f"A promise has no length. {ASK_FOR_RESULT}")
+
+    def __iter__(self) -> NoReturn:  # type: ignore[override]
+        raise TypeError(f"A promise can't be iterated over. {ASK_FOR_RESULT}")
+
+    def __contains__(self, item: object) -> NoReturn:  # type: ignore[override]
+        raise TypeError(f"A promise contains nothing. {ASK_FOR_RESULT}")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, COMPARED):
+            raise TypeError(f"A promise is not compared with {other!r:.50}. {ASK_FOR_RESULT}")
+        # The other one may know better: `unittest.mock.ANY` equals everything.
+        return True if self is other else NotImplemented
+
+    __hash__ = RpcStub.__hash__
+
+    @property
+    def _condition(self) -> NoReturn:
+        """What `concurrent.futures.wait` and `as_completed` ask of each Future first."""
+        raise TypeError("A promise is no Future. Give this function promise.future() instead.")
