@@ -115,6 +115,7 @@ class BatchSession:
         headers: Mapping[str, str] | None = None,
         timeout: float = TIMEOUT_SECONDS,
         limits: Limits = DEFAULT_LIMITS,
+        session_class: type[RpcSession] = RpcSession,
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"A batch goes to http:// or https://, not to {url!r}.")
@@ -128,7 +129,7 @@ class BatchSession:
         self._sent = False
         self._transport = BatchTransport()
         runtime: Runtime = BatchRuntime(self.send)
-        self._session = RpcSession(self._transport, runtime=runtime, limits=limits)
+        self._session = session_class(self._transport, runtime=runtime, limits=limits)
         self._main = self._session.main
 
     @property
@@ -194,10 +195,14 @@ def batch(
     headers: Mapping[str, str] | None = None,
     timeout: float = TIMEOUT_SECONDS,
     limits: Limits = DEFAULT_LIMITS,
+    session_class: type[RpcSession] = RpcSession,
 ) -> BatchSession:
     """A batch to `url` (`http://…` or `https://…`), as a context manager.
 
     `headers` are added to the request, `timeout` is the seconds that the answer may take, and
-    `limits.max_message_size` bounds it in bytes. Raises ValueError for another URL.
+    `limits.max_message_size` bounds it in bytes. `session_class` is as in `connect`.
+    Raises ValueError for another URL.
     """
-    return BatchSession(url, headers=headers, timeout=timeout, limits=limits)
+    return BatchSession(
+        url, headers=headers, timeout=timeout, limits=limits, session_class=session_class
+    )

@@ -48,6 +48,7 @@ def connect(
     max_waiting: int = MAX_WAITING,
     sslopt: Mapping[str, Any] | None = None,
     send_stack_traces: bool = False,
+    session_class: type[RpcSession] = RpcSession,
 ) -> ClientSession:
     """Connect to a Cap'n Web server and start a session.
 
@@ -65,6 +66,7 @@ def connect(
         max_waiting: bytes that may wait to be sent; past it the connection is dropped.
         sslopt: websocket-client's options for TLS: `ca_certs`, `context`, `cert_reqs` …
         send_stack_traces: whether errors carry our stack traces to the server.
+        session_class: a subclass of `RpcSession` that sees what goes through the session.
 
     Raises:
         ConnectError: there is no connection; `ConnectTimeout` and `HandshakeError` say more.
@@ -78,7 +80,7 @@ def connect(
         close_timeout=close_timeout,
         max_waiting=max_waiting,
     )
-    session = RpcSession(
+    session = session_class(
         transport,
         main,
         runtime=thread_runtime(),
