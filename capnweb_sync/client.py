@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from .client_opening import ConnectError, ConnectTimeout, HandshakeError, open_socket
 from .client_transport import NORMAL, WebSocketTransport
@@ -91,10 +91,18 @@ def connect(
     return ClientSession(session, transport)
 
 
+class Joinable(Protocol):
+    """What a `ClientSession` needs of its transport."""
+
+    def join(self) -> None:
+        """Wait until the connection is gone, which has been closed."""
+        ...
+
+
 class ClientSession:
     """A session with a Cap'n Web server. `with` closes it."""
 
-    def __init__(self, session: RpcSession, transport: WebSocketTransport) -> None:
+    def __init__(self, session: RpcSession, transport: Joinable) -> None:
         self._session = session
         self._transport = transport
 
