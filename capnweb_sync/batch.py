@@ -18,14 +18,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Generic
 
 from .deferred import Deferred
 from .limits import DEFAULT_LIMITS, Limits
 from .runtime import CallQueue, Runtime
 from .session import RpcSession
-from .stubs import RpcStub
 from .threads import thread_runtime
+from .typed import MainApi, with_api
 
 TIMEOUT_SECONDS: Final = 30.0
 """How long the answer may take: what the server grants by default."""
@@ -105,7 +105,7 @@ class BatchRuntime:
         self._threads.collect(function)
 
 
-class BatchSession:
+class BatchSession(Generic[MainApi]):
     """One batch. `with` gives the server's main object and sends the batch at the end."""
 
     def __init__(
@@ -116,6 +116,7 @@ class BatchSession:
         timeout: float = TIMEOUT_SECONDS,
         limits: Limits = DEFAULT_LIMITS,
         session_class: type[RpcSession] = RpcSession,
+        api: Callable[..., MainApi] | None = None,
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"A batch goes to http:// or https://, not to {url!r}.")
@@ -130,10 +131,11 @@ class BatchSession:
         self._transport = BatchTransport()
         runtime: Runtime = BatchRuntime(self.send)
         self._session = session_class(self._transport, runtime=runtime, limits=limits)
-        self._main = self._session.main
+        main: Any = self._session.main
+        self._main: MainApi = main if api is None else with_api(main, api)
 
     @property
-    def main(self) -> RpcStub:
+    def main(self) -> MainApi:
         """The server's main object."""
         return self._main
 
@@ -174,7 +176,7 @@ class BatchSession:
             raise BatchError(f"The answer broke off {missing} bytes before its end.")
         return body
 
-    def __enter__(self) -> RpcStub:
+    def __enter__(self) -> MainApi:
         return self._main
 
     def __exit__(
@@ -196,13 +198,21 @@ def batch(
     timeout: float = TIMEOUT_SECONDS,
     limits: Limits = DEFAULT_LIMITS,
     session_class: type[RpcSession] = RpcSession,
-) -> BatchSession:
+    api: Callable[..., MainApi] | None = None,
+    check: bool = True,
+) -> BatchSession[MainApi]:
     """A batch to `url` (`http://…` or `https://…`), as a context manager.
 
     `headers` are added to the request, `timeout` is the seconds that the answer may take, and
-    `limits.max_message_size` bounds it in bytes. `session_class` is as in `connect`.
+    `limits.max_message_size` bounds it in bytes. `session_class`, `api` and
+    `check` are as in `connect`.
     Raises ValueError for another URL.
     """
     return BatchSession(
-        url, headers=headers, timeout=timeout, limits=limits, session_class=session_class
+        url,
+        headers=headers,
+        timeout=timeout,
+        limits=limits,
+        session_class=session_class,
+        api=api if check else None,
     )

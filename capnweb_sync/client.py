@@ -6,16 +6,19 @@ connection is made is in `client_opening`, how it lives in `client_transport`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol
 
 from .client_opening import ConnectError, ConnectTimeout, HandshakeError, open_socket
 from .client_transport import NORMAL, WebSocketTransport
 from .limits import DEFAULT_LIMITS, Limits
 from .session import RpcSession
-from .stubs import RpcStub
 from .threads import thread_runtime
+from .typed import MainApi, with_api
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 CONNECT_SECONDS: Final = 10.0
 """How long connecting may take in all: name, TCP, TLS and handshake."""
@@ -38,6 +41,8 @@ def connect(
     url: str,
     main: Any = None,
     *,
+    api: Callable[..., MainApi] | None = None,
+    check: bool = True,
     limits: Limits = DEFAULT_LIMITS,
     headers: Mapping[str, str] | None = None,
     origin: str | None = None,
@@ -49,12 +54,15 @@ def connect(
     sslopt: Mapping[str, Any] | None = None,
     send_stack_traces: bool = False,
     session_class: type[RpcSession] = RpcSession,
-) -> ClientSession:
+) -> ClientSession[MainApi]:
     """Connect to a Cap'n Web server and start a session.
 
     Args:
         url: `ws://…` or `wss://…`.
         main: what the server gets as our main object: an `RpcTarget`, a function, a dict, nothing.
+        api: the class that describes the server's main object, see `typed`; `session.main` is
+            one for type checkers, and results are converted to their annotated types.
+        check: false leaves results as they come.
         limits: what is accepted from the server.
         headers: further HTTP headers of the handshake.
         origin: the `Origin` header; without it, none is sent.
@@ -88,7 +96,7 @@ def connect(
         send_stack_traces=send_stack_traces,
     )
     transport.start(session)
-    return ClientSession(session, transport)
+    return ClientSession(session, transport, api if check else None)
 
 
 class Joinable(Protocol):
@@ -99,17 +107,24 @@ class Joinable(Protocol):
         ...
 
 
-class ClientSession:
+class ClientSession(Generic[MainApi]):
     """A session with a Cap'n Web server. `with` closes it."""
 
-    def __init__(self, session: RpcSession, transport: Joinable) -> None:
+    def __init__(
+        self,
+        session: RpcSession,
+        transport: Joinable,
+        api: Callable[..., MainApi] | None = None,
+    ) -> None:
         self._session = session
         self._transport = transport
+        self._api = api
 
     @property
-    def main(self) -> RpcStub:
+    def main(self) -> MainApi:
         """The server's main object."""
-        return self._session.main
+        main: Any = self._session.main
+        return main if self._api is None else with_api(main, self._api)
 
     @property
     def closed(self) -> bool:
@@ -130,7 +145,7 @@ class ClientSession:
         if wait:
             self._transport.join()
 
-    def __enter__(self) -> ClientSession:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -13,11 +13,14 @@ from typing import Final
 from capnweb_sync import RpcError
 
 from .call import call
+from .spelling import StubsError
+from .stubs import stubs
 
 Command = Callable[[Sequence[str]], int]
 
 COMMANDS: Final[dict[str, tuple[Command, str]]] = {
     "call": (call, "call a method of a Cap'n Web server and print its result"),
+    "stubs": (stubs, "write the module that tells type checkers what a server offers"),
 }
 """By name, what runs the command with the rest of the command line, and what it is for."""
 
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Nobody reads; nor shall the interpreter try to write what is left.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (RpcError, OSError, concurrent.futures.TimeoutError) as error:
+    except (RpcError, OSError, StubsError, concurrent.futures.TimeoutError) as error:
         sys.stderr.write(f"capnweb: {code_of(error)}: {error}\n")
         return FAILED
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 from ..client import ClientSession
 from ..deferred import Deferred
@@ -18,9 +18,12 @@ from ..limits import DEFAULT_LIMITS, Limits
 from ..runtime import Runtime
 from ..serving import Service, serve
 from ..session import RpcSession
-from ..stubs import RpcStub
 from ..threads import thread_runtime
+from ..typed import MainApi
 from .settling import SettlingRuntime
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 SETTLE_SECONDS: Final = 10.0
 """How long settling may take before a test fails. One that passes never waits for it."""
@@ -29,15 +32,22 @@ ABNORMAL: Final = 1006
 """The close code of a connection that broke (RFC 6455, section 7.4.1)."""
 
 
-class Pair:
+class Pair(Generic[MainApi]):
     """Two connected sessions. `with` closes them; see `pair`."""
 
-    client: ClientSession
+    client: ClientSession[MainApi]
     """The client's session, of the same class as that of `connect`."""
     server: RpcSession
     """The server's session. `server.main` is the client's main object."""
 
-    def __init__(self, service: Service, main: Any, limits: Limits, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        service: Service,
+        main: Any,
+        limits: Limits,
+        runtime: Runtime,
+        api: Callable[..., MainApi] | None,
+    ) -> None:
         self._runtime = SettlingRuntime(runtime)
         line = Line(self._runtime)
         near, far = End(line), End(line)
@@ -46,10 +56,10 @@ class Pair:
         near.other, far.other = self.server, client
         self._line = line
         self._sessions = (client, self.server)
-        self.client = ClientSession(client, near)
+        self.client = ClientSession(client, near, api)
 
     @property
-    def main(self) -> RpcStub:
+    def main(self) -> MainApi:
         """The client's stub for the server's main object."""
         return self.client.main
 
@@ -71,7 +81,7 @@ class Pair:
         """End both sessions. Idempotent."""
         self.client.close()
 
-    def __enter__(self) -> Pair:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -156,18 +166,22 @@ def pair(
     served: Any,
     main: Any = None,
     *,
+    api: Callable[..., MainApi] | None = None,
+    check: bool = True,
     limits: Limits = DEFAULT_LIMITS,
     runtime: Runtime | None = None,
-) -> Pair:
+) -> Pair[MainApi]:
     """A server that serves `served` and a client that is connected to it, in this process.
 
     Args:
         served: what `serve` takes, a class of which this client gets an object of its own
             included, or what it returns.
         main: what the server gets as the client's main object, as in `connect`.
+        api: as in `connect`, like `check`.
+        check: false leaves results as they come.
         limits: what the client accepts from the server; those of the server are `serve`'s.
         runtime: how both run their calls: on threads by default, which are greenlets in a process
             that gevent has patched; `gevent_runtime()` runs them as a gevent server does.
     """
     service = served if isinstance(served, Service) else serve(served)
-    return Pair(service, main, limits, runtime or thread_runtime())
+    return Pair(service, main, limits, runtime or thread_runtime(), api if check else None)
