@@ -118,12 +118,15 @@ def call(arguments: Sequence[str]) -> int:
         session = open_session(options)
     except ValueError as error:
         commands.error(str(error))
-    with session as opened:
-        if isinstance(opened, RpcStub):
-            conversation.finish(invoke(opened, options.method, values).result())
-        else:
-            promise = invoke(opened.main, options.method, values)
-            conversation.run(opened.main, promise, stay=options.stay)
+    try:
+        with session as opened:
+            if isinstance(opened, RpcStub):
+                conversation.finish(invoke(opened, options.method, values).result())
+            else:
+                promise = invoke(opened.main, options.method, values)
+                conversation.run(opened.main, promise, stay=options.stay)
+    finally:
+        output.end()
     return 0
 
 

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timezone
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from capnweb_sync import (
     Blob,
@@ -22,6 +22,9 @@ from capnweb_sync import (
     Undefined,
     WritableStream,
 )
+
+END_SECONDS: Final = 1.0
+"""How long the end waits for a line that nobody reads."""
 
 
 def plain(value: Any) -> Any:
@@ -78,12 +81,21 @@ class Output:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._lock = threading.Lock()
+        self._over = False
 
     def write(self, data: bytes) -> None:
         """Write, and let whoever reads have it at once. Raises BrokenPipeError if nobody does."""
         with self._lock:
-            self._file.write(data)
-            self._file.flush()
+            if not self._over:
+                self._file.write(data)
+                self._file.flush()
+
+    def end(self) -> None:
+        """Write nothing more: a callback that is called while the interpreter ends would have the
+        file in use, which the interpreter takes for a fatal error."""
+        if self._lock.acquire(timeout=END_SECONDS):
+            self._over = True
+            self._lock.release()
 
     def show(self, value: Any) -> None:
         """Write `value` as a line of JSON."""

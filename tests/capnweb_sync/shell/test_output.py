@@ -1,5 +1,6 @@
 """Arguments as they are typed, and results as `jq` reads them."""
 
+import io
 import json
 from array import array
 from datetime import datetime, timedelta, timezone
@@ -21,7 +22,7 @@ from capnweb_sync import (
     undefined,
 )
 from capnweb_sync.shell.arguments import argument, path
-from capnweb_sync.shell.output import line
+from capnweb_sync.shell.output import Output, line
 
 
 def callback() -> None: ...
@@ -99,3 +100,14 @@ def test_a_response_is_an_object() -> None:
     shown = json.loads(line(Response("hello", headers=Headers((("a", "b"),)))))
 
     assert (shown["status"], shown["body"], shown["headers"]) == (200, "hello", [["a", "b"]])
+
+
+def test_after_the_end_nothing_is_written() -> None:
+    file = io.BytesIO()
+    output = Output(file)
+    output.show(1)
+
+    output.end()
+    output.show(2)
+
+    assert file.getvalue() == b"1\n"
