@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Generic
 from urllib.parse import urlsplit
 
 from .deferred import Deferred
@@ -27,8 +27,8 @@ from .limits import DEFAULT_LIMITS, Limits
 from .runtime import CallQueue, Runtime
 from .session import RpcSession
 from .steps import Step
-from .stubs import RpcStub
 from .threads import thread_runtime
+from .typed import MainApi, with_api
 from .urls import merged, parse_url, without_password
 
 TIMEOUT_SECONDS: Final = 30.0
@@ -125,7 +125,7 @@ class BatchRuntime:
         self._threads.collect(function)
 
 
-class BatchSession:
+class BatchSession(Generic[MainApi]):
     """One batch. `with` gives the server's main object and sends the batch at the end."""
 
     def __init__(
@@ -135,6 +135,8 @@ class BatchSession:
         headers: Mapping[str, str] | None = None,
         timeout: float = TIMEOUT_SECONDS,
         limits: Limits = DEFAULT_LIMITS,
+        session_class: type[RpcSession] = RpcSession,
+        api: Callable[..., MainApi] | None = None,
     ) -> None:
         self._target = parse_url(url, "http", "https")
         self._request = urllib.request.Request(
@@ -150,11 +152,12 @@ class BatchSession:
         self._sending = threading.Lock()
         self._transport = BatchTransport()
         runtime: Runtime = BatchRuntime(self.send)
-        self._session = RpcSession(self._transport, runtime=runtime, limits=limits)
-        self._main = self._session.main
+        self._session = session_class(self._transport, runtime=runtime, limits=limits)
+        main: Any = self._session.main
+        self._main: MainApi = main if api is None else with_api(main, api)
 
     @property
-    def main(self) -> RpcStub:
+    def main(self) -> MainApi:
         """The server's main object."""
         return self._main
 
@@ -207,7 +210,7 @@ class BatchSession:
             return ""
         return f" through the proxy {without_password(proxy)}"
 
-    def __enter__(self) -> RpcStub:
+    def __enter__(self) -> MainApi:
         return self._main
 
     def __exit__(
@@ -228,10 +231,22 @@ def batch(
     headers: Mapping[str, str] | None = None,
     timeout: float = TIMEOUT_SECONDS,
     limits: Limits = DEFAULT_LIMITS,
-) -> BatchSession:
+    session_class: type[RpcSession] = RpcSession,
+    api: Callable[..., MainApi] | None = None,
+    check: bool = True,
+) -> BatchSession[MainApi]:
     """A batch to `url` (`http://…` or `https://…`), as a context manager.
 
     `headers` are added to the request, `timeout` is the seconds that the answer may take, and
-    `limits.max_message_size` bounds it in bytes. Raises ValueError for another URL.
+    `limits.max_message_size` bounds it in bytes. `session_class`, `api` and
+    `check` are as in `connect`.
+    Raises ValueError for another URL.
     """
-    return BatchSession(url, headers=headers, timeout=timeout, limits=limits)
+    return BatchSession(
+        url,
+        headers=headers,
+        timeout=timeout,
+        limits=limits,
+        session_class=session_class,
+        api=api if check else None,
+    )

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol
 from urllib.parse import urlsplit
 
 from .client_opening import ConnectError, ConnectTimeout, HandshakeError, open_socket
@@ -19,8 +19,11 @@ from .client_transport import NORMAL, WebSocketTransport
 from .encoder import check_sendable
 from .limits import DEFAULT_LIMITS, Limits
 from .session import RpcSession
-from .stubs import RpcStub
 from .threads import thread_runtime
+from .typed import MainApi, with_api
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 CONNECT_SECONDS: Final = 10.0
 """How long connecting may take in all: name, TCP, TLS and handshake."""
@@ -47,6 +50,8 @@ def connect(
     url: str,
     main: Any = None,
     *,
+    api: Callable[..., MainApi] | None = None,
+    check: bool = True,
     limits: Limits = DEFAULT_LIMITS,
     headers: Mapping[str, str] | None = None,
     origin: str | None = None,
@@ -57,7 +62,8 @@ def connect(
     max_waiting: int = MAX_WAITING,
     sslopt: Mapping[str, Any] | None = None,
     send_stack_traces: bool = False,
-) -> ClientSession:
+    session_class: type[RpcSession] = RpcSession,
+) -> ClientSession[MainApi]:
     """Connect to a Cap'n Web server and start a session.
 
     Of the addresses of a name, the first that answers is taken. The environment's `http_proxy`,
@@ -67,6 +73,9 @@ def connect(
         url: `ws://…` or `wss://…`. A name and a password in it (`wss://alice:secret@…`) are sent as
             HTTP has it, unless `headers` have an `Authorization`, and are never shown.
         main: what the server gets as our main object: an `RpcTarget`, a function, a dict, nothing.
+        api: the class that describes the server's main object, see `typed`; `session.main` is
+            one for type checkers, and results are converted to their annotated types.
+        check: false leaves results as they come.
         limits: what is accepted from the server.
         headers: further HTTP headers of the handshake.
         origin: the `Origin` header; without it, none is sent.
@@ -78,6 +87,7 @@ def connect(
         max_waiting: bytes that may wait to be sent; past it the connection is dropped.
         sslopt: websocket-client's options for TLS: `ca_certs`, `context`, `cert_reqs` …
         send_stack_traces: whether errors carry our stack traces to the server.
+        session_class: a subclass of `RpcSession` that sees what goes through the session.
 
     Raises:
         ConnectError: there is no connection; `ConnectTimeout` and `HandshakeError` say more.
@@ -98,7 +108,7 @@ def connect(
     except OSError as error:  # there is no descriptor left
         sock.close()
         raise ConnectError(url, f"{error.strerror or error}.") from error
-    session = RpcSession(
+    session = session_class(
         transport,
         main,
         runtime=thread_runtime(),
@@ -110,26 +120,42 @@ def connect(
     except (RuntimeError, MemoryError) as error:
         session.connection_lost(None, "There is no thread to read it.")
         raise ConnectError(url, f"{error}.") from error
-    return ClientSession(session, transport, url)
+    return ClientSession(session, transport, url, api if check else None)
 
 
-class ClientSession:
+class Joinable(Protocol):
+    """What a `ClientSession` needs of its transport."""
+
+    def join(self) -> None:
+        """Wait until the connection is gone, which has been closed."""
+        ...
+
+
+class ClientSession(Generic[MainApi]):
     """A session with a Cap'n Web server. `with` closes it.
 
     One that is dropped without having been closed is a ResourceWarning, and is closed then,
     whether or not stubs of it are still there.
     """
 
-    def __init__(self, session: RpcSession, transport: WebSocketTransport, url: str) -> None:
+    def __init__(
+        self,
+        session: RpcSession,
+        transport: Joinable,
+        url: str,
+        api: Callable[..., MainApi] | None = None,
+    ) -> None:
         self._session = session
         self._transport = transport
+        self._api = api
         self._closing = False
         self._host = urlsplit(url).netloc.rpartition("@")[2]  # without credentials
 
     @property
-    def main(self) -> RpcStub:
+    def main(self) -> MainApi:
         """The server's main object."""
-        return self._session.main
+        main: Any = self._session.main
+        return main if self._api is None else with_api(main, self._api)
 
     @property
     def closed(self) -> bool:
@@ -153,7 +179,7 @@ class ClientSession:
         else:
             self._session.runtime.collect(partial(self._session.close, code, reason))
 
-    def __enter__(self) -> ClientSession:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

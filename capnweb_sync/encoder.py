@@ -9,8 +9,14 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import is_dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from uuid import UUID
+
+import msgspec
 
 from . import fetch_codec, numbers, wire
 from .errors import RemoteError, RpcError, error_message, is_group, js_name, redacted
@@ -33,6 +39,29 @@ also stops a value that contains itself."""
 
 LITERAL: Final = frozenset({str, bool, type(None)})
 """Types of values that are their own expression, whatever they are."""
+
+
+DATA: Final = (msgspec.Struct, Enum, UUID, Decimal, date, time, timedelta)
+"""Types, beside dataclasses, of data that msgspec has a plain form for: the one that it takes for
+a parameter which is annotated with the type."""
+
+
+IN_DATA: Final = (bytes, bytearray, memoryview, datetime, BigInt, JSDate, Undefined)
+"""Types of what may stand in data and has a form of its own in the protocol."""
+
+
+def as_plain(value: Any) -> Any:
+    """The plain form of `value`, a dataclass or one of `DATA`. Raises TypeError for a capability in
+    it: who would own that?"""
+    if isinstance(value, type):
+        raise TypeError(f"The class {value.__qualname__} can't be sent, only objects of it.")
+    try:
+        return msgspec.to_builtins(value, builtin_types=IN_DATA)
+    except TypeError as error:
+        raise TypeError(
+            f"A value of type {type(value).__qualname__} can't be sent: what is in it must be"
+            f" data. {error}."
+        ) from None
 
 
 class Exporter(Protocol):
@@ -188,6 +217,8 @@ class Encoder:
             return self._encode(int(value), depth)
         if isinstance(value, float):
             return self._encode(float(value), depth)
+        if is_dataclass(value) or isinstance(value, DATA):
+            return self._encode(as_plain(value), depth)
         raise TypeError(not_sendable(value))
 
     def _stub(self, stub: RpcStub) -> Any:
@@ -274,6 +305,7 @@ SENDABLE: Final = (
     Undefined,
     JSDate,
     BaseException,
+    *DATA,
     *fetch_codec.KINDS,
 )
 """What the encoder has a form for, open files apart."""
@@ -282,7 +314,8 @@ SENDABLE: Final = (
 def check_sendable(value: Any) -> None:
     """Raise TypeError for what a peer can be given neither as a value nor by reference, without
     a look at what is in it."""
-    if not isinstance(value, SENDABLE) and not is_source(value):
+    sendable = isinstance(value, SENDABLE) or is_source(value) or is_dataclass(value)
+    if not sendable or isinstance(value, type):
         raise TypeError(not_sendable(value))
 
 

@@ -14,15 +14,22 @@ from contextlib import suppress
 from datetime import date
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from .errors import SessionOfParent, again
 from .runtime import Runtime
 from .values import JSDate, Undefined
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
     from .deferred import Deferred
     from .hooks import Hook
+
+    Result = TypeVarWithDefault("Result", covariant=True, default=Any)
+else:
+    # Defaults came with Python 3.13; only type checkers need this one.
+    Result = TypeVar("Result", covariant=True)
 
 Path = tuple[str | int, ...]
 """Property names that lead from one value to another: strings, and numbers for list items."""
@@ -180,8 +187,9 @@ class RpcStub:
         return f"<{type(self).__name__} {self._hook.describe()}{path}>"
 
 
-class RpcPromise(RpcStub):
-    """The result of a call, or a property, that may not be there yet.
+class RpcPromise(RpcStub, Generic[Result]):
+    """The result of a call, or a property, that may not be there yet. In annotations,
+    `RpcPromise[int]` says what the result is; without it, it can be anything.
 
     `result`, `exception`, `done` and `add_done_callback` are those of a Future, and `future` makes
     one. Everything else on it is a promise again, so a chain of calls costs one round trip;
@@ -232,7 +240,7 @@ class RpcPromise(RpcStub):
             )
         return delivery
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None) -> Result:
         """Wait for the result, `timeout` seconds at most (None: without end).
 
         Raises what the call raised (`RemoteError` from a peer), `SessionClosed` if the session
@@ -240,7 +248,7 @@ class RpcPromise(RpcStub):
         """
         delivery = self._settled(timeout)
         if delivery.error is None:
-            return delivery.value
+            return delivery.value  # type: ignore[return-value]
         try:
             raise again(delivery.error)
         finally:
