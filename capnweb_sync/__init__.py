@@ -27,6 +27,7 @@ from .session import RpcSession
 from .streams import ReadableStream, WritableStream
 from .stubs import RpcPromise, RpcStub
 from .target import RpcTarget
+from .typed import TypedPromise, TypedStub
 from .values import BigInt, JSDate, Undefined, undefined
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ __all__ = [
     "Service",
     "SessionClosed",
     "Transport",
+    "TypedPromise",
+    "TypedStub",
     "Undefined",
     "WritableStream",
     "batch",

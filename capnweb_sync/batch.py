@@ -19,15 +19,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Generic
 from urllib.parse import urlsplit
 
 from .deferred import Deferred
 from .limits import DEFAULT_LIMITS, Limits
 from .runtime import CallQueue, Runtime
 from .session import RpcSession
-from .stubs import RpcStub
+from .steps import Step
 from .threads import thread_runtime
+from .typed import MainApi, with_api
 from .urls import merged, parse_url, without_password
 
 TIMEOUT_SECONDS: Final = 30.0
@@ -40,6 +41,22 @@ class BatchError(ConnectionError):
     def __init__(self, sentence: str, status: int | None = None) -> None:
         super().__init__(sentence)
         self.status = status
+
+
+def opener() -> urllib.request.OpenerDirector:
+    """urllib's, for HTTP alone and without redirects: it would carry the headers of a batch,
+    credentials among them, to whatever host an answer names, and turn the POST into a GET."""
+    director = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.UnknownHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+    ):
+        director.add_handler(handler)
+    return director
 
 
 class BatchTransport:
@@ -78,7 +95,7 @@ class BatchRuntime:
         self._send = send
 
     @property
-    def step(self) -> Any:
+    def step(self) -> Step:
         """See `Runtime`."""
         return self._threads.step
 
@@ -108,7 +125,7 @@ class BatchRuntime:
         self._threads.collect(function)
 
 
-class BatchSession:
+class BatchSession(Generic[MainApi]):
     """One batch. `with` gives the server's main object and sends the batch at the end."""
 
     def __init__(
@@ -118,6 +135,8 @@ class BatchSession:
         headers: Mapping[str, str] | None = None,
         timeout: float = TIMEOUT_SECONDS,
         limits: Limits = DEFAULT_LIMITS,
+        session_class: type[RpcSession] = RpcSession,
+        api: Callable[..., MainApi] | None = None,
     ) -> None:
         self._target = parse_url(url, "http", "https")
         self._request = urllib.request.Request(
@@ -133,11 +152,12 @@ class BatchSession:
         self._sending = threading.Lock()
         self._transport = BatchTransport()
         runtime: Runtime = BatchRuntime(self.send)
-        self._session = RpcSession(self._transport, runtime=runtime, limits=limits)
-        self._main = self._session.main
+        self._session = session_class(self._transport, runtime=runtime, limits=limits)
+        main: Any = self._session.main
+        self._main: MainApi = main if api is None else with_api(main, api)
 
     @property
-    def main(self) -> RpcStub:
+    def main(self) -> MainApi:
         """The server's main object."""
         return self._main
 
@@ -161,12 +181,15 @@ class BatchSession:
     def _post(self, lines: bytes) -> bytes:
         self._request.data = lines
         try:
-            with urllib.request.urlopen(self._request, timeout=self._timeout) as response:
+            with opener().open(self._request, timeout=self._timeout) as response:
                 body: bytes = response.read(self._limits.max_message_size + 1)
                 missing: int | None = response.length
         except urllib.error.HTTPError as error:
             with error:
                 sentence = error.read(1000).decode(errors="replace").strip()
+            location = error.headers.get("Location")
+            if location is not None and 300 <= error.code < 400:
+                sentence = f"It points to {location!r}; a batch goes only where it is sent."
             raise BatchError(f"The server answered {error.code}. {sentence}", error.code) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
@@ -187,7 +210,7 @@ class BatchSession:
             return ""
         return f" through the proxy {without_password(proxy)}"
 
-    def __enter__(self) -> RpcStub:
+    def __enter__(self) -> MainApi:
         return self._main
 
     def __exit__(
@@ -208,10 +231,22 @@ def batch(
     headers: Mapping[str, str] | None = None,
     timeout: float = TIMEOUT_SECONDS,
     limits: Limits = DEFAULT_LIMITS,
-) -> BatchSession:
+    session_class: type[RpcSession] = RpcSession,
+    api: Callable[..., MainApi] | None = None,
+    check: bool = True,
+) -> BatchSession[MainApi]:
     """A batch to `url` (`http://…` or `https://…`), as a context manager.
 
     `headers` are added to the request, `timeout` is the seconds that the answer may take, and
-    `limits.max_message_size` bounds it in bytes. Raises ValueError for another URL.
+    `limits.max_message_size` bounds it in bytes. `session_class`, `api` and
+    `check` are as in `connect`.
+    Raises ValueError for another URL.
     """
-    return BatchSession(url, headers=headers, timeout=timeout, limits=limits)
+    return BatchSession(
+        url,
+        headers=headers,
+        timeout=timeout,
+        limits=limits,
+        session_class=session_class,
+        api=api if check else None,
+    )

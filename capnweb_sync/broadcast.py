@@ -45,47 +45,55 @@ def broadcast_all(
     if not arguments:
         return 0
     tail: Path = (method,) if method else ()
+    recipients = list(stubs)  # outside of the step: it may be application code that lists them
+    return default_runtime().step.run(_tell, recipients, tail, calls, arguments)
+
+
+def _tell(
+    recipients: list[RpcStub],
+    tail: Path,
+    calls: Sequence[Sequence[Any]],
+    arguments: list[bytes],
+) -> int:
     count = len(arguments)
     packed: dict[tuple[int, Path, Any], list[bytes]] = {}
     known_id, known_path, known_pack = 0, None, None
     pieces: list[bytes] = []
     sent = 0
-    recipients = list(stubs)  # outside of the step: it may be application code that lists them
-    with default_runtime().step:
-        for stub in recipients:
-            try:
-                hook, path = stub._hook, stub._path or ()
-                entry = hook.entry if isinstance(hook, ImportHook) else None
-                if entry is None or entry.resolution is not None:
-                    sent += _call_plainly(hook, (*path, *tail), calls)
-                    continue
-                session = entry.session
-                pack = session.pack
-                if entry.import_id != known_id or path != known_path or pack is not known_pack:
-                    session.runtime.step  # noqa: B018 - raises in a forked child
-                    key = (entry.import_id, path, pack)
-                    if key not in packed:
-                        messages = [
-                            pack(push_message(entry.import_id, (*path, *tail), encoded_args))
-                            for encoded_args in arguments
-                        ]
-                        packed[key] = [b"".join(messages)] if session.joinable else messages
-                    pieces = packed[key]
-                    known_id, known_path, known_pack = key
-            except SessionOfParent:
-                raise
-            except Exception:
-                logger.exception("A recipient of a broadcast failed; the others are told.")
+    for stub in recipients:
+        try:
+            hook, path = stub._hook, stub._path or ()
+            entry = hook.entry if isinstance(hook, ImportHook) else None
+            if entry is None or entry.resolution is not None:
+                sent += _call_plainly(hook, (*path, *tail), calls)
                 continue
-            try:
-                for piece in pieces:
-                    session.push_unneeded(piece, count // len(pieces))
-            except Exception as error:
-                # The peer counts what it gets: with one message missing nothing fits any more.
-                logger.exception("A transport failed to take a message; its session is over.")
-                session.connection_lost(None, f"Sending failed: {error!r}")
-                continue
-            sent += count
+            session = entry.session
+            pack = session.pack
+            if entry.import_id != known_id or path != known_path or pack is not known_pack:
+                session.runtime.step  # noqa: B018 - raises in a forked child
+                key = (entry.import_id, path, pack)
+                if key not in packed:
+                    messages = [
+                        pack(push_message(entry.import_id, (*path, *tail), encoded_args))
+                        for encoded_args in arguments
+                    ]
+                    packed[key] = [b"".join(messages)] if session.joinable else messages
+                pieces = packed[key]
+                known_id, known_path, known_pack = key
+        except SessionOfParent:
+            raise
+        except Exception:
+            logger.exception("A recipient of a broadcast failed; the others are told.")
+            continue
+        try:
+            for piece in pieces:
+                session.push_unneeded(piece, count // len(pieces))
+        except Exception as error:
+            # The peer counts what it gets: with one message missing nothing fits any more.
+            logger.exception("A transport failed to take a message; its session is over.")
+            session.connection_lost(None, f"Sending failed: {error!r}")
+            continue
+        sent += count
     return sent
 
 

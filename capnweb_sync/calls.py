@@ -13,6 +13,7 @@ from .errors import RpcError, drop_locals, logger, redacted
 from .limits import Limits
 from .payload import Payload, weight
 from .runtime import CallQueue, Runtime, default_runtime
+from .steps import Changing
 
 CHUNK_OVERHEAD: Final = 1024
 """Bytes that a chunk takes here beside its own, roughly: promises and entries of tables. Chunks of
@@ -38,6 +39,7 @@ class ServedCalls:
         "limits",
         "received_size",
         "runtime",
+        "session",
         "under_way",
     )
 
@@ -55,6 +57,18 @@ class ServedCalls:
         self._chunk_bytes = 0
         self._waiting = 0
         self._copies_left = MAX_COPIED_VALUES
+        self.session: Changing | None = None
+        """Whose calls these are, until its end; None for calls that no session makes."""
+
+    def change(self) -> None:
+        """What follows in this step changes the session."""
+        if self.session is not None:
+            self.runtime.step.changing.add(self.session)
+
+    def interrupt(self) -> None:
+        """A call has been cut, so that it will have no answer: end the session."""
+        if self.session is not None:
+            self.runtime.step.run(self.session.interrupted)
 
     def begin(self) -> None:
         """Count one more. Raises RpcError with the code `too_many` past the limit, and what

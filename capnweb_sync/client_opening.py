@@ -17,6 +17,7 @@ import websocket
 from websocket._http import _ssl_socket
 
 from .dialing import dial
+from .errors import Reduced, reduced
 from .fork import close_copy, in_child
 from .proxies import proxy_for, tunnel
 from .threads import named, thread_runtime
@@ -37,6 +38,9 @@ class ConnectError(ConnectionError):
     def __init__(self, url: str, why: str) -> None:
         super().__init__(f"Cannot connect to {url}: {why}")
         self.url = url
+
+    def __reduce__(self) -> Reduced:
+        return reduced(self)
 
 
 class ConnectTimeout(ConnectError, TimeoutError):

@@ -135,11 +135,12 @@ class WebSocketTransport:
         # Under the lock, like every use of the socket. Re-entrant: a finalizer that runs in here
         # may send a release; nothing below minds a frame that is queued in between.
         self._lock = threading.RLock()
-        self._room = threading.Condition(self._lock)
+        self._writers: list[threading.Lock] = []  # Of those who wait for room; released by others.
         self._unsent: deque[bytes | memoryview] = deque()
         self._waiting = 0
         self._close_by: float | None = None  # Set when the close frame is queued, the last one.
         self._broken: Ended | None = None  # What the reading thread shall end with.
+        self._queueing = False  # True for good if an exception (Ctrl+C) has cut it.
 
         # A byte sent on the one end wakes the reading thread, which watches the other.
         self._selector = selectors.DefaultSelector()
@@ -183,8 +184,27 @@ class WebSocketTransport:
 
     def wait_room(self, timeout: float | None) -> bool:
         """Block until half of what may wait is free, or until the end; see `Transport`."""
-        with self._room:
-            return self._room.wait_for(self._has_room, timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            awake = threading.Lock()
+            awake.acquire()
+            with self._lock:
+                if self._has_room():
+                    return True
+                self._writers.append(awake)
+            left = -1.0 if deadline is None else max(deadline - time.monotonic(), 0)
+            try:
+                if not awake.acquire(timeout=min(left, threading.TIMEOUT_MAX)):
+                    return self._has_room()
+            finally:
+                with self._lock:
+                    if awake in self._writers:
+                        self._writers.remove(awake)
+
+    def _wake_writers(self) -> None:
+        """Let those who wait for room look again."""
+        while self._writers:
+            self._writers.pop().release()
 
     def _has_room(self) -> bool:
         ended = self._close_by is not None or self._broken is not None
@@ -197,9 +217,15 @@ class WebSocketTransport:
 
     def _send_close(self, payload: bytes) -> None:
         with self._lock:
+            if self._queueing and self._broken is None:
+                # A frame may have been sent in part, or would be sent again.
+                self._unsent.clear()
+                self._broken = Ended(ABNORMAL, "An exception has interrupted sending.")
+                self._wake_writers()
+                self._ring()
             if self._close_by is None and self._broken is None:
                 self._close_by = time.monotonic() + self._close_timeout
-                self._room.notify_all()
+                self._wake_writers()
                 self._queue(frame(ABNF.OPCODE_CLOSE, payload))
                 self._ring()
 
@@ -216,20 +242,22 @@ class WebSocketTransport:
 
     def _queue(self, packed: bytes, *, first: bool = False) -> None:
         """Send a frame after those that wait, or right after the one that is being sent."""
+        within, self._queueing = self._queueing, True
         self._waiting += len(packed)
         if self._unsent:
             self._unsent.insert(1 if first else len(self._unsent), packed)
-            return
-        self._unsent.append(packed)
-        self._flush()
-        if self._unsent:
-            self._ring()
+        else:
+            self._unsent.append(packed)
+            self._flush()
+            if self._unsent:
+                self._ring()
+        self._queueing = within
 
     def _flush(self) -> None:
         """Hand over to the kernel what it takes."""
         self._hand_over()
         if self._has_room():
-            self._room.notify_all()
+            self._wake_writers()
 
     def _hand_over(self) -> None:
         try:
@@ -321,7 +349,7 @@ class WebSocketTransport:
     def _give_back(self) -> None:
         with self._lock:
             self._broken = self._broken or Ended(ABNORMAL, "")
-            self._room.notify_all()
+            self._wake_writers()
             self._unsent.clear()
             self._selector.close()  # Before the sockets, which gevent watches.
             self._sock.close()

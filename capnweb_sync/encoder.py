@@ -9,16 +9,23 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import is_dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from uuid import UUID
+
+import msgspec
 
 from . import fetch_codec, numbers, wire
 from .errors import RemoteError, RpcError, error_message, is_group, js_name, redacted
 from .limits import DEFAULT_LIMITS
 from .payload import Payload
+from .streams import is_source
 from .stubs import RpcStub
-from .target import RpcTarget, is_function
-from .values import MAX_SAFE_INTEGER, BigInt, JSDate, ms_from_date, undefined
+from .target import FUNCTION_TYPES, RpcTarget, is_function
+from .values import MAX_SAFE_INTEGER, BigInt, JSDate, Undefined, ms_from_date, undefined
 
 if TYPE_CHECKING:
     from .calls import ServedCalls
@@ -32,6 +39,29 @@ also stops a value that contains itself."""
 
 LITERAL: Final = frozenset({str, bool, type(None)})
 """Types of values that are their own expression, whatever they are."""
+
+
+DATA: Final = (msgspec.Struct, Enum, UUID, Decimal, date, time, timedelta)
+"""Types, beside dataclasses, of data that msgspec has a plain form for: the one that it takes for
+a parameter which is annotated with the type."""
+
+
+IN_DATA: Final = (bytes, bytearray, memoryview, datetime, BigInt, JSDate, Undefined)
+"""Types of what may stand in data and has a form of its own in the protocol."""
+
+
+def as_plain(value: Any) -> Any:
+    """The plain form of `value`, a dataclass or one of `DATA`. Raises TypeError for a capability in
+    it: who would own that?"""
+    if isinstance(value, type):
+        raise TypeError(f"The class {value.__qualname__} can't be sent, only objects of it.")
+    try:
+        return msgspec.to_builtins(value, builtin_types=IN_DATA)
+    except TypeError as error:
+        raise TypeError(
+            f"A value of type {type(value).__qualname__} can't be sent: what is in it must be"
+            f" data. {error}."
+        ) from None
 
 
 class Exporter(Protocol):
@@ -187,10 +217,9 @@ class Encoder:
             return self._encode(int(value), depth)
         if isinstance(value, float):
             return self._encode(float(value), depth)
-        raise TypeError(
-            f"A value of type {type(value).__qualname__} can't be sent. Send plain values, or"
-            " derive its class from RpcTarget to pass it by reference."
-        )
+        if is_dataclass(value) or isinstance(value, DATA):
+            return self._encode(as_plain(value), depth)
+        raise TypeError(not_sendable(value))
 
     def _stub(self, stub: RpcStub) -> Any:
         hook, path = stub._hook, stub._path
@@ -259,6 +288,46 @@ class Encoder:
         if isinstance(error, RemoteError) and error.stack is not None:
             return error.stack
         return "".join(traceback.format_exception(error))
+
+
+SENDABLE: Final = (
+    RpcTarget,
+    RpcStub,
+    *FUNCTION_TYPES,
+    dict,
+    list,
+    tuple,
+    str,
+    int,
+    float,
+    type(None),
+    datetime,
+    Undefined,
+    JSDate,
+    BaseException,
+    *DATA,
+    *fetch_codec.KINDS,
+)
+"""What the encoder has a form for, open files apart."""
+
+
+def check_sendable(value: Any) -> None:
+    """Raise TypeError for what a peer can be given neither as a value nor by reference, without
+    a look at what is in it."""
+    sendable = isinstance(value, SENDABLE) or is_source(value) or is_dataclass(value)
+    if not sendable or isinstance(value, type):
+        raise TypeError(not_sendable(value))
+
+
+def not_sendable(value: Any) -> str:
+    """What to do about a value that can't be sent."""
+    if isinstance(value, type) and issubclass(value, RpcTarget):
+        return f"The class {value.__qualname__} can't be sent, but an object of it can."
+    kind = value if isinstance(value, type) else type(value)
+    return (
+        f"A value of type {kind.__qualname__} can't be sent. Send plain values, or"
+        " derive its class from RpcTarget to pass it by reference."
+    )
 
 
 def serialize(value: Any) -> str:

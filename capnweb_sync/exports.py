@@ -56,12 +56,14 @@ class Export:
             self.end()
 
     def end(self) -> None:
-        """The peer refers to it no more, or the session is over. Idempotent."""
+        """The peer refers to it no more, or the session is over. Idempotent; done again, it does
+        what an exception has cut."""
         session, self._session = self._session, None
         if session is not None:
-            session.forget_export(self.export_id)
             self._answered(session)
-            self.hook.dispose()
+        self.hook.dispose()
+        if session is not None:
+            session.forget_export(self.export_id)
 
     def pull(self) -> None:
         """Send the resolution once it is there; a second pull changes nothing."""

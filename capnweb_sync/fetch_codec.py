@@ -6,6 +6,7 @@ import re
 import sys
 from array import array
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -51,6 +52,23 @@ STATUS_TEXT: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 FORBIDDEN_METHODS: Final = frozenset({"CONNECT", "TRACE", "TRACK"})
 WITHOUT_BODY: Final = frozenset({204, 205, 304})
 """Of the Fetch standard (sections 2.2.1 and 2.2.3)."""
+
+KINDS: Final = (
+    bytes,
+    bytearray,
+    memoryview,
+    array,
+    ByteContainer,
+    WritableStream,
+    ReadableStream,
+    Iterator,
+    URL,
+    Blob,
+    Headers,
+    Request,
+    Response,
+)
+"""What `encode` has a form for, open files apart."""
 
 NOT_ENCODED: Final = object()
 """The answer of `encode` for a value that is none of these."""

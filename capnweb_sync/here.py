@@ -8,16 +8,28 @@ walking through plain values is not, and happens at once.
 from __future__ import annotations
 
 import concurrent.futures
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .calls import ServedCalls, local_calls
 from .deferred import Deferred
 from .errors import RpcError, RpcTypeError
-from .hooks import ErrorHook, Hook, OnBroken, PromiseHook, Pulled, attempt, call_hook, failed
-from .payload import Payload, copied, serving
+from .hooks import (
+    ErrorHook,
+    Hook,
+    PromiseHook,
+    Pulled,
+    attempt,
+    call_hook,
+    failed,
+    used_after_disposal,
+)
+from .payload import Payload, copied
+from .steps import serving
 from .stubs import Path, RpcStub
 from .target import DISPOSER, RpcTarget, is_function, parameters_of, read_member
 from .values import undefined
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .map import MapWork
@@ -107,7 +119,7 @@ class PayloadHook(ValueHook):
 
     def _open(self) -> Payload:
         if self._payload is None:
-            raise RpcError("This value was used after it had been disposed of.")
+            raise used_after_disposal(self, "value")
         return self._payload
 
     @property
@@ -136,9 +148,13 @@ class PayloadHook(ValueHook):
         if payload is not None:
             payload.dispose()
 
-    def on_broken(self, callback: OnBroken, calls: ServedCalls) -> None:
+    def own(self, watch: Watch) -> None:
         if self._payload is not None and isinstance(self._payload.value, RpcStub):
-            self._payload.value._hook.on_broken(callback, calls)
+            self._payload.value._hook.own(watch)
+
+    def on_broken(self, watch: Watch) -> None:
+        if self._payload is not None and isinstance(self._payload.value, RpcStub):
+            self._payload.value._hook.on_broken(watch)
 
     def describe(self) -> str:
         return "a value"
@@ -150,7 +166,7 @@ class TargetHook(ValueHook):
     All duplicates of one hook count together; the target learns of it when the last has gone.
     """
 
-    __slots__ = ("_count", "_target")
+    __slots__ = ("_count", "_target", "came_with")
 
     def __init__(self, target: Any, duplicate_of: TargetHook | None = None) -> None:
         self._target: Any = target
@@ -166,7 +182,7 @@ class TargetHook(ValueHook):
 
     def _value(self) -> Any:
         if self._target is None:
-            raise RpcError("This object was used after it had been disposed of.")
+            raise used_after_disposal(self, "object")
         return self._target
 
     def _owner(self) -> None:
@@ -184,6 +200,9 @@ class TargetHook(ValueHook):
             self._count[0] -= 1
             if self._count[0] == 0:
                 self.calls.notify(getattr(target, DISPOSER))
+
+    def note_call(self, path: Path) -> None:
+        self.came_with = path
 
     def describe(self) -> str:
         return f"for {self._target!r}"
@@ -257,6 +276,14 @@ class ServedCall:
 
     def __call__(self) -> None:
         try:
+            self._perform()
+        except BaseException:
+            # Not the application's: it has come between the call and its answer.
+            self._calls.interrupt()
+            raise
+
+    def _perform(self) -> None:
+        try:
             outcome = self._run()
         except BaseException as error:
             self._finish(None, self._calls.failure(error))
@@ -281,10 +308,10 @@ class ServedCall:
         ):
             path = (*(target._path or ()), *path[at:])
             args, self._args = self._args, None
-            with self._calls.runtime.step:
-                if args is None:
-                    return target._hook.get(path, self._calls)
-                return call_hook(target._hook, path, args, self._calls)
+            step = self._calls.runtime.step
+            if args is None:
+                return step.run(target._hook.get, path, self._calls)
+            return step.run(call_hook, target._hook, path, args, self._calls)
         if self._args is None:
             return target
         if not ended or not is_function(target):
@@ -305,14 +332,17 @@ class ServedCall:
         self._calls.runtime.enter(settle)
 
     def _finish(self, outcome: Any, error: BaseException | None) -> None:
+        self._calls.runtime.step.run(self._complete, outcome, error)
+
+    def _complete(self, outcome: Any, error: BaseException | None) -> None:
         calls = self._calls
-        with calls.runtime.step:
-            calls.renew_copies()
-            before, serving.calls = serving.calls, calls
-            try:
-                self._settle(outcome, error)
-            finally:
-                serving.calls = before
+        calls.change()
+        calls.renew_copies()
+        before, serving.calls = serving.calls, calls
+        try:
+            self._settle(outcome, error)
+        finally:
+            serving.calls = before
 
     def _hook_for(self, outcome: Any) -> Hook:
         """A hook for what came out. A stub out of the arguments may be returned as it is: it is
@@ -333,7 +363,7 @@ class ServedCall:
     def _settle(self, outcome: Any, error: BaseException | None) -> None:
         hook = ErrorHook(error) if error is not None else attempt(self._hook_for, outcome)
         if self._args is not None:
-            self._args.dispose()
+            self._args.dispose(self._path)
         elif self._reading:
             self._calls.end()
         result = self._result
@@ -373,13 +403,13 @@ def hook_for_promise(value: Any) -> Hook:
     promise = PromiseHook(calls)
 
     def settle() -> None:
-        with calls.runtime.step:
-            if value.cancelled():
-                promise.resolve(ErrorHook(RpcError("The call was cancelled.", code="cancelled")))
-            elif (error := value.exception()) is not None:
-                promise.resolve(ErrorHook(error))
-            else:
-                promise.resolve(PayloadHook(Payload(value.result(), "return")))
+        if value.cancelled():
+            promise.resolve(ErrorHook(RpcError("The call was cancelled.", code="cancelled")))
+        elif (error := value.exception()) is not None:
+            promise.resolve(ErrorHook(error))
+        else:
+            promise.resolve(PayloadHook(Payload(value.result(), "return")))
 
-    value.add_done_callback(lambda _: calls.runtime.enter(settle))
+    enter = calls.runtime.enter
+    value.add_done_callback(lambda _: enter(partial(calls.runtime.step.run, settle)))
     return promise

@@ -23,15 +23,16 @@ from typing import TYPE_CHECKING, Any
 from .calls import ServedCalls, local_calls
 from .deferred import Deferred
 from .errors import RpcError, RpcTypeError, again
-from .payload import Payload, serving
+from .payload import Payload
 from .runtime import Runtime
+from .steps import serving
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .map import MapRecorder, MapWork
     from .stubs import Path
 
 Pulled = Payload | Deferred[Payload]
-OnBroken = Callable[[BaseException], Any]
 
 recording: ContextVar[MapRecorder | None] = ContextVar("recording", default=None)
 """The recorder whose mapper function is running; calls are recorded instead of sent."""
@@ -91,8 +92,14 @@ class Hook:
     def dispose(self) -> None:
         """Let go. Without effect the second time."""
 
-    def on_broken(self, callback: OnBroken, calls: ServedCalls) -> None:
-        """Have `callback(error)` run, as one of `calls`, when every further use would fail."""
+    def own(self, watch: Watch) -> None:
+        """Let go of `watch` when this is disposed of."""
+
+    def on_broken(self, watch: Watch) -> None:
+        """Have `watch` told when every further use would fail."""
+
+    def note_call(self, path: Path) -> None:
+        """This ends with the call of `path`, in whose arguments it came."""
 
     def describe(self) -> str:
         """A few words for `repr`."""
@@ -100,11 +107,13 @@ class Hook:
 
     def invoke(self, path: Path, args: Sequence[Any]) -> Hook:
         """Call with the application's own arguments."""
-        with self.runtime.step:
-            recorder = recording.get()
-            if recorder is not None:
-                return recorder.record_call(self, path, Payload(list(args), "params"))
-            return self.call(path, Payload(list(args), "params"), self.calls)
+        return self.runtime.step.run(self._invoke, path, args)
+
+    def _invoke(self, path: Path, args: Sequence[Any]) -> Hook:
+        recorder = recording.get()
+        if recorder is not None:
+            return recorder.record_call(self, path, Payload(list(args), "params"))
+        return self.call(path, Payload(list(args), "params"), self.calls)
 
     def deliver(self, unless: Deferred[Any] | None = None) -> Deferred[Any]:
         """The value for the application, every promise in it replaced; never, if `unless` is
@@ -160,8 +169,8 @@ class ErrorHook(Hook):
     def pull(self) -> Pulled:
         return Deferred.failed(self.error)
 
-    def on_broken(self, callback: OnBroken, calls: ServedCalls) -> None:
-        calls.notify(callback, self.error)
+    def on_broken(self, watch: Watch) -> None:
+        watch.tell(self.error, watch.calls)
 
     def describe(self) -> str:
         return f"failed: {self.error!r}"
@@ -192,7 +201,20 @@ class DisposedHook(ErrorHook):
         return "disposed"
 
 
-DISPOSED = DisposedHook(RpcError("This stub was used after it had been disposed of."))
+def used_after_disposal(hook: Hook | None = None, what: str = "stub") -> RpcError:
+    """The error for using what `hook` was; it knows if it came in the arguments of a call."""
+    sentence = f"This {what} was used after it had been disposed of"
+    path = getattr(hook, "came_with", None)
+    if path is None:
+        return RpcError(f"{sentence}. For another one, which stays, use dup() before.")
+    call = f"{'.'.join(map(str, path))}()" if path else "the function"
+    return RpcError(
+        f"{sentence}: it came in an argument of {call} and ended with that call. To keep one for"
+        " longer, use dup() there."
+    )
+
+
+DISPOSED = DisposedHook(used_after_disposal())
 
 
 def call_hook(hook: Hook, path: Path, args: Payload, calls: ServedCalls) -> Hook:
@@ -306,10 +328,13 @@ class PromiseHook(Deferred[Hook], Hook):
         if self.settled:
             self.value.dispose()
         else:
+            for callback in list(self._callbacks or ()):
+                if isinstance(callback, Watch):
+                    callback.let_go()
             self.add_callback(lambda here: hook_in(here).dispose())
 
-    def on_broken(self, callback: OnBroken, calls: ServedCalls) -> None:
-        self.add_callback(lambda here: hook_in(here).on_broken(callback, calls))
+    def on_broken(self, watch: Watch) -> None:
+        watch.wait_for(self)
 
     def describe(self) -> str:
         return self.value.describe() if self.settled else "still under way"

@@ -7,13 +7,17 @@ the value that arrived.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .calls import ServedCalls, local_calls
 from .deferred import Deferred, unnested
 from .errors import RpcError
-from .hooks import ErrorHook, Hook, OnBroken, Pulled
+from .hooks import ErrorHook, Hook, Pulled, used_after_disposal
 from .payload import Payload
+from .watch import Watch, Watches, let_go_of
 
 if TYPE_CHECKING:
     from .map import MapWork
@@ -25,8 +29,8 @@ class Import:
     """One entry of the import table."""
 
     __slots__ = (
-        "_on_broken",
         "_pull",
+        "_watches",
         "hooks",
         "import_id",
         "introduced",
@@ -46,7 +50,7 @@ class Import:
         self.is_promise = False
         self.resolution: Hook | None = None
         self._pull: Deferred[Payload] | None = None
-        self._on_broken: list[OnBroken] = []
+        self._watches: Watches | None = None
 
     def pull(self) -> Pulled:
         """Ask the peer for the value, once."""
@@ -71,9 +75,9 @@ class Import:
             return
         self.resolution = resolution
         self._release()
-        callbacks, self._on_broken = self._on_broken, []
-        for callback in callbacks:
-            resolution.on_broken(callback, self.session.calls)
+        watches, self._watches = self._watches, None
+        for watch in list(watches or ()):
+            resolution.on_broken(watch)
         pull, self._pull = self._pull, None
         if pull is not None:
             pulled = resolution.pull()
@@ -83,23 +87,32 @@ class Import:
                 pull.follow(pulled)
 
     def fail(self, error: BaseException) -> None:
-        """It will never be there."""
-        if self.resolution is not None:
-            return
-        self.resolution = ErrorHook(error)
-        callbacks, self._on_broken = self._on_broken, []
-        for callback in callbacks:
-            self.session.calls.notify(callback, error)
-        pull, self._pull = self._pull, None
-        if pull is not None:
-            pull.reject(error)
+        """It will never be there. Done again, it does what an exception has cut."""
+        if self.resolution is None:
+            self.resolution = ErrorHook(error)
+        while self._watches:
+            next(iter(self._watches)).tell(error, self.session.calls)
+        if self._pull is not None:
+            self._pull.reject(error)
+            self._pull = None
+
+    def let_go(self, hook: ImportHook | None = None) -> None:
+        """One hook less: `hook`, or one that Python has collected."""
+        news = self.session.change()
+        if hook is not None:
+            hook.entry = None
+        self.hooks -= 1
+        if self.hooks == 0:
+            self.forget()
+        if news:
+            self.session.changed()
 
     def forget(self) -> None:
         """The last hook is gone."""
         if self.resolution is not None:
             unnested([self.resolution.dispose])
             return
-        self._on_broken = []
+        self._watches = None
         self.fail(RpcError("The promise was disposed of before the answer came.", code="disposed"))
         self._release()
 
@@ -108,12 +121,14 @@ class Import:
         if introduced:
             self.session.send_release(self.import_id, introduced)
 
-    def on_broken(self, callback: OnBroken) -> None:
+    def on_broken(self, watch: Watch) -> None:
         """See `Hook.on_broken`; the callback runs as one of the session's calls."""
         if self.resolution is not None:
-            self.resolution.on_broken(callback, self.session.calls)
-        else:
-            self._on_broken.append(callback)
+            self.resolution.on_broken(watch)
+            return
+        if self._watches is None:
+            self._watches = {}
+        watch.stay_in(self._watches)
 
 
 class ImportHook(Hook):
@@ -123,12 +138,14 @@ class ImportHook(Hook):
     collects it; a result that was delivered is not taken away by that.
     """
 
-    __slots__ = ("_is_promise", "entry")
+    __slots__ = ("_is_promise", "_watches", "came_with", "entry")
 
     def __init__(self, entry: Import, *, is_promise: bool) -> None:
+        # Counted first: what is collected was counted, whatever has cut this.
+        entry.hooks += 1
         self.entry: Import | None = entry
         self._is_promise = is_promise
-        entry.hooks += 1
+        self._watches: Watches | None = None
         if is_promise:
             entry.is_promise = True
 
@@ -138,7 +155,7 @@ class ImportHook(Hook):
 
     def _open(self) -> Import:
         if self.entry is None:
-            raise RpcError("This stub was used after it had been disposed of.")
+            raise used_after_disposal(self)
         return self.entry
 
     def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
@@ -184,11 +201,16 @@ class ImportHook(Hook):
         return entry.session.send_call(entry.import_id, path, None)
 
     def dup(self) -> Hook:
-        return ImportHook(self._open(), is_promise=False)
+        entry = self._open()
+        news = entry.session.change()
+        hook = ImportHook(entry, is_promise=False)
+        if news:
+            entry.session.changed()
+        return hook
 
     def pull(self) -> Pulled:
         if self.entry is None:
-            return Deferred.failed(RpcError("This stub was used after it had been disposed of."))
+            return Deferred.failed(used_after_disposal(self))
         if not self._is_promise:
             return Deferred.failed(
                 RpcError("A stub has no result to wait for. Call it, or read a property of it.")
@@ -196,20 +218,31 @@ class ImportHook(Hook):
         return self.entry.pull()
 
     def dispose(self) -> None:
-        entry, self.entry = self.entry, None
-        if entry is not None:
-            entry.hooks -= 1
-            if entry.hooks == 0:
-                entry.forget()
+        if self.entry is not None:
+            let_go_of(self._watches)
+            self.entry.let_go(self)
 
-    def __del__(self) -> None:
-        entry = self.entry
+    def __del__(self, is_over: Callable[[], bool] = sys.is_finalizing) -> None:
+        if is_over():  # the interpreter's end: what the rest needs is gone, the name `sys` too
+            return
+        entry: Import | None = getattr(self, "entry", None)  # none if making it was cut
         if entry is not None and entry.resolution is None:
+            if self._watches:
+                entry.session.runtime.collect(partial(_watches_dropped, entry, self._watches))
             entry.session.hook_dropped(entry)
 
-    def on_broken(self, callback: OnBroken, calls: ServedCalls) -> None:
+    def own(self, watch: Watch) -> None:
         if self.entry is not None:
-            self.entry.on_broken(callback)
+            if self._watches is None:
+                self._watches = {}
+            watch.belong_to(self._watches)
+
+    def on_broken(self, watch: Watch) -> None:
+        if self.entry is not None:
+            self.entry.on_broken(watch)
+
+    def note_call(self, path: Path) -> None:
+        self.came_with = path
 
     def describe(self) -> str:
         if self.entry is None:
@@ -217,6 +250,11 @@ class ImportHook(Hook):
         if self.entry.resolution is not None:
             return self.entry.resolution.describe()
         return f"import {self.entry.import_id}"
+
+
+def _watches_dropped(entry: Import, watches: Watches) -> None:
+    """The hook that owned them was collected."""
+    entry.session.runtime.step.run(let_go_of, watches)
 
 
 class MainHook(ImportHook):
@@ -229,5 +267,5 @@ class MainHook(ImportHook):
         if entry is not None:
             entry.session.close(reason="RPC session was shut down by disposing the main stub")
 
-    def __del__(self) -> None:
+    def __del__(self, is_over: Callable[[], bool] = sys.is_finalizing) -> None:
         """A session ends on purpose, never because its main stub was dropped."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from .calls import ServedCalls
@@ -26,6 +27,7 @@ from .limits import Limits
 from .payload import Payload, copied, weight
 from .stubs import RpcPromise, RpcStub
 from .values import undefined
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .streams import ReadableStream, WritableStream
@@ -69,30 +71,34 @@ class MapRecorder:
 
     def record(self, function: Callable[[RpcPromise], Any]) -> Hook:
         """Run the function on a placeholder; the hook for the mapped result."""
-        token = recording.set(self)
         try:
-            outcome = function(RpcPromise._of(MapVariableHook(self, 0), ()))
-            with self._subject.runtime.step:
-                self._steps.append(Encoder(self, Payload(outcome, "params")).encode())
+            # In a context of its own: whatever comes out of it, nothing is recorded afterwards.
+            copy_context().run(self._run, function)
         except BaseException:
-            self._drop_captures()
+            self._subject.runtime.step.run(self._drop_captures)
             raise
-        finally:
-            recording.reset(token)
         if self._parent is not None:
             captures = [["import", index] for index in self._parent_captures]
             return self._parent._add(
                 ["remap", self._parent_subject, self._path, captures, self._steps]
             )
         calls = self._subject.calls
-        with calls.runtime.step:
-            work = MapWork(calls, calls.limits)
-            return self._subject.map(self._path, self._captures, self._steps, work)
+        work = MapWork(calls, calls.limits)
+        return calls.runtime.step.run(
+            self._subject.map, self._path, self._captures, self._steps, work
+        )
+
+    def _run(self, function: Callable[[RpcPromise], Any]) -> None:
+        recording.set(self)
+        outcome = function(RpcPromise._of(MapVariableHook(self, 0), ()))
+        self._subject.runtime.step.run(self._describe, outcome)
+
+    def _describe(self, outcome: Any) -> None:
+        self._steps.append(Encoder(self, Payload(outcome, "params")).encode())
 
     def _drop_captures(self) -> None:
-        with self._subject.runtime.step:
-            for capture in self._captures:
-                capture.dispose()
+        for capture in self._captures:
+            capture.dispose()
 
     def _add(self, step: list[Any]) -> Hook:
         self._steps.append(step)
@@ -169,7 +175,7 @@ class MapVariableHook(Hook):
     def pull(self) -> Pulled:
         return Deferred.failed(RpcError(ABSTRACT))
 
-    def on_broken(self, callback: Callable[[BaseException], Any], calls: ServedCalls) -> None:
+    def on_broken(self, watch: Watch) -> None:
         raise RpcError(ABSTRACT)
 
     def describe(self) -> str:

@@ -11,7 +11,6 @@ The rules are the reference's (its page on disposal, `RpcPayload` in its `core.t
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -20,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .deferred import Deferred, unnested
 from .errors import RpcError
-from .stubs import RpcPromise, RpcStub
+from .steps import serving
+from .stubs import Path, RpcPromise, RpcStub
 from .target import RpcTarget, is_function
 from .values import BigInt, Undefined
 
 if TYPE_CHECKING:
-    from .calls import ServedCalls
     from .here import TargetHook
     from .hooks import Hook
 
@@ -33,21 +32,6 @@ Source = Literal["params", "return", "owned"]
 
 PLAIN = frozenset({str, int, float, bool, type(None), bytes, BigInt, Undefined, datetime})
 """Types of values that hold no capability; looked up before anything else."""
-
-
-class Serving(threading.local):
-    """Whose peer the step that is under way on this thread works for.
-
-    `calls` are those of the session whose message is being taken, or whose call has just been
-    done: what that costs is paid for there. None while the application wants something itself.
-    What a peer wants of a promise happens when that settles, perhaps in a step for somebody else;
-    so whoever sets something aside remembers for whom it was (`PromiseHook`).
-    """
-
-    calls: ServedCalls | None = None
-
-
-serving = Serving()
 
 
 class Payload:
@@ -188,13 +172,17 @@ class Payload:
         unnested([partial(deliver, *place) for place in self.promises])
         return delivery
 
-    def dispose(self) -> None:
-        """Release every capability in it. Without effect the second time."""
+    def dispose(self, call: Path | None = None) -> None:
+        """Release every capability in it. Without effect the second time. `call` is the path of
+        the call whose arguments these were, for whoever uses one of them later."""
         on_dispose, self.on_dispose = self.on_dispose, None
         if self.source == "owned":
             hooks, promises = self.hooks, self.promises
             if hooks or promises:
                 self.hooks = self.promises = ()
+                if call is not None:
+                    for hook in hooks:
+                        hook.note_call(call)
                 unnested([hook.dispose for hook in hooks])
                 unnested([promise.dispose for _, _, promise in promises])
         elif self.source == "return":

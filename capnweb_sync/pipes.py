@@ -292,9 +292,13 @@ class ApplicationSinkHook(SinkHook):
                 outcome = Deferred.failed(error)
             else:
                 outcome = Deferred.of(None)
-            with calls.runtime.step:
+
+            def answer() -> None:
+                calls.change()
                 done(outcome)
                 proceed()
+
+            calls.runtime.step.run(answer)
 
         calls.start(job)
 

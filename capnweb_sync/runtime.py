@@ -13,11 +13,11 @@ deadlock. Steps are short and never wait.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, NoReturn, Protocol
 
 from .deferred import Deferred
-from .errors import SessionOfParent, logger
+from .errors import SessionOfParent
+from .steps import InheritedStep, Step
 
 
 class Transport(Protocol):
@@ -69,8 +69,8 @@ class Runtime(Protocol):
     """How a process waits and runs things."""
 
     @property
-    def step(self) -> AbstractContextManager[Any]:
-        """The lock of the core's state; re-entrant."""
+    def step(self) -> Step:
+        """The lock of the core's state; re-entrant. Whole operations are made with its `run`."""
         ...
 
     def call_queue(self) -> CallQueue:
@@ -123,15 +123,6 @@ def set_default_runtime(runtime: Runtime) -> None:
     _default = runtime
 
 
-def tidy_all(functions: list[Callable[[], None]]) -> None:
-    """Run what was left for `Runtime.tidy_later`, whatever becomes of one of it."""
-    for function in functions:
-        try:
-            function()
-        except Exception:  # noqa: PERF203 - those behind it would never be run
-            logger.exception("Tidying up failed")
-
-
 class InheritedRuntime:
     """What a runtime becomes in a forked child, see `fork`: whoever uses something of its sessions
     is told so, and what only lets go of it is forgotten. Each use of a session begins with a step,
@@ -161,4 +152,6 @@ def inherit(runtime: Runtime) -> None:
     global _default
     if _default is runtime:
         _default = None
+    # Sessions have it at hand.
+    runtime.step.__class__ = InheritedStep
     runtime.__class__ = InheritedRuntime

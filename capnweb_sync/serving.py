@@ -11,14 +11,17 @@ allowed (see `origins`). Nothing here needs Flask or gevent until it is used.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from .batch import BatchTransport
+from .encoder import check_sendable
 from .limits import DEFAULT_LIMITS, Limits
 from .origins import Origins
 from .runtime import Runtime, Transport
 from .session import RpcSession
+from .target import RpcTarget
 
 if TYPE_CHECKING:
     from flask import Blueprint
@@ -53,6 +56,7 @@ class Service:
         origins: Origins,
         max_connections: int | None,
     ) -> None:
+        check_main(main)
         self._main = main
         self._limits = limits
         self._batch_timeout = batch_timeout
@@ -154,6 +158,20 @@ class Service:
         return blueprint
 
 
+def check_main(main: Any) -> None:
+    """Raise TypeError for what could be no main object of any session."""
+    if not (isinstance(main, type) and issubclass(main, RpcTarget)):
+        check_sendable(main)
+        return
+    try:
+        inspect.signature(main).bind()
+    except TypeError as error:
+        raise TypeError(
+            f"Each session gets a new {main.__qualname__}, made without arguments: {error}."
+            " Serve an object instead, or a class that needs none."
+        ) from None
+
+
 def _refusal(error: HandshakeError) -> Answer:
     return error.status, list(error.headers), f"{error.sentence}\n".encode()
 
@@ -206,6 +224,7 @@ def serve(
             has; one more gets status 503.
 
     Raises:
+        TypeError: what could be no main object, such as a class that is not an `RpcTarget`.
         ValueError: an origin that no page can have.
     """
     origins = allow_origins if isinstance(allow_origins, Origins) else Origins(allow_origins)

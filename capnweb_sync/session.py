@@ -26,8 +26,8 @@ from weakref import WeakSet
 
 from . import wire
 from .calls import ServedCalls
-from .deferred import Deferred, unnested
-from .encoder import Encoder, NoExporter
+from .deferred import Deferred, abandon_turn, unnested
+from .encoder import Encoder, NoExporter, check_sendable
 from .errors import RpcError, RpcTypeError, SessionClosed, SessionOfParent, again, redacted
 from .exports import Export
 from .here import hook_for_value
@@ -36,15 +36,20 @@ from .imports import Import, ImportHook, MainHook
 from .incoming import parse, take
 from .limits import DEFAULT_LIMITS, Limits
 from .map import MapAllowance, MapWork
-from .payload import Payload, serving
+from .payload import Payload
 from .pipes import ApplicationSinkHook, Pipe
 from .runtime import Runtime, Transport, default_runtime
+from .steps import serving
 from .streams import ReadableStream, WritableStream, pump
 from .stubs import Path, RpcStub
 from .target import BEGINNER
 
 CLOSED_BY_US: Final = 3000
 """The WebSocket close code that the reference uses whenever it ends a session."""
+
+INTERRUPTED: Final = 1011
+"""The close code of a session that an exception has cut in the middle of a change: an internal
+error (RFC 6455, section 7.4.1)."""
 
 GATHERED_RELEASES: Final = 64
 """Releases of unneeded results that are sent together. More would let the peer's table grow;
@@ -62,6 +67,7 @@ class RpcSession:
 
     __slots__ = (
         "__weakref__",
+        "_changing",
         "_closed",
         "_drained",
         "_exports",
@@ -76,6 +82,7 @@ class RpcSession:
         "_pipes",
         "_promised",
         "_send_packed",
+        "_step",
         "_tidying",
         "_unneeded",
         "_unneeded_first",
@@ -98,16 +105,22 @@ class RpcSession:
         limits: Limits = DEFAULT_LIMITS,
         send_stack_traces: bool = False,
     ) -> None:
-        """`send_stack_traces` lets tracebacks travel with errors: for development only."""
+        """`send_stack_traces` lets tracebacks travel with errors: for development only.
+
+        Raises TypeError for a `main` that can't be sent.
+        """
         self.transport = transport
         # The transport's, at hand: each delivery of a broadcast uses them.
         self.pack = transport.pack
         self.joinable = transport.joinable
         self._send_packed = transport.send
         self.runtime = runtime or default_runtime()
+        self._step = self.runtime.step
+        self._changing = self._step.changing
         self.limits = limits
         self.send_stack_traces = send_stack_traces
         self.calls = ServedCalls(self.runtime, self.runtime.call_queue(), limits)
+        self.calls.session = self
         self.pulls_under_way = 0
         self._drained: Deferred[None] | None = None
         self._closed: BaseException | None = None
@@ -128,6 +141,7 @@ class RpcSession:
         if main is None:
             hook = ErrorHook(RpcError("This connection has no main object."))
         else:
+            check_sendable(main)
             hook = served = hook_for_value(main)
             served.serve_on(self.calls)
         self._exports: dict[int, Export] = {0: Export(self, 0, hook)}
@@ -189,35 +203,39 @@ class RpcSession:
     def receive(self, message: str | bytes) -> None:
         """Take one message from the peer. Never raises for what is in it, and runs no code of the
         application. A message against the protocol ends the session."""
-        with self.runtime.step:
-            if self._closed is not None:
-                return
-            before = serving.calls
-            try:
-                if len(message) > self.limits.max_message_size:
-                    raise RpcTypeError(
-                        "Incoming message exceeds maximum size of"
-                        f" {self.limits.max_message_size} bytes."
-                    )
-                self.calls.received_size = len(message)
-                self._map_work = None
-                self.calls.renew_copies()
-                serving.calls = self.calls
-                take(self, parse(message))
-            except RpcError as error:
-                # What ends with the session may keep it as a context; its frames hold the session.
-                self._abort(error.with_traceback(None))
-            except RecursionError:
-                self._abort(
-                    RpcTypeError(
-                        "Deserialization exceeded maximum allowed message depth of"
-                        f" {self.limits.max_depth}."
-                    )
+        self._step.run(self._receive, message)
+
+    def _receive(self, message: str | bytes) -> None:
+        if self._closed is not None:
+            return
+        self._changing.add(self)
+        before = serving.calls
+        try:
+            if len(message) > self.limits.max_message_size:
+                raise RpcTypeError(
+                    "Incoming message exceeds maximum size of"
+                    f" {self.limits.max_message_size} bytes."
                 )
-            except Exception as error:
-                self._abort(redacted(error))
-            finally:
-                serving.calls = before
+            self.calls.received_size = len(message)
+            self._map_work = None
+            self.calls.renew_copies()
+            serving.calls = self.calls
+            take(self, parse(message))
+        except RpcError as error:
+            # What ends with the session may keep it as a context; its frames hold the session.
+            self._abort(error.with_traceback(None))
+        except RecursionError:
+            self._abort(
+                RpcTypeError(
+                    "Deserialization exceeded maximum allowed message depth of"
+                    f" {self.limits.max_depth}."
+                )
+            )
+        except Exception as error:
+            abandon_turn()
+            self._abort(redacted(error))
+        finally:
+            serving.calls = before
 
     def connection_lost(self, close_code: int | None, reason: str) -> None:
         """The transport is gone: the peer has closed it, or it broke. Idempotent."""
@@ -227,32 +245,45 @@ class RpcSession:
             close_code=close_code,
             reason=reason,
         )
-        with suppress(SessionOfParent), self.runtime.step:
-            self._end(error)
+        with suppress(SessionOfParent):
+            self._step.run(self._lose, error)
+
+    def _lose(self, error: SessionClosed) -> None:
+        self.change()
+        self._end(error)
 
     def close(self, code: int = CLOSED_BY_US, reason: str = "RPC session was shut down") -> None:
         """End the session on this side. Idempotent."""
-        with suppress(SessionOfParent), self.runtime.step:
-            if self._closed is None:
-                self._end(SessionClosed(reason, close_code=code, reason=reason))
-                self.transport.close(code, reason)
+        with suppress(SessionOfParent):
+            self._step.run(self._close, code, reason)
+
+    def _close(self, code: int, reason: str) -> None:
+        if self._closed is None:
+            self.change()
+            self._end(SessionClosed(reason, close_code=code, reason=reason))
+            self.transport.close(code, reason)
 
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until everything that the peer has pulled has been sent, `timeout` seconds at most
         (None: without end). False if time ran out."""
-        with self.runtime.step:
-            if not self.pulls_under_way:
-                return True
-            drained = self._drained = self._drained or Deferred()
-        return self.runtime.wait(drained, timeout)
+        drained = self._step.run(self._when_drained)
+        return drained.settled or self.runtime.wait(drained, timeout)
+
+    def _when_drained(self) -> Deferred[None]:
+        if not self.pulls_under_way:
+            return Deferred.of(None)
+        self._drained = self._drained or Deferred()
+        return self._drained
 
     def pull_all(self) -> None:
         """Ask for the result of every call whose promise is still there: for transports that
         have only one chance to ask."""
-        with self.runtime.step:
-            for entry in list(self._imports.values()):
-                if entry.is_promise:
-                    entry.pull()
+        self._step.run(self._pull_all)
+
+    def _pull_all(self) -> None:
+        for entry in list(self._imports.values()):
+            if entry.is_promise:
+                entry.pull()
 
     def pull_done(self) -> None:
         """One of the pulls under way is done."""
@@ -260,6 +291,30 @@ class RpcSession:
         if not self.pulls_under_way and self._drained is not None:
             drained, self._drained = self._drained, None
             drained.resolve(None)
+
+    # Changes that are made whole (see `steps.py`).
+
+    def change(self) -> bool:
+        """What follows in this step changes the session. Whether that is news.
+
+        A step that another runtime makes is not looked after: this one would never clear the name.
+        """
+        changing = self._changing
+        if self in changing or not self._step.is_mine():
+            return False
+        changing.add(self)
+        return True
+
+    def changed(self) -> None:
+        """The change that was news is complete: an exception that the step raises, such as for an
+        argument that can't be sent, is no reason to end the session."""
+        self._changing.discard(self)
+
+    def interrupted(self) -> None:
+        """An exception has cut a change, which may be the end of the session."""
+        reason = "An exception has interrupted the session in the middle of a change."
+        self._end(SessionClosed(reason, close_code=INTERRUPTED, reason=reason))
+        self.transport.close(INTERRUPTED, reason)
 
     # Messages that go out.
 
@@ -303,7 +358,8 @@ class RpcSession:
         try:
             self._check_may_push()
             if args is not None:
-                expression.append(Encoder(self, args).encode()[0])
+                expression.append(self._encoded(args))
+            self.change()
             result = ImportHook(self._new_import(), is_promise=True)
             self._send(["push", expression])
         finally:
@@ -312,12 +368,29 @@ class RpcSession:
                 args.dispose()
         return result
 
+    def _encoded(self, args: Payload) -> Any:
+        """The expression for the arguments of a call. What was exported for arguments that can't
+        be sent is taken back, so that the session is as it was."""
+        was_changing, next_export = self in self._changing, self._next_export
+        try:
+            return Encoder(self, args).encode()[0]
+        except Exception:
+            for export_id in range(next_export, self._next_export, -1):
+                # What the encoder could not note any more.
+                export = self._exports.pop(export_id, None)
+                if export is not None:
+                    export.end()
+            if not was_changing:
+                self.changed()
+            raise
+
     def send_stream(self, import_id: int, path: Path, args: Payload) -> tuple[Deferred[Any], int]:
         """Send a write to a stream; when it has been taken, and its size in bytes."""
         try:
             self._check_may_push()
-            expression = ["pipeline", import_id, path, Encoder(self, args).encode()[0]]
+            expression = ["pipeline", import_id, path, self._encoded(args)]
             message = wire.dumps(["stream", expression])
+            self.change()
             entry = self._new_import()
             self._send_encoded(message)
         finally:
@@ -337,8 +410,10 @@ class RpcSession:
     def send_map(self, import_id: int, path: Path, captures: list[Hook], steps: list[Any]) -> Hook:
         """Push a `map`; takes the captures over. Raises SessionClosed."""
         described: list[Any] = []
+        news = False
         try:
             self._check_may_push()
+            news = self.change()
             for capture in captures:
                 captured = self.import_id(capture)
                 if captured is None:
@@ -347,8 +422,10 @@ class RpcSession:
                     described.append(["import", captured])
             result = ImportHook(self._new_import(), is_promise=True)
             self._send(["push", ["remap", import_id, path, described, steps]])
-        except BaseException:
+        except RpcError:  # too much is exported
             self.unexport(export_id for kind, export_id in described if kind == "export")
+            if news:
+                self.changed()
             raise
         finally:
             for capture in captures:
@@ -362,6 +439,7 @@ class RpcSession:
             raise RpcError("A batch is sent at once; it can't carry a stream, nor a Blob.")
         if source.sent:
             raise RpcError("The stream has been sent already.")
+        self.change()
         source.sent = True
         # Nothing else may be sent in between: a message is just being encoded.
         self._send_packed(self.pack(b'["pipe"]'))
@@ -411,21 +489,24 @@ class RpcSession:
 
     def send_pull(self, import_id: int) -> None:
         """Ask for the resolution of an import."""
+        self.change()
         self._send(["pull", import_id])
 
     def send_release(self, import_id: int, introduced: int) -> None:
         """Give an import back."""
+        self.change()
         self._imports.pop(import_id, None)
         self._send(["release", import_id, introduced])
 
     def push_unneeded(self, packed: bytes, count: int) -> None:
         """Send `count` pushes, packed and joined, whose results nobody asks for; their releases
         follow, gathered with others. Under the step, on an open session."""
+        self._step.telling = self
         first = self._next_import
         self._next_import = first + count
         waiting = self._unneeded
         if waiting and self._unneeded_first + waiting != first:
-            self.release_unneeded()
+            self._release_unneeded()
             waiting = 0
         if not waiting:
             self._unneeded_first = first
@@ -435,7 +516,8 @@ class RpcSession:
         self._unneeded = waiting + count
         self._send_packed(packed)
         if waiting + count >= GATHERED_RELEASES:
-            self.release_unneeded()
+            self._release_unneeded()
+        self._step.telling = None
 
     def _tidy(self) -> None:
         self._tidying = False
@@ -443,21 +525,26 @@ class RpcSession:
 
     def release_unneeded(self) -> None:
         """Send the gathered releases now."""
-        with self.runtime.step:
-            count, self._unneeded = self._unneeded, 0
-            if count and self._closed is None:
-                if self.joinable:
-                    self._send_packed(releases(self.pack, self._unneeded_first, count))
-                else:
-                    for import_id in range(self._unneeded_first, self._unneeded_first + count):
-                        self._send_packed(releases(self.pack, import_id, 1))
+        self._step.run(self._release_unneeded)
+
+    def _release_unneeded(self) -> None:
+        self.change()
+        count, self._unneeded = self._unneeded, 0
+        if count and self._closed is None:
+            if self.joinable:
+                self._send_packed(releases(self.pack, self._unneeded_first, count))
+            else:
+                for import_id in range(self._unneeded_first, self._unneeded_first + count):
+                    self._send_packed(releases(self.pack, import_id, 1))
 
     def send_resolve(self, export_id: int, expression: Any) -> None:
         """Send what an export stands for."""
+        self.change()
         self._send(["resolve", export_id, expression])
 
     def send_reject(self, export_id: int, error: BaseException) -> None:
         """Send that an export has failed; what the peer may know of it."""
+        self.change()
         self._send(["reject", export_id, self._encoded_error(error)])
 
     def _encoded_error(self, error: BaseException) -> Any:
@@ -501,6 +588,7 @@ class RpcSession:
         except BaseException:
             hook.dispose()
             raise
+        self.change()
         export_id = self._next_export
         self._next_export = export_id - 1
         self._exports[export_id] = Export(self, export_id, hook)
@@ -581,18 +669,19 @@ class RpcSession:
         self.transport.close(CLOSED_BY_US, str(error))
 
     def _end(self, error: SessionClosed) -> None:
-        if self._closed is not None:
-            return
-        self._closed = error
-        self._main = None
-        imports, self._imports = self._imports, {}
-        exports, self._exports = self._exports, {}
-        for entry in imports.values():
-            entry.fail(error)
+        # All of it can be done again: for the rest, when an exception has cut it.
+        if self._closed is None:
+            self._closed = error
+        for entry in list(self._imports.values()):
+            entry.fail(self._closed)
         for pipe in self._pipes or ():
-            pipe.lose(error)
-        for export in exports.values():
+            pipe.lose(self._closed)
+        for export in list(self._exports.values()):
             export.end()
+        self._imports.clear()
+        self._exports.clear()
+        self._main = None
+        self.calls.session = None
 
     # Hooks that were dropped without having been disposed of.
 
@@ -603,10 +692,7 @@ class RpcSession:
             self.runtime.collect(partial(self._forget_dropped, entry))
 
     def _forget_dropped(self, entry: Import) -> None:
-        with self.runtime.step:
-            entry.hooks -= 1
-            if entry.hooks == 0:
-                entry.forget()
+        self._step.run(entry.let_go)
 
 
 @lru_cache(maxsize=256)  # those of sessions that hear the same broadcasts are the same

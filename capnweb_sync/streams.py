@@ -10,9 +10,11 @@ bytes under way than its window allows (`flow.py`). The reference: `streams.ts`.
 from __future__ import annotations
 
 import io
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -89,18 +91,15 @@ class ReadableStream:
         self.locked = True
         if self.pipe is None or self._runtime is None:
             return END if self._source is None else next(self._source, END)
-        with self._runtime.step:
-            chunk = self.pipe.read()
+        run, pipe = self._runtime.step.run, self.pipe
+        chunk = run(pipe.read)
         try:
             in_time = chunk.settled or self._runtime.wait(chunk, timeout)
         except BaseException:  # Ctrl+C, gevent.Timeout: the next reader is not to miss a chunk
-            with self._runtime.step:
-                self.pipe.unread(chunk)
+            run(pipe.unread, chunk)
             raise
         if not in_time:
-            with self._runtime.step:
-                if not chunk.settled:
-                    self.pipe.unread(chunk)
+            run(pipe.unread, chunk)
             if not chunk.settled:
                 raise TimeoutError(f"No chunk came within {timeout} s.")
         if chunk.error is not None:
@@ -111,8 +110,8 @@ class ReadableStream:
         """Read no more. The writer is told with its next write."""
         self.locked = True
         if self.pipe is not None and self._runtime is not None:
-            with suppress(SessionOfParent), self._runtime.step:
-                self.pipe.fail(RpcError(reason, code="cancelled"))
+            with suppress(SessionOfParent):
+                self._runtime.step.run(self.pipe.fail, RpcError(reason, code="cancelled"))
         source, self._source = self._source, None
         close = getattr(source, "close", None)
         if close is not None:
@@ -129,16 +128,13 @@ class ReadableStream:
     ) -> None:
         self.cancel()
 
-    def __del__(self) -> None:
+    def __del__(self, is_over: Callable[[], bool] = sys.is_finalizing) -> None:
+        if is_over():  # the interpreter's end: what the rest needs is gone, the name `sys` too
+            return
         pipe, runtime = self.pipe, self._runtime
         if pipe is not None and runtime is not None:
             error = RpcError("The reader has let go of the stream.", code="cancelled")
-
-            def fail() -> None:
-                with runtime.step:
-                    pipe.fail(error)
-
-            runtime.collect(fail)
+            runtime.collect(partial(runtime.step.run, pipe.fail, error))
 
 
 def chunks_of(source: Any) -> Iterator[Any]:
@@ -212,26 +208,29 @@ class WritableStream:
         if self._hook is None or self._flow is None:
             self._sink.write(chunk)
             return
-        with self._hook.runtime.step:
-            self._check()
-            runtime = self._hook.runtime
+        runtime = self._hook.runtime
+        runtime.step.run(self._check)
         if not self._hook.wait_room(timeout):
             raise TimeoutError(f"What was sent before has not gone out within {timeout} s.")
-        with runtime.step:
-            self._check()
-            answer, size = self._hook.stream(("write",), Payload([chunk], "params"))
-            # Without a size the stream is in this process: each write waits to be taken.
-            sent = self._flow.on_send(MAX_WINDOW if size is None else size)
-            answer.add_callback(lambda answer: self._answered(answer, sent))
-            if self._error is not None:
-                raise again(self._error)
-            if self._flow.open:
-                return
-            opened = self._opened = self._opened or Deferred()
+        opened = runtime.step.run(self._send, self._hook, self._flow, chunk)
         if not opened.settled and not runtime.wait(opened, timeout):
             raise TimeoutError(f"The reader has not caught up within {timeout} s.")
         if opened.error is not None:
             raise again(opened.error)
+
+    def _send(self, hook: Hook, flow: FlowController, chunk: Any) -> Deferred[None]:
+        """Send a chunk; when the next may come."""
+        self._check()
+        answer, size = hook.stream(("write",), Payload([chunk], "params"))
+        # Without a size the stream is in this process: each write waits to be taken.
+        sent = flow.on_send(MAX_WINDOW if size is None else size)
+        answer.add_callback(lambda answer: self._answered(answer, sent))
+        if self._error is not None:
+            return Deferred.failed(self._error)
+        if flow.open:
+            return Deferred.of(None)
+        self._opened = self._opened or Deferred()
+        return self._opened
 
     def _answered(self, answer: Deferred[Any], sent: Sent) -> None:
         assert self._flow is not None
@@ -272,19 +271,22 @@ class WritableStream:
                 close()
             return
         runtime = self._hook.runtime
-        with runtime.step:
-            if self._closed:
-                return
-            self._check()
-            answer, _ = self._hook.stream(("close",), Payload([], "params"))
-            self._closed = True
-            self._error = RpcError("The stream has been closed.")
+        answer = runtime.step.run(self._send_close, self._hook)
         if not answer.settled and not runtime.wait(answer, timeout):
             raise TimeoutError(f"The reader has not finished within {timeout} s.")
-        with runtime.step:
-            self._hook.dispose()
+        runtime.step.run(self._hook.dispose)
         if answer.error is not None:
             raise again(answer.error)
+
+    def _send_close(self, hook: Hook) -> Deferred[Any]:
+        """Say that nothing follows, once; when everything has been taken."""
+        if self._closed:
+            return Deferred.of(None)
+        self._check()
+        answer, _ = hook.stream(("close",), Payload([], "params"))
+        self._closed = True
+        self._error = RpcError("The stream has been closed.")
+        return answer
 
     def abort(self, reason: Any = undefined) -> None:
         """End the stream as failed; the reader gets `reason`, an exception or any value."""
@@ -293,17 +295,19 @@ class WritableStream:
             if abort is not None:
                 abort(reason)
             return
-        with suppress(SessionOfParent), self._hook.runtime.step:
-            if self._error is not None:
-                return
-            self._error = RpcError("The stream has been aborted.")
-            self._release_writers(self._error)
-            hook = self._hook
-            try:
-                answer, _ = hook.stream(("abort",), Payload([reason], "params"))
-            except RpcError:
-                return  # it was disposed of with the call that it came in, which told the peer
-            answer.add_callback(lambda _: hook.dispose())
+        with suppress(SessionOfParent):
+            self._hook.runtime.step.run(self._send_abort, self._hook, reason)
+
+    def _send_abort(self, hook: Hook, reason: Any) -> None:
+        if self._error is not None:
+            return
+        self._error = RpcError("The stream has been aborted.")
+        self._release_writers(self._error)
+        try:
+            answer, _ = hook.stream(("abort",), Payload([reason], "params"))
+        except RpcError:
+            return  # it was disposed of with the call that it came in, which told the peer
+        answer.add_callback(lambda _: hook.dispose())
 
     def __enter__(self) -> WritableStream:
         return self

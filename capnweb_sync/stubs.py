@@ -8,21 +8,49 @@ result all go through the hook, so the rest of the core never needs to look insi
 from __future__ import annotations
 
 import concurrent.futures
+import numbers
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import date
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from .errors import SessionOfParent, again
 from .runtime import Runtime
+from .values import JSDate, Undefined
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
     from .deferred import Deferred
     from .hooks import Hook
+
+    Result = TypeVarWithDefault("Result", covariant=True, default=Any)
+else:
+    # Defaults came with Python 3.13; only type checkers need this one.
+    Result = TypeVar("Result", covariant=True)
 
 Path = tuple[str | int, ...]
 """Property names that lead from one value to another: strings, and numbers for list items."""
 
 Self = TypeVar("Self", bound="RpcStub")
+
+ASK_FOR_RESULT: Final = "Call result() for its value."
+
+COMPARED: Final = (
+    type(None),
+    Undefined,
+    numbers.Number,
+    str,
+    bytes,
+    bytearray,
+    list,
+    dict,
+    date,
+    JSDate,
+)
+"""Types of values that a result can be compared with, and that no promise equals."""
 
 
 class RpcStub:
@@ -44,8 +72,10 @@ class RpcStub:
     """None for a stub; for a promise the path from the hook, empty for the hook's own result."""
 
     def __init__(self, target: Any) -> None:
+        from .encoder import check_sendable
         from .here import hook_for_value
 
+        check_sendable(target)
         self._hook = hook_for_value(target)
         self._path = None
 
@@ -62,8 +92,7 @@ class RpcStub:
         path = self._path
         if not path:
             return self._hook, ()
-        with self._hook.runtime.step:
-            return self._hook, self._path or ()
+        return self._hook.runtime.step.run(lambda: (self._hook, self._path or ()))
 
     def __call__(self, *args: Any) -> RpcPromise:
         """Call the function that this stands for."""
@@ -100,23 +129,26 @@ class RpcStub:
 
     def dup(self) -> RpcStub:
         """Another stub for the same thing, to be disposed of on its own."""
-        with self._hook.runtime.step:
-            if self._path is None:
-                return RpcStub._of(self._hook.dup())
-            return RpcStub._of(self._hook.get(self._path, self._hook.calls))
+        return self._hook.runtime.step.run(self._dup)
+
+    def _dup(self) -> RpcStub:
+        if self._path is None:
+            return RpcStub._of(self._hook.dup())
+        return RpcStub._of(self._hook.get(self._path, self._hook.calls))
 
     def dispose(self) -> None:
         """Release it. Later use fails. A property's promise has nothing of its own to release."""
-        if self._path:
-            return
+        if not self._path:
+            try:
+                self._hook.runtime.step.run(self._dispose)
+            except SessionOfParent:
+                pass  # It stays the parent's, whatever a forked child does.
+
+    def _dispose(self) -> None:
         from .hooks import DISPOSED
 
-        try:
-            with self._hook.runtime.step:
-                hook, self._hook = self._hook, DISPOSED
-                hook.dispose()
-        except SessionOfParent:
-            pass  # It stays the parent's, whatever a forked child does.
+        hook, self._hook = self._hook, DISPOSED
+        hook.dispose()
 
     def __enter__(self: Self) -> Self:
         return self
@@ -129,11 +161,23 @@ class RpcStub:
     ) -> None:
         self.dispose()
 
-    def on_broken(self, callback: Callable[[BaseException], Any]) -> None:
+    def on_broken(self, callback: Callable[[BaseException], Any]) -> Callable[[], None]:
         """Run `callback(error)` when every further use would fail: the connection is lost, or the
-        promise is rejected. It runs like a served call, never inside this one."""
-        with self._hook.runtime.step:
-            self._hook.on_broken(callback, self._hook.calls)
+        promise is rejected. It runs like a served call, never inside this one.
+
+        Returns a function that takes this back. A stub that is disposed of, or dropped, takes its
+        callbacks along.
+        """
+        return self._hook.runtime.step.run(self._watch, callback)
+
+    def _watch(self, callback: Callable[[BaseException], Any]) -> Callable[[], None]:
+        from .watch import Watch
+
+        hook = self._hook
+        watch = Watch(callback, hook.calls)
+        hook.own(watch)
+        hook.on_broken(watch)
+        return watch.take_back
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A stub can't be copied or pickled. Use dup() for another one.")
@@ -143,13 +187,17 @@ class RpcStub:
         return f"<{type(self).__name__} {self._hook.describe()}{path}>"
 
 
-class RpcPromise(RpcStub):
-    """The result of a call, or a property, that may not be there yet.
+class RpcPromise(RpcStub, Generic[Result]):
+    """The result of a call, or a property, that may not be there yet. In annotations,
+    `RpcPromise[int]` says what the result is; without it, it can be anything.
 
-    It has the interface of `concurrent.futures.Future`: `result`, `exception`, `done`,
-    `add_done_callback`. Everything else on it is a promise again, so a chain of calls costs one
-    round trip; `promise["done"]` reaches names that Python's own hide. A result that nobody asks
-    for is never sent. Disposing of a promise disposes of the result.
+    `result`, `exception`, `done` and `add_done_callback` are those of a Future, and `future` makes
+    one. Everything else on it is a promise again, so a chain of calls costs one round trip;
+    `promise["done"]` reaches names that Python's own hide. A result that nobody asks for is never
+    sent. Disposing of a promise disposes of the result.
+
+    Where a `result()` was forgotten, it says so: a promise is neither true nor false, has no
+    length and no items, and is not to be compared with a plain value. It equals itself only.
     """
 
     __slots__ = ("_delivery",)
@@ -158,8 +206,11 @@ class RpcPromise(RpcStub):
 
     def __init__(self, value: Any) -> None:
         """A promise for `value`: a `concurrent.futures.Future`, or a value that is there."""
+        from .encoder import check_sendable
         from .here import hook_for_promise
 
+        if not isinstance(value, concurrent.futures.Future):
+            check_sendable(value)
         self._hook = hook_for_promise(value)
         self._path = ()
         self._delivery = None
@@ -182,15 +233,14 @@ class RpcPromise(RpcStub):
 
     def _settled(self, timeout: float | None) -> Deferred[Any]:
         runtime: Runtime = self._hook.runtime
-        with runtime.step:
-            delivery = self._deliver()
+        delivery = runtime.step.run(self._deliver)
         if not delivery.settled and not runtime.wait(delivery, timeout):
             raise concurrent.futures.TimeoutError(
                 f"There was no answer within {timeout} s. The call may still be under way."
             )
         return delivery
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None) -> Result:
         """Wait for the result, `timeout` seconds at most (None: without end).
 
         Raises what the call raised (`RemoteError` from a peer), `SessionClosed` if the session
@@ -198,7 +248,7 @@ class RpcPromise(RpcStub):
         """
         delivery = self._settled(timeout)
         if delivery.error is None:
-            return delivery.value
+            return delivery.value  # type: ignore[return-value]
         try:
             raise again(delivery.error)
         finally:
@@ -211,12 +261,72 @@ class RpcPromise(RpcStub):
 
     def done(self) -> bool:
         """Whether `result` would return at once. Asks for the result, like `result`."""
-        with self._hook.runtime.step:
-            return self._deliver().settled
+        return self._hook.runtime.step.run(self._deliver).settled
 
     def add_done_callback(self, fn: Callable[[RpcPromise], Any]) -> None:
         """Run `fn(promise)` once the result is there. It runs like a served call of the session,
         never inside this one and never in the thread that reads."""
-        with self._hook.runtime.step:
-            calls = self._hook.calls
-            self._deliver().add_callback(lambda _: calls.notify(fn, self))
+        self._hook.runtime.step.run(self._add_done_callback, fn)
+
+    def _add_done_callback(self, fn: Callable[[RpcPromise], Any]) -> None:
+        calls = self._hook.calls
+        self._deliver().add_callback(lambda _: calls.notify(fn, self))
+
+    def future(self) -> concurrent.futures.Future[Any]:
+        """A `concurrent.futures.Future` for the result, for whatever takes one: `wait` and
+        `as_completed` of that module, `asyncio.wrap_future`.
+
+        Asks for the result, like `done`. Cancelling the future gives the promise up, as `dispose`
+        does. A served call that waits for a future keeps the next calls of its session waiting,
+        which `result` does not.
+        """
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        runtime: Runtime = self._hook.runtime
+
+        def settle(delivery: Deferred[Any]) -> None:
+            with suppress(concurrent.futures.InvalidStateError):  # cancelled meanwhile
+                if delivery.error is None:
+                    future.set_result(delivery.value)
+                else:
+                    future.set_exception(again(delivery.error))
+
+        def give_up(future: concurrent.futures.Future[Any]) -> None:
+            if future.cancelled():
+                future.set_running_or_notify_cancel()  # tells those who wait for it among others
+                runtime.enter(self.dispose)
+
+        future.add_done_callback(give_up)
+
+        def begin() -> None:
+            # The callbacks of a future are application code: not for the thread that reads.
+            self._deliver().add_callback(lambda done: runtime.spawn(partial(settle, done)))
+
+        runtime.step.run(begin)
+        return future
+
+    # What a forgotten `result()` leads to.
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(f"A promise is neither true nor false. {ASK_FOR_RESULT}")
+
+    def __len__(self) -> NoReturn:
+        raise TypeError(f"A promise has no length. {ASK_FOR_RESULT}")
+
+    def __iter__(self) -> NoReturn:  # type: ignore[override]
+        raise TypeError(f"A promise can't be iterated over. {ASK_FOR_RESULT}")
+
+    def __contains__(self, item: object) -> NoReturn:  # type: ignore[override]
+        raise TypeError(f"A promise contains nothing. {ASK_FOR_RESULT}")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, COMPARED):
+            raise TypeError(f"A promise is not compared with {other!r:.50}. {ASK_FOR_RESULT}")
+        # The other one may know better: `unittest.mock.ANY` equals everything.
+        return True if self is other else NotImplemented
+
+    __hash__ = RpcStub.__hash__
+
+    @property
+    def _condition(self) -> NoReturn:
+        """What `concurrent.futures.wait` and `as_completed` ask of each Future first."""
+        raise TypeError("A promise is no Future. Give this function promise.future() instead.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 import types
 import typing
 import weakref
@@ -133,7 +134,10 @@ class Parameters:
         for parameter in signature.parameters.values():
             annotation = hints.get(parameter.name, Any)
             compiled = Parameter(
-                parameter.name, exact_types(annotation), annotation, parameter.default
+                parameter.name,
+                exact_types(annotation),
+                with_stubs(annotation),
+                parameter.default,
             )
             if parameter.kind is parameter.VAR_POSITIONAL:
                 self.rest = compiled
@@ -209,7 +213,10 @@ def _parameter_hints(function: Any) -> dict[str, Any]:
 
 
 def _instance(expected: Any, value: Any) -> Any:
-    """msgspec's question about a type that it does not know: an instance of it is right."""
+    """msgspec's question about a type that it does not know: an instance of it is right, and a
+    stub where it is a class that describes one (see `typed`)."""
+    if isinstance(value, RpcStub) and hasattr(expected, "_held"):
+        return expected._held(value)
     expected = typing.get_origin(expected) or expected  # Callable[[int], None] and the like
     if isinstance(value, expected):
         return value
@@ -248,9 +255,35 @@ def exact_types(annotation: Any) -> frozenset[type] | None:
         return EXACT[dict]
     if origin in (list, Sequence) and parts == (Any,):
         return EXACT[list]
-    if origin is Callable or (isinstance(annotation, type) and issubclass(annotation, RpcTarget)):
+    if origin is Callable or arrives_as_stub(annotation):
         return EXACT[RpcStub]
     return frozenset()
+
+
+def arrives_as_stub(annotation: Any) -> bool:
+    """Whether a value that `annotation` describes arrives as a stub: an object of a class made
+    for peers, or a Protocol, which describes one of the peer's."""
+    if not isinstance(annotation, type):
+        return False
+    if getattr(annotation, "_is_protocol", False):
+        # One that is made for `isinstance` tells by itself what fits.
+        return not getattr(annotation, "_is_runtime_protocol", False)
+    return issubclass(annotation, RpcTarget)
+
+
+def with_stubs(annotation: Any) -> Any:
+    """`annotation` with `RpcStub` where a value arrives as a stub, for msgspec."""
+    if arrives_as_stub(annotation):
+        return RpcStub
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (None, Callable, typing.Literal, typing.Annotated):
+        return annotation
+    replaced = tuple(with_stubs(part) for part in parts)
+    if replaced == parts:
+        return annotation
+    if origin is types.UnionType:
+        return functools.reduce(operator.or_, replaced)
+    return origin[replaced]
 
 
 _compiled: weakref.WeakKeyDictionary[Any, Parameters] = weakref.WeakKeyDictionary()

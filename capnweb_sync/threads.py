@@ -23,13 +23,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import Any, Final
 
 from .deferred import Deferred
 from .errors import SessionOfParent, logger
 from .fork import in_child
-from .runtime import inherit, tidy_all
+from .runtime import inherit
+from .steps import Step, run_safely
 
 IDLE_SECONDS: Final = 1.0
 """How long a thread without work waits for more before it ends. Starting one takes about 0.1 ms;
@@ -50,55 +50,6 @@ KEPT_THREADS: Final = 2
 they are as many as connecting again takes."""
 
 
-class Step:
-    """The lock of the core's state, which also runs what finalizers have left behind.
-
-    Python runs a finalizer in any thread and in the middle of anything, a step of that same thread
-    included, where the lock would let it in. So it only notes what is to be done; whoever has the
-    step does it before giving the step back.
-    """
-
-    __slots__ = ("_depth", "_lock", "_noted")
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._depth = 0
-        self._noted: deque[Callable[[], None]] = deque()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        self._depth += 1
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._depth -= 1
-        self._lock.release()
-        if self._noted:
-            self._do_noted()
-
-    def note(self, function: Callable[[], None]) -> None:
-        """Run `function` now if nobody has the step, otherwise when it is given back."""
-        self._noted.append(function)
-        self._do_noted()
-
-    def _do_noted(self) -> None:
-        # Whoever fails to get the lock here leaves it to its owner, who looks after releasing it.
-        while self._noted and self._lock.acquire(blocking=False):
-            try:
-                if self._depth:
-                    return
-                self._depth = 1
-                while self._noted:
-                    self._noted.popleft()()
-                self._depth = 0
-            finally:
-                self._lock.release()
-
-
 @contextmanager
 def named(name: str) -> Iterator[None]:
     """What this thread is called while it does a longer work."""
@@ -116,14 +67,17 @@ class ThreadRuntime:
     def __init__(self) -> None:
         self.step = Step()
         self._turn = threading.local()
-        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._idle = 0
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
+        """One for each thread that is to look for work; one too many does no harm."""
+        self._idle: set[object] = set()
+        """The threads that wait for work."""
         self._kept = KEPT_THREADS if STARTS_END_WITH_MAIN else 0
         self._waiting: deque[Callable[[], None]] = deque()
         """Work for which no thread could be had yet."""
         self._short = False
         """Whether the log says so."""
-        self._untidy: list[Callable[[], None]] = []
+        self._untidy: deque[Callable[[], None]] = deque()
+        self._tidying = False
         in_child(self, forget_runtime)
 
     def call_queue(self) -> ThreadCallQueue:
@@ -140,35 +94,40 @@ class ThreadRuntime:
         False if time ran out. Within a served call the session's turn is passed on meanwhile;
         the call goes on only when it has it again, which may be later than `timeout`.
         """
-        calls: ThreadCallQueue | None = getattr(self._turn, "of", None)
+        turn: Turn | None = getattr(self._turn, "mine", None)
         awake = threading.Lock()
         awake.acquire()
+        seconds = -1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX)
 
         def wake(_: Deferred[Any]) -> None:
-            if calls is None:
+            if turn is None:
                 awake.release()
             else:
-                calls.rejoin(awake)
+                turn.rejoin(awake)
 
-        with self.step:
-            if deferred.settled:
-                return True
-            deferred.add_callback(wake)
-            if calls is not None:
-                calls.pass_turn()
-        seconds = -1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX)
+        def begin() -> None:
+            if not deferred.settled:
+                deferred.add_callback(wake)
+                if turn is not None:
+                    turn.pass_on()
+
+        def give_up() -> bool:
+            """Whether the turn will come, and must be waited for."""
+            deferred.remove_callback(wake)
+            if turn is None or turn.is_held():
+                return False
+            turn.rejoin(awake)
+            return not turn.is_held()
+
         woken = False
         try:
-            woken = self._acquire(awake, seconds)
+            self.step.run(begin)
+            woken = deferred.settled and (turn is None or turn.is_held())
+            woken = woken or self._acquire(awake, seconds)
         finally:
-            if not woken:
-                # Time ran out, or an exception came out of the wait (Ctrl+C, gevent.Timeout).
-                with self.step:
-                    if not deferred.settled:
-                        deferred.remove_callback(wake)
-                        wake(deferred)
-                if calls is not None:
-                    awake.acquire()
+            # Time ran out, or an exception came out of the wait (Ctrl+C, gevent.Timeout).
+            if not woken and self.step.run(give_up):
+                awake.acquire()
         return deferred.settled
 
     def collect(self, function: Callable[[], None]) -> None:
@@ -191,80 +150,72 @@ class ThreadRuntime:
 
     def tidy_later(self, function: Callable[[], None]) -> None:
         """Run `function` soon, on some thread, together with what else there is to tidy."""
-        with self.step:
-            self._untidy.append(function)
-            if len(self._untidy) == 1:
-                self.run(self._tidy)
+        self.step.run(self._add_untidy, function)
+
+    def _add_untidy(self, function: Callable[[], None]) -> None:
+        self._untidy.append(function)
+        if not self._tidying:
+            self.run(self._tidy)
+            self._tidying = True
 
     def _tidy(self) -> None:
         time.sleep(TIDY_SECONDS)
-        with self.step:
-            functions, self._untidy = self._untidy, []
-        tidy_all(functions)
+        self._tidying = False
+        while self._untidy:
+            run_safely(self._untidy.popleft())
 
     def spawn(self, function: Callable[[], None]) -> None:
         """Run `function` on a thread of its own, as soon as there is one."""
-        with self.step:
-            self.run(function)
+        self.step.run(self.run, function)
 
-    def has_turn(self, calls: ThreadCallQueue | None) -> None:
-        """Note that this thread has the turn of `calls`, or none."""
-        self._turn.of = calls
+    def has_turn(self, turn: Turn | None) -> None:
+        """Note that this thread serves calls in `turn`, or none."""
+        self._turn.mine = turn
 
     def run(self, work: Callable[[], None]) -> None:
         """Run `work` on an idle thread, on a new one, or on the first that can be had. To be
         called under the step."""
-        try:
-            self._start(work)
-        except (RuntimeError, MemoryError):
-            self._waiting.append(work)
+        self._waiting.append(work)
+        self.step.after.append(self.attend)
 
     def start(self, work: Callable[[], None]) -> None:
         """Run `work` on a thread at once. Raises RuntimeError or MemoryError if there is none."""
-        with self.step:
-            self._start(work)
-
-    def _start(self, work: Callable[[], None]) -> None:
         if self._idle:
-            self._idle -= 1
-            self._work.put(work)
+            self.step.run(self.run, work)
         else:
             self._add_thread(work)
-        if self._idle < self._kept:
-            with suppress(RuntimeError):
-                self._add_thread(None)
-                self._idle += 1
 
-    def _add_thread(self, work: Callable[[], None] | None) -> None:
+    def attend(self) -> bool:
+        """Have a thread for all that waits for one; whether that succeeded, which it does at once
+        where nothing waits. To be called outside of a step."""
+        try:
+            for _ in range(len(self._waiting)):
+                self._wakes.put(None)
+            for _ in range(max(len(self._waiting), self._kept) - len(self._idle)):
+                self._add_thread()
+        except (RuntimeError, MemoryError) as error:
+            if self._waiting and not self._short:
+                self._short = True
+                logger.warning("Calls wait for a thread, which cannot be started: %s", error)
+            return not self._waiting
+        self._short = False
+        return True
+
+    def _add_thread(self, work: Callable[[], None] | None = None) -> None:
         threading.Thread(
             target=self._worker, args=(work,), name="capnweb_sync", daemon=True
         ).start()
 
-    def attend(self) -> bool:
-        """Try again to have a thread for all that waits for one; whether that succeeded, which it
-        does at once where nothing waits. To be called outside of a step."""
-        if not self._waiting:
-            return True
-        try:
-            with self.step:
-                while self._waiting:
-                    self._start(self._waiting[0])
-                    self._waiting.popleft()
-        except (RuntimeError, MemoryError) as error:
-            if not self._short:
-                self._short = True
-                logger.warning("Calls wait for a thread, which cannot be started: %s", error)
-            return False
-        self._short = False
-        return True
-
     def _worker(self, work: Callable[[], None] | None) -> None:
+        """Take work until there has been none for a while. Threads take it themselves, so that
+        nobody who is interrupted can lose it on the way, or count it wrongly."""
+        me = object()
         try:
             while True:
                 if work is not None:
                     self._work_off(work)
-                work = self._next_work(after_work=work is not None)
-                if work is None:
+                work = self.step.run(self._take, me)
+                if work is None and not self._woken() and self.step.run(self._may_end, me):
                     return
         except SessionOfParent:
             return  # In a forked child; under gevent, threads are greenlets, which are there, too.
@@ -277,77 +228,135 @@ class ThreadRuntime:
         except BaseException:
             logger.exception("A thread's work failed unforeseen")
 
-    def _next_work(self, *, after_work: bool) -> Callable[[], None] | None:
-        """What this thread is to do next; None if it is to end."""
-        # Threads that wait below are as many as `_idle` says, plus one for each entry of `_work`.
-        if after_work:
-            with self.step:
-                if self._waiting:
-                    return self._waiting.popleft()
-                self._idle += 1
-        while True:
-            with suppress(queue.Empty):
-                return self._work.get(timeout=IDLE_SECONDS)
-            with self.step:
-                if self._idle > self._kept:
-                    self._idle -= 1
-                    return None
+    def _woken(self) -> bool:
+        """Wait for work; False if none came for a while."""
+        try:
+            self._wakes.get(timeout=IDLE_SECONDS)
+        except queue.Empty:
+            return False
+        return True
+
+    def _take(self, me: object) -> Callable[[], None] | None:
+        """The work that has waited longest; without any, this thread is idle."""
+        if self._waiting:
+            self._idle.discard(me)
+            return self._waiting.popleft()
+        self._idle.add(me)
+        return None
+
+    def _may_end(self, me: object) -> bool:
+        """Whether a thread that has been idle for long is not needed any more."""
+        if self._waiting or len(self._idle) <= self._kept:
+            return False
+        self._idle.discard(me)
+        return True
+
+
+class Turn:
+    """The turn of one thread that serves the calls of a queue. Touched under the step.
+
+    Whose turn it is, the queue says in one place. So however far an exception lets a thread come
+    with passing its turn on or taking it back, what is left to do can be seen, and done later.
+    """
+
+    __slots__ = ("_queue", "awake")
+
+    def __init__(self, queue: ThreadCallQueue) -> None:
+        self._queue = queue
+        self.awake: threading.Lock | None = None
+        """While it stands in line: the lock to release when it has its turn again."""
+
+    def is_held(self) -> bool:
+        """Whether it is this one's turn."""
+        return self._queue.holder is self
+
+    def pass_on(self) -> None:
+        """Let the next in line have it. Without effect if it is somebody else's turn."""
+        if self._queue.holder is self:
+            self._queue.holder = None
+        self._queue.give()
+
+    def rejoin(self, awake: threading.Lock) -> None:
+        """Stand in line again; `awake` is released when it is this one's turn."""
+        self.awake = awake
+        if self not in self._queue.returning:
+            self._queue.returning.append(self)
+        self._queue.give()
+
+    def leave(self) -> None:
+        """Serve no more."""
+        if self in self._queue.returning:
+            self._queue.returning.remove(self)
+        self.pass_on()
 
 
 class ThreadCallQueue:
     """The served calls of one session, and whose turn it is. Its state is touched under the step.
 
-    `_taken` is true while somebody has the turn; `_returning` holds the locks of those who wait
-    to have it again, each released when it is given to them.
+    `returning` holds the turns of those who wait to have it again.
     """
 
     def __init__(self, runtime: ThreadRuntime) -> None:
         self._runtime = runtime
         self._jobs: deque[Callable[[], None]] = deque()
-        self._returning: deque[threading.Lock] = deque()
-        self._taken = False
+        self.returning: deque[Turn] = deque()
+        self.holder: Turn | None = None
+        self._summoned = False
+        """Whether a thread will come to serve, and has not yet."""
 
     def start(self, job: Callable[[], None]) -> None:
         """Run `job` on a thread of the runtime when the jobs before it are done or waiting."""
-        with self._runtime.step:
-            self._jobs.append(job)
-            if not self._taken:
-                self._taken = True
-                self._runtime.run(self._serve)
+        self._runtime.step.run(self._add, job)
 
-    def pass_turn(self) -> None:
-        """Give the turn, which the caller has, to the next in line."""
-        if self._returning:
-            self._returning.popleft().release()
-        elif self._jobs:
+    def _add(self, job: Callable[[], None]) -> None:
+        self._jobs.append(job)
+        self.give()
+
+    def give(self) -> None:
+        """Give the turn to the next in line, if nobody has it. What an exception has cut the last
+        time is done now: each thing is noted only when it has been done."""
+        if self.holder is None and self.returning:
+            self.holder = self.returning[0]
+        if self.returning and self.holder is self.returning[0]:
+            awake = self.holder.awake
+            if awake is not None and awake.locked():
+                awake.release()
+            self.returning.popleft()
+        elif self.holder is None and self._jobs and not self._summoned:
             self._runtime.run(self._serve)
-        else:
-            self._taken = False
-
-    def rejoin(self, awake: threading.Lock) -> None:
-        """Stand in line for the turn; `awake` is released when it is given."""
-        if self._taken:
-            self._returning.append(awake)
-        else:
-            self._taken = True
-            awake.release()
+            self._summoned = True
 
     def _serve(self) -> None:
-        self._runtime.has_turn(self)
-        while True:
-            with self._runtime.step:
-                if self._returning or not self._jobs:
-                    self.pass_turn()
-                    break
-                job = self._jobs.popleft()
-            try:
-                job()
-            except SessionOfParent:
-                raise
-            except BaseException:
-                # A job does not raise. Should one do so, the calls behind it still come.
-                logger.exception("A job failed unforeseen")
-        self._runtime.has_turn(None)
+        turn = Turn(self)
+        self._runtime.has_turn(turn)
+        run = self._runtime.step.run
+        try:
+            job = run(self._begin, turn)
+            while job is not None:
+                try:
+                    job()
+                except SessionOfParent:
+                    raise
+                except BaseException:
+                    # A job does not raise. Should one do so, the calls behind it still come.
+                    logger.exception("A job failed unforeseen")
+                job = run(self._next, turn)
+        finally:
+            with suppress(SessionOfParent):
+                run(turn.leave)
+            self._runtime.has_turn(None)
+
+    def _begin(self, turn: Turn) -> Callable[[], None] | None:
+        self._summoned = False
+        if self.holder is None:
+            self.holder = turn
+        return self._next(turn)
+
+    def _next(self, turn: Turn) -> Callable[[], None] | None:
+        """The next job; none if there is none, or if it is somebody else's turn."""
+        if self.holder is not turn or self.returning or not self._jobs:
+            return None
+        return self._jobs.popleft()
 
 
 _runtimes: dict[type[ThreadRuntime], ThreadRuntime] = {}

@@ -25,8 +25,11 @@ import copy
 import functools
 import logging
 import secrets
+import sys
 import threading
 import time
+import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Final
@@ -110,9 +113,13 @@ UNDECIDED: Final = object()
 class ChatClient:
     """One name in a chat, kept online.
 
+    One that is dropped without having been closed is a ResourceWarning, and is closed then.
+
     Attributes:
         username: the name as the server shows it.
     """
+
+    _ended: ChatError | None = ChatClosed("This chat has not begun.")
 
     def __init__(
         self,
@@ -150,12 +157,13 @@ class ChatClient:
         self._on_status = on_status
         connection.setdefault("limits", Limits(max_calls=MAX_EVENTS_UNDER_WAY))
         self._connect = functools.partial(connect, url, **connection)
-        self._inbox = Inbox(max_waiting, self._missed)
+        # Nothing that lives as long as the connection refers to this object, but weakly: whoever
+        # drops it must be able to.
+        self._inbox = Inbox(max_waiting, functools.partial(ChatClient._missed, weakref.proxy(self)))
         self._backoff = Backoff()
         self._changed = threading.Condition()
         self._membership: Membership | None = None
         self._keeps_log = False
-        self._ended: ChatError | None = None
         self.username = username
         in_child(self, ChatClient._leave_to_parent)
         try:
@@ -163,6 +171,7 @@ class ChatClient:
         except FAILURES as error:
             raise chat_error(error) from error
         self.username = membership.username
+        self._ended = None
         self._go_online(membership)
         if history and membership.log is not None:
             try:
@@ -286,6 +295,25 @@ class ChatClient:
     ) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"<ChatClient {self.username!r}>"
+
+    # Bound early: at the interpreter's end, modules are gone before objects.
+    def __del__(
+        self,
+        warn: Callable[..., None] = warnings.warn,
+        is_finalizing: Callable[[], bool] = sys.is_finalizing,
+    ) -> None:
+        if self._ended is not None:
+            return
+        # For a thread that tries to come back: the warning may keep this object for a while.
+        self._ended = ChatClosed("This chat was dropped without having been closed.")
+        try:
+            warn(f"unclosed {self!r}", ResourceWarning, source=self)
+        finally:
+            if self._membership is not None and not is_finalizing():
+                self._membership.session.close(wait=False)
+
     # ---- Calls that outlive a connection
 
     def _call(
@@ -390,7 +418,9 @@ class ChatClient:
         if status is not None:
             self._tell(status)
         # Also calls back if the connection is lost already.
-        membership.chat.on_broken(lambda error: self._lost(membership, error))
+        membership.chat.on_broken(
+            functools.partial(_connection_lost, weakref.ref(self), weakref.ref(membership))
+        )
 
     def _lost(self, membership: Membership, error: BaseException) -> None:
         """The connection of `membership` is gone."""
@@ -403,45 +433,39 @@ class ChatClient:
         if not self._reconnect or stays_away(closed):
             self._end(chat_error(closed))
             return
+        self._doubtful_until = 0.0
         self._backoff.connection_lost(closed.close_code, time.monotonic() - membership.began)
-        thread_runtime().spawn(functools.partial(self._come_back, membership))
+        thread_runtime().spawn(
+            functools.partial(_come_back, weakref.ref(self), self._changed, membership)
+        )
 
-    @named("chatclient reconnect")
-    def _come_back(self, before: Membership) -> None:
-        """Try until there is a connection again, or no hope."""
+    def _announce_attempt(self) -> float:
+        """Tell of the next attempt to come back; the seconds until it is made."""
+        delay = self._backoff.next_delay()
+        self._tell(Status(online=False, retry_in=delay))
+        return delay
+
+    def _attempt_to_come_back(self, before: Membership) -> bool:
+        """Whether another attempt is worth making."""
         try:
-            self._try_to_come_back(before)
-        except BaseException as error:
-            logger.exception("Coming back failed unforeseen")
-            self._end(ConnectionLost(f"The connection is lost, and coming back failed: {error!r}"))
-
-    def _try_to_come_back(self, before: Membership) -> None:
-        doubtful_until = 0.0
-        least = 0.0
-        while True:
-            delay = max(least, self._backoff.next_delay())
-            self._tell(Status(online=False, retry_in=delay))
-            self._pause(time.monotonic() + delay)
-            if self._ended is not None:
-                return
-            try:
-                membership = self._join(before)
-            except Exception as error:
-                # Whatever it is, too few descriptors perhaps: it may pass.
-                if not isinstance(error, FAILURES):
-                    logger.exception("Connecting failed unforeseen")
-                outcome = error
-            else:
-                self._go_online(membership, Status(online=True))
-                return
-            least = getattr(chat_error(outcome), "retry_after", 0.0)
-            if isinstance(outcome, (SessionClosed, concurrent.futures.TimeoutError)):
-                doubtful_until = time.monotonic() + DOUBTFUL_SECONDS
-            # Taken perhaps by ourselves: a join whose answer was lost may have succeeded.
-            taken = getattr(outcome, "code", None) == UsernameTaken.code
-            if not comes_back(outcome) and not (taken and time.monotonic() < doubtful_until):
-                self._end(chat_error(outcome))
-                return
+            membership = self._join(before)
+        except Exception as error:
+            # Whatever it is, too few descriptors perhaps: it may pass.
+            if not isinstance(error, FAILURES):
+                logger.exception("Connecting failed unforeseen")
+            outcome = error
+        else:
+            self._go_online(membership, Status(online=True))
+            return False
+        self._backoff.asked_to_wait(getattr(chat_error(outcome), "retry_after", 0.0))
+        if isinstance(outcome, (SessionClosed, concurrent.futures.TimeoutError)):
+            self._doubtful_until = time.monotonic() + DOUBTFUL_SECONDS
+        # Taken perhaps by ourselves: a join whose answer was lost may have succeeded.
+        taken = getattr(outcome, "code", None) == UsernameTaken.code
+        if comes_back(outcome) or (taken and time.monotonic() < self._doubtful_until):
+            return True
+        self._end(chat_error(outcome))
+        return False
 
     def _join(self, before: Membership | None = None) -> Membership:
         """Connect and join. Raises FAILURES."""
@@ -500,6 +524,47 @@ class ChatClient:
         self._inbox.end(None if isinstance(error, ChatClosed) else error)
         if membership is not None:
             membership.close()
+
+
+def _connection_lost(
+    client: weakref.ref[ChatClient], membership: weakref.ref[Membership], error: BaseException
+) -> None:
+    """The connection of `membership` is gone."""
+    chat, lost = client(), membership()
+    if chat is not None and lost is not None:
+        chat._lost(lost, error)
+
+
+@named("chatclient reconnect")
+def _come_back(
+    client: weakref.ref[ChatClient], changed: threading.Condition, before: Membership
+) -> None:
+    """Try until there is a connection again, no hope, or nobody any more who wants one."""
+    try:
+        _try_to_come_back(client, changed, before)
+    except BaseException as error:
+        logger.exception("Coming back failed unforeseen")
+        chat = client()
+        if chat is not None:
+            chat._end(ConnectionLost(f"The connection is lost, and coming back failed: {error!r}"))
+
+
+def _try_to_come_back(
+    client: weakref.ref[ChatClient], changed: threading.Condition, before: Membership
+) -> None:
+
+    def over() -> bool:
+        chat = client()
+        return chat is None or chat._ended is not None
+
+    while (chat := client()) is not None:
+        delay = chat._announce_attempt()
+        del chat  # it may be dropped while this waits
+        with changed:
+            changed.wait_for(over, delay)
+        chat = client()
+        if chat is None or chat._ended is not None or not chat._attempt_to_come_back(before):
+            return
 
 
 def remaining(deadline: float) -> float | None:

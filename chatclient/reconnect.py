@@ -69,6 +69,7 @@ class Backoff:
 
     def __init__(self) -> None:
         self._attempt = 0
+        self._least = 0.0
 
     def connection_lost(self, close_code: int | None, lasted: float) -> None:
         """A connection that `lasted` so many seconds is lost."""
@@ -81,7 +82,12 @@ class Backoff:
         longest = min(FIRST_DELAY * 2**self._attempt, MAX_DELAY)
         if longest < MAX_DELAY:
             self._attempt += 1
-        return random.uniform(0, longest)
+        least, self._least = self._least, 0.0
+        return least + random.uniform(0, longest)
+
+    def asked_to_wait(self, seconds: float) -> None:
+        """The server has asked for so much patience before the next attempt."""
+        self._least = seconds
 
 
 def stays_away(error: SessionClosed) -> bool:

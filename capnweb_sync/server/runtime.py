@@ -6,7 +6,6 @@ switches. A call that blocks, on whatever, lets the next one of its session star
 
 from __future__ import annotations
 
-from _thread import RLock as NativeLock  # of C; gevent does not patch it here
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Final
@@ -18,7 +17,8 @@ from gevent.hub import get_hub
 
 from ..deferred import Deferred
 from ..fork import in_child
-from ..runtime import inherit, set_default_runtime, tidy_all
+from ..runtime import inherit, set_default_runtime
+from ..steps import Step, run_all_safely
 
 TIDY_SECONDS: Final = 2.0
 """How long `tidy_later` gathers work: releases that nobody waits for, at one more `send` for each
@@ -40,9 +40,9 @@ class GeventRuntime:
     """
 
     def __init__(self) -> None:
-        # Nothing switches inside a step, so it needs no lock; but of all context managers, the
-        # interpreter's own lock is the cheapest, and it knows whether it is held.
-        self.step = NativeLock()
+        # Nothing switches inside a step, so nobody ever waits for this lock; it knows whether it
+        # is held, and makes steps whole.
+        self.step = Step()
         self._loop: Any = get_hub().loop
         self._thread = _thread_ident()
         self._untidy: list[Callable[[], None]] = []
@@ -80,8 +80,7 @@ class GeventRuntime:
     @property
     def in_step(self) -> bool:
         """Whether a step is being made."""
-        # What `threading.Condition` asks of its lock; the stubs do not know it.
-        return bool(self.step._is_owned())  # type: ignore[attr-defined]
+        return self.step.is_mine()
 
     def enter(self, function: Callable[[], None]) -> None:
         """Run `function` at once, or soon on the loop's thread when called from another one."""
@@ -105,7 +104,7 @@ class GeventRuntime:
         timer.close()
         functions, self._untidy = self._untidy, []
         # In a greenlet: should it fail, a handler of the log may block, and the hub must not.
-        gevent.spawn_raw(tidy_all, functions)
+        gevent.spawn_raw(run_all_safely, functions)
 
     def spawn(self, function: Callable[[], None]) -> None:
         """Run `function` in a greenlet of its own."""

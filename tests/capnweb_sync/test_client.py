@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,15 @@ from typing import Any
 import pytest
 from websockets.frames import Opcode
 
-from capnweb_sync import ConnectError, Limits, RpcSession, RpcTarget, SessionClosed, connect
+from capnweb_sync import (
+    ClientSession,
+    ConnectError,
+    Limits,
+    RpcSession,
+    RpcTarget,
+    SessionClosed,
+    connect,
+)
 from capnweb_sync.client_opening import ConnectTimeout, HandshakeError, open_socket
 from capnweb_sync.client_transport import WebSocketTransport
 from tests.capnweb_sync.raw_peer import RawPeer
@@ -687,6 +696,64 @@ def test_no_thread_and_no_file_is_left_after_closing(peer: RawPeer) -> None:
     assert "capnweb_sync connection" not in thread_names()
     wait_until(lambda: thread_names() == [])
     assert open_files() == before
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts files in /proc")
+def test_a_session_that_is_dropped_is_told_and_lets_go_of_everything(peer: RawPeer) -> None:
+    gc.collect()
+    before = open_files()
+    server = Server(peer, Api())
+    session = connect(peer.url.replace("//", "//user:secret@"))
+    main = session.main
+    assert main.call_back(lambda value: value, 1).result(DEADLINE) == 1
+    with pytest.warns(ResourceWarning, match="^unclosed <ClientSession with localhost:[0-9]+>$"):
+        del session
+    with pytest.raises(SessionClosed, match="dropped") as raised:
+        main.double(2).result(DEADLINE)
+    assert raised.value.close_code == 1000
+    server.thread.join()
+    wait_until(lambda: thread_names() == [])
+    assert open_files() == before
+
+
+def close(session: ClientSession, server: Server) -> None:
+    session.close()
+
+
+def close_in_the_background(session: ClientSession, server: Server) -> None:
+    session.close(wait=False)
+
+
+def let_the_peer_close(session: ClientSession, server: Server) -> None:
+    server.session.close()
+    wait_until(lambda: session.closed)
+
+
+@pytest.mark.parametrize("end", [close, close_in_the_background, let_the_peer_close])
+def test_a_session_that_is_over_is_dropped_in_silence(
+    peer: RawPeer, server: Server, end: Callable[[ClientSession, Server], None]
+) -> None:
+    session = connect(peer.url)
+    end(session, server)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del session
+        gc.collect()
+
+
+UNCLOSED = "import sys, capnweb_sync; session = capnweb_sync.connect(sys.argv[1])"
+
+
+def test_a_session_that_is_left_to_the_interpreters_end_does_not_hold_it_up(
+    peer: RawPeer, start_process: StartProcess
+) -> None:
+    accepting = in_thread(peer.accept)
+    process = start_process(sys.executable, "-W", "always", "-c", UNCLOSED, peer.url)
+    assert process.wait(DEADLINE) == 0, process.output
+    accepting.join()
+    told = "\n".join(process.error_lines)
+    assert "ResourceWarning: unclosed <ClientSession" in told
+    assert "Traceback" not in told
 
 
 def test_all_of_this_holds_in_a_process_that_gevent_has_patched(

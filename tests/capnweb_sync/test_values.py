@@ -3,9 +3,13 @@
 import enum
 import math
 from collections import OrderedDict
-from datetime import datetime, timedelta, timezone
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any, NamedTuple
+from uuid import UUID
 
+import msgspec
 import pytest
 
 from capnweb_sync import (
@@ -25,6 +29,8 @@ from capnweb_sync import (
 )
 
 from .loopback import Loopback
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 
 class Echo(RpcTarget):
@@ -145,10 +151,61 @@ def test_subclasses_of_plain_types_go_as_these(value: Any, plain: Any) -> None:
     assert through(value) == plain
 
 
+class Suit(enum.Enum):
+    HEARTS = "hearts"
+
+
+@dataclass
+class Card:
+    suit: Suit
+    number: int
+    seen: datetime | None = None
+    proof: bytes = b""
+    more: Any = None
+
+
+class Deck(msgspec.Struct, rename="camel"):
+    top_card: Card
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (Suit.HEARTS, "hearts"),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (Decimal("1.10"), "1.10"),
+        (date(2026, 1, 2), "2026-01-02"),
+        (
+            [Deck(Card(Suit.HEARTS, 2**70, MOMENT, b"x", undefined))],
+            [
+                {
+                    "topCard": {
+                        "suit": "hearts",
+                        "number": 2**70,
+                        "seen": MOMENT,
+                        "proof": b"x",
+                        "more": undefined,
+                    }
+                }
+            ],
+        ),
+    ],
+    ids=["enumeration", "uuid", "decimal", "day", "struct and dataclass"],
+)
+def test_data_of_a_class_goes_in_its_plain_form(value: Any, plain: Any) -> None:
+    assert through(value) == plain
+
+
+@pytest.mark.parametrize("inside", [lambda: None, Echo(), {1, object()}])
+def test_data_of_a_class_holds_data_only(inside: Any) -> None:
+    with pytest.raises(TypeError, match="Card can't be sent: what is in it must be data"):
+        serialize(Card(Suit.HEARTS, 1, more=inside))
+
+
 @pytest.mark.parametrize(
     "value",
-    [object(), {1: 2}, {1, 2}, 1j, int, datetime(2024, 1, 1), [object()]],  # noqa: DTZ001
-    ids=["object", "number as key", "set", "complex", "class", "naive date", "nested"],
+    [object(), Card, {1: 2}, {1, 2}, 1j, int, datetime(2024, 1, 1), [object()]],  # noqa: DTZ001
+    ids=["object", "dataclass", "number as key", "set", "complex", "class", "naive date", "nested"],
 )
 def test_what_cannot_be_sent_is_a_type_error_at_once(value: Any) -> None:
     pair = Loopback(Echo())

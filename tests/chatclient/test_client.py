@@ -1,10 +1,12 @@
 """The library, against a real server, through a proxy that fails when told to."""
 
 import functools
+import gc
 import logging
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -606,6 +608,62 @@ def test_no_thread_is_left_after_closing(proxy: Proxy, name: Name) -> None:
         watch.wait_for_return()
         alice.send("hello")
     wait_until(lambda: not threads_of("chatclient", "capnweb_sync"))
+
+
+def test_a_chat_that_is_dropped_is_told_and_gives_its_name_up(proxy: Proxy, name: Name) -> None:
+    with ChatClient(proxy.url, name("Bob")) as bob:
+        alice = ChatClient(proxy.url, name("Alice"))
+        alice.send("hello")
+        with pytest.warns(ResourceWarning, match="^unclosed <ChatClient 'Alice"):
+            del alice
+        wait_until(lambda: name("Alice") not in bob.users())
+    wait_until(lambda: not threads_of("chatclient", "capnweb_sync"))
+
+
+def test_a_chat_that_has_come_back_can_be_dropped(proxy: Proxy, name: Name) -> None:
+    watch = Watch()
+    alice = ChatClient(proxy.url, name("Alice"), on_status=watch)
+    proxy.cut()
+    watch.wait_for_return()
+    wait_until(lambda: not threads_of("chatclient"))
+    with pytest.warns(ResourceWarning, match="^unclosed <ChatClient 'Alice"):
+        del alice
+    wait_until(lambda: not threads_of("chatclient", "capnweb_sync"))
+
+
+def test_a_chat_that_is_dropped_while_it_is_offline_does_not_come_back(
+    proxy: Proxy, name: Name
+) -> None:
+    watch = Watch()
+    alice = ChatClient(proxy.url, name("Alice"), on_status=watch)
+    proxy.go_down()
+    watch.wait_for_loss()
+    with pytest.warns(ResourceWarning, match="^unclosed <ChatClient 'Alice"):  # noqa: PT031
+        del alice
+        # An attempt that is being made keeps the chat until it has failed.
+        wait_until(lambda: not threads_of("chatclient", "capnweb_sync"))
+
+
+def test_an_iterator_keeps_its_chat(proxy: Proxy, name: Name) -> None:
+    messages = ChatClient(proxy.url, name("Alice")).messages()
+    with ChatClient(proxy.url, name("Bob")) as bob:
+        bob.send("hello")
+        assert next(messages).text == "hello"
+    with pytest.warns(ResourceWarning, match="^unclosed <ChatClient 'Alice"):
+        del messages
+    wait_until(lambda: not threads_of("chatclient", "capnweb_sync"))
+
+
+def test_a_chat_that_never_was_or_is_closed_is_dropped_in_silence(proxy: Proxy, name: Name) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(BadRequest):
+            ChatClient(proxy.url, "")
+        with pytest.raises(ValueError, match="WebSocket"):
+            ChatClient("nonsense", name("Alice"))
+        ChatClient(proxy.url, name("Alice")).close()
+        ChatClient(proxy.url, name("Alice")).leave()
+        gc.collect()
 
 
 def test_it_is_the_same_in_a_process_that_gevent_has_patched(

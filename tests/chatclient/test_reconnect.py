@@ -23,6 +23,14 @@ def test_delays_double_up_to_a_cap() -> None:
         assert 0.9 * bound < delay <= bound
 
 
+def test_the_server_s_wish_is_waited_for_once() -> None:
+    backoff = Backoff()
+    backoff.asked_to_wait(20)
+
+    assert 20 <= backoff.next_delay() <= 21
+    assert backoff.next_delay() <= 2
+
+
 def test_delays_are_jittered_down_to_nothing() -> None:
     backoff = tried(5)
     delays = [backoff.next_delay() for _ in range(300)]
