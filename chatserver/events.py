@@ -72,26 +72,28 @@ class Event(Struct, frozen=True, gc=False):
         return EVENT_BYTES + len(self.text) * letter + names * MAX_UTF8_BYTES
 
 
-def notice(event_id: int, kind: NoticeType, names: Sequence[str], time_ms: int) -> Event:
-    """The one event which tells that all of `names` joined, or left."""
+def notice(
+    event_id: int, kind: NoticeType, names: Sequence[str], count: int, time_ms: int
+) -> Event:
+    """The one event which tells that `count` joined, or left, the first of them being `names`."""
     return Event(
         event_id,
         kind,
         names[0],
-        f"{listed(names)} {VERBS[kind]} the chat",
+        f"{listed(names, count)} {VERBS[kind]} the chat",
         time_ms,
         tuple(names[:MAX_USERS]),
-        len(names),
+        count,
     )
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], count: int) -> str:
     """`Bob`, `Bob and Carol`, `Bob, Carol and Dave`, `Bob, Carol and 3 others`."""
-    if len(names) == 1:
-        return names[0]
-    if len(names) <= 3:
-        return f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"{names[0]}, {names[1]} and {len(names) - 2} others"
+    if count == len(names) <= 3:
+        return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    shown = names[:2]
+    others = count - len(shown)
+    return f"{', '.join(shown)} and {others} {'other' if others == 1 else 'others'}"
 
 
 def date(time_ms: int) -> datetime:

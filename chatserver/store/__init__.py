@@ -44,7 +44,8 @@ database, and then everybody who waits gets the whole grace again.
 **Notices.** Who joined and who left is told by events, at most one of each kind in
 `NOTICE_INTERVAL_MS`: the first at once, what follows gathered into one event by a later `tick`.
 Notices wait in the store, so each is told, once, whatever dies. Those of one name are told in their
-order.
+order; who leaves before anyone was told of the join is not told of at all. `MAX_NOTICES` wait of
+each kind; beyond that they are counted without their names.
 
 **Sent once.** `append` with a `key` that this membership (its secret) has used within
 `KEY_MS` stores nothing and answers with what was answered then; with another text it is
@@ -77,6 +78,10 @@ memory, and what one answer puts in a connection's outbox."""
 
 NOTICE_INTERVAL_MS: Final = 250
 """Milliseconds between two join events, and between two leave events: four a second."""
+
+MAX_NOTICES: Final = 1000
+"""Names that wait to be told of, of each kind: several times what one event lists. Joining and
+leaving as fast as it goes must not fill the store, nor be told for longer than it lasted."""
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
 

@@ -22,8 +22,7 @@ def event_of(entry: list[Any]) -> Event:
         case [time_ms, name, text]:
             return Event(number, "chat", name, text, time_ms)
         case [time_ms, "join" | "leave" as kind, count, names]:
-            # Of the names that are not kept, it is told how many there are.
-            return notice(number, kind, names + [""] * (count - len(names)), time_ms)
+            return notice(number, kind, names, count, time_ms)
     raise ValueError(f"the log's entry {number} is not of this version")
 
 
