@@ -368,6 +368,14 @@ def test_a_thousand_finalizers_at_once_are_no_recursion(
     assert len(diary.entries) == 2_000
 
 
+def test_a_call_that_a_finalizer_starts_waits_for_no_further_step(
+    runtime: ThreadRuntime, diary: Diary
+) -> None:
+    calls = runtime.call_queue()
+    runtime.collect(lambda: calls.start(diary.note("started")))
+    diary.wait_for("started")
+
+
 def test_a_finalizer_that_fails_stops_no_other(
     runtime: ThreadRuntime, diary: Diary, caplog: pytest.LogCaptureFixture
 ) -> None:
