@@ -111,9 +111,7 @@ class Step(RLock):  # type: ignore[misc]  # final in the stubs alone
             return result
         finally:
             if self.noted or self.after:
-                self._do_noted()
-                while self.after and not self._is_owned():  # type: ignore[attr-defined]
-                    run_safely(self.after.popleft())
+                self._do_what_is_left()
 
     def note(self, function: Callable[[], None]) -> None:
         """Call `function` as a step: now if nobody is making one, otherwise right after that.
@@ -121,7 +119,7 @@ class Step(RLock):  # type: ignore[misc]  # final in the stubs alone
         For finalizers. Never waits, never raises for what `function` raises.
         """
         self.noted.append(function)
-        self._do_noted()
+        self._do_what_is_left()
 
     def _end_interrupted(self) -> None:
         """End the sessions whose change was cut."""
@@ -134,6 +132,12 @@ class Step(RLock):  # type: ignore[misc]  # final in the stubs alone
             # Were a name left for a mistake of ours, no other session could be used any more.
             run_safely(session.interrupted)
         self.changing.clear()
+
+    def _do_what_is_left(self) -> None:
+        """What finalizers have noted, and what is to be done without the lock."""
+        self._do_noted()
+        while self.after and not self._is_owned():  # type: ignore[attr-defined]
+            run_safely(self.after.popleft())
 
     def _do_noted(self) -> None:
         # Whoever fails to get the lock here leaves it to its owner, who looks after releasing it.

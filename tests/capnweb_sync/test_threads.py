@@ -21,7 +21,10 @@ MOMENT = 0.05
 
 @pytest.fixture
 def runtime() -> ThreadRuntime:
-    return ThreadRuntime()
+    """One that keeps no idle threads, whatever this Python's own would do."""
+    runtime = ThreadRuntime()
+    runtime._kept = 0
+    return runtime
 
 
 class Diary:
@@ -368,6 +371,14 @@ def test_a_thousand_finalizers_at_once_are_no_recursion(
     assert len(diary.entries) == 2_000
 
 
+def test_a_call_that_a_finalizer_starts_waits_for_no_further_step(
+    runtime: ThreadRuntime, diary: Diary
+) -> None:
+    calls = runtime.call_queue()
+    runtime.collect(lambda: calls.start(diary.note("started")))
+    diary.wait_for("started")
+
+
 def test_a_finalizer_that_fails_stops_no_other(
     runtime: ThreadRuntime, diary: Diary, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -402,6 +413,7 @@ def test_a_thread_that_cannot_be_started_leaves_the_turn_to_the_next(
         context.setattr(threading.Thread, "start", refuse)
         runtime.collect(lambda: calls.start(diary.note("from a finalizer")))
     calls.start(diary.note("later"))
+    assert runtime.attend()
     diary.wait_for("from a finalizer", "later")
 
 
