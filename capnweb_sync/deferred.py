@@ -24,7 +24,7 @@ class _Turn(threading.local):
 _turn = _Turn()
 
 
-def unnested(actions: Iterable[Callable[[], Any]]) -> None:
+def trampoline(actions: Iterable[Callable[[], Any]]) -> None:
     """Run `actions` now; within another such action, right after it.
 
     One promise settles, delivers or releases the next, and how long such a chain is, the peer
@@ -72,7 +72,7 @@ def _run_all(set_off: list[Callable[[], Any]]) -> None:
             set_off.clear()
             agenda.popleft()()
     except BaseException:
-        set_off.extend(agenda)  # for `unnested`, which goes on with them
+        set_off.extend(agenda)  # for `trampoline`, which goes on with them
         raise
 
 
@@ -80,7 +80,7 @@ class Deferred(Generic[T]):
     """Settled once, with `value` or with `error`.
 
     Callbacks run in the order in which they were added, within the step that settles it, one after
-    another (`unnested`). They are the core's own: short, never blocking, never raising.
+    another (`trampoline`). They are the core's own: short, never blocking, never raising.
     """
 
     __slots__ = ("_callbacks", "error", "settled", "value")
@@ -127,7 +127,7 @@ class Deferred(Generic[T]):
         actions = [partial(callback, self) for callback in self._callbacks]
         self.settled = True
         self._callbacks = None
-        unnested(actions)
+        trampoline(actions)
 
     def add_callback(self, callback: Callable[[Deferred[T]], Any]) -> None:
         """Call `callback(self)` once this is settled; at once if it is."""

@@ -175,7 +175,7 @@ def error_message(error: BaseException) -> str:
     return str(error)
 
 
-def again(error: BaseException) -> BaseException:
+def fresh_copy(error: BaseException) -> BaseException:
     """`error`, which is kept, to be raised: a copy of it if it is an RpcError.
 
     Raising adds a traceback to an exception. That of the one which is kept would grow with each

@@ -43,8 +43,8 @@ from capnweb_sync import (
     SessionClosed,
     connect,
 )
-from capnweb_sync.fork import in_child
-from capnweb_sync.threads import named, thread_runtime
+from capnweb_sync.runtimes.fork import in_child
+from capnweb_sync.runtimes.threads import named, thread_runtime
 
 from . import answers
 from .errors import (

@@ -20,12 +20,13 @@ from gevent.event import Event
 
 from capnweb_sync.server import HttpConnections, HttpServer
 from chatserver.addresses import authority, resolve
-from chatserver.app import create_app, service_of
-from chatserver.collector import settle_collector
+from chatserver.app import create_app
 from chatserver.errors import SettingError, StartError
+from chatserver.gc_tuning import settle_collector
 from chatserver.logs import bound_logs
 from chatserver.output import complain, write_output
 from chatserver.routes import RPC_PATH
+from chatserver.service import service_of
 from chatserver.settings import USAGE_STATUS, Settings, from_environment, parse_arguments
 
 BANNER: Final = """\

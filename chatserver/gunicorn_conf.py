@@ -14,8 +14,8 @@ from typing import Any
 from gunicorn.errors import AppImportError
 
 from chatserver.addresses import authority, resolve
-from chatserver.collector import settle_collector
 from chatserver.errors import SettingError, StartError
+from chatserver.gc_tuning import settle_collector
 from chatserver.logs import bound_logs
 from chatserver.settings import USAGE_STATUS, from_environment
 from chatserver.store import is_shared

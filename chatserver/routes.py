@@ -12,8 +12,8 @@ from werkzeug.routing import WebsocketMismatch
 from werkzeug.wrappers import Response as AnyResponse
 
 from capnweb_sync.server import HandshakeError, UpgradeUnavailable, no_room, upgrade
-from chatserver.app import current_service
 from chatserver.errors import RateLimited
+from chatserver.service import current_service
 
 RPC_PATH: Final = "/rpc/ws"
 BATCH_PATH: Final = "/rpc/batch"

@@ -20,9 +20,9 @@ from capnweb_sync.server import HttpLimits
 from capnweb_sync.urls import without_password
 from chatserver.addresses import host
 from chatserver.errors import SettingError, StartError
-from chatserver.limits import Network, Rate, RateLimits
 from chatserver.output import write_output
-from chatserver.store import Policy
+from chatserver.people.limits import Network, Rate, RateLimits
+from chatserver.store.interface import Policy
 
 ENVIRONMENT_PREFIX: Final = "CHAT"
 

@@ -16,6 +16,7 @@
 | `runtime` | `GeventRuntime`: how sessions wait and run calls in greenlets |
 """
 
+from ..runtimes.greenlets import GeventRuntime, gevent_runtime
 from .connection import Connection, Session
 from .connections import Connections, drain_process
 from .frames import CloseCode, describe_close
@@ -23,7 +24,6 @@ from .handler import WebSocketHandler
 from .handshake import HandshakeError, UpgradeUnavailable, no_room, upgrade
 from .http_connections import HttpConnections, HttpLimits
 from .http_server import HttpServer
-from .runtime import GeventRuntime, gevent_runtime
 
 __all__ = [
     "CloseCode",

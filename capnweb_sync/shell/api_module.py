@@ -11,8 +11,8 @@ import typing
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from ..stubs import RpcPromise, RpcStub
-from ..target import RpcTarget, members
+from ..core.stubs import RpcPromise, RpcStub
+from ..core.targets import RpcTarget, members
 from .spelling import Spelling, StubsError, answered, literal
 
 LINE_LENGTH: Final = 96

@@ -17,7 +17,7 @@ from .wire import ShownSession
 
 if TYPE_CHECKING:
     from capnweb_sync import ClientSession
-    from capnweb_sync.batch import BatchSession
+    from capnweb_sync.client.batch import BatchSession
 
 SCHEMES: Final = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 """What a URL can begin with, and what it begins with for a batch."""

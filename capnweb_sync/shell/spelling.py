@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import capnweb_sync
 
-from ..stubs import RpcPromise, RpcStub
-from ..target import RpcTarget
+from ..core.stubs import RpcPromise, RpcStub
+from ..core.targets import RpcTarget
 
 STREAMS: Final = (
     collections.abc.Iterator,

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic
 
-from ..client import ClientSession
+from ..client.connect import ClientSession
 from ..deferred import Deferred
 from ..limits import DEFAULT_LIMITS, Limits
-from ..runtime import Runtime
-from ..serving import Service, serve
-from ..session import RpcSession
-from ..threads import thread_runtime
+from ..runtimes.interface import Runtime
+from ..runtimes.threads import thread_runtime
+from ..session.session import RpcSession
 from ..typed import MainApi
+from ..wsgi import Service, serve
 from .settling import SettlingRuntime
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Line:
 class End:
     """The transport of one side; `other` is the session on the other."""
 
-    joinable = False
+    can_concatenate = False
     other: RpcSession
 
     def __init__(self, line: Line) -> None:

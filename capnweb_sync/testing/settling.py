@@ -12,8 +12,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from ..deferred import Deferred
-from ..runtime import CallQueue, Runtime
-from ..steps import Step, run_safely
+from ..runtimes.interface import CallQueue, Runtime
+from ..runtimes.steps import Step, run_safely
 
 _running: ContextVar[SettlingRuntime | None] = ContextVar("_running", default=None)
 """The runtime that runs the present thread's job."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from ..stubs import Result, RpcPromise, RpcStub
+from ..core.stubs import Result, RpcPromise, RpcStub
 
 if TYPE_CHECKING:
     from typing_extensions import Self

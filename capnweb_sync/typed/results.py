@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import msgspec
 
-from ..stubs import RpcStub
-from ..target import NATIVE_TYPES
-from ..values import undefined
+from ..core.arguments import NATIVE_TYPES
+from ..core.stubs import RpcStub
+from ..values.javascript import undefined
 from .declared import is_api
 
 Hold = Callable[[RpcStub, type], Any]

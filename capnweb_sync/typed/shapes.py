@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Final, Generic, NamedTuple
 
-from ..stubs import RpcPromise
+from ..core.stubs import RpcPromise
 from .declared import TypedPromise, TypedStub, is_api
 
 

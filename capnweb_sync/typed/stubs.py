@@ -7,9 +7,10 @@ import types
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from ..core.arguments import BAD_REQUEST
+from ..core.stubs import RpcPromise, RpcStub
+from ..core.targets import is_function
 from ..errors import RpcTypeError
-from ..stubs import RpcPromise, RpcStub
-from ..target import BAD_REQUEST, is_function
 from .declared import KnowsItsApi, MainApi, TypedStub
 from .results import converted
 from .shapes import UNKNOWN, Shape, callbacks, member_shape, members, returned

@@ -19,9 +19,9 @@ from operator import itemgetter
 from typing import Final, NamedTuple
 
 from chatserver.errors import BadRequest, ClaimLost, NameTaken
-from chatserver.events import MAX_USERS, Event, NoticeType, notice
-from chatserver.lookalikes import Lookalikes
-from chatserver.store import (
+from chatserver.people.lookalikes import Lookalikes
+from chatserver.store.events import MAX_USERS, Event, NoticeType, notice
+from chatserver.store.interface import (
     MAX_NOTICES,
     MAX_TICK_SECONDS,
     NOTICE_INTERVAL_MS,

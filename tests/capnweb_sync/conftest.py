@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from capnweb_sync import runtime
+from capnweb_sync.runtimes import interface
 
 
 @pytest.fixture(autouse=True)
 def default_runtime_restored() -> Iterator[None]:
     """A test may choose the runtime of stubs that belong to no session; the next has its own."""
-    before = runtime._default
+    before = interface._default
     yield
-    runtime._default = before
+    interface._default = before

@@ -14,8 +14,8 @@ from typing import Any
 
 from capnweb_sync import Limits, RpcSession
 from capnweb_sync.deferred import Deferred
-from capnweb_sync.runtime import set_default_runtime
-from capnweb_sync.steps import Step
+from capnweb_sync.runtimes.interface import set_default_runtime
+from capnweb_sync.runtimes.steps import Step
 
 
 class LoopbackQueue:
@@ -99,7 +99,7 @@ class LoopbackRuntime:
 class LoopbackTransport:
     """Keeps what was sent until it is delivered, each piece a message."""
 
-    joinable = False
+    can_concatenate = False
 
     def __init__(self) -> None:
         self.outgoing: deque[bytes] = deque()
@@ -134,7 +134,7 @@ class LoopbackTransport:
 class LineTransport(LoopbackTransport):
     """Like a stream of bytes: each message is a line, and a piece is any number of lines."""
 
-    joinable = True
+    can_concatenate = True
 
     @staticmethod
     def pack(message: bytes) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from capnweb_sync import Blob, Limits, RemoteError, RpcError, SessionClosed, batch
-from capnweb_sync.batch import BatchError, BatchSession
+from capnweb_sync.client.batch import BatchError, BatchSession
 from tests.processes import DEADLINE, Process, Processes
 
 from .batch_server import MAX_BATCH

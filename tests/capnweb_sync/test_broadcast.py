@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from capnweb_sync import Limits, RpcPromise, RpcStub, RpcTarget, broadcast, broadcast_all
-from capnweb_sync.hooks import Hook
+from capnweb_sync.core.hooks import Hook
 
 from .loopback import EMPTY, LineTransport, Loopback, LoopbackTransport, RawPeer
 
@@ -84,7 +84,7 @@ def test_several_calls_are_one_piece_where_the_transport_can_join_messages(
     sent = [len(pair.server_transport.pieces) for pair in crowd.pairs]
     assert broadcast_all(crowd.room.members, "onMessage", [(1,), (2,), (3,)]) == 9
     for pair, count in zip(crowd.pairs, sent, strict=True):
-        assert len(pair.server_transport.pieces) - count == (1 if transport.joinable else 3)
+        assert len(pair.server_transport.pieces) - count == (1 if transport.can_concatenate else 3)
     assert broadcast_all(crowd.room.members, "onMessage", []) == 0
     crowd.pump()
     assert [callback.events for callback in crowd.callbacks] == [[1, 2, 3]] * 3

@@ -25,8 +25,8 @@ from capnweb_sync import (
     SessionClosed,
     connect,
 )
-from capnweb_sync.client_opening import ConnectTimeout, HandshakeError, open_socket
-from capnweb_sync.client_transport import WebSocketTransport
+from capnweb_sync.client.opening import ConnectTimeout, HandshakeError, open_socket
+from capnweb_sync.client.transport import WebSocketTransport
 from tests.capnweb_sync.raw_peer import RawPeer
 from tests.conftest import StartProcess
 from tests.processes import DEADLINE, free_port, wait_until
@@ -616,7 +616,7 @@ class Server:
         self._peer.sock.close()
         self.session.connection_lost(int.from_bytes(data[:2], "big"), "")
 
-    joinable = False
+    can_concatenate = False
 
     @staticmethod
     def pack(message: bytes) -> bytes:

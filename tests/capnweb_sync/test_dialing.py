@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from capnweb_sync import connect
-from capnweb_sync.dialing import Address, alternating, race
+from capnweb_sync.client.dialing import Address, alternating, race
 from tests.capnweb_sync.raw_peer import RawPeer
 from tests.processes import DEADLINE, free_port
 

@@ -20,7 +20,7 @@ from capnweb_sync import (
     broadcast,
     deferred,
 )
-from capnweb_sync.client_transport import WebSocketTransport
+from capnweb_sync.client.transport import WebSocketTransport
 from tests.capnweb_sync.interruptions import Signal
 from tests.capnweb_sync.loopback import EMPTY, Loopback
 

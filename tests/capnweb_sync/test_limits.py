@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from capnweb_sync import Limits, RemoteError, RpcError, RpcPromise, RpcStub, RpcTarget
-from capnweb_sync.hooks import PromiseHook
+from capnweb_sync.core.hooks import PromiseHook
 
 from .loopback import Loopback, RawPeer
 
@@ -551,7 +551,7 @@ def test_ten_kilobytes_of_maps_take_no_time_to_speak_of(once: list[Any], times: 
 
 def test_maps_one_after_another_are_bounded_by_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("capnweb_sync.map.time.monotonic", lambda: now)
+    monkeypatch.setattr("capnweb_sync.codec.map.time.monotonic", lambda: now)
     peer = RawPeer(limits=Limits(max_map_steps=500, max_map_steps_per_second=1_000))
     value, attack = bomb(None, items=[0] * 400)
     peer.says(value, attack, attack, attack)

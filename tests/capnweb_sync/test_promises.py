@@ -524,7 +524,7 @@ def test_stubs_say_what_they_are() -> None:
 
 def test_many_threads_may_share_a_property_promise() -> None:
     """Asking one for its result must not send another to the wrong place."""
-    from capnweb_sync.threads import ThreadRuntime
+    from capnweb_sync.runtimes.threads import ThreadRuntime
 
     runtime = ThreadRuntime()
     wrong: list[Any] = []
@@ -537,7 +537,7 @@ def test_many_threads_may_share_a_property_promise() -> None:
 
     pair = Loopback()
     del pair
-    from capnweb_sync.runtime import set_default_runtime
+    from capnweb_sync.runtimes.interface import set_default_runtime
 
     set_default_runtime(runtime)
     for _ in range(50):

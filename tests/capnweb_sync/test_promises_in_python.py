@@ -24,7 +24,7 @@ from capnweb_sync import (
     RpcTarget,
     undefined,
 )
-from capnweb_sync.threads import ThreadRuntime
+from capnweb_sync.runtimes.threads import ThreadRuntime
 from tests.processes import DEADLINE
 
 from .loopback import EMPTY, Loopback, LoopbackTransport

@@ -25,8 +25,8 @@ from capnweb_sync import (
     WritableStream,
     undefined,
 )
-from capnweb_sync.flow import INITIAL_WINDOW
-from capnweb_sync.streams import FILE_CHUNK
+from capnweb_sync.streams.flow_control import INITIAL_WINDOW
+from capnweb_sync.streams.streams import FILE_CHUNK
 from capnweb_sync.testing import pair
 from tests.processes import DEADLINE, wait_until
 

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from capnweb_sync.deferred import Deferred
-from capnweb_sync.threads import IDLE_SECONDS, ThreadRuntime, thread_runtime
+from capnweb_sync.runtimes.threads import IDLE_SECONDS, ThreadRuntime, thread_runtime
 from tests.capnweb_sync.interruptions import Signal
 from tests.conftest import StartProcess
 from tests.processes import DEADLINE, wait_until

@@ -25,8 +25,8 @@ from capnweb_sync import (
     deserialize,
     serialize,
     undefined,
-    wire,
 )
+from capnweb_sync.values import json_text
 
 from .loopback import Loopback
 
@@ -320,8 +320,8 @@ def test_a_lone_surrogate_travels_in_any_place() -> None:
 
 @pytest.mark.parametrize("text", ["YWI", "YWI=", "Y W\tI=\r\n", "YWJj", "-_-_", "+/+/", ""])
 def test_bytes_arrive_with_or_without_padding_in_either_alphabet(text: str) -> None:
-    assert type(deserialize(wire.dumps(["bytes", text]))) is bytes
-    assert deserialize(wire.dumps(["bytes", "YWI="])) == b"ab"
+    assert type(deserialize(json_text.dumps(["bytes", text]))) is bytes
+    assert deserialize(json_text.dumps(["bytes", "YWI="])) == b"ab"
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_bytes_arrive_with_or_without_padding_in_either_alphabet(text: str) -> N
 )
 def test_what_is_not_base64_is_no_bytes(text: str) -> None:
     with pytest.raises(RpcTypeError, match="base64"):
-        deserialize(wire.dumps(["bytes", text]))
+        deserialize(json_text.dumps(["bytes", text]))
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_what_is_not_base64_is_no_bytes(text: str) -> None:
     ],
 )
 def test_a_value_of_the_fetch_api_arrives(expression: Any) -> None:
-    assert deserialize(wire.dumps(expression)) is not None
+    assert deserialize(json_text.dumps(expression)) is not None
 
 
 @pytest.mark.parametrize(
@@ -401,7 +401,7 @@ def test_a_value_of_the_fetch_api_arrives(expression: Any) -> None:
 def test_what_the_fetch_api_refuses_is_refused(expression: Any) -> None:
     """What HTTP cannot carry could be put to use by whoever is handed the value."""
     with pytest.raises((RpcTypeError, RpcRangeError)):
-        deserialize(wire.dumps(expression))
+        deserialize(json_text.dumps(expression))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from capnweb_sync import ConnectError, RemoteError, SessionClosed
-from capnweb_sync.client_opening import ConnectTimeout, HandshakeError
+from capnweb_sync.client.opening import ConnectTimeout, HandshakeError
 from chatclient.reconnect import MAX_DELAY, Backoff, Status, comes_back, stays_away
 
 

@@ -5,7 +5,16 @@ from collections.abc import Callable
 import pytest
 
 from chatserver.errors import RateLimited
-from chatserver.limits import Address, Allowance, Bucket, Rate, RateLimits, Rates, Table, take
+from chatserver.people.limits import (
+    Address,
+    Allowance,
+    Bucket,
+    Rate,
+    RateLimits,
+    Rates,
+    Table,
+    take,
+)
 from chatserver.settings import Settings
 
 RATE = Rate(10, 3)
@@ -22,7 +31,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("chatserver.limits.monotonic", clock)
+    monkeypatch.setattr("chatserver.people.limits.monotonic", clock)
     return clock
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from chatserver.errors import SettingError
 from chatserver.settings import Settings, from_config, from_environment, parse_arguments
-from chatserver.store import Policy
+from chatserver.store.interface import Policy
 
 
 def test_everything_has_a_default() -> None:

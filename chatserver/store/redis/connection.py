@@ -20,7 +20,7 @@ from redis.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from capnweb_sync.fork import cut_off
+from capnweb_sync.runtimes.fork import cut_off
 from chatserver.errors import StartError
 
 TIMEOUT_SECONDS: Final = 5.0

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from chatserver.events import Event, notice
+from chatserver.store.events import Event, notice
 from chatserver.store.redis.connection import LOG
 from chatserver.store.redis.operations import decode
 

@@ -10,9 +10,9 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from chatserver.errors import BadRequest, ClaimLost
-from chatserver.events import MAX_USERS
-from chatserver.lookalikes import looks_of
-from chatserver.store import (
+from chatserver.people.lookalikes import looks_of
+from chatserver.store.events import MAX_USERS
+from chatserver.store.interface import (
     DAY_MS,
     KEY_MS,
     MAX_NOTICES,

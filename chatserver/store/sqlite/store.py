@@ -18,12 +18,12 @@ import gevent
 from gevent.event import Event as Signal
 from gevent.threadpool import ThreadPool
 
-from capnweb_sync.fork import in_child
+from capnweb_sync.runtimes.fork import in_child
 from chatserver.errors import StartError, Unavailable
-from chatserver.events import Event
 from chatserver.loop import Loop
-from chatserver.store import MAX_READ_EVENTS, Clock, Policy
+from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
+from chatserver.store.interface import MAX_READ_EVENTS, Clock, Policy
 from chatserver.store.local import LocalStore, Operation
 from chatserver.store.sqlite.ownership import take_lock
 from chatserver.store.sqlite.reader import Reader

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from chatserver.store import MAX_NOTICES, Store
+from chatserver.store.interface import MAX_NOTICES, Store
 from tests.chatserver.greenlets import outcome
 from tests.chatserver.store.chat import claim, events, tick, told
 from tests.chatserver.store.conftest import Clock

@@ -11,7 +11,8 @@ import pytest
 import redis
 
 from chatserver.errors import ClaimLost, NameTaken, Unavailable
-from chatserver.store import LogReset, Policy, Store, open_store
+from chatserver.store import open_store
+from chatserver.store.interface import LogReset, Policy, Store
 from chatserver.store.redis import connection
 from chatserver.store.redis.connection import LEASE_SECONDS, META, PREFIX
 from tests.chatserver.greenlets import eventually, outcome
