@@ -1,24 +1,25 @@
-"""…"""
+"""Bytes, and arrays of numbers as bytes."""
 
 from __future__ import annotations
 
 import sys
 from array import array
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..errors import RpcTypeError
 from ..values.fetch import ARRAY_KINDS, BYTE_KINDS, ByteContainer, kind_of_array
-
-if TYPE_CHECKING:
-    from .evaluator import Evaluator
-
+from .encoder import Encoder
+from .evaluator import Evaluator, unknown
+from .registry import encodes, evaluates
 
 STANDARD_ALPHABET: Final = str.maketrans("-_", "+/", " \t\n\f\r")
 """The reference reads the alphabet of URLs, too (RFC 4648, section 5), and skips white space."""
 
 
-def _encode_bytes(value: Any) -> Any:
+@encodes(bytes, bytearray, memoryview, array)
+def encode_bytes(encoder: Encoder, value: Any, depth: int) -> Any:
+    """`["bytes", base64, kind?]`."""
     kind = None
     if isinstance(value, array):
         kind = kind_of_array(value)
@@ -32,12 +33,13 @@ def _encode_bytes(value: Any) -> Any:
     return ["bytes", text] if kind is None else ["bytes", text, kind]
 
 
-def decode_bytes(
+@evaluates("bytes")
+def evaluate_bytes(
     evaluator: Evaluator, value: list[Any], container: Any, key: Any, depth: int
 ) -> Any:
     """`["bytes", base64, kind?]`."""
     if len(value) < 2 or not isinstance(value[1], str):
-        raise evaluator.unknown(value)
+        raise unknown(value)
     data = bytes_of(value[1])
     if len(value) == 2:
         return data

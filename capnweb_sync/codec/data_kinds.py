@@ -1,7 +1,9 @@
-"""…"""
+"""Data with a class: dataclasses, msgspec's `Struct`, enumerations, and what else msgspec has a
+plain form for: the one that it takes for a parameter annotated with the class."""
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -11,25 +13,27 @@ from uuid import UUID
 import msgspec
 
 from ..values.javascript import BigInt, JSDate, Undefined
-
-DATA: Final = (msgspec.Struct, Enum, UUID, Decimal, date, time, timedelta)
-"""Types, beside dataclasses, of data that msgspec has a plain form for: the one that it takes for
-a parameter which is annotated with the type."""
-
+from .encoder import Encoder
+from .registry import encodes, encodes_if
 
 IN_DATA: Final = (bytes, bytearray, memoryview, datetime, BigInt, JSDate, Undefined)
 """Types of what may stand in data and has a form of its own in the protocol."""
 
 
-def as_plain(value: Any) -> Any:
-    """The plain form of `value`, a dataclass or one of `DATA`. Raises TypeError for a capability in
-    it: who would own that?"""
-    if isinstance(value, type):
-        raise TypeError(f"The class {value.__qualname__} can't be sent, only objects of it.")
+def is_data(value: Any) -> bool:
+    """Whether `value` is an object of a dataclass."""
+    return is_dataclass(value) and not isinstance(value, type)
+
+
+@encodes(msgspec.Struct, Enum, UUID, Decimal, date, time, timedelta)
+@encodes_if(is_data)
+def encode_data(encoder: Encoder, value: Any, depth: int) -> Any:
+    """Its plain form. Raises TypeError for a capability in it: who would own that?"""
     try:
-        return msgspec.to_builtins(value, builtin_types=IN_DATA)
+        plain = msgspec.to_builtins(value, builtin_types=IN_DATA)
     except TypeError as error:
         raise TypeError(
             f"A value of type {type(value).__qualname__} can't be sent: what is in it must be"
             f" data. {error}."
         ) from None
+    return encoder.encode_part(plain, depth)

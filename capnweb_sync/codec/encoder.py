@@ -1,34 +1,25 @@
 """Values of the application to expressions of the protocol (the reference's `Devaluator`).
 
-What can be sent is listed in `Encoder._special`; everything else is a TypeError that says so.
+What can be sent is what `registry.py` has a kind for; everything else is a TypeError that says so.
 Capabilities go through an `Exporter`: the session, or one that refuses them.
 """
 
 from __future__ import annotations
 
 import math
-import traceback
-from collections.abc import Iterable
-from dataclasses import is_dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
-from capnweb_sync.codec.data_kinds import DATA, as_plain
-from capnweb_sync.codec.registry import Exporter
-
+from ..core.hooks import Hook
+from ..core.late import late
 from ..core.payload import Payload
-from ..core.stubs import RpcStub
-from ..core.targets import FUNCTION_TYPES, RpcTarget, is_function
-from ..errors import RemoteError, RpcError, error_message, is_group, js_name, redacted
+from ..core.stubs import RpcPromise, RpcStub
+from ..core.targets import FUNCTION_TYPES, RpcTarget
 from ..limits import DEFAULT_LIMITS
-from ..streams.streams import is_source
+from ..streams.streams import ReadableStream, WritableStream
 from ..values import digits, json_text
-from ..values.javascript import MAX_SAFE_INTEGER, BigInt, JSDate, Undefined, ms_from_date, undefined
-from . import fetch_kinds
-
-if TYPE_CHECKING:
-    from ..core.hooks import Hook
-    from ..streams.streams import ReadableStream, WritableStream
+from ..values.javascript import MAX_SAFE_INTEGER
+from .registry import ENCODERS, Encode, Exporter, encoder_of
 
 MAX_DEPTH = DEFAULT_LIMITS.max_depth
 """Levels of nesting that are sent, the same as the reference's default for what it accepts. It
@@ -108,9 +99,12 @@ class Encoder:
         if kind is dict:
             return self._object(value, depth + 1)
         if kind is list or kind is tuple:
-            encode = self._encode
-            return [[encode(item, depth + 1) for item in value]]
+            return self._list(value, depth)
         return self._special(value, depth)
+
+    def _list(self, value: Sequence[Any], depth: int) -> list[Any]:
+        encode = self._encode
+        return [[encode(item, depth + 1) for item in value]]
 
     def _object(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
         encode = self._encode
@@ -122,45 +116,18 @@ class Encoder:
         return result
 
     def _special(self, value: Any, depth: int) -> Any:
-        if isinstance(value, RpcStub):
-            return self._stub(value)
-        if isinstance(value, RpcTarget) or is_function(value):
-            hook = self._payload.hook_for_target(value)
-            if self._exporter.calls is not None:
-                hook.serve_on(self._exporter.calls)
-            return self._export("export", hook)
-        if isinstance(value, datetime):
-            return ["date", ms_from_date(value)]
-        if value is undefined:
-            return ["undefined"]
-        if isinstance(value, BigInt):
-            return ["bigint", digits.digits(value)]
-        if isinstance(value, BaseException):
-            return self._error(value, depth)
-        if isinstance(value, JSDate):
-            return ["date", value.ms]
-        expression = fetch_kinds.encode(self, value, depth)
-        if expression is fetch_kinds.NOT_ENCODED:
-            return self._subclass(value, depth)
-        return expression
+        encode = ENCODERS.get(type(value)) or encoder_of(value)
+        if encode is None:
+            raise TypeError(not_sendable(value))
+        return encode(self, value, depth)
 
-    def _subclass(self, value: Any, depth: int) -> Any:
-        """Subclasses of plain types (enumerations, named tuples, ordered dicts) go as these."""
-        if isinstance(value, dict):
-            return self._object(value, depth + 1)
-        if isinstance(value, (list, tuple)):
-            return [[self._encode(item, depth + 1) for item in value]]
-        if isinstance(value, str):
-            return str.__str__(value)
-        if isinstance(value, int):
-            return self._encode(int(value), depth)
-        if isinstance(value, float):
-            return self._encode(float(value), depth)
-        if is_dataclass(value) or isinstance(value, DATA):
-            return self._encode(as_plain(value), depth)
-        raise TypeError(not_sendable(value))
+    def _target(self, value: Any, depth: int) -> Any:
+        hook = self._payload.hook_for_target(value)
+        if self._exporter.calls is not None:
+            hook.serve_on(self._exporter.calls)
+        return self._export("export", hook)
 
-    def _stub(self, stub: RpcStub) -> Any:
+    def _stub(self, stub: RpcStub, depth: int) -> Any:
         hook, path = stub._hook, stub._path
         import_id = self._exporter.import_id(hook)
         if import_id is not None:
@@ -193,69 +160,53 @@ class Encoder:
         self._exports.append(pipe_id)
         return ["readable", pipe_id]
 
-    def _error(self, error: BaseException, depth: int) -> Any:
-        properties: dict[str, Any] = {}
-        if isinstance(error, RpcError):
-            properties.update(error.properties)
-        if error.__cause__ is not None and "cause" not in properties:
-            properties["cause"] = redacted(error.__cause__)
-        if is_group(error):
-            properties["errors"] = [redacted(inner) for inner in error.exceptions]  # type: ignore[attr-defined]
-        encoded = {}
-        for key, item in properties.items():
-            if key in ("name", "message", "stack"):
-                continue
-            before = len(self._exports)
-            try:
-                encoded[key] = self._encode(item, depth + 1)
-            except Exception:
-                # The reference does the same: the error itself must arrive.
-                tail = self._exports[before:]
-                del self._exports[before:]
-                self._exporter.unexport(tail)
-        result: list[Any] = ["error", js_name(error), error_message(error)]
-        stack = self._stack(error)
-        if encoded:
-            result += [stack, encoded]
-        elif stack is not None:
-            result.append(stack)
-        return result
-
-    def _stack(self, error: BaseException) -> str | None:
-        if not self._exporter.send_stack_traces:
+    def encode_or_leave_out(self, value: Any, depth: int) -> tuple[Any] | None:
+        """The expression for a part that may be missing; None if it can't be sent."""
+        before = len(self._exports)
+        try:
+            return (self._encode(value, depth),)
+        except Exception:
+            tail = self._exports[before:]
+            del self._exports[before:]
+            self._exporter.unexport(tail)
             return None
-        if isinstance(error, RemoteError) and error.stack is not None:
-            return error.stack
-        return "".join(traceback.format_exception(error))
+
+    @property
+    def send_stack_traces(self) -> bool:
+        """Whether tracebacks travel with errors."""
+        return self._exporter.send_stack_traces
 
 
-SENDABLE: Final = (
-    RpcTarget,
-    RpcStub,
-    *FUNCTION_TYPES,
-    dict,
-    list,
-    tuple,
-    str,
-    int,
-    float,
-    type(None),
-    datetime,
-    Undefined,
-    JSDate,
-    BaseException,
-    *DATA,
-    *fetch_kinds.KINDS,
+def _as_base(base: type) -> Encode:
+    """Subclasses of plain types (enumerations, named tuples, ordered dicts) go as these."""
+    return lambda encoder, value, depth: encoder.encode_part(base(value), depth)
+
+
+ENCODERS.update(
+    {
+        RpcStub: Encoder._stub,
+        RpcPromise: Encoder._stub,
+        RpcTarget: Encoder._target,
+        **dict.fromkeys(FUNCTION_TYPES, Encoder._target),
+        dict: lambda encoder, value, depth: encoder._object(value, depth + 1),
+        list: Encoder._list,
+        tuple: Encoder._list,
+        str: lambda encoder, value, depth: str.__str__(value),
+        int: _as_base(int),
+        float: _as_base(float),
+    }
 )
-"""What the encoder has a form for, open files apart."""
+"""What is no kind of its own: capabilities, and subclasses of plain types."""
 
 
 def check_sendable(value: Any) -> None:
     """Raise TypeError for what a peer can be given neither as a value nor by reference, without
     a look at what is in it."""
-    sendable = isinstance(value, SENDABLE) or is_source(value) or is_dataclass(value)
-    if not sendable or isinstance(value, type):
+    if value is not None and encoder_of(value) is None:
         raise TypeError(not_sendable(value))
+
+
+late.check_sendable = check_sendable
 
 
 def not_sendable(value: Any) -> str:

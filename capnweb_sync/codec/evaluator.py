@@ -7,25 +7,19 @@ RpcError; the session then ends, as the reference ends it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from capnweb_sync.codec.registry import Importer
-
-from ..core.hooks import Hook, attempt, call_hook, failed
+from ..core.hooks import Hook, Mapper, attempt, call_hook, failed
 from ..core.local_hooks import PayloadHook
 from ..core.payload import Payload
+from ..core.served_calls import ServedCalls
 from ..core.stubs import RpcPromise, RpcStub
-from ..errors import REMOTE_CLASSES, RpcError, RpcTypeError
+from ..errors import RpcError, RpcTypeError
 from ..limits import DEFAULT_LIMITS
-from ..values import digits, json_text
-from ..values.javascript import MAX_SAFE_INTEGER, BigInt, JSDate, date_from_ms, undefined
-from . import fetch_kinds
-
-if TYPE_CHECKING:
-    from ..core.served_calls import ServedCalls
-    from ..streams.streams import ReadableStream
-    from .map import MapWork
+from ..streams.streams import ReadableStream
+from ..values import json_text
+from ..values.javascript import MAX_SAFE_INTEGER
+from .registry import EVALUATORS, Importer
 
 SHOWN: Final = 200
 """Characters of an offending expression that an error quotes: enough to find it."""
@@ -51,7 +45,7 @@ class NoImporter:
     def pipe_readable(self, export_id: int) -> ReadableStream:
         raise RpcError("A stream needs a session to arrive in.")
 
-    def map_work(self) -> MapWork:
+    def map_work(self) -> Mapper:
         raise RpcError("A map needs a session.")
 
 
@@ -91,10 +85,10 @@ class Evaluator:
                     if type(item) not in LITERAL or depth + 1 >= self._max_depth:
                         items[index] = self._evaluate(item, items, index, depth + 1)
                 return items
-            special = SPECIAL.get(value[0]) if value and type(value[0]) is str else None
-            if special is None:
+            evaluate = EVALUATORS.get(value[0]) if value and type(value[0]) is str else None
+            if evaluate is None:
                 raise unknown(value)
-            return special(self, value, container, key, depth)
+            return evaluate(self, value, container, key, depth)
         if kind is dict:
             for name, item in value.items():
                 if type(item) not in LITERAL or depth + 1 >= self._max_depth:
@@ -102,51 +96,6 @@ class Evaluator:
         elif kind is int and not is_safe(value):
             return js_number(value)
         return value
-
-    def _bigint(self, value: list[Any], container: Any, key: Any, depth: int) -> Any:
-        if len(value) < 2 or not isinstance(value[1], str):
-            raise unknown(value)
-        limit = self.importer.limits.max_bigint_digits
-        if len(value[1]) > limit:
-            raise RpcTypeError(f"Deserialized bigint exceeds maximum length of {limit} digits.")
-        return BigInt(digits.number(value[1]))
-
-    def _date(self, value: list[Any], container: Any, key: Any, depth: int) -> Any:
-        if len(value) < 2 or isinstance(value[1], bool):
-            raise unknown(value)
-        if value[1] is None:
-            return JSDate(None)
-        if not isinstance(value[1], (int, float)):
-            raise unknown(value)
-        return date_from_ms(value[1])
-
-    def _error(self, value: list[Any], container: Any, key: Any, depth: int) -> Any:
-        if len(value) < 3 or not isinstance(value[1], str) or not isinstance(value[2], str):
-            raise unknown(value)
-        properties = value[4] if len(value) > 4 else {}
-        if not isinstance(properties, dict):
-            raise unknown(value)
-        for name in ("name", "message", "stack"):
-            properties.pop(name, None)
-        for name, item in properties.items():
-            properties[name] = self._evaluate(item, properties, name, depth + 1)
-        name = value[1] if value[1] in REMOTE_CLASSES else "Error"
-        stack = value[3] if len(value) > 3 and isinstance(value[3], str) else None
-        return REMOTE_CLASSES[name](value[2], name=name, properties=properties, stack=stack)
-
-    def _undefined(self, value: list[Any], container: Any, key: Any, depth: int) -> Any:
-        if len(value) != 1:
-            raise unknown(value)
-        return undefined
-
-    def _infinity(self, value: list[Any], container: Any, key: Any, depth: int) -> float:
-        return float("inf")
-
-    def _minus_infinity(self, value: list[Any], container: Any, key: Any, depth: int) -> float:
-        return float("-inf")
-
-    def _nan(self, value: list[Any], container: Any, key: Any, depth: int) -> float:
-        return float("nan")
 
     def _export(self, value: list[Any], container: Any, key: Any, depth: int) -> Any:
         if len(value) < 2 or not is_id(value[1]):
@@ -166,10 +115,6 @@ class Evaluator:
         """The value of an expression within the one that is evaluated, to stand at `key` of
         `container`."""
         return self._evaluate(expression, container, key, depth)
-
-    def unknown(self, value: Any) -> RpcTypeError:
-        """The error for an expression that the protocol does not know."""
-        return unknown(value)
 
     def add_promise(self, hook: Hook, container: Any, key: Any) -> RpcPromise:
         """A promise that stands at `key` of `container` until its value takes the place."""
@@ -217,31 +162,16 @@ class Evaluator:
 LITERAL: Final = frozenset({str, float, bool, type(None)})
 """JSON types that stand for themselves. Whole numbers do so only while JavaScript holds them."""
 
-Special = Callable[[Evaluator, list[Any], Any, Any, int], Any]
-
-SPECIAL: Final[dict[str, Special]] = {
-    "bigint": Evaluator._bigint,
-    "date": Evaluator._date,
-    "bytes": fetch_kinds.decode_bytes,
-    "blob": fetch_kinds.decode_blob,
-    "url": fetch_kinds.decode_url,
-    "headers": fetch_kinds.decode_headers,
-    "request": fetch_kinds.decode_request,
-    "response": fetch_kinds.decode_response,
-    "readable": fetch_kinds.decode_readable,
-    "writable": fetch_kinds.decode_writable,
-    "error": Evaluator._error,
-    "undefined": Evaluator._undefined,
-    "inf": Evaluator._infinity,
-    "-inf": Evaluator._minus_infinity,
-    "nan": Evaluator._nan,
-    "import": Evaluator._import,
-    "pipeline": Evaluator._import,
-    "remap": Evaluator._remap,
-    "export": Evaluator._export,
-    "promise": Evaluator._export,
-}
-"""What an array that begins with a string stands for (protocol page, "Expressions")."""
+EVALUATORS.update(
+    {
+        "import": Evaluator._import,
+        "pipeline": Evaluator._import,
+        "remap": Evaluator._remap,
+        "export": Evaluator._export,
+        "promise": Evaluator._export,
+    }
+)
+"""What is no kind of value: references."""
 
 
 def evaluate_hook(importer: Importer, expression: Any) -> Hook:

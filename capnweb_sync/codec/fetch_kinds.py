@@ -1,30 +1,22 @@
-"""How the values of `fetch.py` and streams travel; a part of the encoder and of the evaluator."""
+"""The values of the Fetch API (`values/fetch.py`), and the streams in them."""
 
 from __future__ import annotations
 
 import re
-from array import array
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from capnweb_sync.codec.byte_kinds import _encode_bytes
-
 from ..errors import RpcRangeError, RpcTypeError
-from ..streams.streams import FILE_CHUNK, ReadableStream, WritableStream, is_source
+from ..streams.streams import ReadableStream
 from ..values.fetch import (
     URL,
-    Blob,
-    ByteContainer,
     Headers,
     Request,
     Response,
 )
-
-if TYPE_CHECKING:
-    from .encoder import Encoder
-    from .evaluator import Evaluator
-
+from .encoder import Encoder
+from .evaluator import Evaluator, unknown
+from .registry import encodes, evaluates
 
 NEEDS_HOST: Final = frozenset({"ftp", "http", "https", "ws", "wss"})
 """The special schemes of the URL standard (section 4.2); `file` is one, but can do without."""
@@ -43,78 +35,58 @@ FORBIDDEN_METHODS: Final = frozenset({"CONNECT", "TRACE", "TRACK"})
 WITHOUT_BODY: Final = frozenset({204, 205, 304})
 """Of the Fetch standard (sections 2.2.1 and 2.2.3)."""
 
-KINDS: Final = (
-    bytes,
-    bytearray,
-    memoryview,
-    array,
-    ByteContainer,
-    WritableStream,
-    ReadableStream,
-    Iterator,
-    URL,
-    Blob,
-    Headers,
-    Request,
-    Response,
-)
-"""What `encode` has a form for, open files apart."""
 
-NOT_ENCODED: Final = object()
-"""The answer of `encode` for a value that is none of these."""
+@encodes(URL)
+def encode_url(encoder: Encoder, value: URL, depth: int) -> Any:
+    """`["url", href]`."""
+    return ["url", str(value)]
 
 
-def encode(encoder: Encoder, value: Any, depth: int) -> Any:
-    """The expression for a value of `fetch.py` or a stream; NOT_ENCODED for any other."""
-    if isinstance(value, (bytes, bytearray, memoryview, array)):
-        return _encode_bytes(value)
-    if isinstance(value, WritableStream):
-        return encoder.export_sink(value)
-    if is_source(value):
-        source = value if isinstance(value, ReadableStream) else ReadableStream(value)
-        return encoder.pipe(source)
-    if isinstance(value, URL):
-        return ["url", str(value)]
-    if isinstance(value, Blob):
-        data = value.data
-        chunks = (data[at : at + FILE_CHUNK] for at in range(0, len(data), FILE_CHUNK))
-        return ["blob", value.type, encoder.pipe(ReadableStream(chunks))]
-    if isinstance(value, Headers):
-        return ["headers", [list(pair) for pair in value.pairs]]
-    if isinstance(value, Request):
-        return _encode_request(encoder, value, depth)
-    if isinstance(value, Response):
-        return _encode_response(encoder, value, depth)
-    return NOT_ENCODED
+@encodes(Headers)
+def encode_headers(encoder: Encoder, value: Headers, depth: int) -> Any:
+    """`["headers", pairs]`."""
+    return ["headers", pairs_of(value)]
 
 
-def _encode_request(encoder: Encoder, value: Request, depth: int) -> Any:
+def pairs_of(headers: Headers) -> list[list[str]]:
+    """Headers as JSON."""
+    return [list(pair) for pair in headers.pairs]
+
+
+@encodes(Request)
+def encode_request(encoder: Encoder, value: Request, depth: int) -> Any:
+    """`["request", url, init]`."""
     init = dict(value.init)
     if value.method != "GET":
         init["method"] = value.method
     if value.headers.pairs:
-        init["headers"] = [list(pair) for pair in value.headers.pairs]
+        init["headers"] = pairs_of(value.headers)
     if value.body is not None:
         init["body"] = encoder.encode_part(value.body, depth + 1)
         init.setdefault("duplex", "half")
     return ["request", value.url, init]
 
 
-def _encode_response(encoder: Encoder, value: Response, depth: int) -> Any:
+@encodes(Response)
+def encode_response(encoder: Encoder, value: Response, depth: int) -> Any:
+    """`["response", body, init]`."""
     init = dict(value.init)
     if value.status != 200:
         init["status"] = value.status
     if value.status_text:
         init["statusText"] = value.status_text
     if value.headers.pairs:
-        init["headers"] = [list(pair) for pair in value.headers.pairs]
+        init["headers"] = pairs_of(value.headers)
     return ["response", encoder.encode_part(value.body, depth + 1), init]
 
 
-def decode_url(evaluator: Evaluator, value: list[Any], container: Any, key: Any, depth: int) -> Any:
+@evaluates("url")
+def evaluate_url(
+    evaluator: Evaluator, value: list[Any], container: Any, key: Any, depth: int
+) -> Any:
     """`["url", href]`."""
     if len(value) != 2 or not isinstance(value[1], str):
-        raise evaluator.unknown(value)
+        raise unknown(value)
     return url_of(value[1])
 
 
@@ -137,12 +109,13 @@ def url_of(text: str) -> URL:
     return URL(text)
 
 
-def decode_headers(
+@evaluates("headers")
+def evaluate_headers(
     evaluator: Evaluator, value: list[Any], container: Any, key: Any, depth: int
 ) -> Any:
     """`["headers", pairs]`."""
     if len(value) != 2:
-        raise evaluator.unknown(value)
+        raise unknown(value)
     return headers_of(value[1])
 
 
@@ -163,19 +136,20 @@ def headers_of(pairs: Any) -> Headers:
     return Headers(headers)
 
 
-def decode_request(
+@evaluates("request")
+def evaluate_request(
     evaluator: Evaluator, value: list[Any], container: Any, key: Any, depth: int
 ) -> Any:
     """`["request", url, init]`."""
     if len(value) != 3 or not isinstance(value[1], str) or not isinstance(value[2], dict):
-        raise evaluator.unknown(value)
+        raise unknown(value)
     init = value[2]
     if init.get("signal"):
         raise RpcTypeError("An AbortSignal can't be sent.")
     body = _body(evaluator, init.pop("body", None), init, "Request", depth)
     method = init.pop("method", "GET")
     if not isinstance(method, str):
-        raise evaluator.unknown(value)
+        raise unknown(value)
     if TOKEN.fullmatch(method) is None or method.upper() in FORBIDDEN_METHODS:
         raise RpcTypeError(f"Invalid method of a request: {method[:64]!r}")
     if body is not None and method.upper() in ("GET", "HEAD"):
@@ -183,19 +157,20 @@ def decode_request(
     return Request(url_of(value[1]), method, headers_of(init.pop("headers", [])), body, init)
 
 
-def decode_response(
+@evaluates("response")
+def evaluate_response(
     evaluator: Evaluator, value: list[Any], container: Any, key: Any, depth: int
 ) -> Any:
     """`["response", body, init]`."""
     if len(value) != 3 or not isinstance(value[2], dict):
-        raise evaluator.unknown(value)
+        raise unknown(value)
     init = value[2]
     if init.get("webSocket"):
         raise RpcTypeError("Can't deserialize a Response containing a webSocket.")
     body = _body(evaluator, value[1], init, "Response", depth)
     status, text = init.pop("status", 200), init.pop("statusText", "")
     if type(status) is not int or not isinstance(text, str):
-        raise evaluator.unknown(value)
+        raise unknown(value)
     if not 200 <= status <= 599:
         raise RpcRangeError(f"The status of a response is 200 to 599, not {status}.")
     if body is not None and status in WITHOUT_BODY:

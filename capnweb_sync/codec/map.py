@@ -14,25 +14,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..core.budgets import count_values
 from ..core.hooks import Hook, Pulled, recording
+from ..core.late import late
 from ..core.local_hooks import PayloadHook
 from ..core.payload import Payload, copied
 from ..core.served_calls import ServedCalls
-from ..core.stubs import RpcPromise, RpcStub
+from ..core.stubs import Path, RpcPromise, RpcStub
 from ..core.watches import Watch
 from ..deferred import Deferred
 from ..errors import RpcError
 from ..limits import Limits
+from ..streams.streams import ReadableStream, WritableStream
 from ..values.javascript import undefined
 from .encoder import Encoder
 from .evaluator import Evaluator, evaluate_hook
-
-if TYPE_CHECKING:
-    from ..core.stubs import Path
-    from ..streams.streams import ReadableStream, WritableStream
 
 PARTS_PER_STEP: Final = 2
 """Values in an instruction that make it a step longer: a call has seven, a constant one."""
@@ -55,7 +53,8 @@ NO_EXPORTS: Final = (
 
 
 class MapRecorder:
-    """Records one mapper function. It is an `Exporter` whose ids are those of instructions."""
+    """Records one mapper function (`Recorder`): an `Exporter` whose ids are those of
+    instructions."""
 
     send_stack_traces = False
     calls = None
@@ -253,6 +252,33 @@ class MapWork:
         if self._allowance is not None:
             self.take(items * sum(self._cost(step) for step in steps))
 
+    def apply(
+        self, value: Any, owner: Payload | None, captures: list[Hook], steps: list[Any]
+    ) -> Hook:
+        """Apply a recorded function to `value`: to each item of a list, to nothing for null and
+        undefined, else to the value itself. Raises RpcError for what the function may not do."""
+        try:
+            if not steps:
+                raise RpcError("Invalid empty mapper function.")
+            if value is None or value is undefined:
+                return PayloadHook(Payload(value, "owned"))
+            self.take_instructions(steps, len(value) if isinstance(value, list) else 1)
+            if owner is None or not owner.is_plain():
+                self.take_values(value)
+            if not isinstance(value, list):
+                return PayloadHook(_apply(value, owner, captures, steps, self))
+            result = Payload([], "owned")
+            try:
+                for item in value:
+                    _append(result, _apply(item, owner, captures, steps, self))
+            except BaseException:
+                result.dispose()
+                raise
+            return PayloadHook(result)
+        finally:
+            for capture in captures:
+                capture.dispose()
+
     def _cost(self, instruction: Any) -> int:
         most = self._steps_left * PARTS_PER_STEP
         parts = count_values(instruction, most)
@@ -339,34 +365,6 @@ class MapApplication:
         return self._work
 
 
-def apply_map(
-    value: Any, owner: Payload | None, captures: list[Hook], steps: list[Any], work: MapWork
-) -> Hook:
-    """Apply a recorded function to `value`: to each item of a list, to nothing for null and
-    undefined, else to the value itself. Raises RpcError for what the function may not do."""
-    try:
-        if not steps:
-            raise RpcError("Invalid empty mapper function.")
-        if value is None or value is undefined:
-            return PayloadHook(Payload(value, "owned"))
-        work.take_instructions(steps, len(value) if isinstance(value, list) else 1)
-        if owner is None or not owner.is_plain():
-            work.take_values(value)
-        if not isinstance(value, list):
-            return PayloadHook(_apply(value, owner, captures, steps, work))
-        result = Payload([], "owned")
-        try:
-            for item in value:
-                _append(result, _apply(item, owner, captures, steps, work))
-        except BaseException:
-            result.dispose()
-            raise
-        return PayloadHook(result)
-    finally:
-        for capture in captures:
-            capture.dispose()
-
-
 def _apply(
     value: Any, owner: Payload | None, captures: list[Hook], steps: list[Any], work: MapWork
 ) -> Payload:
@@ -396,6 +394,11 @@ def json_copy(value: Any) -> Any:
 
 def map_stub(stub: RpcStub, function: Callable[[RpcPromise], Any]) -> RpcPromise:
     """See `RpcStub.map`."""
-    recorder = MapRecorder(*stub._place(), recording.get())
-    hook: Hook = recorder.record(function)
-    return RpcPromise._of(hook, ())
+    parent = recording.get()
+    assert parent is None or isinstance(parent, MapRecorder)
+    hook, path = stub._place()
+    recorder = MapRecorder(hook, path, parent)
+    return RpcPromise._of(recorder.record(function), ())
+
+
+late.map_stub = map_stub

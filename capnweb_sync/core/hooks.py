@@ -2,7 +2,7 @@
 
 Every stub, promise and table entry is a hook, of one of these kinds:
 
-    ImportHook    something at the peer (in `imports.py`)
+    ImportHook    something at the peer (in `session/import_table.py`)
     TargetHook    an `RpcTarget` or function of the application's
     PayloadHook   a value that is here
     PromiseHook   a hook that will be here later
@@ -18,23 +18,51 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..deferred import Deferred
 from ..errors import RpcError, RpcTypeError, fresh_copy
 from ..runtimes.interface import Runtime
 from ..runtimes.steps import serving
+from .late import late
 from .payload import Payload
 from .served_calls import ServedCalls, local_calls
+from .stubs import Path
 from .watches import Watch
-
-if TYPE_CHECKING:
-    from ..codec.map import MapRecorder, MapWork
-    from .stubs import Path
 
 Pulled = Payload | Deferred[Payload]
 
-recording: ContextVar[MapRecorder | None] = ContextVar("recording", default=None)
+
+class Recorder(Protocol):
+    """Records what a mapper function does instead of sending it."""
+
+    def record_call(self, hook: Hook, path: Path, args: Payload) -> Hook:
+        """Record a call; a placeholder for its result."""
+        ...
+
+    def record_get(self, hook: Hook, path: Path) -> Hook:
+        """Record a look at a property; a placeholder for it."""
+        ...
+
+
+class Mapper(Protocol):
+    """Applies recorded functions, within what the maps of one message may cost."""
+
+    @property
+    def calls(self) -> ServedCalls:
+        """Which served calls the calls of the function belong to."""
+        ...
+
+    def apply(
+        self, value: Any, owner: Payload | None, captures: list[Hook], steps: list[Any]
+    ) -> Hook:
+        """Apply the function `steps` to `value`, or to each item of it. `owner` is the payload that
+        `value` is part of, None for an object of the application's. Takes the captures over. Raises
+        RpcError for what the function may not do."""
+        ...
+
+
+recording: ContextVar[Recorder | None] = ContextVar("recording", default=None)
 """The recorder whose mapper function is running; calls are recorded instead of sent."""
 
 
@@ -74,7 +102,7 @@ class Hook:
         """What `path` leads to; a property of an object that is here is read as one of `calls`."""
         raise NotImplementedError
 
-    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
+    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: Mapper) -> Hook:
         """Apply a recorded function (see `map.py`) to what `path` leads to, or to each item of
         it; takes the captures over."""
         for capture in captures:
@@ -158,7 +186,7 @@ class ErrorHook(Hook):
     def get(self, path: Path, calls: ServedCalls) -> Hook:
         return self
 
-    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
+    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: Mapper) -> Hook:
         for capture in captures:
             capture.dispose()
         return self
@@ -215,6 +243,9 @@ def used_after_disposal(hook: Hook | None = None, what: str = "stub") -> RpcErro
 
 
 DISPOSED = DisposedHook(used_after_disposal())
+
+
+late.disposed = DISPOSED
 
 
 def call_hook(hook: Hook, path: Path, args: Payload, calls: ServedCalls) -> Hook:
@@ -282,7 +313,7 @@ class PromiseHook(Deferred[Hook], Hook):
         args.own()
         return self._later(lambda hook: call_hook(hook, path, args, calls))
 
-    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
+    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: Mapper) -> Hook:
         if self.settled:
             return self.value.map(path, captures, steps, work)
         calls = serving.calls or self._calls

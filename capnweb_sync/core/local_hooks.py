@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import concurrent.futures
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-from capnweb_sync.core.served_call import not_a_function, start_call
+from typing import Any
 
 from ..deferred import Deferred
 from ..errors import RpcError, RpcTypeError
@@ -19,20 +17,19 @@ from ..values.javascript import undefined
 from .hooks import (
     ErrorHook,
     Hook,
+    Mapper,
     PromiseHook,
     Pulled,
     attempt,
     failed,
     used_after_disposal,
 )
+from .late import late
 from .payload import Payload, copied
 from .served_calls import ServedCalls, local_calls
 from .stubs import Path, RpcStub
 from .targets import DISPOSER, RpcTarget, is_function
 from .watches import Watch
-
-if TYPE_CHECKING:
-    from ..codec.map import MapWork
 
 
 class ValueHook(Hook):
@@ -67,9 +64,11 @@ class ValueHook(Hook):
             args.dispose()
             return failed(error)
         if isinstance(value, RpcStub):
-            return value._hook.call((*(value._path or ()), *path[at:]), args, calls)
+            hook: Hook = value._hook
+            return hook.call((*(value._path or ()), *path[at:]), args, calls)
         if isinstance(value, RpcTarget) or is_function(value):
-            return start_call(value, path[at:], args, calls)
+            result: Hook = late.start_call(value, path[at:], args, calls)
+            return result
         args.dispose()
         return ErrorHook(not_a_function(path))
 
@@ -80,24 +79,25 @@ class ValueHook(Hook):
             return failed(error)
         rest = path[at:]
         if isinstance(value, RpcStub) and (rest or value._path is not None):
-            return value._hook.get((*(value._path or ()), *rest), calls)
+            hook: Hook = value._hook
+            return hook.get((*(value._path or ()), *rest), calls)
         if isinstance(value, RpcTarget) and rest:
-            return start_call(value, rest, None, calls)
+            result: Hook = late.start_call(value, rest, None, calls)
+            return result
         owner = self._owner()
         if owner is None and not path:
             return ErrorHook(RpcError("An object that is passed by reference has no value."))
         part = owner.part(value) if owner is not None else copied(value, None)
         return PayloadHook(part, self.calls)
 
-    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
-        from ..codec.map import apply_map
-
+    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: Mapper) -> Hook:
         try:
             value, at = follow(self._value(), path)
         except RpcError as error:
             return failed(error).map(path, captures, steps, work)
         if isinstance(value, RpcStub):
-            return value._hook.map((*(value._path or ()), *path[at:]), captures, steps, work)
+            hook: Hook = value._hook
+            return hook.map((*(value._path or ()), *path[at:]), captures, steps, work)
         if at < len(path):
             # The value of a property: reading it is application code, so the map comes later.
             return self.get(path, work.calls).map((), captures, steps, work)
@@ -105,7 +105,7 @@ class ValueHook(Hook):
         if owner is None and not path:
             # The mapper gets a duplicate: its end must not be that of the object.
             value = RpcStub._of(self)
-        return attempt(apply_map, value, owner, captures, steps, work)
+        return attempt(work.apply, value, owner, captures, steps)
 
 
 class PayloadHook(ValueHook):
@@ -232,6 +232,11 @@ def follow(value: Any, path: Path, start: int = 0) -> tuple[Any, int]:
     return value, len(path)
 
 
+def not_a_function(path: Path) -> RpcTypeError:
+    """The error for calling what can't be called, in the reference's words."""
+    return RpcTypeError(f"'{'.'.join(map(str, path))}' is not a function.")
+
+
 def hook_for_value(value: Any) -> ValueHook:
     """A hook for a value of the application's, which the core owns from now on."""
     if isinstance(value, RpcTarget) or is_function(value):
@@ -257,3 +262,8 @@ def hook_for_promise(value: Any) -> Hook:
     enter = calls.runtime.enter
     value.add_done_callback(lambda _: enter(partial(calls.runtime.step.run, settle)))
     return promise
+
+
+late.hook_for_target = TargetHook
+late.hook_for_value = hook_for_value
+late.hook_for_promise = hook_for_promise

@@ -15,18 +15,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 from ..deferred import Deferred, trampoline
 from ..errors import RpcError
 from ..runtimes.steps import serving
 from ..values.javascript import BigInt, Undefined
+from .late import AnyHook, late
 from .stubs import Path, RpcPromise, RpcStub
 from .targets import RpcTarget, is_function
-
-if TYPE_CHECKING:
-    from .hooks import Hook
-    from .local_hooks import TargetHook
 
 Source = Literal["params", "return", "owned"]
 
@@ -52,7 +49,7 @@ class Payload:
     def __init__(self, value: Any, source: Source) -> None:
         self.value = value
         self.source: Source = source
-        self.hooks: Sequence[Hook] = ()
+        self.hooks: Sequence[AnyHook] = ()
         self.promises: Sequence[tuple[Any, Any, RpcPromise]] = ()
         """(container, key, promise): where in the value a promise stands. The container of the
         value itself is this payload."""
@@ -62,7 +59,7 @@ class Payload:
         self.weight = 0
         """Values that promises in it have brought in: arguments of a served call are weighed."""
         self._is_plain: bool | None = None
-        self._targets: dict[int, TargetHook] | None = None
+        self._targets: dict[int, AnyHook] | None = None
 
     def is_plain(self) -> bool:
         """Whether there is surely no capability in the value; looked at once."""
@@ -85,21 +82,19 @@ class Payload:
         part._is_plain = True
         return part
 
-    def hook_for_target(self, target: Any) -> TargetHook:
+    def hook_for_target(self, target: Any) -> Any:
         """A hook for a raw `RpcTarget` or function in the value, for the caller to dispose of.
 
         In a result the target is the core's: all its hooks count together, and the target learns
         of its disposal when the payload and the last of them are gone.
         """
-        from .local_hooks import TargetHook
-
         if self.source == "params":
-            return TargetHook(target)
+            return late.hook_for_target(target)
         if self._targets is None:
             self._targets = {}
         hook = self._targets.get(id(target))
         if hook is None:
-            hook = self._targets[id(target)] = TargetHook(target)
+            hook = self._targets[id(target)] = late.hook_for_target(target)
         return hook.dup()
 
     def own(self) -> None:
@@ -117,11 +112,11 @@ class Payload:
         ]
         self.source = "owned"
 
-    def add_hook(self, hook: Hook) -> None:
+    def add_hook(self, hook: AnyHook) -> None:
         """Own `hook`, which stands behind something in the value."""
         if not self.hooks:
             self.hooks = []
-        cast("list[Hook]", self.hooks).append(hook)
+        cast("list[AnyHook]", self.hooks).append(hook)
 
     def add_promise(self, container: Any, key: Any, promise: RpcPromise) -> None:
         """Own `promise`, which stands at `key` of `container`."""
@@ -220,6 +215,16 @@ class Payload:
                 self.hook_for_target(value).dispose()
 
 
+class Held:
+    """Base of values that are neither plain nor passed by reference, and that end with the payloads
+    they stand in: streams."""
+
+    def held(self) -> tuple[Any, AnyHook | None]:
+        """The value for one more payload, and the hook, for that payload to own, that keeps it
+        there; None if nothing needs to be kept."""
+        raise NotImplementedError
+
+
 def is_plain(value: Any) -> bool:
     """Whether there is surely no capability in `value`, which may contain itself."""
     values = deque([value])
@@ -251,8 +256,6 @@ def copied(value: Any, owner: Payload | None) -> Payload:
 
 
 def _copy(value: Any, copy: Payload, container: Any, key: Any, owner: Payload | None) -> Any:
-    from ..streams.streams import ReadableStream, WritableStream
-    from .local_hooks import TargetHook
 
     if type(value) in PLAIN:
         return value
@@ -273,10 +276,10 @@ def _copy(value: Any, copy: Payload, container: Any, key: Any, owner: Payload | 
     if isinstance(value, RpcStub):
         hook = value._hook.dup()
     elif isinstance(value, RpcTarget) or is_function(value):
-        hook = target = owner.hook_for_target(value) if owner else TargetHook(value)
+        hook = target = owner.hook_for_target(value) if owner else late.hook_for_target(value)
         if serving.calls is not None:
             target.serve_on(serving.calls)
-    elif isinstance(value, (ReadableStream, WritableStream)):
+    elif isinstance(value, Held):
         stream, holder = value.held()
         if holder is not None:
             copy.add_hook(holder)

@@ -1,15 +1,21 @@
-"""…"""
+"""One served call: application code that a peer asked for, from its arguments to its result.
+
+Reading a property of an `RpcTarget` is a call, too. It starts once no argument is a promise any
+more (`ServedCalls` says when its turn is), runs outside of the step, and settles the hook that
+stands for its result; a returned `concurrent.futures.Future` settles it when that is done.
+"""
 
 from __future__ import annotations
 
 import concurrent.futures
 from typing import Any
 
-from ..errors import RpcError, RpcTypeError
+from ..errors import RpcError
 from ..runtimes.steps import serving
 from .arguments import parameters_of
 from .hooks import ErrorHook, Hook, PromiseHook, attempt, call_hook, failed
-from .local_hooks import PayloadHook, follow
+from .late import late
+from .local_hooks import PayloadHook, follow, not_a_function
 from .payload import Payload, copied
 from .served_calls import ServedCalls
 from .stubs import Path, RpcStub
@@ -156,11 +162,6 @@ class ServedCall:
         result.resolve(hook)
 
 
-def not_a_function(path: Path) -> RpcTypeError:
-    """The error for calling what can't be called, in the reference's words."""
-    return RpcTypeError(f"'{'.'.join(map(str, path))}' is not a function.")
-
-
 def start_call(target: Any, path: Path, args: Payload | None, calls: ServedCalls) -> Hook:
     """Serve a call of `target` (an `RpcTarget` or a function), or read a property of it; a hook
     for the result."""
@@ -170,3 +171,6 @@ def start_call(target: Any, path: Path, args: Payload | None, calls: ServedCalls
     except RpcError as error:
         return failed(error)
     return result
+
+
+late.start_call = start_call

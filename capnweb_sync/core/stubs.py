@@ -16,15 +16,14 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
+from ..deferred import Deferred
 from ..errors import SessionOfParent, fresh_copy
 from ..runtimes.interface import Runtime
 from ..values.javascript import JSDate, Undefined
+from .late import AnyHook, late
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
-
-    from ..deferred import Deferred
-    from .hooks import Hook
 
     Result = TypeVarWithDefault("Result", covariant=True, default=Any)
 else:
@@ -67,32 +66,33 @@ class RpcStub:
 
     __slots__ = ("__weakref__", "_hook", "_path")
 
-    _hook: Hook
+    _hook: Any
+    """An `AnyHook`: for the files that stand above this one, a `Hook`."""
     _path: Path | None
     """None for a stub; for a promise the path from the hook, empty for the hook's own result."""
 
     def __init__(self, target: Any) -> None:
-        from ..codec.encoder import check_sendable
-        from .local_hooks import hook_for_value
-
-        check_sendable(target)
-        self._hook = hook_for_value(target)
+        late.check_sendable(target)
+        self._hook = late.hook_for_value(target)
         self._path = None
 
     @classmethod
-    def _of(cls: type[Self], hook: Hook, path: Path | None = None) -> Self:
+    def _of(cls: type[Self], hook: AnyHook, path: Path | None = None) -> Self:
         stub = cls.__new__(cls)
         stub._hook = hook
         stub._path = path
         return stub
 
-    def _place(self) -> tuple[Hook, Path]:
+    def _place(self) -> tuple[Any, Path]:
         """The hook, and the path from it. Asking a property's promise for its result, perhaps in
         another thread, replaces both: first the hook, then the path."""
         path = self._path
         if not path:
             return self._hook, ()
-        return self._hook.runtime.step.run(lambda: (self._hook, self._path or ()))
+        place: tuple[Any, Path] = self._hook.runtime.step.run(
+            lambda: (self._hook, self._path or ())
+        )
+        return place
 
     def __call__(self, *args: Any) -> RpcPromise:
         """Call the function that this stands for."""
@@ -123,13 +123,13 @@ class RpcStub:
         read properties of the placeholder and of other stubs, and use `map` itself, but it can't
         look at values or have side effects. Null and undefined are mapped to themselves.
         """
-        from ..codec.map import map_stub
-
-        return map_stub(self, function)
+        promise: RpcPromise = late.map_stub(self, function)
+        return promise
 
     def dup(self) -> RpcStub:
         """Another stub for the same thing, to be disposed of on its own."""
-        return self._hook.runtime.step.run(self._dup)
+        stub: RpcStub = self._hook.runtime.step.run(self._dup)
+        return stub
 
     def _dup(self) -> RpcStub:
         if self._path is None:
@@ -145,9 +145,7 @@ class RpcStub:
                 pass  # It stays the parent's, whatever a forked child does.
 
     def _dispose(self) -> None:
-        from .hooks import DISPOSED
-
-        hook, self._hook = self._hook, DISPOSED
+        hook, self._hook = self._hook, late.disposed
         hook.dispose()
 
     def __enter__(self: Self) -> Self:
@@ -168,16 +166,11 @@ class RpcStub:
         Returns a function that takes this back. A stub that is disposed of, or dropped, takes its
         callbacks along.
         """
-        return self._hook.runtime.step.run(self._watch, callback)
+        take_back: Callable[[], None] = self._hook.runtime.step.run(self._watch, callback)
+        return take_back
 
     def _watch(self, callback: Callable[[BaseException], Any]) -> Callable[[], None]:
-        from .watches import Watch
-
-        hook = self._hook
-        watch = Watch(callback, hook.calls)
-        hook.own(watch)
-        hook.on_broken(watch)
-        return watch.take_back
+        return late.watch(self._hook, callback)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("A stub can't be copied or pickled. Use dup() for another one.")
@@ -206,17 +199,14 @@ class RpcPromise(RpcStub, Generic[Result]):
 
     def __init__(self, value: Any) -> None:
         """A promise for `value`: a `concurrent.futures.Future`, or a value that is there."""
-        from ..codec.encoder import check_sendable
-        from .local_hooks import hook_for_promise
-
         if not isinstance(value, concurrent.futures.Future):
-            check_sendable(value)
-        self._hook = hook_for_promise(value)
+            late.check_sendable(value)
+        self._hook = late.hook_for_promise(value)
         self._path = ()
         self._delivery = None
 
     @classmethod
-    def _of(cls, hook: Hook, path: Path | None = ()) -> RpcPromise:
+    def _of(cls, hook: AnyHook, path: Path | None = ()) -> RpcPromise:
         promise = cls.__new__(cls)
         promise._hook = hook
         promise._path = path
@@ -261,7 +251,8 @@ class RpcPromise(RpcStub, Generic[Result]):
 
     def done(self) -> bool:
         """Whether `result` would return at once. Asks for the result, like `result`."""
-        return self._hook.runtime.step.run(self._deliver).settled
+        settled: bool = self._hook.runtime.step.run(self._deliver).settled
+        return settled
 
     def add_done_callback(self, fn: Callable[[RpcPromise], Any]) -> None:
         """Run `fn(promise)` once the result is there. It runs like a served call of the session,

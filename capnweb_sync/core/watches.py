@@ -9,13 +9,11 @@ touched under the step.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..deferred import Deferred
+from .late import AnyHook, late
 from .served_calls import ServedCalls
-
-if TYPE_CHECKING:
-    from .hooks import Hook
 
 OnBroken = Callable[[BaseException], Any]
 Watches = dict["Watch", None]
@@ -32,7 +30,7 @@ class Watch:
         self.calls = calls
         """Where the callback runs, unless what breaks belongs to a session."""
         self._owner: Watches | None = None
-        self._place: Watches | Deferred[Hook] | None = None
+        self._place: Watches | Deferred[Any] | None = None
 
     def belong_to(self, owner: Watches) -> None:
         """Be let go of together with the rest of `owner`."""
@@ -44,13 +42,13 @@ class Watch:
         place[self] = None
         self._place = place
 
-    def wait_for(self, promise: Deferred[Hook]) -> None:
+    def wait_for(self, promise: Deferred[Any]) -> None:
         """Go on to the hook that `promise` will be, at once if it is there."""
         if not promise.settled:
             self._place = promise
         promise.add_callback(self)
 
-    def __call__(self, promise: Deferred[Hook]) -> None:
+    def __call__(self, promise: Deferred[Any]) -> None:
         """It is there."""
         self._place = None
         assert promise.value is not None
@@ -96,3 +94,14 @@ def let_go_of(watches: Watches | None) -> None:
     """Let go of all of them: their owner has gone."""
     for watch in list(watches or ()):
         watch.let_go()
+
+
+def watch(hook: AnyHook, callback: OnBroken) -> Callable[[], None]:
+    """See `late`."""
+    watching = Watch(callback, hook.calls)
+    hook.own(watching)
+    hook.on_broken(watching)
+    return watching.take_back
+
+
+late.watch = watch

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..core.hooks import ErrorHook, Hook, Pulled, used_after_disposal
+from ..core.hooks import ErrorHook, Hook, Mapper, Pulled, used_after_disposal
 from ..core.payload import Payload
 from ..core.served_calls import ServedCalls, local_calls
 from ..core.watches import Watch, Watches, let_go_of
@@ -20,7 +20,6 @@ from ..deferred import Deferred, trampoline
 from ..errors import RpcError
 
 if TYPE_CHECKING:
-    from ..codec.map import MapWork
     from ..core.stubs import Path
     from .session import RpcSession
 
@@ -183,7 +182,7 @@ class ImportHook(Hook):
         wait = getattr(entry.session.transport, "wait_room", None) if entry is not None else None
         return wait is None or bool(wait(timeout))
 
-    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: MapWork) -> Hook:
+    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: Mapper) -> Hook:
         try:
             entry = self._open()
         except RpcError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from capnweb_sync.streams.pipe import Pipe
 
@@ -16,14 +16,10 @@ from ..core.hooks import ErrorHook, Hook, PromiseHook, Pulled, failed
 from ..core.local_hooks import PayloadHook
 from ..core.payload import Payload
 from ..core.served_calls import Callback, ServedCalls
+from ..core.stubs import Path
 from ..deferred import Deferred, trampoline
 from ..errors import RpcError
 from ..values.javascript import undefined
-
-if TYPE_CHECKING:
-    from ..core.stubs import Path
-    from .streams import WritableStream
-
 
 METHODS: Final = ("write", "close", "abort")
 
@@ -179,14 +175,28 @@ class PipeHook(SinkHook):
         self._pipe.fail(error)
 
 
+class Sink(Protocol):
+    """What takes the chunks on this side: a `WritableStream` of the application's."""
+
+    def write(self, chunk: Any) -> None:
+        """Take a chunk; blocks for as long as it likes."""
+        ...
+
+    def close(self) -> None:
+        """There are no more."""
+        ...
+
+    def abort(self, reason: Any) -> None:
+        """The writer has failed with `reason`, or is gone."""
+        ...
+
+
 class ApplicationSinkHook(SinkHook):
     """A WritableStream of the application's."""
 
     __slots__ = ("_stream",)
 
-    def __init__(
-        self, stream: WritableStream, calls: ServedCalls, state: SinkState | None = None
-    ) -> None:
+    def __init__(self, stream: Sink, calls: ServedCalls, state: SinkState | None = None) -> None:
         super().__init__(calls, state)
         self._stream = stream
 

@@ -4,7 +4,7 @@ A `ReadableStream` is an iterator of chunks. One is sent by starting a pipe: the
 through it as calls of `write` while the message that carries the stream is already on its way. A
 `WritableStream` has `write`, `close` and `abort`, and is sent as a capability with these methods.
 Either way a write is acknowledged when the chunk has been taken, and the writer keeps no more
-bytes under way than its window allows (`flow.py`). The reference: `streams.ts`.
+bytes under way than its window allows (`flow_control.py`). The reference: `streams.ts`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from ..core.hooks import Hook
-from ..core.payload import Payload
+from ..core.payload import Held, Payload
 from ..deferred import Deferred
 from ..errors import RpcError, SessionOfParent, fresh_copy, redacted
 from ..runtimes.interface import Runtime
@@ -34,7 +34,7 @@ FILE_CHUNK: Final = 64 * 1024
 """Bytes that are read from a file at a time: a quarter of the first window."""
 
 
-class ReadableStream:
+class ReadableStream(Held):
     """An iterator of chunks: of any source here, to be sent, or received from a peer.
 
     `source` is an iterable of anything that can be sent, or a binary file. A received stream is
@@ -166,7 +166,7 @@ def is_source(value: Any) -> bool:
     return isinstance(value, (ReadableStream, Iterator)) or is_file(value)
 
 
-class WritableStream:
+class WritableStream(Held):
     """Takes chunks: of a sink here, to be sent, or received from a peer.
 
     `sink` is any object with `write(chunk)`, and optionally `close()` and `abort(reason)`, such
