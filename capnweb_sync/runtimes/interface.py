@@ -2,7 +2,7 @@
 
 The core does no I/O and starts no thread. A shell gives each session a `Transport` to send with
 and a `Runtime` that says how this process waits, runs served calls and keeps two threads from
-touching one table: `threads.ThreadRuntime`, or `server.runtime.GeventRuntime`.
+touching one table: `threads.ThreadRuntime`, or `greenlets.GeventRuntime`.
 
 One rule makes the core safe: all of its state is touched under `Runtime.step`, and application
 code never runs inside a step. The step is one lock for the process, not one per session:
@@ -105,16 +105,22 @@ class Runtime(Protocol):
 
 
 _default: Runtime | None = None
+_make_default: Callable[[], Runtime]
+"""Set by `threads`, which stands above this file, when the package is imported."""
 
 
 def default_runtime() -> Runtime:
     """The runtime of stubs that belong to no session: threads, unless a shell has set another."""
     global _default
     if _default is None:
-        from .threads import thread_runtime
-
-        _default = thread_runtime()
+        _default = _make_default()
     return _default
+
+
+def make_default_with(function: Callable[[], Runtime]) -> None:
+    """Have `function` make the default runtime when it is first needed in a process."""
+    global _make_default
+    _make_default = function
 
 
 def set_default_runtime(runtime: Runtime) -> None:

@@ -28,7 +28,7 @@ from typing import Any, Final
 from ..deferred import Deferred
 from ..errors import SessionOfParent, logger
 from .fork import in_child
-from .interface import inherit
+from .interface import inherit, make_default_with
 from .steps import Step, run_safely
 
 IDLE_SECONDS: Final = 1.0
@@ -367,6 +367,9 @@ def thread_runtime() -> ThreadRuntime:
     """The one runtime of this process; a forked child, which inherits no threads, gets its own."""
     # Without a lock, which a fork could leave locked: `setdefault` is atomic.
     return _runtimes.get(ThreadRuntime) or _runtimes.setdefault(ThreadRuntime, ThreadRuntime())
+
+
+make_default_with(thread_runtime)
 
 
 def forget_runtime(runtime: ThreadRuntime) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..core.hooks import Hook
 from ..core.payload import Held, Payload
@@ -26,9 +26,6 @@ from ..runtimes.interface import Runtime
 from ..values.javascript import undefined
 from .flow_control import MAX_WINDOW, FlowController, Sent
 from .pipe import END, Pipe
-
-if TYPE_CHECKING:
-    from ..core.hooks import Hook
 
 FILE_CHUNK: Final = 64 * 1024
 """Bytes that are read from a file at a time: a quarter of the first window."""
