@@ -224,7 +224,8 @@ def table(costs: Costs, under_way: int) -> str:
 
 def median(costs: Sequence[Cost], name: str) -> float:
     """Of one of their numbers."""
-    return statistics.median(getattr(cost, name) for cost in costs)
+    values: list[float] = [getattr(cost, name) for cost in costs]
+    return statistics.median(values)
 
 
 def ratios(costs: Costs, under_way: int) -> str:
