@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from capnweb_sync.runtimes import interface
+from capnweb_sync.runtimes.threads import thread_runtime
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +14,9 @@ def default_runtime_restored() -> Iterator[None]:
     before = interface._default
     yield
     interface._default = before
+
+
+@pytest.fixture
+def no_thread_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle threads end, also on a Python on which some are kept because none can be had later."""
+    monkeypatch.setattr(thread_runtime(), "_kept", 0)

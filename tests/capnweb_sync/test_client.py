@@ -686,6 +686,7 @@ def open_files() -> int:
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts files in /proc")
+@pytest.mark.usefixtures("no_thread_is_kept")
 def test_no_thread_and_no_file_is_left_after_closing(peer: RawPeer) -> None:
     gc.collect()
     before = open_files()
@@ -699,6 +700,7 @@ def test_no_thread_and_no_file_is_left_after_closing(peer: RawPeer) -> None:
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts files in /proc")
+@pytest.mark.usefixtures("no_thread_is_kept")
 def test_a_session_that_is_dropped_is_told_and_lets_go_of_everything(peer: RawPeer) -> None:
     gc.collect()
     before = open_files()

@@ -84,8 +84,12 @@ def connect(path: str, synchronous: str) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    connection.execute(f"PRAGMA synchronous={synchronous}")
-    connection.execute(f"PRAGMA journal_size_limit={MAX_IDLE_WAL_BYTES}")
+    try:
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute(f"PRAGMA journal_size_limit={MAX_IDLE_WAL_BYTES}")
+    except BaseException:  # the first look at the file: it may be no database
+        connection.close()
+        raise
     return connection
 
 

@@ -203,6 +203,16 @@ def test_the_same_file_by_another_name_is_the_same(
         open_store(f"sqlite:///{link}")
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks at open files in /proc")
+def test_a_file_that_is_no_database_is_not_kept_open(path: Path) -> None:
+    path.write_bytes(b"no database" * 1_000)
+
+    with pytest.raises(sqlite3.DatabaseError) as raised:
+        schema.connect(str(path), "FULL")
+
+    assert not [fd for fd in Path("/proc/self/fd").iterdir() if fd.resolve() == path], raised
+
+
 def test_a_backup_can_be_taken_from_a_running_server(
     open_at: OpenStore, file: sqlite3.Connection, tmp_path: Path
 ) -> None:
