@@ -31,7 +31,15 @@ from .values.javascript import BigInt, JSDate, Undefined, undefined
 from .wsgi import Service, serve
 
 if TYPE_CHECKING:
-    from .client.connect import ClientSession, ConnectError, ConnectTimeout, HandshakeError, connect
+    from .client.connect import (
+        ClientSession,
+        ConnectError,
+        ConnectTimeout,
+        HandshakeError,
+        ReconnectingSession,
+        Status,
+        connect,
+    )
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -48,6 +56,7 @@ __all__ = [
     "JSDate",
     "Limits",
     "ReadableStream",
+    "ReconnectingSession",
     "RemoteError",
     "RemoteRangeError",
     "RemoteTypeError",
@@ -63,6 +72,7 @@ __all__ = [
     "Runtime",
     "Service",
     "SessionClosed",
+    "Status",
     "Transport",
     "TypedPromise",
     "TypedStub",
@@ -79,9 +89,20 @@ __all__ = [
 ]
 
 
+CLIENT_NAMES = (
+    "ClientSession",
+    "ConnectError",
+    "ConnectTimeout",
+    "HandshakeError",
+    "ReconnectingSession",
+    "Status",
+    "connect",
+)
+
+
 def __getattr__(name: str) -> Any:
     """The client's names, whose library is imported only when they are used."""
-    if name in ("ClientSession", "ConnectError", "ConnectTimeout", "HandshakeError", "connect"):
+    if name in CLIENT_NAMES:
         from .client import connect as client
 
         return getattr(client, name)

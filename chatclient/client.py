@@ -60,7 +60,7 @@ from .errors import (
 from .events import Event, Receipt
 from .inbox import Inbox
 from .membership import Membership
-from .reconnect import Backoff, Status, comes_back, stays_away
+from .reconnect import Backoff, Status, comes_back, keep_trying, stays_away
 
 logger = logging.getLogger("chatclient")
 
@@ -541,30 +541,18 @@ def _come_back(
 ) -> None:
     """Try until there is a connection again, no hope, or nobody any more who wants one."""
     try:
-        _try_to_come_back(client, changed, before)
+        keep_trying(
+            client,
+            changed,
+            over=lambda chat: chat.closed,
+            announce=ChatClient._announce_attempt,
+            attempt=lambda chat: chat._attempt_to_come_back(before),
+        )
     except BaseException as error:
         logger.exception("Coming back failed unforeseen")
         chat = client()
         if chat is not None:
             chat._end(ConnectionLost(f"The connection is lost, and coming back failed: {error!r}"))
-
-
-def _try_to_come_back(
-    client: weakref.ref[ChatClient], changed: threading.Condition, before: Membership
-) -> None:
-
-    def over() -> bool:
-        chat = client()
-        return chat is None or chat._ended is not None
-
-    while (chat := client()) is not None:
-        delay = chat._announce_attempt()
-        del chat  # it may be dropped while this waits
-        with changed:
-            changed.wait_for(over, delay)
-        chat = client()
-        if chat is None or chat._ended is not None or not chat._attempt_to_come_back(before):
-            return
 
 
 def remaining(deadline: float) -> float | None:

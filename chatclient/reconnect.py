@@ -1,93 +1,29 @@
-"""When and whether to come back after a connection was lost."""
+"""When and whether to come back into a chat after a connection was lost; how long to wait before
+is the library's affair."""
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
 from typing import Final
 
-from capnweb_sync import ConnectError, RemoteError, SessionClosed
+from capnweb_sync import RemoteError, SessionClosed
+from capnweb_sync.client.reconnect import (
+    MAX_DELAY,
+    POLICY_VIOLATED,
+    Backoff,
+    Status,
+    keep_trying,
+    may_pass,
+)
 
 from .errors import TAKEN_OVER, BadAnswer
 
-FIRST_DELAY: Final = 1.0
-"""Seconds within which the first attempt is made. Short enough for a few within the server's grace
-(15 s), so that nobody notices."""
-
-MAX_DELAY: Final = 10.0
-"""Seconds between two attempts at most: below the grace, so that after a restart, which gives
-everybody the whole grace again, nobody is too late."""
-
-STABLE_SECONDS: Final = 10.0
-"""How long a connection must have lasted for the next loss to count as a new one."""
-
-SHAKY_ATTEMPT: Final = 2
-"""Where a series begins when a connection did not last: the first attempt within 4 s. A server that
-accepts and drops at once is not called every second, and a bad network not given up on."""
-
-CROWD_CODES: Final = frozenset({1001, 1012})
-"""Close codes of a server that goes away or starts again: everybody is sent away at once, and
-should not come back at once."""
-
-CROWD_ATTEMPT: Final = 2
-"""Where such a series of attempts begins: the first within 4 s."""
-
-FINAL_CODES: Final = frozenset({TAKEN_OVER, 1008})
-"""Close codes that mean: stay away. 1008 is a violated policy (RFC 6455, section 7.4.1)."""
+FINAL_CODES: Final = frozenset({TAKEN_OVER, POLICY_VIOLATED})
+"""Close codes that mean: stay away."""
 
 FINAL_ERRORS: Final = frozenset(
     {"bad_request", "username_taken", "too_large", "too_many", "unauthorized"}
 )
 """Answers to a join that will not change by asking again."""
-
-PASSING_STATUSES: Final = frozenset({408, 425, 429})
-"""HTTP statuses below 500 that may pass: timeout, too early, too many requests."""
-
-
-@dataclass(frozen=True)
-class Status:
-    """The connection was lost, or is there again, or the server asks for patience; `str(status)` is
-    a line for a person.
-
-    `retry_in` is in how many seconds the next attempt is made: to connect, or while online, to do
-    what the server has refused as too much at once. None when nothing is waited for.
-    """
-
-    online: bool
-    retry_in: float | None = None
-
-    def __str__(self) -> str:
-        if self.retry_in is None:
-            return "Back online"
-        what = "Too fast for the server" if self.online else "Connection lost"
-        # Rounded up: nobody is told to wait for 0 s.
-        return f"{what}; trying again in {int(self.retry_in) + 1} s …"
-
-
-class Backoff:
-    """How long to wait before each attempt: exponential, with full jitter and a cap."""
-
-    def __init__(self) -> None:
-        self._attempt = 0
-        self._least = 0.0
-
-    def connection_lost(self, close_code: int | None, lasted: float) -> None:
-        """A connection that `lasted` so many seconds is lost."""
-        self._attempt = 0 if lasted >= STABLE_SECONDS else min(self._attempt, SHAKY_ATTEMPT)
-        if close_code in CROWD_CODES:
-            self._attempt = max(self._attempt, CROWD_ATTEMPT)
-
-    def next_delay(self) -> float:
-        """Seconds until the next attempt."""
-        longest = min(FIRST_DELAY * 2**self._attempt, MAX_DELAY)
-        if longest < MAX_DELAY:
-            self._attempt += 1
-        least, self._least = self._least, 0.0
-        return least + random.uniform(0, longest)
-
-    def asked_to_wait(self, seconds: float) -> None:
-        """The server has asked for so much patience before the next attempt."""
-        self._least = seconds
 
 
 def stays_away(error: SessionClosed) -> bool:
@@ -103,5 +39,7 @@ def comes_back(error: Exception) -> bool:
         return error.code not in FINAL_ERRORS
     if isinstance(error, SessionClosed):
         return not stays_away(error)
-    status = getattr(error, "status", None) if isinstance(error, ConnectError) else None
-    return status is None or status >= 500 or status in PASSING_STATUSES
+    return may_pass(error)
+
+
+__all__ = ["MAX_DELAY", "Backoff", "Status", "comes_back", "keep_trying", "stays_away"]

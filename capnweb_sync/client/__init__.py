@@ -1,7 +1,10 @@
 """Connecting from blocking code: websocket-client and threads, or an HTTP batch.
 
-connect     `connect()`, and the session that it gives
-opening     from a URL to an open WebSocket
-transport   the thread that reads, and what waits to be sent
-batch       one HTTP request for many calls
+connect        `connect()`
+session        the session that it gives
+opening        from a URL to an open WebSocket
+transport      the thread that reads, and what waits to be sent
+reconnect      when and whether to come back after a loss
+reconnecting   a session that comes back by itself
+batch          one HTTP request for many calls
 """

@@ -1,29 +1,26 @@
 """Cap'n Web over a WebSocket, for code that blocks: `connect` returns a session.
 
 It works in a plain script, in threads, and in a process that gevent has monkey-patched. How the
-connection is made is in `client_opening`, how it lives in `client_transport`.
+connection is made is in `opening`, how it lives in `transport`, how it comes back, if it is to,
+in `reconnecting`.
 """
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol
-from urllib.parse import urlsplit
+from typing import Any, Final, overload
 
 from ..codec.encoder import check_sendable
 from ..limits import DEFAULT_LIMITS, Limits
 from ..runtimes.threads import thread_runtime
 from ..session.session import RpcSession
-from ..typed import MainApi, with_api
+from ..typed import MainApi
 from .opening import ConnectError, ConnectTimeout, HandshakeError, open_socket
-from .transport import NORMAL, WebSocketTransport
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from .reconnect import Status
+from .reconnecting import ReconnectingSession
+from .session import ClientSession
+from .transport import WebSocketTransport
 
 CONNECT_SECONDS: Final = 10.0
 """How long connecting may take in all: name, TCP, TLS and handshake."""
@@ -42,14 +39,59 @@ MAX_WAITING: Final = 16 * 1024 * 1024
 bound would fill the memory."""
 
 
-DROPPED: Final = "The session was dropped without having been closed."
-"""The reason for closing it then."""
+@overload
+def connect(
+    url: str,
+    main: Any = ...,
+    *,
+    reconnect: None = ...,
+    api: Callable[..., MainApi] | None = ...,
+    check: bool = ...,
+    limits: Limits = ...,
+    headers: Mapping[str, str] | None = ...,
+    origin: str | None = ...,
+    timeout: float = ...,
+    ping_interval: float | None = ...,
+    ping_timeout: float = ...,
+    close_timeout: float = ...,
+    max_waiting: int = ...,
+    sslopt: Mapping[str, Any] | None = ...,
+    send_stack_traces: bool = ...,
+    result_timeout: float | None = ...,
+    session_class: type[RpcSession] = ...,
+) -> ClientSession[MainApi]: ...
+
+
+@overload
+def connect(
+    url: str,
+    main: Any = ...,
+    *,
+    reconnect: Callable[[ClientSession[MainApi]], Any],
+    on_status: Callable[[Status], Any] | None = ...,
+    api: Callable[..., MainApi] | None = ...,
+    check: bool = ...,
+    limits: Limits = ...,
+    headers: Mapping[str, str] | None = ...,
+    origin: str | None = ...,
+    timeout: float = ...,
+    ping_interval: float | None = ...,
+    ping_timeout: float = ...,
+    close_timeout: float = ...,
+    max_waiting: int = ...,
+    sslopt: Mapping[str, Any] | None = ...,
+    send_stack_traces: bool = ...,
+    result_timeout: float | None = ...,
+    session_class: type[RpcSession] = ...,
+) -> ReconnectingSession[MainApi]: ...
 
 
 def connect(
     url: str,
     main: Any = None,
     *,
+    reconnect: Callable[[ClientSession[MainApi]], Any] | None = None,
+    on_status: Callable[[Status], Any] | None = None,
     api: Callable[..., MainApi] | None = None,
     check: bool = True,
     limits: Limits = DEFAULT_LIMITS,
@@ -62,8 +104,9 @@ def connect(
     max_waiting: int = MAX_WAITING,
     sslopt: Mapping[str, Any] | None = None,
     send_stack_traces: bool = False,
+    result_timeout: float | None = None,
     session_class: type[RpcSession] = RpcSession,
-) -> ClientSession[MainApi]:
+) -> ClientSession[MainApi] | ReconnectingSession[MainApi]:
     """Connect to a Cap'n Web server and start a session.
 
     Of the addresses of a name, the first that answers is taken. The environment's `http_proxy`,
@@ -73,6 +116,11 @@ def connect(
         url: `ws://…` or `wss://…`. A name and a password in it (`wss://alice:secret@…`) are sent as
             HTTP has it, unless `headers` have an `Authorization`, and are never shown.
         main: what the server gets as our main object: an `RpcTarget`, a function, a dict, nothing.
+        reconnect: called as `reconnect(session)` with the session of the first connection and of
+            each later one, before it is used: it logs in, registers callbacks, and keeps the stubs
+            that it gets. With it, the session that this returns comes back by itself.
+        on_status: with `reconnect`, called with a `Status` when the connection is lost, before each
+            attempt to get it back, and when it is there again; in a thread of its own.
         api: the class that describes the server's main object, see `typed`; `session.main` is
             one for type checkers, and results are converted to their annotated types.
         check: false leaves results as they come.
@@ -87,14 +135,61 @@ def connect(
         max_waiting: bytes that may wait to be sent; past it the connection is dropped.
         sslopt: websocket-client's options for TLS: `ca_certs`, `context`, `cert_reqs` …
         send_stack_traces: whether errors carry our stack traces to the server.
+        result_timeout: seconds that `result()` waits without a timeout of its own; None is without
+            end.
         session_class: a subclass of `RpcSession` that sees what goes through the session.
 
     Raises:
         ConnectError: there is no connection; `ConnectTimeout` and `HandshakeError` say more.
         TypeError: `main` can't be sent.
+        Exception: with `reconnect`, what it raises on the first connection.
         ValueError: `url` is not a WebSocket URL.
     """
     check_sendable(main)
+    open_one = partial(
+        open_session,
+        url,
+        main,
+        api=api,
+        check=check,
+        limits=limits,
+        headers=headers,
+        origin=origin,
+        timeout=timeout,
+        ping_interval=ping_interval,
+        ping_timeout=ping_timeout,
+        close_timeout=close_timeout,
+        max_waiting=max_waiting,
+        sslopt=sslopt,
+        send_stack_traces=send_stack_traces,
+        result_timeout=result_timeout,
+        session_class=session_class,
+    )
+    if reconnect is None:
+        return open_one()
+    return ReconnectingSession(open_one, reconnect, on_status)
+
+
+def open_session(
+    url: str,
+    main: Any,
+    *,
+    api: Callable[..., MainApi] | None,
+    check: bool,
+    limits: Limits,
+    headers: Mapping[str, str] | None,
+    origin: str | None,
+    timeout: float,
+    ping_interval: float | None,
+    ping_timeout: float,
+    close_timeout: float,
+    max_waiting: int,
+    sslopt: Mapping[str, Any] | None,
+    send_stack_traces: bool,
+    result_timeout: float | None,
+    session_class: type[RpcSession],
+) -> ClientSession[MainApi]:
+    """Make one connection, and a session on it; the arguments are those of `connect`."""
     sock = open_socket(url, timeout, headers or {}, origin, sslopt or {})
     try:
         transport = WebSocketTransport(
@@ -120,94 +215,16 @@ def connect(
     except (RuntimeError, MemoryError) as error:
         session.connection_lost(None, "There is no thread to read it.")
         raise ConnectError(url, f"{error}.") from error
+    session.calls.result_timeout = result_timeout
     return ClientSession(session, transport, url, api if check else None)
 
 
-class Joinable(Protocol):
-    """What a `ClientSession` needs of its transport."""
-
-    def join(self) -> None:
-        """Wait until the connection is gone, which has been closed."""
-        ...
-
-
-class ClientSession(Generic[MainApi]):
-    """A session with a Cap'n Web server. `with` closes it.
-
-    One that is dropped without having been closed is a ResourceWarning, and is closed then,
-    whether or not stubs of it are still there.
-    """
-
-    def __init__(
-        self,
-        session: RpcSession,
-        transport: Joinable,
-        url: str,
-        api: Callable[..., MainApi] | None = None,
-    ) -> None:
-        self._session = session
-        self._transport = transport
-        self._api = api
-        self._closing = False
-        self._host = urlsplit(url).netloc.rpartition("@")[2]  # without credentials
-
-    @property
-    def main(self) -> MainApi:
-        """The server's main object."""
-        main: Any = self._session.main
-        return main if self._api is None else with_api(main, self._api)
-
-    @property
-    def closed(self) -> bool:
-        """Whether the session is over, whoever ended it."""
-        return self._session.closed
-
-    def stats(self) -> dict[str, int]:
-        """How many `imports` and `exports` the session's tables hold."""
-        return self._session.stats()
-
-    def close(self, code: int = NORMAL, reason: str = "", *, wait: bool = True) -> None:
-        """End the session and wait until the connection is gone, `close_timeout` at most.
-
-        What was sent before goes out first. Calls that wait raise `SessionClosed`. Idempotent.
-        Without `wait`, the rest happens in the background; so it may be called by finalizers.
-        """
-        self._closing = True
-        if wait:
-            self._session.close(code, reason)
-            self._transport.join()
-        else:
-            self._session.runtime.collect(partial(self._session.close, code, reason))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<ClientSession with {self._host}{', closed' if self.closed else ''}>"
-
-    # What is used here is bound early: at the interpreter's end, modules are gone before objects.
-    def __del__(
-        self,
-        warn: Callable[..., None] = warnings.warn,
-        is_finalizing: Callable[[], bool] = sys.is_finalizing,
-    ) -> None:
-        if self._closing or self.closed:
-            return
-        try:
-            warn(f"unclosed {self!r}", ResourceWarning, source=self)
-        finally:
-            # At the end the threads have stopped where they were, perhaps with a lock; the
-            # kernel closes the socket.
-            if not is_finalizing():
-                self.close(NORMAL, DROPPED, wait=False)
-
-
-__all__ = ["ClientSession", "ConnectError", "ConnectTimeout", "HandshakeError", "connect"]
+__all__ = [
+    "ClientSession",
+    "ConnectError",
+    "ConnectTimeout",
+    "HandshakeError",
+    "ReconnectingSession",
+    "Status",
+    "connect",
+]

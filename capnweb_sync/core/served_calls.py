@@ -35,6 +35,7 @@ class ServedCalls:
         "before_call",
         "limits",
         "received_size",
+        "result_timeout",
         "runtime",
         "session",
         "under_way",
@@ -48,6 +49,9 @@ class ServedCalls:
         self.before_call: Callable[[], None] | None = None
         """Called before each call of the peer's, and each reading of a property, is begun, in the
         reader: it must not block. An RpcError that it raises refuses the call."""
+        self.result_timeout: float | None = None
+        """Seconds that `result()` of a promise of this session waits without a timeout of its own;
+        None is without end."""
         self._weight = 0
         self.received_size = 0
         """Bytes of the message that is being taken."""

@@ -8,6 +8,7 @@ result all go through the hook, so the rest of the core never needs to look insi
 from __future__ import annotations
 
 import concurrent.futures
+import math
 import numbers
 from collections.abc import Callable
 from contextlib import suppress
@@ -224,14 +225,19 @@ class RpcPromise(RpcStub, Generic[Result]):
     def _settled(self, timeout: float | None) -> Deferred[Any]:
         runtime: Runtime = self._hook.runtime
         delivery = runtime.step.run(self._deliver)
-        if not delivery.settled and not runtime.wait(delivery, timeout):
+        if delivery.settled:
+            return delivery
+        if timeout is None:
+            timeout = self._hook.calls.result_timeout
+        if not runtime.wait(delivery, None if timeout == math.inf else timeout):
             raise concurrent.futures.TimeoutError(
                 f"There was no answer within {timeout} s. The call may still be under way."
             )
         return delivery
 
     def result(self, timeout: float | None = None) -> Result:
-        """Wait for the result, `timeout` seconds at most (None: without end).
+        """Wait for the result, `timeout` seconds at most. None is the session's `result_timeout`,
+        which is without end unless it was set, and `math.inf` without end in any case.
 
         Raises what the call raised (`RemoteError` from a peer), `SessionClosed` if the session
         ended first, and TimeoutError if time ran out. Stubs in the result belong to the caller.

@@ -79,6 +79,7 @@ class RpcSession:
         "_next_export",
         "_next_import",
         "_next_push",
+        "_over",
         "_piped",
         "_pipes",
         "_promised",
@@ -125,6 +126,7 @@ class RpcSession:
         self.pulls_under_way = 0
         self._drained: Deferred[None] | None = None
         self._closed: BaseException | None = None
+        self._over: Deferred[None] | None = None
         self._next_import = 1
         self._next_export = -1
         self._next_push = 1
@@ -166,6 +168,11 @@ class RpcSession:
             return self._closed is not None or self.runtime.step is None
         except SessionOfParent:
             return True
+
+    @property
+    def end(self) -> BaseException | None:
+        """Why the session is over; None while it is not."""
+        return self._closed
 
     def owns(self, value: object) -> bool:
         """Whether `value` is a live stub for something that the peer of this very session passed
@@ -275,6 +282,25 @@ class RpcSession:
             return Deferred.of(None)
         self._drained = self._drained or Deferred()
         return self._drained
+
+    def wait_closed(self, timeout: float | None = None) -> bool:
+        """Wait until the session is over, whoever ends it, `timeout` seconds at most (None: without
+        end). False if time ran out."""
+        try:
+            over = self.when_closed()
+            return over.settled or self.runtime.wait(over, timeout)
+        except SessionOfParent:
+            return True
+
+    def when_closed(self) -> Deferred[None]:
+        """Settled when the session is over: for callbacks, which run under the step."""
+        return self._step.run(self._when_closed)
+
+    def _when_closed(self) -> Deferred[None]:
+        if self._closed is not None:
+            return Deferred.of(None)
+        self._over = self._over or Deferred()
+        return self._over
 
     def pull_all(self) -> None:
         """Ask for the result of every call whose promise is still there: for transports that
@@ -683,6 +709,8 @@ class RpcSession:
         self._exports.clear()
         self._main = None
         self.calls.session = None
+        if self._over is not None:
+            self._over.resolve(None)
 
     # Hooks that were dropped without having been disposed of.
 

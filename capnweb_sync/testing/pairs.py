@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic
 
-from ..client.connect import ClientSession
+from ..client.session import ClientSession
 from ..deferred import Deferred
 from ..limits import DEFAULT_LIMITS, Limits
 from ..runtimes.interface import Runtime

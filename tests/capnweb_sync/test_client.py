@@ -200,10 +200,14 @@ def test_headers_are_sent_and_an_origin_only_if_given(peer: RawPeer) -> None:
         requests.append(peer.read_request())
         peer.sock.close()
 
-    for options in ({}, {"origin": "https://example.org", "headers": {"X-Token": "abc"}}):
+    given: list[dict[str, Any]] = [
+        {},
+        {"origin": "https://example.org", "headers": {"X-Token": "abc"}},
+    ]
+    for options in given:
         refusing = in_thread(refuse)
         with pytest.raises(ConnectError):
-            connect(peer.url, **options)  # type: ignore[arg-type]
+            connect(peer.url, **options)
         refusing.join()
     assert b"Authorization" not in requests[0]
     assert b"Origin" not in requests[0]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from capnweb_sync import connect
+from capnweb_sync.client import reconnect
 from chatclient import (
     BadRequest,
     ChatClient,
@@ -29,7 +30,6 @@ from chatclient import (
     Unreachable,
     UsernameTaken,
     client,
-    reconnect,
 )
 from tests.chatclient.proxy import Proxy
 from tests.conftest import StartProcess, StartServer

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from capnweb_sync.client import reconnect
 from capnweb_sync.runtimes import threads
-from chatclient import ChatClient, reconnect
+from chatclient import ChatClient
 from chatclient.membership import Membership
 from tests.chatclient.proxy import Proxy
 from tests.chatclient.test_client import Watch
@@ -131,7 +132,8 @@ def test_nothing_that_fails_once_ends_coming_back(
 BOT = """
 import sys, threading
 from capnweb_sync import threads
-from chatclient import ChatClient, reconnect
+from capnweb_sync.client import reconnect
+from chatclient import ChatClient
 
 def no_more(thread):
     raise RuntimeError("can't create new thread at interpreter shutdown")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chatclient import reconnect
+from capnweb_sync.client import reconnect
 
 SOON = 0.1
 """Seconds within which a client makes its first attempt to come back, instead of one."""

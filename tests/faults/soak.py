@@ -17,7 +17,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TextIO
 
-from chatclient import reconnect
+from capnweb_sync.client import reconnect
 from chatserver.store import is_shared
 from tests.faults.deployment import Deployment, GunicornDeployment, resident_bytes
 from tests.faults.record import Outcome

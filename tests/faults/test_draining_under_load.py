@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatclient import reconnect
+from capnweb_sync.client import reconnect
 from tests.faults.deployment import Deployment
 from tests.faults.link import BLACK_HOLE
 from tests.faults.record import Outcome
