@@ -15,7 +15,10 @@ export function App({ chat, attention }) {
   return html`<${Ended} chat=${chat} />`;
 }
 
-/** Draw again when the chat changes: once a frame at most, and now and then while nobody looks. */
+/**
+ * Draw again when the chat changes: once a frame at most, and now and then where there are no frames
+ * because nobody sees the page; its title has the numbers.
+ */
 function useRedraw(chat) {
   const [, redraw] = useState(0);
   useEffect(() => {
@@ -24,21 +27,23 @@ function useRedraw(chat) {
       if (planned) return;
       planned = true;
       const draw = () => {
+        clearTimeout(timer);
+        cancelAnimationFrame(frame);
         planned = false;
         redraw((count) => count + 1);
       };
-      if (document.hidden) setTimeout(draw, HIDDEN_MS);
-      else requestAnimationFrame(draw);
+      const timer = setTimeout(draw, NO_FRAME_MS);
+      const frame = requestAnimationFrame(draw);
     };
     chat.onchange();
   }, [chat]);
 }
 
-/** Between two drawings of a page that nobody sees; its title has the numbers. */
-const HIDDEN_MS = 250;
+/** How long a frame may take to come. */
+const NO_FRAME_MS = 250;
 
 export function Brand() {
-  return html`<p class="brand"><svg viewBox="0 0 32 32" aria-hidden="true"><path d="M6 5h20a4 4 0 0 1 4 4v11a4 4 0 0 1-4 4H15l-7 6v-6H6a4 4 0 0 1-4-4V9a4 4 0 0 1 4-4z" /></svg> ${texts.chat}</p>`;
+  return html`<p class="brand"><svg viewBox="0 0 32 32" aria-hidden="true"><path d="M6 5h20a4 4 0 0 1 4 4v11a4 4 0 0 1-4 4H15l-7 6v-6H6a4 4 0 0 1-4-4V9a4 4 0 0 1 4-4zm4 7.500a2 2 0 1 0 0 4a2 2 0 1 0 0-4zm6 0a2 2 0 1 0 0 4a2 2 0 1 0 0-4zm6 0a2 2 0 1 0 0 4a2 2 0 1 0 0-4z" /></svg> ${texts.chat}</p>`;
 }
 
 /** What is the case with the connection, in words. */

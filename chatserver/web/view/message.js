@@ -5,7 +5,8 @@ import { language, texts } from "../texts.js";
 import { hueOf, initialOf, partsOf } from "./format.js";
 import { html, Icon, Pure } from "./html.js";
 
-const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
+// Whether the clock has 12 hours or 24 is the reader's custom, whatever the page's language.
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const moment = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "medium" });
 
 /** What one tap reacts with. */

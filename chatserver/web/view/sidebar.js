@@ -39,7 +39,7 @@ export function Sidebar({ chat, open, onClose, onPerson, onFind }) {
       <h2>${texts.people} <span class="count">${room.count}</span></h2>
       <${People} room=${room} me=${me} onPerson=${onPerson} />
     </div>
-    <div class="me">
+    <div class="self">
       <span class=${`face hue${hueOf(me.name)}`} aria-hidden="true">${initialOf(me.name)}</span>
       <span class="name"><bdi>${me.name}</bdi></span>
       <button type="button" class="plain" aria-label=${texts.leave} title=${texts.leave} onClick=${() => chat.leave()}><${Icon} name="leave" /></button>
