@@ -23,7 +23,7 @@ const FINAL_ERRORS = new Set([
  *     otherTab    a guest's stay that another tab has, `{name, resume, epoch}`, or null
  *     entering    whether coming in is under way
  *     error       why one could not come in: `{code, message}` of the server's, or null
- *     lostName    the name that somebody else has now
+ *     lostName    the name that somebody else has now, as the error `lostBy` said
  *     uninvited   whether the address had an invitation that the server knows nothing of
  *     failure     what the last call said that did not work, or null
  *     rooms       by name; `room` is the open one
@@ -41,6 +41,7 @@ export class Chat {
   room = null;
   person = null;
   lostName = null;
+  lostBy = null;
   uninvited = false;
   failure = null;
 
@@ -349,7 +350,8 @@ export class Chat {
     tabStorage.set("stay", null);
     if (error.code === "unauthorized") lastingStorage.set("token", null);
     this.phase = was ? "name_lost" : "outside";
-    this.lostName = this.me?.name ?? null;
+    this.lostName = this.me?.name ?? this.lostName;
+    if (this.me) this.lostBy = error;
     this.me = null;
     this.error = error;
     this.entering = false;

@@ -90,8 +90,9 @@ export class Line {
     }, () => {});
   }
 
+  /** Asked of the socket: the library tells of the end before this hears of it. */
   get over() {
-    return this.#over;
+    return this.#over || this.#socket.readyState > WebSocket.OPEN;
   }
 
   /** The answer to a call, or ConnectionLost if it does not come. */
@@ -105,7 +106,7 @@ export class Line {
     try {
       return await Promise.race([promise, lost]);
     } catch (error) {
-      throw this.#over ? new ConnectionLost("The connection was lost.") : error;
+      throw this.over ? new ConnectionLost("The connection was lost.") : error;
     } finally {
       this.#cancel(overdue);
     }

@@ -10,7 +10,8 @@ export function Entry({ chat }) {
   const [empty, setEmpty] = useState(false);
   const field = useRef(null);
   const { otherTab, error, entering } = chat;
-  const problem = empty ? texts.emptyName : error?.message;
+  const lost = chat.phase === "name_lost" && error === chat.lostBy;
+  const problem = empty ? texts.emptyName : lost ? null : error?.message;
 
   useEffect(() => field.current?.focus(), []);
   useEffect(() => {
@@ -27,7 +28,7 @@ export function Entry({ chat }) {
   return html`<main class="card">
     <${Brand} />
     <h1>${texts.welcome}</h1>
-    ${chat.phase === "name_lost" && html`<p role="alert">${texts.nameLost(chat.lostName)}</p>`}
+    ${lost && html`<p role="alert">${texts.nameLost(chat.lostName)}</p>`}
     ${otherTab && html`
       <p><bdi>${texts.inAnotherTab(otherTab.name)}</bdi></p>
       <button class="primary" disabled=${entering} onClick=${() => chat.takeOver()}><bdi>${texts.goOnHere(otherTab.name)}</bdi></button>
