@@ -7,6 +7,8 @@ from pathlib import Path
 from setuptools import setup
 
 if "bdist_wheel" in sys.argv and not Path("chatserver/web/modules").is_dir():
-    warnings.warn("a wheel without the chat's page; scripts/build_dist.sh makes one with it")
+    warnings.warn(
+        "a wheel without the chat's page; scripts/build_dist.sh makes one with it", stacklevel=1
+    )
 
 setup()

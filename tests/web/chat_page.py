@@ -92,7 +92,9 @@ class ChatPage:
 
     def message(self, text: str) -> Locator:
         """The message with this text."""
-        return self.page.locator(".message:not(.unsent)", has=self.page.get_by_text(text, exact=True))
+        return self.page.locator(
+            ".message:not(.unsent)", has=self.page.get_by_text(text, exact=True)
+        )
 
     def texts(self) -> list[str]:
         """The texts of all messages in the document, in order."""

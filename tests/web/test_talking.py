@@ -247,4 +247,6 @@ def test_an_invitation_leaves_the_address_bar(
 
     expect(page.page.get_by_text("the server has no accounts")).to_be_visible()
     assert page.page.url == f"{chat_server.http_url}/"
-    assert "secret" not in page.page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    assert "secret" not in page.page.evaluate(
+        "JSON.stringify([{...localStorage}, {...sessionStorage}])"
+    )

@@ -129,10 +129,9 @@ export class Composer extends Component {
       </ul>`}
       <div class="line">
         <textarea
-          ref=${this.field} rows="1" dir="auto" enterkeyhint="send" placeholder=${texts.placeholder}
+          id="field" ref=${this.field} rows="1" dir="auto" enterkeyhint="send" placeholder=${texts.placeholder}
           aria-label=${texts.message(title)} value=${text}
-          role=${offered.length ? "combobox" : undefined} aria-expanded=${offered.length ? "true" : undefined}
-          aria-controls=${offered.length ? "offered" : undefined}
+          aria-autocomplete="list" aria-controls=${offered.length ? "offered" : undefined}
           aria-activedescendant=${offered.length ? `offered-${chosen}` : undefined}
           aria-invalid=${left < 0 ? "true" : undefined} aria-describedby=${left <= FEW_LEFT ? "left" : undefined}
           onInput=${this.input} onKeyDown=${this.key} onBlur=${() => this.setState({ offered: [] })}></textarea>

@@ -1,6 +1,6 @@
 // What opens over the chat: a person, the open room, finding and opening rooms.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { texts } from "../texts.js";
 import { titleOf } from "./attention.js";
 import { hueOf, initialOf } from "./format.js";
@@ -11,7 +11,7 @@ const HOUR = 3_600;
 /** A dialog that the browser keeps the focus in; Escape closes it and gives the focus back. */
 function Dialog({ title, onClose, children }) {
   const dialog = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const { current } = dialog;
     current.showModal();
     return () => current.close(); // Which gives the focus back.

@@ -15,32 +15,36 @@ export function Inside({ chat }) {
   const [menu, setMenu] = useState(false);
   const [dialog, setDialog] = useState(null);
   const opener = useRef(null);
+  const counter = useRef(0);
 
-  function closeMenu() {
-    setMenu(false);
-    opener.current?.focus();
-  }
+  const closeMenu = () => setMenu(false);
 
   useEffect(() => {
+    if (!menu) return;
     const key = (event) => {
-      if (event.key === "Escape" && menu) closeMenu();
+      if (event.key === "Escape" && !document.querySelector("dialog[open]")) closeMenu();
     };
     addEventListener("keydown", key);
-    return () => removeEventListener("keydown", key);
+    return () => {
+      removeEventListener("keydown", key);
+      opener.current?.focus(); // What was behind the list can be used again.
+    };
   }, [menu]);
 
-  const close = () => setDialog(null);
+  const show = (what) => setDialog({ ...what, number: (counter.current += 1) });
+  // One that closes late must not close the next.
+  const close = () => setDialog((current) => (current === dialog ? null : current));
   return html`<div class=${`chat${menu ? " with-menu" : ""}`}>
-    <a class="skip" href="#field" onClick=${(event) => { event.preventDefault(); document.querySelector(".composer textarea").focus(); }}>${texts.skipToMessage}</a>
+    <a class="skip" href="#field" >${texts.skipToMessage}</a>
     <${Sidebar} chat=${chat} open=${menu} onClose=${closeMenu}
-      onPerson=${(name) => setDialog({ name })} onFind=${() => setDialog({ find: true })} />
+      onPerson=${(name) => show({ name })} onFind=${() => show({ find: true })} />
     ${menu && html`<div class="scrim" onClick=${closeMenu}></div>`}
     <${RoomView} key=${room.name} chat=${chat} room=${room} covered=${menu} opener=${opener}
-      onMenu=${() => setMenu(true)} onAbout=${() => setDialog({ about: true })} mention=${dialog?.mention} />
-    ${dialog?.name && html`<${PersonCard} chat=${chat} room=${room} name=${dialog.name} onClose=${close}
-      onMention=${(name) => setDialog({ mention: name })} />`}
-    ${dialog?.about && html`<${RoomCard} chat=${chat} room=${room} onClose=${close} />`}
-    ${dialog?.find && html`<${RoomFinder} chat=${chat} onClose=${close} />`}
+      onMenu=${() => setMenu(true)} onAbout=${() => show({ about: true })} mention=${dialog?.mention && dialog} />
+    ${dialog?.name && html`<${PersonCard} key=${dialog.number} chat=${chat} room=${room} name=${dialog.name} onClose=${close}
+      onMention=${(name) => show({ mention: name })} />`}
+    ${dialog?.about && html`<${RoomCard} key=${dialog.number} chat=${chat} room=${room} onClose=${close} />`}
+    ${dialog?.find && html`<${RoomFinder} key=${dialog.number} chat=${chat} onClose=${close} />`}
   </div>`;
 }
 
@@ -70,7 +74,7 @@ function RoomView({ chat, room, covered, opener, onMenu, onAbout, mention }) {
   }), [room]);
 
   useEffect(() => {
-    if (mention) composer.current.insert(`@${mention} `);
+    if (mention) composer.current.insert(`@${mention.mention} `);
   }, [mention]);
 
   function send(text) {
