@@ -25,12 +25,14 @@ export class Message extends Pure {
           ? html`<span class="hidden">${texts.says(texts.you, "")}</span>`
           : html`<span class=${head ? `who hue${hueOf(item.user)}` : "hidden"}><bdi>${item.user}</bdi></span>`}
         ${item.replyTo && html`<${Answered} id=${item.replyTo} item=${answered} onJump=${does.jump} />`}
-        ${item.removed ? html`<p class="text">${texts.removed}</p>` : html`<${Text} text=${item.text} me=${me} room=${room} />`}
-        <p class="meta">
-          ${item.edited && html`<span>${texts.edited}</span>`}
-          <time datetime=${new Date(item.time).toISOString()} title=${moment.format(item.time)}>${clock.format(item.time)}</time>
-          ${mine && html`<span class="sent" role="img" aria-label=${texts.sent}><${Icon} name="check" /></span>`}
-        </p>
+        <div class="said">
+          ${item.removed ? html`<p class="text">${texts.removed}</p>` : html`<${Text} text=${item.text} me=${me} room=${room} />`}
+          <p class="meta">
+            ${item.edited && html`<span>${texts.edited}</span>`}
+            <time datetime=${new Date(item.time).toISOString()} title=${moment.format(item.time)}>${clock.format(item.time)}</time>
+            ${mine && html`<span class="sent" role="img" aria-label=${texts.sent}><${Icon} name="check" /></span>`}
+          </p>
+        </div>
         ${item.reactions && html`<${Reactions} item=${item} me=${me} does=${does} />`}
         ${active && does && !item.removed && html`<${Actions} item=${item} mine=${mine} does=${does} />`}
       </div>
@@ -45,15 +47,17 @@ export class Unsent extends Pure {
     return html`<li class=${`message mine head unsent${failed ? " failed" : ""}`}>
       <div class="bubble">
         <span class="hidden">${texts.says(texts.you, "")}</span>
-        <${Text} text=${entry.text} me=${me} room=${room} />
-        ${failed
-          ? html`<p class="meta" role="alert">${texts.notSent} ${entry.error === "name_lost" ? (entry.tried ? texts.notSentNameLost : "") : entry.error}</p>
+        <div class="said">
+          <${Text} text=${entry.text} me=${me} room=${room} />
+          ${!failed && html`<p class="meta">${entry.state === "sent" ? texts.sent : online ? texts.sending : texts.waiting}</p>`}
+        </div>
+        ${failed && html`
+            <p class="meta" role="alert">${texts.notSent} ${entry.error === "name_lost" ? (entry.tried ? texts.notSentNameLost : "") : entry.error}</p>
             <p class="choices">
               <button type="button" onClick=${() => onRetry(entry)}>${texts.sendAgain}</button>
               <button type="button" onClick=${() => onTakeBack(entry)}>${texts.takeBackText}</button>
               <button type="button" onClick=${() => onDiscard(entry)}>${texts.discard}</button>
-            </p>`
-          : html`<p class="meta">${entry.state === "sent" ? texts.sent : online ? texts.sending : texts.waiting}</p>`}
+            </p>`}
       </div>
     </li>`;
   }
