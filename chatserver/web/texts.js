@@ -133,7 +133,7 @@ export const texts = {
   closeRoom: "Close this room for everybody",
   close: "Close",
   mention: "Mention",
-  conversation: "Write to",
+  conversation: "Message",
   block: "Block",
   reason: "Reason (they will see it)",
   mute: "Mute for an hour",

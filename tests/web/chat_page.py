@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Locator, Page, expect
 
-from tests.processes import DEADLINE
+from tests.processes import DEADLINE, wait_until
 
 #: Chromium tells of every connection that fails, which is what some tests are about, and that the
 #: official library bids farewell to a peer that has closed.
@@ -96,6 +96,15 @@ class ChatPage:
             ".message:not(.unsent)", has=self.page.get_by_text(text, exact=True)
         )
 
+    def come_back(self) -> None:
+        """Be online again at once, not only when the next try is due."""
+
+        def online() -> bool:
+            self.page.evaluate("dispatchEvent(new Event('online'))")
+            return self.status.text_content() == "Online"
+
+        wait_until(online)
+
     def texts(self) -> list[str]:
         """The texts of all messages in the document, in order."""
         texts: list[str] = self.page.evaluate(TEXTS)
@@ -104,7 +113,10 @@ class ChatPage:
     def wait_for_texts(self, texts: Sequence[str]) -> None:
         """Wait until exactly these are there, in this order, and nothing is unsent."""
         self.page.wait_for_function(
-            f"(wanted) => JSON.stringify(({TEXTS})()) === wanted", arg=as_json(texts)
+            f"(wanted) => JSON.stringify(({TEXTS})()) === wanted",
+            arg=as_json(texts),
+            # A tab behind another one draws no frames.
+            polling=20,
         )
         expect(self.unsent).to_have_count(0)
 

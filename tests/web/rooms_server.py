@@ -1,5 +1,6 @@
-"""A chat with rooms in a few lines, to show the page what it will meet: people, rooms, conversations,
-and what one does to messages, in memory, with hardly a rule kept. It serves the real page.
+"""A chat with rooms in a few lines, to show the page what it will meet: people, rooms,
+conversations, and what one does to messages, in memory, with hardly a rule kept. It serves the real
+page.
 
 `python -m tests.web.rooms_server`; the first line of its output says where it is. Whoever is called
 `Mod` may moderate public rooms.
@@ -204,11 +205,11 @@ class Room(RpcTarget):
     def read(self, event_id: int) -> None:
         self._place.marks[self._who] = event_id
 
-    def setTopic(self, text: str) -> None:  # noqa: N802
+    def setTopic(self, text: str) -> None:
         self._place.topic = text
         self._place.add("topic", self._who, text)
 
-    def createPass(self, options: Any = None) -> str:  # noqa: N802
+    def createPass(self, options: Any = None) -> str:
         new = secrets.token_hex(8)
         self._place.passes.add(new)
         return new
@@ -328,7 +329,7 @@ class Chat(RpcTarget):
         return {"name": "chat", "version": "0", "guests": True, "lobby": LOBBY}
 
     @property
-    def userCount(self) -> int:  # noqa: N802
+    def userCount(self) -> int:
         return len(self._world.stays)
 
     def login(self, callback: RpcStub, options: Any = None) -> Person:

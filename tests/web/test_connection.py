@@ -56,8 +56,7 @@ def test_a_killed_server_that_starts_again_loses_nothing(
     ben.say("three")
     server = start_server(*where)
     for page in (ann, ben):
-        page.page.evaluate("dispatchEvent(new Event('online'))")
-        expect(page.status).to_have_text("Online")
+        page.come_back()
         expect(page.unsent).to_have_count(0)
 
     with ChatClient(server.url, "Witness") as witness:
@@ -80,8 +79,8 @@ def test_a_network_that_breaks_again_and_again_while_somebody_writes(
             ann.say(text)
             if number % 5 == 3:
                 network.reset_all()
-                ann.page.evaluate("dispatchEvent(new Event('online'))")
 
+        ann.come_back()
         ann.wait_for_texts(texts)
         expect(ann.status).to_have_text("Online")
         assert said(witness) == texts
@@ -101,6 +100,7 @@ def test_a_message_whose_answer_was_lost_is_sent_again_and_stored_once(
         network.impair(HEALTHY)
         network.reset_all()
 
+        ann.come_back()
         ann.wait_for_texts(["once", "meanwhile"])
         assert said(witness) == ["once", "meanwhile"]
 
@@ -122,6 +122,7 @@ def test_a_message_is_stored_once_even_if_the_stay_ended_before_its_answer(
         network.impair(HEALTHY)
         network.refusing = False
 
+        ann.come_back()
         ann.wait_for_texts(["once", "not yet"])
         assert said(witness) == ["once", "not yet"]
 
@@ -158,6 +159,7 @@ def test_a_name_that_somebody_else_took_meanwhile_is_told_and_nothing_written_is
         assert next(event for event in witness.events() if event.type == "leave").user == "Ann"
         with ChatClient(server.url, "Ann"):
             network.refusing = False
+            ann.come_back()
             expect(ann.page.get_by_role("alert")).to_contain_text(["Ann is somebody else now"])
 
             ann.come_in("Anna")

@@ -117,6 +117,7 @@ def test_a_second_tab_of_a_guest_asks_before_it_takes_over(
 
     second.wait_for_texts(["From the first tab.", "Still here."])
     expect(first.page.get_by_role("alert")).to_contain_text("goes on in another tab")
+    first.page.bring_to_front()
     first.page.get_by_role("button", name="Go on here instead").click()
     first.be_inside()
     first.say("Back in the first.")

@@ -43,7 +43,7 @@ def test_a_first_visit_is_light_and_a_second_one_costs_next_to_nothing(
 def test_ten_thousand_messages_scroll_with_few_in_the_document(
     chat_server: ServerProcess, open_page: OpenPage, full: bool
 ) -> None:
-    count = 10_000 if full else 3_000
+    count = 10_000 if full else 2_000
     ann = open_page(chat_server.http_url).come_in("Ann")
     ann.page.evaluate("""() => {
         window.most = 0;

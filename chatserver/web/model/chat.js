@@ -1,7 +1,7 @@
 // The chat as one person in one tab has it: the connection and coming back, who one is, the rooms.
 // The view reads its fields and calls its methods; it knows no browser but WebSocket and storage.
 
-import { Backoff, Code, ConnectionLost, Line, rpcAddress } from "./connection.js";
+import { Backoff, Code, ConnectionLost, Line, passes, rpcAddress } from "./connection.js";
 import { Room } from "./room.js";
 import { aboutOf, comeIn } from "./servers.js";
 import { lastingStorage, tabStorage } from "./storage.js";
@@ -410,11 +410,6 @@ export class Chat {
 
 /** The connection has failed; what nobody has foreseen is told to whoever looks. */
 function giveUp(line, error) {
-  if (!(error instanceof ConnectionLost) && !passes(error)) console.error(error);
+  if (!passes(error)) console.error(error);
   line.abandon();
-}
-
-/** Whether an answer may be another one soon. */
-function passes(error) {
-  return error.code === "unavailable" || error.code === "rate_limited";
 }

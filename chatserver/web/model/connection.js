@@ -42,6 +42,11 @@ const SHAKY_ATTEMPT = 2;
 /** The connection ended before the answer came. */
 export class ConnectionLost extends Error {}
 
+/** Whether an answer may be another one soon. */
+export function passes(error) {
+  return error instanceof ConnectionLost || error.code === "unavailable" || error.code === "rate_limited";
+}
+
 /** How long to wait before each attempt: exponential, with full jitter and a cap. */
 export class Backoff {
   #attempt = 0;

@@ -1,7 +1,7 @@
 // One room as this person has it: what was said, who is there, what is still to be sent, and how
 // far it was read.
 
-import { ConnectionLost } from "./connection.js";
+import { ConnectionLost, passes } from "./connection.js";
 import { Outbox } from "./outbox.js";
 import { tabStorage } from "./storage.js";
 import { Timeline } from "./timeline.js";
@@ -139,8 +139,8 @@ export class Room {
       this.timeline.prepend(events);
       this.timeline.complete = events.length === 0;
     } catch (error) {
-      // It is asked again when the connection is back and somebody scrolls.
-      if (!(error instanceof ConnectionLost)) throw error;
+      // It is asked again when somebody scrolls.
+      if (!passes(error)) throw error;
     } finally {
       this.loading = false;
       this.#owner.changed();

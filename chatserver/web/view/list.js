@@ -16,6 +16,9 @@ const NEAR = 800;
 /** Pixels to the end within which one counts as being there. */
 const AT_END = 60;
 
+/** How long a scrolling may go on that was begun before one asked for the end. */
+const HOLD_MS = 400;
+
 /** Messages of one person within this time stand together. */
 const GROUP_MS = 5 * 60_000;
 
@@ -27,6 +30,8 @@ export class Messages extends Component {
   from = 0;
   to = Infinity;
   following = true;
+  /** Until when the end is held against a scrolling that a key or a finger has begun before. */
+  held = 0;
   state = { active: null, newBelow: 0 };
 
   componentDidMount() {
@@ -86,8 +91,13 @@ export class Messages extends Component {
   }
 
   /** Go to the newest message, from wherever one is. */
-  follow = () => {
+  follow = ({ target } = {}) => {
     this.following = true;
+    if (target) {
+      this.held = performance.now() + HOLD_MS;
+      // The button goes away; who pressed it with a key is where the messages are.
+      this.scroller.current.focus({ preventScroll: true });
+    }
     this.to = Infinity;
     const { items } = this.props.room.timeline;
     this.from = items[Math.max(0, items.length - STEP)]?.id ?? 0;
@@ -122,6 +132,7 @@ export class Messages extends Component {
   }
 
   scrolled = () => {
+    if (this.following && performance.now() < this.held) return this.toEnd();
     const { current } = this.scroller;
     const { room } = this.props;
     const { items } = room.timeline;
@@ -174,6 +185,11 @@ export class Messages extends Component {
     this.props.room.watch(this.following && !document.hidden && document.hasFocus());
   };
 
+  /** Who scrolls now means it. */
+  release = () => {
+    this.held = 0;
+  };
+
   activate = ({ target }) => {
     const id = Number(target.closest?.("[data-id]")?.dataset.id) || null;
     if (id !== this.state.active) this.setState({ active: id });
@@ -199,7 +215,7 @@ export class Messages extends Component {
     const atEnd = end === items.length;
     const below = this.following ? 0 : room.unread;
     return html`<div class="reading">
-      <div class="scroller" ref=${this.scroller} tabindex="0" role="region" aria-label=${texts.messages} onScroll=${this.scrolled} onKeyDown=${this.key}>
+      <div class="scroller" ref=${this.scroller} tabindex="0" role="region" aria-label=${texts.messages} onScroll=${this.scrolled} onKeyDown=${this.key} onWheel=${this.release} onTouchStart=${this.release}>
         ${complete && start === 0 && html`<p class="edge">${items.some(({ type }) => type === "chat") || room.outbox.entries.length ? texts.beginning : texts.quiet}</p>`}
         ${room.loading && html`<p class="edge">${texts.loading}</p>`}
         <ol onPointerOver=${does && this.activate} onPointerLeave=${does && this.deactivate} onFocusIn=${does && this.activate}>
