@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contenders import BENCH
+from bench.contenders import BENCH, UNLIMITED_ADDRESSES
 from bench.crowd import Crowd, quiet_collector
 from bench.machine import (
     Server,
@@ -71,6 +71,7 @@ def _gunicorn(workers: int, store: str) -> Callable[[int, str, Path], list[str]]
             "CHAT_PORT": port,
             "CHAT_WORKERS": workers,
             "CHAT_STORE": store.format(redis=redis, directory=directory),
+            "CHAT_UNLIMITED_ADDRESSES": UNLIMITED_ADDRESSES,
             "CHAT_LOG_LEVEL": "error",
         }
         environment = ["env", *(f"{name}={value}" for name, value in settings.items())]
@@ -223,7 +224,8 @@ def table(costs: Costs, under_way: int) -> str:
 
 def median(costs: Sequence[Cost], name: str) -> float:
     """Of one of their numbers."""
-    return statistics.median(getattr(cost, name) for cost in costs)
+    values: list[float] = [getattr(cost, name) for cost in costs]
+    return statistics.median(values)
 
 
 def ratios(costs: Costs, under_way: int) -> str:

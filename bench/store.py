@@ -46,9 +46,10 @@ from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
 from bench.machine import description, free_port
-from chatserver.collector import settle_collector
 from chatserver.futures import wait
-from chatserver.store import Claim, Store, open_store, system_clock
+from chatserver.gc_tuning import settle_collector
+from chatserver.store import open_store
+from chatserver.store.interface import Claim, Store, system_clock
 from chatserver.store.sqlite import schema
 
 SENDERS = (1, 10, 100)

@@ -6,10 +6,11 @@ pipeline calls on results that are not there yet. Wire-compatible with the npm p
 
 from typing import TYPE_CHECKING, Any
 
-from .batch import BatchError, batch
-from .broadcast import broadcast, broadcast_all
-from .decoder import deserialize
-from .encoder import serialize
+from .client.batch import BatchError, batch
+from .codec.encoder import serialize
+from .codec.evaluator import deserialize
+from .core.stubs import RpcPromise, RpcStub
+from .core.targets import RpcTarget
 from .errors import (
     RemoteError,
     RemoteRangeError,
@@ -19,18 +20,18 @@ from .errors import (
     RpcTypeError,
     SessionClosed,
 )
-from .fetch import URL, Blob, ByteContainer, Headers, Request, Response
 from .limits import DEFAULT_LIMITS, Limits
-from .runtime import Runtime, Transport
-from .serving import Service, serve
-from .session import RpcSession
-from .streams import ReadableStream, WritableStream
-from .stubs import RpcPromise, RpcStub
-from .target import RpcTarget
-from .values import BigInt, JSDate, Undefined, undefined
+from .runtimes.interface import Runtime, Transport
+from .session.broadcast import broadcast, broadcast_all
+from .session.session import RpcSession
+from .streams.streams import ReadableStream, WritableStream
+from .typed import TypedPromise, TypedStub
+from .values.fetch import URL, Blob, ByteContainer, Headers, Request, Response
+from .values.javascript import BigInt, JSDate, Undefined, undefined
+from .wsgi import Service, serve
 
 if TYPE_CHECKING:
-    from .client import ClientSession, ConnectError, ConnectTimeout, HandshakeError, connect
+    from .client.connect import ClientSession, ConnectError, ConnectTimeout, HandshakeError, connect
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -63,6 +64,8 @@ __all__ = [
     "Service",
     "SessionClosed",
     "Transport",
+    "TypedPromise",
+    "TypedStub",
     "Undefined",
     "WritableStream",
     "batch",
@@ -79,7 +82,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """The client's names, whose library is imported only when they are used."""
     if name in ("ClientSession", "ConnectError", "ConnectTimeout", "HandshakeError", "connect"):
-        from . import client
+        from .client import connect as client
 
         return getattr(client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

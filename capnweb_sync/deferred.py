@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -24,7 +24,7 @@ class _Turn(threading.local):
 _turn = _Turn()
 
 
-def unnested(actions: Iterable[Callable[[], Any]]) -> None:
+def trampoline(actions: Iterable[Callable[[], Any]]) -> None:
     """Run `actions` now; within another such action, right after it.
 
     One promise settles, delivers or releases the next, and how long such a chain is, the peer
@@ -34,30 +34,53 @@ def unnested(actions: Iterable[Callable[[], Any]]) -> None:
     if _turn.set_off is not None:
         _turn.set_off.extend(actions)
         return
-    set_off = _turn.set_off = []
+    set_off: list[Callable[[], Any]] = []
+    remaining = iter(actions)
     try:
-        for action in actions:
-            action()
-            if set_off:
-                _run_all(set_off)
+        _turn.set_off = set_off
+        _run_each(remaining, set_off)
+    except BaseException:
+        # One was cut, by Ctrl+C for instance; somebody waits for the others all the same.
+        _run_each(remaining, set_off)
+        raise
     finally:
         _turn.set_off = None
+
+
+def abandon_turn() -> None:
+    """No action is under way on this thread any more: an exception came out of it, perhaps before
+    that could be noted. Later ones would wait for its end."""
+    _turn.set_off = None
+
+
+def _run_each(actions: Iterator[Callable[[], Any]], set_off: list[Callable[[], Any]]) -> None:
+    """Run `actions`, and after each what it has set off."""
+    if set_off:
+        _run_all(set_off)
+    for action in actions:
+        action()
+        if set_off:
+            _run_all(set_off)
 
 
 def _run_all(set_off: list[Callable[[], Any]]) -> None:
     """Run what has been set off, and what that sets off, until nothing is left."""
     agenda: deque[Callable[[], Any]] = deque()
-    while set_off or agenda:
-        agenda.extendleft(reversed(set_off))
-        set_off.clear()
-        agenda.popleft()()
+    try:
+        while set_off or agenda:
+            agenda.extendleft(reversed(set_off))
+            set_off.clear()
+            agenda.popleft()()
+    except BaseException:
+        set_off.extend(agenda)  # for `trampoline`, which goes on with them
+        raise
 
 
 class Deferred(Generic[T]):
     """Settled once, with `value` or with `error`.
 
     Callbacks run in the order in which they were added, within the step that settles it, one after
-    another (`unnested`). They are the core's own: short, never blocking, never raising.
+    another (`trampoline`). They are the core's own: short, never blocking, never raising.
     """
 
     __slots__ = ("_callbacks", "error", "settled", "value")
@@ -97,10 +120,14 @@ class Deferred(Generic[T]):
             self._settle()
 
     def _settle(self) -> None:
+        if not self._callbacks:
+            self.settled = True
+            return
+        # All is prepared before it counts as settled: cut before that, it can be settled again.
+        actions = [partial(callback, self) for callback in self._callbacks]
         self.settled = True
-        callbacks, self._callbacks = self._callbacks, None
-        if callbacks:
-            unnested([partial(callback, self) for callback in callbacks])
+        self._callbacks = None
+        trampoline(actions)
 
     def add_callback(self, callback: Callable[[Deferred[T]], Any]) -> None:
         """Call `callback(self)` once this is settled; at once if it is."""

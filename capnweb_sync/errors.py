@@ -18,10 +18,15 @@ from __future__ import annotations
 import logging
 import secrets
 import traceback
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import FunctionType
+from typing import Any, TypeVar
 
 logger = logging.getLogger("capnweb_sync")
+
+E = TypeVar("E", bound=BaseException)
+
+Reduced = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
 class RpcError(Exception):
@@ -39,6 +44,9 @@ class RpcError(Exception):
         self.properties: dict[str, Any] = properties
         if code is not None:
             self.properties = {"code": code, **properties}
+
+    def __reduce__(self) -> Reduced:
+        return reduced(self)
 
     @property
     def code(self) -> str | None:
@@ -167,7 +175,7 @@ def error_message(error: BaseException) -> str:
     return str(error)
 
 
-def again(error: BaseException) -> BaseException:
+def fresh_copy(error: BaseException) -> BaseException:
     """`error`, which is kept, to be raised: a copy of it if it is an RpcError.
 
     Raising adds a traceback to an exception. That of the one which is kept would grow with each
@@ -175,11 +183,33 @@ def again(error: BaseException) -> BaseException:
     """
     if not isinstance(error, RpcError):
         return error
-    twin = type(error).__new__(type(error), *error.args)
+    twin = rebuilt(type(error), error.args, error.__cause__)
     twin.__dict__.update(error.__dict__)
-    twin.__cause__ = error.__cause__
     twin.__suppress_context__ = error.__suppress_context__
     return twin.with_traceback(error.__traceback__)
+
+
+def rebuilt(kind: type[E], args: tuple[Any, ...], cause: BaseException | None) -> E:
+    """An error of the class `kind` without its `__init__`, whose parameters need not be `args`."""
+    error = kind.__new__(kind, *args)
+    error.args = args  # an OSError takes them in its `__init__` only
+    if cause is not None:
+        error.__cause__ = cause
+    return error
+
+
+def reduced(error: BaseException) -> Reduced:
+    """What `copy` and `pickle` make another `error` of (`object.__reduce__`).
+
+    Python's own way calls the class with `args`. Where a class takes anything else, that raises a
+    TypeError in whoever unpickles it, which is the end of a whole `ProcessPoolExecutor`. The cause
+    goes along, unless its class may have this very fault.
+    """
+    cause = error.__cause__
+    reduces_itself = isinstance(type(cause).__reduce__, FunctionType)
+    if not reduces_itself and type(cause).__module__ != "builtins":
+        cause = None
+    return rebuilt, (type(error), error.args, cause), error.__dict__
 
 
 def drop_locals(error: BaseException) -> None:

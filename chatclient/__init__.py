@@ -8,6 +8,7 @@ with ChatClient("ws://127.0.0.1:8080/rpc/ws", "Echo bot") as chat:
 
 from .client import ChatClient
 from .errors import (
+    BadAnswer,
     BadRequest,
     ChatClosed,
     ChatError,
@@ -26,6 +27,7 @@ from .events import Event, Receipt
 from .reconnect import Status
 
 __all__ = [
+    "BadAnswer",
     "BadRequest",
     "ChatClient",
     "ChatClosed",

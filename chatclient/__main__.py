@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Final
+from types import FrameType
+from typing import Any, Final
+
+from prompt_toolkit.utils import is_dumb_terminal
+
+from capnweb_sync.urls import parse_url
 
 from .client import ChatClient
 from .program import COMMANDS, HISTORY_EVENTS, Program
+from .streams import NobodyReads, StreamError, finish_output, write_error, write_output
 from .terminal import PlainTerminal, PromptTerminal, Terminal
 
 URL: Final = "ws://127.0.0.1:8080/rpc/ws"
@@ -19,8 +24,10 @@ URL: Final = "ws://127.0.0.1:8080/rpc/ws"
 
 def websocket_url(text: str) -> str:
     """`text`, if it is a WebSocket URL; argparse complains otherwise."""
-    if not text.startswith(("ws://", "wss://")):
-        raise argparse.ArgumentTypeError(f"a URL starts with ws:// or wss://, not like {text!r}")
+    try:
+        parse_url(text, "ws", "wss")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 
@@ -31,9 +38,17 @@ def count(text: str) -> int:
     return int(text)
 
 
-def parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A parser that says so when its help cannot be written."""
+
+    def print_help(self, file: Any = None) -> None:
+        """See argparse. Raises StreamError."""
+        write_output(self.format_help())
+
+
+def parser() -> Parser:
     """The options of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="chatclient",
         description="Chat from a terminal. With pipes, each line of input is a message.",
     )
@@ -57,10 +72,32 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; the exit status."""
-    options = parser().parse_args(arguments)
+    try:
+        try:
+            return chat(parser().parse_args(arguments))
+        finally:
+            finish_output()
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT  # Impatient: twice, or before there was a chat to leave.
+    except NobodyReads:
+        return 1
+    except StreamError as error:
+        write_error(f"{error}\n")
+        return 1
+
+
+def chat(options: argparse.Namespace) -> int:
+    """Chat until the end of the input; the exit status. Raises StreamError."""
+    if sys.stdout is None:
+        write_output("")  # Says so before anyone is told that we have joined.
     interactive = is_terminal(sys.stdin) and is_terminal(sys.stdout)
     names: set[str] = set()
-    terminal: Terminal = PromptTerminal(COMMANDS, names) if interactive else PlainTerminal()
+    terminal: Terminal
+    if interactive and not is_dumb_terminal():
+        terminal = PromptTerminal(COMMANDS, names)
+    else:
+        terminal = PlainTerminal(echoes=interactive)
+    program = Program(names, interactive=interactive)
     history = options.history
     if history is None:
         history = HISTORY_EVENTS if interactive else 0
@@ -71,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             username,
             reconnect=not options.no_reconnect,
             history=history,
-            on_status=lambda status: terminal.show(str(status)),
+            on_status=program.show_status,
         )
 
     for stream in (sys.stdout, sys.stderr):
@@ -80,14 +117,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     # Being told to go is a reason to say goodbye.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return Program(names, interactive=interactive).run(terminal, options.username, join)
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT  # Impatient: twice, or before there was a chat to leave.
-    except BrokenPipeError:
-        # Nobody reads; nor shall the interpreter try to write what is left.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # As nohup has it.
+        signal.signal(signal.SIGHUP, hang_up)
+    return program.run(terminal, options.username, join)
+
+
+def hang_up(number: int, frame: FrameType | None) -> None:
+    """The terminal's window was closed. The shell says so as well as the kernel; the second time is
+    no impatience."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def is_terminal(stream: object) -> bool:

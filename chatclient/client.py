@@ -25,8 +25,11 @@ import copy
 import functools
 import logging
 import secrets
+import sys
 import threading
 import time
+import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Final
@@ -40,10 +43,20 @@ from capnweb_sync import (
     SessionClosed,
     connect,
 )
-from capnweb_sync.fork import in_child
-from capnweb_sync.threads import named, thread_runtime
+from capnweb_sync.runtimes.fork import in_child
+from capnweb_sync.runtimes.threads import named, thread_runtime
 
-from .errors import ChatClosed, ChatError, ConnectionLost, Unavailable, UsernameTaken, chat_error
+from . import answers
+from .errors import (
+    BadAnswer,
+    ChatClosed,
+    ChatError,
+    ConnectionLost,
+    RateLimited,
+    Unavailable,
+    UsernameTaken,
+    chat_error,
+)
 from .events import Event, Receipt
 from .inbox import Inbox
 from .membership import Membership
@@ -84,7 +97,13 @@ than the server waits for us to come back."""
 KEY_BYTES: Final = 16
 """Randomness of a message's key: no two messages share one."""
 
-FAILURES: Final = (ConnectError, RemoteError, SessionClosed, concurrent.futures.TimeoutError)
+FAILURES: Final = (
+    BadAnswer,
+    ConnectError,
+    RemoteError,
+    SessionClosed,
+    concurrent.futures.TimeoutError,
+)
 """What connecting and joining fail with."""
 
 UNDECIDED: Final = object()
@@ -94,9 +113,13 @@ UNDECIDED: Final = object()
 class ChatClient:
     """One name in a chat, kept online.
 
+    One that is dropped without having been closed is a ResourceWarning, and is closed then.
+
     Attributes:
         username: the name as the server shows it.
     """
+
+    _ended: ChatError | None = ChatClosed("This chat has not begun.")
 
     def __init__(
         self,
@@ -120,7 +143,8 @@ class ChatClient:
             history: how many events of before are delivered first.
             max_waiting: how many events wait in memory for whoever reads them.
             on_status: called when the connection is lost, before each attempt to get it back, and
-                when it is there again; in a thread of the client's.
+                when it is there again, in a thread of the client's; and before a call that the
+                server has refused as one too many (`rate_limited`) is made again, in its caller's.
             connection: further options of `capnweb_sync.connect`: `headers`, `origin`, `sslopt`,
                 `ping_interval`, `ping_timeout` …
 
@@ -133,47 +157,57 @@ class ChatClient:
         self._on_status = on_status
         connection.setdefault("limits", Limits(max_calls=MAX_EVENTS_UNDER_WAY))
         self._connect = functools.partial(connect, url, **connection)
-        self._inbox = Inbox(max_waiting, self._missed)
+        # Nothing that lives as long as the connection refers to this object, but weakly: whoever
+        # drops it must be able to.
+        self._inbox = Inbox(max_waiting, functools.partial(ChatClient._missed, weakref.proxy(self)))
         self._backoff = Backoff()
         self._changed = threading.Condition()
         self._membership: Membership | None = None
-        self._ended: ChatError | None = None
+        self._keeps_log = False
         self.username = username
         in_child(self, ChatClient._leave_to_parent)
         try:
-            membership = self._join()
+            membership = self._join_patiently()
         except FAILURES as error:
             raise chat_error(error) from error
         self.username = membership.username
+        self._ended = None
         self._go_online(membership)
-        if history:
+        if history and membership.log is not None:
             try:
-                self._inbox.put_history(self.newest(history, membership.last_id + 1))
+                self._inbox.put_history(self.newest(history, membership.log.last_id + 1))
             except BaseException:
                 self.close()
                 raise
 
     # ---- What one does in a chat
 
-    def send(self, text: str, timeout: float | None = None) -> Receipt:
+    def send(self, text: str, timeout: float | None = None, *, patient: bool = False) -> Receipt:
         """Say something; blocks until the server has stored it.
 
         An outage is waited out, and the message sent again, for `timeout` seconds at most (None:
         the client's). It is stored once, however often it was sent.
 
+        Args:
+            text: the message.
+            timeout: seconds.
+            patient: whether the time for which the server asks to wait, since more is said than it
+                allows (`rate_limited`), is taken in addition, however long it is.
+
         Raises:
             ChatError: its `may_have_been_stored` says whether it is worth saying again.
         """
         options = {"key": secrets.token_hex(KEY_BYTES)}
-        answer = self._call(
-            lambda chat: chat.sendMessage(self.username, text, options), timeout, stores=True
-        )
-        return Receipt(answer["id"], answer["time"])
+
+        def send(chat: RpcStub) -> RpcPromise:
+            known = [options] if self._keeps_log else []
+            return chat.sendMessage(self.username, text, *known)
+
+        return answers.receipt(self._call(send, timeout, stores=True, patient=patient))
 
     def users(self, timeout: float | None = None) -> list[str]:
         """The names of everyone online, in joining order."""
-        names: list[str] = self._call(lambda chat: chat.listUsers(), timeout)
-        return names
+        return answers.names(self._call(lambda chat: chat.listUsers(), timeout))
 
     @property
     def closed(self) -> bool:
@@ -183,8 +217,7 @@ class ChatClient:
     @property
     def user_count(self) -> int:
         """How many are online."""
-        count: int = self._call(lambda chat: chat.userCount, None)
-        return count
+        return answers.count(self._call(lambda chat: chat.userCount, None))
 
     def history(
         self,
@@ -202,9 +235,11 @@ class ChatClient:
             after: an id above which they are.
             timeout: seconds; None means the client's.
         """
+        if not self._keeps_log:
+            raise ChatError("This server keeps no history that could be read.")
         options = {"limit": limit, "before": before, "after": after}
         events = self._call(lambda chat: chat.getHistory(options), timeout)
-        return [Event.of(event) for event in events]
+        return list(answers.history(events, after, before))
 
     def newest(self, count: int, before: int | None = None) -> list[Event]:
         """The last `count` events (below the id `before`), ascending; asked for in pages."""
@@ -243,8 +278,7 @@ class ChatClient:
             answer = self._call(lambda chat: chat.leave(self.username), timeout)
         finally:
             self.close()
-        message: str = answer["message"]
-        return message
+        return answers.goodbye(answer)
 
     def close(self) -> None:
         """Close the chat. The name is free at once, unless the chat is offline. Idempotent."""
@@ -261,6 +295,25 @@ class ChatClient:
     ) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"<ChatClient {self.username!r}>"
+
+    # Bound early: at the interpreter's end, modules are gone before objects.
+    def __del__(
+        self,
+        warn: Callable[..., None] = warnings.warn,
+        is_finalizing: Callable[[], bool] = sys.is_finalizing,
+    ) -> None:
+        if self._ended is not None:
+            return
+        # For a thread that tries to come back: the warning may keep this object for a while.
+        self._ended = ChatClosed("This chat was dropped without having been closed.")
+        try:
+            warn(f"unclosed {self!r}", ResourceWarning, source=self)
+        finally:
+            if self._membership is not None and not is_finalizing():
+                self._membership.session.close(wait=False)
+
     # ---- Calls that outlive a connection
 
     def _call(
@@ -269,8 +322,10 @@ class ChatClient:
         timeout: float | None,
         *,
         stores: bool = False,
+        patient: bool = False,
     ) -> Any:
-        """The answer to `call`, made again on each new connection until there is one.
+        """The answer to `call`, made again on each new connection, and when the server has room for
+        it, until there is one.
 
         With `stores`, only as long as the membership is the one in which it was made first. The
         timeout is the client's if None; it may be infinite. Raises ChatError.
@@ -280,9 +335,15 @@ class ChatClient:
         try:
             while True:
                 membership = self._online(deadline)
-                if stores and tried is not None and tried.resume != membership.resume:
+                if stores and tried is not None and not tried.goes_on_in(membership):
                     raise Unavailable("The membership in which it was said has ended.")
-                answer = self._attempt(call, membership, deadline)
+                try:
+                    answer = self._attempt(call, membership, deadline)
+                except RateLimited as refusal:
+                    # It was not carried out: as if it had not been tried.
+                    deadline += refusal.retry_after if patient else 0
+                    self._slow_down(refusal, deadline)
+                    continue
                 if answer is not UNDECIDED:
                     return answer
                 tried = tried or membership
@@ -310,6 +371,14 @@ class ChatClient:
                 raise error from remote
             self._pause(min(time.monotonic() + RETRY_SECONDS, deadline))
         return UNDECIDED
+
+    def _slow_down(self, refusal: RateLimited, deadline: float) -> None:
+        """Wait as long as the server asks to. Raises `refusal` if that is beyond the deadline."""
+        until = time.monotonic() + refusal.retry_after
+        if until > deadline:
+            raise refusal
+        self._tell(Status(online=True, retry_in=refusal.retry_after))
+        self._pause(until)
 
     def _online(self, deadline: float) -> Membership:
         """The membership, as soon as there is one. Raises ChatError."""
@@ -341,6 +410,7 @@ class ChatClient:
         with self._changed:
             if self._ended is None:
                 self._membership = membership
+                self._keeps_log = membership.log is not None
                 self._changed.notify_all()
         if self._membership is not membership:
             membership.close()
@@ -348,7 +418,9 @@ class ChatClient:
         if status is not None:
             self._tell(status)
         # Also calls back if the connection is lost already.
-        membership.chat.on_broken(lambda error: self._lost(membership, error))
+        membership.chat.on_broken(
+            functools.partial(_connection_lost, weakref.ref(self), weakref.ref(membership))
+        )
 
     def _lost(self, membership: Membership, error: BaseException) -> None:
         """The connection of `membership` is gone."""
@@ -361,43 +433,39 @@ class ChatClient:
         if not self._reconnect or stays_away(closed):
             self._end(chat_error(closed))
             return
+        self._doubtful_until = 0.0
         self._backoff.connection_lost(closed.close_code, time.monotonic() - membership.began)
-        thread_runtime().spawn(functools.partial(self._come_back, membership))
+        thread_runtime().spawn(
+            functools.partial(_come_back, weakref.ref(self), self._changed, membership)
+        )
 
-    @named("chatclient reconnect")
-    def _come_back(self, before: Membership) -> None:
-        """Try until there is a connection again, or no hope."""
+    def _announce_attempt(self) -> float:
+        """Tell of the next attempt to come back; the seconds until it is made."""
+        delay = self._backoff.next_delay()
+        self._tell(Status(online=False, retry_in=delay))
+        return delay
+
+    def _attempt_to_come_back(self, before: Membership) -> bool:
+        """Whether another attempt is worth making."""
         try:
-            self._try_to_come_back(before)
-        except BaseException as error:
-            logger.exception("Coming back failed unforeseen")
-            self._end(ConnectionLost(f"The connection is lost, and coming back failed: {error!r}"))
-
-    def _try_to_come_back(self, before: Membership) -> None:
-        doubtful_until = 0.0
-        while True:
-            delay = self._backoff.next_delay()
-            self._tell(Status(online=False, retry_in=delay))
-            self._pause(time.monotonic() + delay)
-            if self._ended is not None:
-                return
-            try:
-                membership = self._join(before)
-            except Exception as error:
-                # Whatever it is, too few descriptors perhaps: it may pass.
-                if not isinstance(error, FAILURES):
-                    logger.exception("Connecting failed unforeseen")
-                outcome = error
-            else:
-                self._go_online(membership, Status(online=True))
-                return
-            if isinstance(outcome, (SessionClosed, concurrent.futures.TimeoutError)):
-                doubtful_until = time.monotonic() + DOUBTFUL_SECONDS
-            # Taken perhaps by ourselves: a join whose answer was lost may have succeeded.
-            taken = getattr(outcome, "code", None) == UsernameTaken.code
-            if not comes_back(outcome) and not (taken and time.monotonic() < doubtful_until):
-                self._end(chat_error(outcome))
-                return
+            membership = self._join(before)
+        except Exception as error:
+            # Whatever it is, too few descriptors perhaps: it may pass.
+            if not isinstance(error, FAILURES):
+                logger.exception("Connecting failed unforeseen")
+            outcome = error
+        else:
+            self._go_online(membership, Status(online=True))
+            return False
+        self._backoff.asked_to_wait(getattr(chat_error(outcome), "retry_after", 0.0))
+        if isinstance(outcome, (SessionClosed, concurrent.futures.TimeoutError)):
+            self._doubtful_until = time.monotonic() + DOUBTFUL_SECONDS
+        # Taken perhaps by ourselves: a join whose answer was lost may have succeeded.
+        taken = getattr(outcome, "code", None) == UsernameTaken.code
+        if comes_back(outcome) or (taken and time.monotonic() < self._doubtful_until):
+            return True
+        self._end(chat_error(outcome))
+        return False
 
     def _join(self, before: Membership | None = None) -> Membership:
         """Connect and join. Raises FAILURES."""
@@ -411,6 +479,23 @@ class ChatClient:
             joining,
             before,
         )
+
+    def _join_patiently(self) -> Membership:
+        """Connect and join for the first time, when the server has room. Raises FAILURES, or
+        RateLimited."""
+        deadline = time.monotonic() + self._timeout
+        while isinstance(outcome := self._join_if_room(), RateLimited):
+            self._slow_down(outcome, deadline)
+        return outcome
+
+    def _join_if_room(self) -> Membership | RateLimited:
+        try:
+            return self._join()
+        except RemoteError as error:
+            refusal = chat_error(error)
+            if isinstance(refusal, RateLimited):
+                return refusal
+            raise
 
     def _tell(self, status: Status) -> None:
         if self._on_status is not None:
@@ -439,6 +524,47 @@ class ChatClient:
         self._inbox.end(None if isinstance(error, ChatClosed) else error)
         if membership is not None:
             membership.close()
+
+
+def _connection_lost(
+    client: weakref.ref[ChatClient], membership: weakref.ref[Membership], error: BaseException
+) -> None:
+    """The connection of `membership` is gone."""
+    chat, lost = client(), membership()
+    if chat is not None and lost is not None:
+        chat._lost(lost, error)
+
+
+@named("chatclient reconnect")
+def _come_back(
+    client: weakref.ref[ChatClient], changed: threading.Condition, before: Membership
+) -> None:
+    """Try until there is a connection again, no hope, or nobody any more who wants one."""
+    try:
+        _try_to_come_back(client, changed, before)
+    except BaseException as error:
+        logger.exception("Coming back failed unforeseen")
+        chat = client()
+        if chat is not None:
+            chat._end(ConnectionLost(f"The connection is lost, and coming back failed: {error!r}"))
+
+
+def _try_to_come_back(
+    client: weakref.ref[ChatClient], changed: threading.Condition, before: Membership
+) -> None:
+
+    def over() -> bool:
+        chat = client()
+        return chat is None or chat._ended is not None
+
+    while (chat := client()) is not None:
+        delay = chat._announce_attempt()
+        del chat  # it may be dropped while this waits
+        with changed:
+            changed.wait_for(over, delay)
+        chat = client()
+        if chat is None or chat._ended is not None or not chat._attempt_to_come_back(before):
+            return
 
 
 def remaining(deadline: float) -> float | None:

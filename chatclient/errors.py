@@ -9,6 +9,7 @@
       RateLimited     rate_limited     more often than the server allows
       Unauthorized    unauthorized     the server does not let us in
       Unavailable     unavailable      no answer in time
+      BadAnswer       bad_answer       the server's answer is none of a chat's
       Unreachable     unreachable      there is no connection to be had
       ConnectionLost  connection_lost  the connection ended, and the client does not come back
         TakenOver     taken_over       …because the name is used on another connection now
@@ -72,9 +73,11 @@ class TooMany(ChatError):
 
 
 class RateLimited(ChatError):
-    """It is more often than the server allows."""
+    """It is more often than the server allows. There is room again in `retry_after` seconds, as far
+    as the server has said."""
 
     code = "rate_limited"
+    retry_after: float = 1.0
 
 
 class Unauthorized(ChatError):
@@ -87,6 +90,12 @@ class Unavailable(ChatError):
     """There was no answer in time."""
 
     code = "unavailable"
+
+
+class BadAnswer(ChatError):
+    """The server answered what no chat server does; the message names what is wrong or missing."""
+
+    code = "bad_answer"
 
 
 class Unreachable(ChatError):
@@ -142,7 +151,11 @@ def chat_error(error: Exception) -> ChatError:
     if isinstance(error, RemoteError):
         code = error.code or ChatError.code
         if code in REMOTE:
-            return REMOTE[code](error.message)
+            known = REMOTE[code](error.message)
+            seconds = error.properties.get("retryAfter")
+            if isinstance(known, RateLimited) and isinstance(seconds, (int, float)):
+                known.retry_after = max(0.0, float(seconds))
+            return known
         unknown = ChatError(error.message)
         unknown.code = code
         return unknown

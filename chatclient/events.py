@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from datetime import datetime, timezone
+from typing import Any, Final, NamedTuple
 
 from capnweb_sync import JSDate
+
+from .errors import BadAnswer
+
+OTHER_NAMES: Final = {"message": "chat"}
+"""What other servers call a type of event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One entry of the chat's log.
 
-    `id` only grows. `user` is who said it, joined or left. `text` is what was said, or a sentence
-    like `Bob joined the chat`. `users` and `count` are those of joins and leaves: whom the event is
-    about (200 names at most), and how many they are.
+    `id` only grows. `type` is `chat`, `join`, `leave`, or what a server has beyond these. `user` is
+    who said it, joined or left. `text` is what was said, or a sentence like `Bob joined the chat`.
+    `users` and `count` are those of joins and leaves: whom the event is about (200 names at most),
+    and how many they are.
     """
 
     id: int
-    type: Literal["chat", "join", "leave"]
+    type: str
     user: str
     text: str
     time: datetime | JSDate
@@ -28,21 +34,36 @@ class Event:
     count: int = 0
 
     @classmethod
-    def of(cls, value: Mapping[str, Any]) -> Event:
-        """The event that the server sent."""
+    def of(cls, value: Any) -> Event:
+        """The event that the server sent. Of one without an id, it is 0; of one without a time, it
+        is now. Other servers say `username` for `user`. Raises BadAnswer."""
+        if not isinstance(value, Mapping) or not isinstance(value.get("text"), str):
+            raise BadAnswer("The server has sent an event without a text.")
+        user = value.get("user", value.get("username"))
+        kind, time, users = value.get("type", "chat"), value.get("time"), value.get("users")
+        if not isinstance(time, (datetime, JSDate)):
+            time = datetime.now(timezone.utc)
+        if not isinstance(users, list):
+            users = []
         return cls(
-            id=int(value["id"]),
-            type=value["type"],
-            user=value["user"],
+            id=number_of(value.get("id")),
+            type=OTHER_NAMES.get(str(kind), str(kind)),
+            user=user if isinstance(user, str) else "",
             text=value["text"],
-            time=value["time"],
-            users=tuple(value.get("users", ())),
-            count=value.get("count", 0),
+            time=time,
+            users=tuple(name for name in users if isinstance(name, str)),
+            count=number_of(value.get("count")),
         )
 
 
+def number_of(value: Any) -> int:
+    """`value` if it is a number such as an id, otherwise 0."""
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return value if is_number else 0
+
+
 class Receipt(NamedTuple):
-    """What the server answers to a message: it is stored."""
+    """What the server answers to a message: it is stored. `id` is 0 where events have none."""
 
     id: int
     time: datetime | JSDate

@@ -11,7 +11,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
+from .errors import BadAnswer
 from .events import Event
 
 Fetch = Callable[[int], Sequence[Event]]
@@ -28,6 +30,7 @@ class Inbox:
         self._changed = threading.Condition()
         self._events: deque[Event] = deque()
         self._epoch: str | None = None
+        self._numbered = True  # By the server; otherwise by us, and there is no history.
         self._last = 0  # The newest event that is in the inbox, or was.
         self._seen = 0  # The newest event that was received. Above `_last`, some are missing.
         self._fetching = False
@@ -49,9 +52,17 @@ class Inbox:
         with self._changed:
             if epoch != self._epoch or last_id < since:
                 # A server may tell of the join before it answers it.
-                early = self._seen if self._epoch is None else 0
+                early = self._seen if self._epoch is None and self._numbered else 0
                 self._epoch = epoch
+                self._numbered = True
                 self._last = self._seen = max(last_id, early)
+
+    def begin_unnumbered(self) -> None:
+        """A connection begins to deliver events that have no ids, or ids that lead nowhere."""
+        with self._changed:
+            self._numbered = False
+            self._epoch = None
+            self._last = self._seen
 
     def put_history(self, events: Iterable[Event]) -> None:
         """Put events in front that are older than all others."""
@@ -60,14 +71,20 @@ class Inbox:
             self._changed.notify_all()
 
     def put(self, event: Event) -> None:
-        """Take an event in, unless it is here already. Never blocks."""
+        """Take an event in, unless it is here already. Never blocks. Raises BadAnswer for one
+        without an id where the others have them."""
         with self._changed:
+            if not event.id and self._epoch is not None:
+                raise BadAnswer("The server has sent an event without an id.")
+            if not event.id or not self._numbered:
+                event = replace(event, id=self._seen + 1)
             if event.id <= self._seen:
                 return
             # Ids have no gaps: after a jump, what the RPC layer refused because it came faster than
             # it could be served is fetched like what overflowed.
             follows = self._epoch is None or self._seen == event.id - 1
-            complete = follows and self._last == self._seen
+            # What overflows of events that nobody keeps is lost, but no more than that.
+            complete = not self._numbered or (follows and self._last == self._seen)
             self._seen = event.id
             if complete and len(self._events) < self._capacity:
                 self._last = event.id
@@ -95,6 +112,9 @@ class Inbox:
     def _refill(self) -> None:
         """Fetch what is missing, some of it. The lock is held, and released while fetching."""
         after, seen, epoch = self._last, self._seen, self._epoch
+        if not self._numbered:
+            self._last = seen  # Nobody has kept it.
+            return
         self._fetching = True
         self._changed.release()
         try:

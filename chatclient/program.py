@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -11,11 +13,16 @@ from .client import ChatClient
 from .display import escaped, line_of, line_of_users
 from .errors import ChatError
 from .events import Event
-from .terminal import Terminal
+from .reconnect import Status
+from .streams import NobodyReads, StreamError
+from .terminal import MAX_LINE, Terminal
 
 SEND_SECONDS: Final = 60.0
 """How long a message waits for an outage to end before it counts as not sent. A person sees the
 outage meanwhile; a script has nothing better to do."""
+
+PATIENCE_SECONDS: Final = 10.0
+"""Seconds between two lines that tell that the server is slower than what is said."""
 
 ECHO_SECONDS: Final = 10.0
 """How long leaving waits until what was sent has come back."""
@@ -31,6 +38,9 @@ HELP: Final = """\
 Anything else is said to everyone; a space in front says what begins with a slash."""
 
 COMMANDS: Final = ("/help", "/history", "/quit", "/users")
+
+COUNT: Final = re.compile("0*[1-9][0-9]{0,8}")
+"""How many events can be asked for."""
 
 
 class Leave(Exception):
@@ -49,16 +59,21 @@ class Program:
         self.names = names
         self._interactive = interactive
         self._failed = False
-        self._lost: BaseException | None = None
+        self._lost: Exception | None = None
         self._shown = threading.Condition()
         self._last_shown = 0
         self._all_shown = False  # There will be no more.
         self._last_sent = 0
+        # Where messages have no ids, as many of one's own are waited for as were sent.
+        self._own_shown = 0
+        self._sent_without_id = 0
+        self._patience_told = -PATIENCE_SECONDS
 
     def run(
         self, terminal: Terminal, username: str | None, join: Callable[[str], ChatClient]
     ) -> int:
-        """Join with `join(name)`, chat until the input ends, leave. The exit status."""
+        """Join with `join(name)`, chat until the input ends, leave. The exit status. Raises
+        StreamError."""
         self._terminal = terminal
         if username is None:
             username = terminal.ask("Enter your username: ")
@@ -77,13 +92,15 @@ class Program:
             self._talk(chat)
         except KeyboardInterrupt:
             pass  # Ctrl+C leaves as /quit does, but at once.
+        except (ChatError, StreamError) as error:
+            self._lost = self._lost or error
         finally:
             chat.close()
             if reader.is_alive():
                 reader.join()
-        if isinstance(self._lost, BrokenPipeError):
+        if self._lost is not None and not isinstance(self._lost, (ChatError, NobodyReads)):
             raise self._lost
-        if self._lost is not None:
+        if isinstance(self._lost, ChatError):
             terminal.complain(escaped(str(self._lost)))
         return 1 if self._lost is not None or self._failed else 0
 
@@ -96,13 +113,35 @@ class Program:
 
     # ---- What arrives
 
+    def show_status(self, status: Status) -> None:
+        """Tell that the connection was lost, or is there again, or that the server asks for
+        patience; from any thread."""
+        if status.online and status.retry_in is not None and not self._tells_of_patience():
+            return
+        try:
+            self._terminal.show(str(status))
+        except StreamError as error:
+            self._lost = self._lost or error
+            self._terminal.stop()
+
+    def _tells_of_patience(self) -> bool:
+        """Whether it is told that what is said has to wait: to a person, and not for each line of
+        many that were pasted. A script has to wait anyway."""
+        now = time.monotonic()
+        tells = self._interactive and now >= self._patience_told + PATIENCE_SECONDS
+        if tells:
+            self._patience_told = now
+        return tells
+
     def _read(self, chat: ChatClient) -> None:
         """Show everything that happens, in a thread of its own."""
         try:
             for event in chat.events():
                 self._show(chat, event)
-        except (ChatError, BrokenPipeError) as error:
-            self._lost = error  # For good: the library comes back by itself where it can.
+        except Exception as error:
+            # For good: the library comes back by itself where it can. Whatever it is, it is told at
+            # the end, by the thread that waits for what is typed.
+            self._lost = error
         with self._shown:
             self._all_shown = True
             self._shown.notify_all()
@@ -118,6 +157,7 @@ class Program:
             self._terminal.show(line_of(event))
         with self._shown:
             self._last_shown = event.id
+            self._own_shown += event.type == "chat" and event.user == chat.username
             self._shown.notify_all()
 
     # ---- What is typed
@@ -130,9 +170,18 @@ class Program:
                     self._obey(chat, line)
         except Leave:
             pass
+        except StreamError as error:
+            self._lost = self._lost or error
         with self._shown:
             echoed = self._shown.wait_for(
-                lambda: self._all_shown or self._last_shown >= self._last_sent, ECHO_SECONDS
+                lambda: (
+                    self._all_shown
+                    or (
+                        self._last_shown >= self._last_sent
+                        and self._own_shown >= self._sent_without_id
+                    )
+                ),
+                ECHO_SECONDS,
             )
         if not echoed:
             self._failed = True
@@ -141,11 +190,17 @@ class Program:
     def _obey(self, chat: ChatClient, line: str) -> None:
         if not line.strip():
             return
+        if len(line) > MAX_LINE:
+            self._failed = not self._interactive
+            self._terminal.complain(f"A line of more than {MAX_LINE} characters is not said.")
+            return
         try:
             if line.startswith("/"):
                 self._command(chat, line.split())
             else:
-                self._last_sent = chat.send(line, SEND_SECONDS).id
+                receipt = chat.send(line, SEND_SECONDS, patient=not self._interactive)
+                self._last_sent = receipt.id or self._last_sent
+                self._sent_without_id += not receipt.id
         except ChatError as error:
             if chat.closed:
                 raise Leave from error  # The reason is told at the end.
@@ -164,10 +219,12 @@ class Program:
                 self._terminal.show(line_of_users(chat.users()))
             case ["/history"]:
                 self._show_history(chat, HISTORY_EVENTS)
-            case ["/history", number] if number.isdecimal() and int(number) > 0:
+            case ["/history", number] if COUNT.fullmatch(number):
                 self._show_history(chat, int(number))
             case ["/history", *_]:
                 self._terminal.complain("It is /history, or /history 50 for the last 50.")
+            case [command, *_] if command in COMMANDS:
+                self._terminal.complain(f"It is {command}, with nothing behind it.")
             case [command, *_]:
                 self._terminal.complain(
                     f"There is no {escaped(command)}. Commands are {', '.join(COMMANDS)}; "

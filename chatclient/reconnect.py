@@ -8,7 +8,7 @@ from typing import Final
 
 from capnweb_sync import ConnectError, RemoteError, SessionClosed
 
-from .errors import TAKEN_OVER
+from .errors import TAKEN_OVER, BadAnswer
 
 FIRST_DELAY: Final = 1.0
 """Seconds within which the first attempt is made. Short enough for a few within the server's grace
@@ -46,9 +46,11 @@ PASSING_STATUSES: Final = frozenset({408, 425, 429})
 
 @dataclass(frozen=True)
 class Status:
-    """The connection was lost, or is there again; `str(status)` is a line for a person.
+    """The connection was lost, or is there again, or the server asks for patience; `str(status)` is
+    a line for a person.
 
-    `retry_in` is in how many seconds the next attempt is made, None when online.
+    `retry_in` is in how many seconds the next attempt is made: to connect, or while online, to do
+    what the server has refused as too much at once. None when nothing is waited for.
     """
 
     online: bool
@@ -57,8 +59,9 @@ class Status:
     def __str__(self) -> str:
         if self.retry_in is None:
             return "Back online"
+        what = "Too fast for the server" if self.online else "Connection lost"
         # Rounded up: nobody is told to wait for 0 s.
-        return f"Connection lost; trying again in {int(self.retry_in) + 1} s …"
+        return f"{what}; trying again in {int(self.retry_in) + 1} s …"
 
 
 class Backoff:
@@ -66,6 +69,7 @@ class Backoff:
 
     def __init__(self) -> None:
         self._attempt = 0
+        self._least = 0.0
 
     def connection_lost(self, close_code: int | None, lasted: float) -> None:
         """A connection that `lasted` so many seconds is lost."""
@@ -78,7 +82,12 @@ class Backoff:
         longest = min(FIRST_DELAY * 2**self._attempt, MAX_DELAY)
         if longest < MAX_DELAY:
             self._attempt += 1
-        return random.uniform(0, longest)
+        least, self._least = self._least, 0.0
+        return least + random.uniform(0, longest)
+
+    def asked_to_wait(self, seconds: float) -> None:
+        """The server has asked for so much patience before the next attempt."""
+        self._least = seconds
 
 
 def stays_away(error: SessionClosed) -> bool:
@@ -88,6 +97,8 @@ def stays_away(error: SessionClosed) -> bool:
 
 def comes_back(error: Exception) -> bool:
     """Whether an attempt that failed with `error` is worth another."""
+    if isinstance(error, BadAnswer):
+        return False
     if isinstance(error, RemoteError):
         return error.code not in FINAL_ERRORS
     if isinstance(error, SessionClosed):

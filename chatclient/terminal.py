@@ -6,12 +6,11 @@ meanwhile. Pipes and files have plain lines.
 
 from __future__ import annotations
 
-import codecs
-import os
 import queue
 import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 from prompt_toolkit import PromptSession
@@ -21,11 +20,11 @@ from prompt_toolkit.output import create_output
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.patch_stdout import patch_stdout
 
-READ_SIZE: Final = 64 * 1024
-"""Bytes that are read from a pipe at once: what it holds on Linux."""
+from .streams import output_error, pieces_of_input, write_error, write_output
 
 MAX_LINE: Final = 64 * 1024
-"""Characters after which a line without an end is taken as one; the chat carries 4,000."""
+"""Characters of a line that is worth trying to say; the chat carries 4,000. Of a longer one, which
+may have no end, nothing is said or done."""
 
 MAX_LINES: Final = 100
 """Lines that are read ahead of what has been sent."""
@@ -35,13 +34,13 @@ class Terminal(Protocol):
     """What the program needs of a terminal. All but `lines` and `ask` may come from any thread."""
 
     def ask(self, question: str) -> str | None:
-        """A line of input; None at its end."""
+        """A line of input; None at its end. Raises StreamError."""
         ...
 
     def lines(self) -> Generator[str, None, None]:
         """What is typed, line by line, until the input ends or `stop` is called.
 
-        Raises KeyboardInterrupt on Ctrl+C.
+        Raises KeyboardInterrupt on Ctrl+C, StreamError.
         """
         ...
 
@@ -50,7 +49,7 @@ class Terminal(Protocol):
         ...
 
     def show(self, text: str) -> None:
-        """Write a line. Raises BrokenPipeError if nobody reads."""
+        """Write a line, in one piece whichever threads write. Raises StreamError."""
         ...
 
     def complain(self, text: str) -> None:
@@ -58,40 +57,32 @@ class Terminal(Protocol):
         ...
 
 
-class Output:
-    """Writing lines, common to both; each in one piece, whichever threads write."""
+class PlainTerminal:
+    """Pipes, files, a terminal of which only one end is one, and one that can only scroll.
 
-    def show(self, text: str) -> None:
-        """See `Terminal`."""
-        print(f"{text}\n", end="", flush=True)
-
-    def complain(self, text: str) -> None:
-        """See `Terminal`."""
-        print(f"{text}\n", end="", file=sys.stderr, flush=True)
-
-
-class PlainTerminal(Output):
-    """Pipes, files, and a terminal of which only one end is one.
-
-    A thread reads, so that waiting for input can be stopped. It bypasses `sys.stdin`, whose lock,
-    held by a blocked thread, would be fatal when the interpreter ends.
+    A thread reads, so that waiting for input can be stopped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, echoes: bool = False) -> None:
+        """`echoes`: what is typed is seen where the output is."""
+        self._echoes = echoes
+        self._writing = threading.Lock()
         self._lines: queue.Queue[str | None] = queue.Queue(MAX_LINES)
+        self._failure: Exception | None = None
         self._stopped = False
         threading.Thread(target=self._read, name="chatclient input", daemon=True).start()
 
     def ask(self, question: str) -> str | None:
-        """See `Terminal`. The answer is written, too, as a terminal would have shown it."""
-        print(question, end="", flush=True)
-        answer = self._lines.get()
-        print("" if answer is None else answer, flush=True)
+        """See `Terminal`. The answer is written, too, if a terminal has not shown it."""
+        self._write(question)
+        answer = self._next_line()
+        if answer is None or not self._echoes:
+            self._write(f"{answer or ''}\n")
         return answer
 
     def lines(self) -> Generator[str, None, None]:
         """See `Terminal`."""
-        while not self._stopped and (line := self._lines.get()) is not None:
+        while not self._stopped and (line := self._next_line()) is not None:
             yield line
 
     def stop(self) -> None:
@@ -102,35 +93,52 @@ class PlainTerminal(Output):
         except queue.Full:
             pass  # Then nobody waits for a line.
 
-    def _read(self) -> None:
-        for line in split_lines(self._decoded()):
-            self._lines.put(line)
-        self._lines.put(None)
+    def show(self, text: str) -> None:
+        """See `Terminal`."""
+        self._write(f"{text}\n")
 
-    def _decoded(self) -> Iterator[str]:
-        if sys.stdin is None:
-            return  # It was closed before we started.
-        decoder = codecs.getincrementaldecoder(sys.stdin.encoding)(errors="replace")
-        while data := os.read(sys.stdin.fileno(), READ_SIZE):
-            yield decoder.decode(data)
-        yield decoder.decode(b"", final=True)
+    def complain(self, text: str) -> None:
+        """See `Terminal`."""
+        write_error(f"{text}\n")
+
+    def _write(self, text: str) -> None:
+        with self._writing:  # A pipe that is almost full takes a line in pieces.
+            write_output(text)
+
+    def _next_line(self) -> str | None:
+        line = self._lines.get()
+        if line is None and self._failure is not None:
+            raise self._failure
+        return line
+
+    def _read(self) -> None:
+        try:
+            for line in split_lines(pieces_of_input()):
+                self._lines.put(line)
+        except Exception as error:
+            self._failure = error  # For whoever waits for a line.
+        self._lines.put(None)
 
 
 def split_lines(pieces: Iterable[str]) -> Iterator[str]:
-    """The lines of a text that comes in pieces, without their ends."""
+    """The lines of a text that comes in pieces, without their ends.
+
+    Of a line that is longer than MAX_LINE there may be a beginning alone, which is longer, too.
+    """
     rest = ""
     for piece in pieces:
-        *lines, rest = (rest + piece).split("\n")
+        *lines, end = piece.split("\n")
         for line in lines:
-            yield line.removesuffix("\r")
-        if len(rest) > MAX_LINE:
-            yield rest
+            # What is too long already grows no more.
+            yield (rest if len(rest) > MAX_LINE else rest + line).removesuffix("\r")
             rest = ""
+        if len(rest) <= MAX_LINE:
+            rest += end
     if rest:
         yield rest
 
 
-class PromptTerminal(Output):
+class PromptTerminal:
     """A terminal with a line editor; what is shown appears above the line being typed."""
 
     def __init__(self, commands: Sequence[str], names: Iterable[str]) -> None:
@@ -141,13 +149,16 @@ class PromptTerminal(Output):
             # answer of one that can never ends up in the shell.
             self._output.enable_cpr = False
         self._session: PromptSession[str] = PromptSession(
-            completer=Words(commands, names), complete_while_typing=False, output=self._output
+            completer=Words(commands, names),
+            complete_while_typing=False,
+            enable_suspend=True,
+            output=self._output,
         )
         self._stopped = False
 
     def ask(self, question: str) -> str | None:
         """See `Terminal`."""
-        return self._prompt(PromptSession(output=self._output), question)
+        return self._prompt(PromptSession(enable_suspend=True, output=self._output), question)
 
     def lines(self) -> Generator[str, None, None]:
         """See `Terminal`."""
@@ -160,6 +171,20 @@ class PromptTerminal(Output):
             return session.prompt(text, pre_run=self._leave_if_stopped)
         except EOFError:
             return None
+        except OSError as error:
+            raise output_error(error) from error  # The terminal is gone.
+
+    def show(self, text: str) -> None:
+        """See `Terminal`."""
+        try:
+            print(f"{text}\n", end="", flush=True)
+        except OSError as error:
+            raise output_error(error) from error
+
+    def complain(self, text: str) -> None:
+        """See `Terminal`."""
+        with suppress(OSError):  # There is nobody left to tell; the exit status says it, too.
+            print(f"{text}\n", end="", file=sys.stderr, flush=True)
 
     def stop(self) -> None:
         """See `Terminal`."""

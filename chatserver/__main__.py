@@ -5,7 +5,6 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import io
 import logging
 import resource
 import signal
@@ -20,10 +19,14 @@ from flask import Flask
 from gevent.event import Event
 
 from capnweb_sync.server import HttpConnections, HttpServer
-from chatserver.app import create_app, service_of
-from chatserver.collector import settle_collector
+from chatserver.addresses import authority, resolve
+from chatserver.app import create_app
 from chatserver.errors import SettingError, StartError
+from chatserver.gc_tuning import settle_collector
+from chatserver.logs import bound_logs
+from chatserver.output import complain, write_output
 from chatserver.routes import RPC_PATH
+from chatserver.service import service_of
 from chatserver.settings import USAGE_STATUS, Settings, from_environment, parse_arguments
 
 BANNER: Final = """\
@@ -61,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         serve(settings)
     except StartError as error:
-        print(f"chatserver: {error}", file=sys.stderr)
+        complain(f"chatserver: {error}\n")
         return USAGE_STATUS if isinstance(error, SettingError) else 1
     return 0
 
@@ -72,6 +75,7 @@ def serve(settings: Settings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     listener = listen(settings.host, settings.port)
     allow_connections(settings.max_connections + settings.max_http_connections)
+    bound_logs()
     app = create_app(settings.as_config())
     connections = HttpConnections(settings.http_limits)
     server = HttpServer(listener, app, http_connections=connections, log=None, error_log=logger)
@@ -80,16 +84,16 @@ def serve(settings: Settings) -> None:
         gevent.signal_handler(number, stop.set)
     server.start()
     settle_collector()
-    announce(*listener.getsockname()[:2])
+    gevent.spawn(announce, *listener.getsockname()[:2])
     stop.wait()
     shut_down(server, app, settings.drain_seconds)
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that accepts at this address. Raises StartError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    family, address = resolve(host, port)
     try:
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
         raise StartError(
             f"Cannot listen on {host} port {port} ({error.strerror}); choose others with --host and"
@@ -112,12 +116,11 @@ def allow_connections(connections: int) -> None:
 
 
 def announce(host: str, port: int) -> None:
-    """Say that connections are accepted."""
-    shown = f"[{host}]" if ":" in host else host
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal that cannot show the balloon is no reason not to start.
-        sys.stdout.reconfigure(errors="replace")
-    print(BANNER.format(url=f"ws://{shown}:{port}{RPC_PATH}"), end="", flush=True)
+    """Say that connections are accepted. That nobody can hear it is no reason not to serve."""
+    banner = BANNER.format(url=f"ws://{authority(host, port)}{RPC_PATH}")
+    failure = write_output(banner)
+    if failure is not None:
+        logger.warning("Standard output cannot be written to: %s.", failure.strerror)
 
 
 def shut_down(server: HttpServer, app: Flask, seconds: float) -> None:

@@ -8,11 +8,13 @@
         ClaimLost        not_joined      another connection speaks for the name now
       TooLarge           too_large
       TooMany            too_many
+      RateLimited        rate_limited    with `retryAfter`, in seconds
       Unavailable        unavailable     may have been stored; the same call again is safe
 
 `StartError` and `SettingError` are for the operator: what keeps the server from starting.
 """
 
+import math
 from typing import ClassVar
 
 from capnweb_sync import RpcError, RpcTypeError
@@ -63,6 +65,20 @@ class TooMany(ChatError):
     """One more than one connection may have."""
 
     CODE = "too_many"
+
+
+class RateLimited(ChatError):
+    """It was done more often than is allowed. There is room again in `retry_after` seconds."""
+
+    CODE = "rate_limited"
+
+    def __init__(
+        self, retry_after: float, what: str = "This is more often than the server allows"
+    ) -> None:
+        #: Rounded up: who comes then is not too early.
+        self.retry_after = math.ceil(retry_after * 1000) / 1000
+        super().__init__(f"{what}; try again in {self.retry_after:.1f} s.")
+        self.properties["retryAfter"] = self.retry_after
 
 
 class Unavailable(ChatError):

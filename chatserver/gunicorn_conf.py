@@ -13,8 +13,10 @@ from typing import Any
 
 from gunicorn.errors import AppImportError
 
-from chatserver.collector import settle_collector
+from chatserver.addresses import authority, resolve
 from chatserver.errors import SettingError, StartError
+from chatserver.gc_tuning import settle_collector
+from chatserver.logs import bound_logs
 from chatserver.settings import USAGE_STATUS, from_environment
 from chatserver.store import is_shared
 
@@ -23,12 +25,13 @@ try:
     _workers = os.environ.get("CHAT_WORKERS") or "1"
     if not _workers.isdecimal() or int(_workers) < 1:
         raise SettingError(f"CHAT_WORKERS={_workers}: must be a whole number, 1 or more.")
-except SettingError as error:
+    _, (_host, *_) = resolve(_settings.host, _settings.port)
+except StartError as error:
     sys.stderr.write(f"chatserver: {error}\n")
     sys.exit(USAGE_STATUS)
 
 #: Where to listen: CHAT_HOST and CHAT_PORT.
-bind = f"{_settings.host}:{_settings.port}"
+bind = authority(_host, _settings.port)
 
 #: gevent's worker, with the handler that does WebSocket.
 worker_class = "capnweb_sync.server.worker.WebSocketWorker"
@@ -107,6 +110,7 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """When a worker is about to serve."""
+    bound_logs()
     settle_collector()
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import gevent
 
-from capnweb_sync.fork import in_child
+from capnweb_sync.runtimes.fork import in_child
 
 logger = logging.getLogger("chatserver")
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from capnweb_sync import undefined
 from chatserver.errors import BadRequest, BadType
-from chatserver.names import MAX_KEY
-from chatserver.store import MAX_READ_EVENTS
+from chatserver.people.names import MAX_KEY
+from chatserver.store.interface import MAX_READ_EVENTS
 
 HISTORY_EVENTS: Final = 50
 """Events that `getHistory` returns unless asked for another number: two screenfuls."""

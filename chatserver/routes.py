@@ -3,6 +3,7 @@
 A refusal is a plain HTTP answer before the upgrade, with a sentence for whoever reads it.
 """
 
+import math
 from typing import Final
 
 from flask import Blueprint, Response, jsonify, request
@@ -12,7 +13,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from capnweb_sync.server import HandshakeError, UpgradeUnavailable, no_room, upgrade
 from chatserver import page
-from chatserver.app import current_service
+from chatserver.errors import RateLimited
+from chatserver.service import current_service
 
 RPC_PATH: Final = "/rpc/ws"
 BATCH_PATH: Final = "/rpc/batch"
@@ -50,6 +52,12 @@ def refuse_if_inherited() -> Response | None:
     return sentence(503, INHERITED) if current_service().inherited else None
 
 
+@routes.before_request
+def notice_proxy() -> None:
+    """Nobody may forward requests unnoticed whose clients are not told apart."""
+    current_service().notice_proxy(request.environ)
+
+
 # Werkzeug takes a request for an upgrade only to the one kind of rule, any other only to the other.
 @routes.get(RPC_PATH, websocket=True)
 @routes.get(RPC_PATH)
@@ -58,6 +66,7 @@ def connect() -> Response:
     service = current_service()
     if service.origins.refuse(request.environ):
         return refuse_page()
+    service.admit(request.environ)
     try:
         status, headers = upgrade(request.environ, service.connections, service.begin)
     except UpgradeUnavailable:
@@ -99,6 +108,12 @@ def welcome() -> Response:
             return sentence(503, page.MISSING, VARIES)
     scheme = "wss" if secure else "ws"
     return sentence(200, WELCOME.format(url=f"{scheme}://{request.host}{rpc_path()}"), VARIES)
+
+
+@routes.app_errorhandler(RateLimited)
+def slow_down(error: RateLimited) -> Response:
+    """Too many connections or batches from one address."""
+    return sentence(429, str(error), [("Retry-After", str(math.ceil(error.retry_after)))])
 
 
 @routes.app_errorhandler(WebsocketMismatch)

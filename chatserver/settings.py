@@ -7,6 +7,7 @@ command line wins over the environment, the environment over the default.
 """
 
 import argparse
+import ipaddress
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
@@ -16,8 +17,12 @@ from flask import Config
 
 from capnweb_sync.origins import parse_origin
 from capnweb_sync.server import HttpLimits
-from chatserver.errors import SettingError
-from chatserver.store import Policy
+from capnweb_sync.urls import without_password
+from chatserver.addresses import host
+from chatserver.errors import SettingError, StartError
+from chatserver.output import write_output
+from chatserver.people.limits import Network, Rate, RateLimits
+from chatserver.store.interface import Policy
 
 ENVIRONMENT_PREFIX: Final = "CHAT"
 
@@ -69,6 +74,14 @@ def positive(value: str) -> float:
     return parsed
 
 
+def network(value: str) -> Network:
+    """An IP address or a range of them."""
+    try:
+        return ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError("must be an IP address, or a range like 192.0.2.0/24") from None
+
+
 def log_level(value: str) -> str:
     """A level of the standard library's logging."""
     level = value.upper()
@@ -92,7 +105,7 @@ def setting(
 class Settings:
     """Everything that can be set, with its default."""
 
-    host: str = setting("127.0.0.1", text, "address to listen on", "ADDRESS")
+    host: str = setting("127.0.0.1", host, "address to listen on", "ADDRESS")
     port: int = setting(8080, whole(0, MAX_PORT), "TCP port to listen on; 0: a free one", "PORT")
     store: str = setting(
         "sqlite:///chat.db",
@@ -120,6 +133,50 @@ class Settings:
         "connections at a time that are no WebSockets; at one more, the one that has sent nothing"
         " for longest is closed",
         "N",
+    )
+    message_rate: Rate = setting(
+        Rate(10, 50),
+        Rate.parse,
+        "messages a second, and at once, of one connection and of one person; or off",
+        "RATE",
+    )
+    join_rate: Rate = setting(Rate(2, 20), Rate.parse, "joins of one connection, likewise", "RATE")
+    call_rate: Rate = setting(
+        Rate(100, 500), Rate.parse, "calls of one connection, of any kind, likewise", "RATE"
+    )
+    history_rate: Rate = setting(
+        Rate(5, 50), Rate.parse, "reads of the history by one connection, likewise", "RATE"
+    )
+    address_message_rate: Rate = setting(
+        Rate(100, 500), Rate.parse, "messages from one address, of IPv6 one /64, likewise", "RATE"
+    )
+    address_join_rate: Rate = setting(
+        Rate(50, 1_000), Rate.parse, "joins from one address, likewise", "RATE"
+    )
+    address_call_rate: Rate = setting(
+        Rate(1_000, 5_000), Rate.parse, "calls from one address, of any kind, likewise", "RATE"
+    )
+    address_history_rate: Rate = setting(
+        Rate(20, 200), Rate.parse, "reads of the history from one address, likewise", "RATE"
+    )
+    address_batch_rate: Rate = setting(
+        Rate(10, 100), Rate.parse, "HTTP batches from one address, likewise", "RATE"
+    )
+    address_connect_rate: Rate = setting(
+        Rate(50, 1_000),
+        Rate.parse,
+        "new WebSockets from one address, likewise; more get status 429",
+        "RATE",
+    )
+    max_address_connections: int = setting(
+        1_000, whole(1), "WebSockets from one address at a time; one more gets status 429", "N"
+    )
+    unlimited_addresses: tuple[Network, ...] = setting(
+        (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1")),
+        network,
+        "an address, or a range of them, that no rate and no limit of connections is for; can be"
+        " repeated; empty: none",
+        "ADDRESS",
     )
     allow_origin: tuple[str, ...] = setting(
         (),
@@ -191,6 +248,24 @@ class Settings:
         )
 
     @property
+    def rate_limits(self) -> RateLimits:
+        """What one connection and one address may do."""
+        return RateLimits(
+            messages=self.message_rate,
+            joins=self.join_rate,
+            calls=self.call_rate,
+            history=self.history_rate,
+            address_messages=self.address_message_rate,
+            address_joins=self.address_join_rate,
+            address_calls=self.address_call_rate,
+            address_history=self.address_history_rate,
+            address_batches=self.address_batch_rate,
+            address_connects=self.address_connect_rate,
+            address_connections=self.max_address_connections,
+            unlimited=self.unlimited_addresses,
+        )
+
+    @property
     def policy(self) -> Policy:
         """What the store is told."""
         return Policy(self.grace, self.keep_days, self.keep_messages)
@@ -212,7 +287,8 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     given = {}
     for entry in fields(Settings):
         value = config.get(entry.name.upper())
-        if value is not None and value != "":
+        # Of what can be listed, nothing is a list, too.
+        if value is not None and (value != "" or isinstance(entry.default, tuple)):
             variable = f"{ENVIRONMENT_PREFIX}_{entry.name.upper()}"
             given[entry.name] = parsed(entry, value, variable)
     return Settings(**given)
@@ -225,10 +301,15 @@ def parsed(entry: "Field[Any]", value: Any, name: str) -> Any:
     try:
         if isinstance(entry.default, tuple):
             parts = value.split(",") if isinstance(value, str) else value
-            return tuple(parse(str(part).strip()) for part in parts)
+            return tuple(parse(part) for part in map(clean, parts) if part)
         return parse(str(value))
     except (TypeError, ValueError) as error:
         raise SettingError(f"{name}={value}: {entry.name.replace('_', ' ')} {error}.") from None
+
+
+def clean(part: Any) -> str:
+    """One of several values, as `parsed` takes it."""
+    return str(part).strip()
 
 
 USAGE_STATUS: Final = 2
@@ -237,6 +318,12 @@ USAGE_STATUS: Final = 2
 
 class OneSentence(argparse.ArgumentParser):
     """A parser that complains in one sentence, without the whole usage before it."""
+
+    def print_help(self, file: Any = None) -> None:
+        """See argparse. Raises StartError."""
+        failure = write_output(self.format_help())
+        if failure is not None:
+            raise StartError(f"Standard output cannot be written to: {failure.strerror}.")
 
     def error(self, message: str) -> Any:
         self.exit(USAGE_STATUS, f"{self.prog}: {message} (--help lists the options)\n")
@@ -256,7 +343,8 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
     )
     for entry in fields(Settings):
         default = getattr(defaults, entry.name)
-        shown = "" if default is None or default == () else f" (default: {default})"
+        known = ", ".join(map(str, default)) if isinstance(default, tuple) else default
+        shown = "" if known in (None, "") else f" (default: {without_password(str(known))})"
         parser.add_argument(
             f"--{entry.name.replace('_', '-')}",
             type=_argument_type(entry),
@@ -270,7 +358,8 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
         value = given[entry.name]
         if value is None:
             value = getattr(defaults, entry.name)
-        settings[entry.name] = tuple(value) if isinstance(entry.default, tuple) else value
+        several = isinstance(entry.default, tuple)
+        settings[entry.name] = tuple(part for part in value if part != "") if several else value
     return Settings(**settings)
 
 
@@ -278,6 +367,8 @@ def _argument_type(entry: "Field[Any]") -> Callable[[str], Any]:
     parse = entry.metadata["parse"]
 
     def convert(value: str) -> Any:
+        if not value and isinstance(entry.default, tuple):
+            return value
         try:
             return parse(value)
         except ValueError as error:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes chatserver/unicode_tables.txt from the files of the Unicode Character Database:
+"""Makes chatserver/people/unicode_tables.txt from the files of the Unicode Character Database:
 
-    scripts/make_unicode_tables.py FOLDER … > chatserver/unicode_tables.txt
+    scripts/make_unicode_tables.py FOLDER … > chatserver/people/unicode_tables.txt
 
 The folders have, anywhere below them, confusables.txt (Unicode Technical Standard 39; on Debian in
 the source package icu, `apt-get source icu`), emoji-data.txt, PropertyValueAliases.txt, Scripts.txt

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Runs the linters, the type checker and the tests: run_tests.sh [--full] [--no-lint] [pytest options]
+# Runs the linters, the type checker and the tests: run_tests.sh [--full] [--no-lint] [--coverage] [pytest options]
 #
 #   --full     the long tests at their full length
 #   --no-lint  the tests alone
+#   --coverage which branches they take, processes included; the table comes last
 #
 # On a fresh machine it first installs what they need. Every step runs, whatever the ones before it
 # said; the exit status is 0 only if all went well. Where a tool cannot be had, the tests that need
@@ -16,10 +17,12 @@ test_deadline=120
 full_test_deadline=1800
 
 lint=yes
+coverage=
 for argument in "$@"; do
     shift
     case $argument in
         --no-lint) lint= ;;
+        --coverage) coverage=yes ;;
         --full)
             test_deadline=$full_test_deadline
             set -- "$@" --full
@@ -76,8 +79,15 @@ if [ "$lint" ]; then
     step 'ruff format' "$venv/bin/ruff" format --check .
     step 'mypy --strict' "$venv/bin/mypy" --strict
 fi
-step 'pytest' "$venv/bin/python" -m pytest \
-    -o faulthandler_timeout=$test_deadline -o faulthandler_exit_on_timeout=true "$@"
+set -- -o faulthandler_timeout=$test_deadline -o faulthandler_exit_on_timeout=true "$@"
+if [ "$coverage" ]; then
+    "$venv/bin/coverage" erase
+    step 'pytest' "$venv/bin/coverage" run -m pytest "$@"
+    "$venv/bin/coverage" combine --quiet
+    step 'coverage' "$venv/bin/coverage" report --show-missing --skip-covered
+else
+    step 'pytest' "$venv/bin/python" -m pytest "$@"
+fi
 
 [ -z "$failed" ] || fail "
 FAILED: $failed"

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 PREAMBLE = """
@@ -16,8 +18,9 @@ monkey.patch_all()
 DEADLINE_SECONDS = 60
 
 
-def test_the_page_on_capnweb_sync_runs_from_top_to_bottom(tmp_path: Path) -> None:
-    blocks = python_blocks((ROOT / "docs" / "capnweb_sync.md").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("page", ["capnweb_sync", "typed"])
+def test_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path) -> None:
+    blocks = python_blocks((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
     program = tmp_path / "page.py"
     program.write_text("\n".join([PREAMBLE, *blocks, "print('all of it')"]), encoding="utf-8")
 

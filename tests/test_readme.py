@@ -86,6 +86,16 @@ def test_the_pipe_says_its_message(chat: Chat) -> None:
     assert ci.wait() == 0
 
 
+def test_the_shell_calls_a_method(chat: Chat) -> None:
+    (command,) = re.findall(r"^\$ (capnweb call .*)$", README, re.MULTILINE)
+    with ChatClient(chat.url, "Alice"), ChatClient(chat.url, "Bob"):
+        called = chat.typed(f"{sys.prefix}/bin/{chat.here(command)}")
+
+        assert called.wait() == 0
+
+    assert called.lines == ['["Alice","Bob"]']
+
+
 def test_the_python_program_answers(chat: Chat, tmp_path: Path) -> None:
     program = tmp_path / "bot.py"
     program.write_text(chat.here(block("python")), encoding="utf-8")

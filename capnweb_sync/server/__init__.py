@@ -6,6 +6,7 @@
 | `handler` | `WebSocketHandler` for gevent's `WSGIServer`: from the request to the connection |
 | `http_server` | `HttpServer`: gevent's, with bounds on what clients may hold of it |
 | `http_connections` | `HttpLimits`; the connections that are no WebSockets, and those that wait |
+| `http_head` | what a request's head must be, without I/O |
 | `worker` | `WebSocketWorker` for gunicorn; imported by its name only |
 | `connection` | `Connection`: one open WebSocket, the transport of its session |
 | `connections` | `Connections`: all of them in this process; capacity, pings, draining |
@@ -15,6 +16,7 @@
 | `runtime` | `GeventRuntime`: how sessions wait and run calls in greenlets |
 """
 
+from ..runtimes.greenlets import GeventRuntime, gevent_runtime
 from .connection import Connection, Session
 from .connections import Connections, drain_process
 from .frames import CloseCode, describe_close
@@ -22,7 +24,6 @@ from .handler import WebSocketHandler
 from .handshake import HandshakeError, UpgradeUnavailable, no_room, upgrade
 from .http_connections import HttpConnections, HttpLimits
 from .http_server import HttpServer
-from .runtime import GeventRuntime, gevent_runtime
 
 __all__ = [
     "CloseCode",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import gevent
 from gevent.hub import get_hub
 
-from ..fork import close_copy
+from ..runtimes.fork import close_copy
 from .frames import (
     Close,
     CloseCode,
@@ -102,7 +102,7 @@ class Connection:
     pack = staticmethod(text_frame)
     """One message as the frame that carries it."""
 
-    joinable = True
+    can_concatenate = True
     """Frames are a stream of bytes."""
 
     def __init__(

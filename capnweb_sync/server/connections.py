@@ -23,8 +23,8 @@ import gevent
 from gevent.event import Event
 from gevent.hub import get_hub
 
-from ..fork import in_child
 from ..limits import DEFAULT_LIMITS
+from ..runtimes.fork import in_child
 from .frames import CloseCode
 from .outbox import FlushQueue
 

@@ -4,6 +4,7 @@ that waits for no client without end."""
 from __future__ import annotations
 
 import errno
+import io
 import logging
 from typing import Any
 
@@ -15,7 +16,13 @@ from .connection import Connection
 from .connections import Connections
 from .handshake import UPGRADE_KEY, OnConnection, Upgrade
 from .http_connections import DEFAULT_HTTP_CONNECTIONS, BodyReader, HttpConnections, Wait
+from .http_head import HeadTooLarge, read_fields
 from .sockets import take_socket
+
+_HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"Connection: close\r\nContent-Length: 0\r\n\r\n"
+)
 
 _logger = logging.getLogger("capnweb_sync")
 
@@ -28,6 +35,7 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
     """
 
     socket: Any
+    rfile: Any
     provided_content_length: Any
     wsgi_input: Any
 
@@ -69,7 +77,21 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
             self._end_wait()
         self._wait = self._http.wait(self._http.limits.head_seconds)
         line: str = super().read_requestline()
+        if line in ("\r\n", "\n"):
+            # One too many after the body before (RFC 9112, section 2.2).
+            line = super().read_requestline()
         return line
+
+    def read_request(self, raw_requestline: str) -> Any:
+        """Read the header fields and check the whole head. Raises BadHead."""
+        connection = self.rfile
+        fields = read_fields(raw_requestline.encode("latin-1"), connection.readline)
+        # The parent's parser reads what was checked, and what it makes of it is true then.
+        self.rfile = io.BytesIO(fields)
+        try:
+            return super().read_request(raw_requestline)
+        finally:
+            self.rfile = connection
 
     def _end_wait(self) -> None:
         wait, self._wait = self._wait, None
@@ -98,6 +120,9 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
         if isinstance(ex, OSError):
             self.log_error("The client %s has gone: %s", self.client_address, ex)
             return None
+        if isinstance(ex, HeadTooLarge):
+            self.log_error("Invalid request (from %s): %s", self.client_address, ex)
+            return "431", _HEAD_TOO_LARGE
         # Its parser fails in other ways than with a ValueError, too.
         return super()._handle_client_error(ex if isinstance(ex, ValueError) else ValueError(ex))
 

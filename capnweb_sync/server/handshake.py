@@ -13,6 +13,8 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..errors import Reduced, reduced
+
 if TYPE_CHECKING:
     from .connection import Connection, Session
     from .connections import Connections
@@ -52,6 +54,9 @@ class HandshakeError(Exception):
         #: Belong to the answer.
         self.headers = headers or []
 
+    def __reduce__(self) -> Reduced:
+        return reduced(self)
+
 
 class UpgradeUnavailable(Exception):
     """The server that runs the application cannot do WebSocket."""
@@ -64,6 +69,9 @@ class UpgradeUnavailable(Exception):
             "gunicorn -k capnweb_sync.server.worker.WebSocketWorker."
         )
         super().__init__(self.sentence)
+
+    def __reduce__(self) -> Reduced:
+        return reduced(self)
 
 
 class Upgrade:

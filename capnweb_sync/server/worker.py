@@ -29,6 +29,8 @@ _MARGIN = 1.0
 class GunicornWebSocketHandler(WebSocketHandler, PyWSGIHandler):
     """`WebSocketHandler` with gunicorn's environ and access log."""
 
+    rfile: Any
+
 
 class WebSocketWorker(GeventWebSocketWorker):  # type: ignore[misc]  # its package is untyped
     """Gevent-websocket's worker with our handler, which drains when it stops."""

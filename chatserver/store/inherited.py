@@ -8,7 +8,7 @@ store for anything is told so at once. A child that wants a store opens its own.
 from typing import Any, NoReturn
 
 from chatserver.errors import Unavailable
-from chatserver.store import Store
+from chatserver.store.interface import Store
 
 
 class InheritedStore(Store):

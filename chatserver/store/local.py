@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 
 from gevent.event import Event as Signal
 
-from chatserver.events import Event
-from chatserver.store import (
+from chatserver.store.events import Event
+from chatserver.store.interface import (
     MAX_READ_EVENTS,
     Claim,
     Counts,

@@ -5,11 +5,11 @@ from concurrent.futures import Future
 from itertools import takewhile
 from typing import Final, TypeVar
 
-from capnweb_sync.fork import in_child
+from capnweb_sync.runtimes.fork import in_child
 from chatserver.errors import ChatError
-from chatserver.events import Event
-from chatserver.store import DAY_MS, KEY_MS, MAX_READ_EVENTS, MAX_TRIM, Clock, Policy, cut
+from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
+from chatserver.store.interface import DAY_MS, KEY_MS, MAX_READ_EVENTS, MAX_TRIM, Clock, Policy, cut
 from chatserver.store.local import LocalStore, Operation
 from chatserver.store.state import ChatState, Sent
 

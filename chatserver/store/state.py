@@ -12,16 +12,17 @@ idempotency keys are the wall's, all others steady.
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from operator import itemgetter
 from typing import Final, NamedTuple
 
 from chatserver.errors import BadRequest, ClaimLost, NameTaken
-from chatserver.events import MAX_USERS, Event, NoticeType, notice
-from chatserver.lookalikes import Lookalikes
-from chatserver.store import (
+from chatserver.people.lookalikes import Lookalikes
+from chatserver.store.events import MAX_USERS, Event, NoticeType, notice
+from chatserver.store.interface import (
+    MAX_NOTICES,
     MAX_TICK_SECONDS,
     NOTICE_INTERVAL_MS,
     Claim,
@@ -86,7 +87,7 @@ class Changes:
     """By key; None: the name became free."""
     notices: list[Notice] = field(default_factory=list)
     told: list[int] = field(default_factory=list)
-    """Numbers of notices that are told by one of `events`."""
+    """Numbers of notices that wait no more: one of `events` tells of them, or nothing does."""
     lost: list[str] = field(default_factory=list)
     """Holders that another one took the name from."""
 
@@ -136,12 +137,19 @@ class ChatState:
                 key=itemgetter(1),
             )
         )
-        self._notices = list(notices)
         numbers = [holding.number for holding in self._holdings.values()]
         self._last_number = max(numbers, default=0)
-        self._last_notice = max((notice.number for notice in self._notices), default=0)
         self._told_at: dict[NoticeType, int] = {}
         self._changes = Changes()
+        self._last_notice = 0
+        # By kind and key. Of one name at most two wait: a leave, and then a join.
+        self._notices: dict[NoticeType, dict[str, Notice]] = {"join": {}, "leave": {}}
+        # How many more there are, whose names are not kept; forgotten when the process dies.
+        self._nameless: dict[NoticeType, int] = {"join": 0, "leave": 0}
+        for pending in notices:
+            self._last_notice = pending.number
+            if not self._wait(pending):
+                self._changes.told.append(pending.number)
 
     def take_changes(self) -> Changes:
         """What has changed since the last call."""
@@ -214,7 +222,7 @@ class ChatState:
 
     def settle(self, now: Moment) -> None:
         """Free the names whose time is up, and tell the notices that are due."""
-        if not self._waiting and not self._notices:
+        if not self._waiting and not any(self._notices.values()):
             return
         # One grace for all: those that began to wait first are through first.
         while self._waiting:
@@ -264,41 +272,50 @@ class ChatState:
         self._changes.events.append(event)
 
     def _notify(self, kind: NoticeType, holding: Holding) -> None:
-        self._last_notice += 1
-        pending = Notice(self._last_notice, kind, holding.key, holding.name)
-        self._notices.append(pending)
-        self._changes.notices.append(pending)
+        pending = Notice(self._last_notice + 1, kind, holding.key, holding.name)
+        if self._wait(pending):
+            self._last_notice = pending.number
+            self._changes.notices.append(pending)
+
+    def _wait(self, pending: Notice) -> bool:
+        """Let a notice wait until it is told; False if it need not be kept."""
+        joins, mine = self._notices["join"], self._notices[pending.type]
+        if pending.type == "leave" and pending.key in joins:
+            # Nobody was told of either.
+            self._changes.told.append(joins.pop(pending.key).number)
+            return False
+        if len(mine) >= MAX_NOTICES:
+            self._nameless[pending.type] += 1
+            return False
+        mine[pending.key] = pending
+        return True
 
     def _tell(self, kind: NoticeType, now: Moment) -> bool:
         """Make one event of all notices of this kind that may be told, if it is time for one."""
         told_at = self._told_at.get(kind)
-        if not self._notices or (told_at is not None and now.steady - told_at < NOTICE_INTERVAL_MS):
+        if told_at is not None and now.steady - told_at < NOTICE_INTERVAL_MS:
             return False
-        seen: set[str] = set()
-        told: list[Notice] = []
-        left: list[Notice] = []
-        for pending in self._notices:
-            # Of one name, only the first of its notices: joins and leaves are told in their order.
-            mine = pending.type == kind and pending.key not in seen
-            seen.add(pending.key)
-            (told if mine else left).append(pending)
+        told = list(self._tellable(kind))
         if not told:
             return False
-        self._notices = left
+        for pending in told:
+            del self._notices[kind][pending.key]
         self._told_at[kind] = now.steady
         self._changes.told += [pending.number for pending in told]
-        self._add(notice(self.last_id + 1, kind, [pending.name for pending in told], now.wall))
+        count, self._nameless[kind] = len(told) + self._nameless[kind], 0
+        names = [pending.name for pending in told]
+        self._add(notice(self.last_id + 1, kind, names, count, now.wall))
         return True
 
-    def _pending_types(self) -> set[NoticeType]:
-        """The kinds of notices that wait for nothing but their interval."""
-        seen: set[str] = set()
-        kinds: set[NoticeType] = set()
-        for pending in self._notices:
-            if pending.key not in seen and pending.type in self._told_at:
-                kinds.add(pending.type)
-            seen.add(pending.key)
-        return kinds
+    def _tellable(self, kind: NoticeType) -> Iterator[Notice]:
+        """Those of this kind that wait for nothing but their interval: who left and came back is
+        told to have left first."""
+        first = self._notices["leave"] if kind == "join" else {}
+        return (pending for key, pending in self._notices[kind].items() if key not in first)
+
+    def _pending_types(self) -> list[NoticeType]:
+        """The kinds of which some wait for nothing but their interval."""
+        return [kind for kind in self._told_at if any(self._tellable(kind))]
 
 
 def taken(name: str) -> NameTaken:

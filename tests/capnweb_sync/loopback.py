@@ -10,30 +10,12 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from capnweb_sync import Limits, RpcSession
 from capnweb_sync.deferred import Deferred
-from capnweb_sync.runtime import set_default_runtime
-
-
-class LoopbackStep:
-    """The step of a runtime without threads: it knows how often it is held."""
-
-    def __init__(self) -> None:
-        self.depth = 0
-
-    def __enter__(self) -> None:
-        self.depth += 1
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.depth -= 1
+from capnweb_sync.runtimes.interface import set_default_runtime
+from capnweb_sync.runtimes.steps import Step
 
 
 class LoopbackQueue:
@@ -54,7 +36,7 @@ class LoopbackRuntime:
     """
 
     def __init__(self) -> None:
-        self.step = LoopbackStep()
+        self.step = Step()
         self.queues: list[LoopbackQueue] = []
         self.tidying: list[Callable[[], None]] = []
         self.wires: list[tuple[LoopbackTransport, RpcSession]] = []
@@ -75,14 +57,14 @@ class LoopbackRuntime:
         self.tidying.append(function)
 
     def collect(self, function: Callable[[], None]) -> None:
-        if self.step.depth:
+        if self.step.is_mine():
             self._beside.start(function)
         else:
             function()
 
     def wait(self, deferred: Deferred[Any], timeout: float | None) -> bool:
         """Pump until `deferred` is settled; False, as if time had run out, if that never comes."""
-        assert self.step.depth == 0, "waited inside a step"
+        assert not self.step.is_mine(), "waited inside a step"
         while not deferred.settled:
             if not self.pump_one():
                 return False
@@ -92,11 +74,16 @@ class LoopbackRuntime:
         """Do one thing; False if nothing is left to do."""
         for source, sink in self.wires:
             if source.outgoing:
-                sink.receive(source.outgoing.popleft())
+                message = source.outgoing.popleft()
+                try:
+                    sink.receive(message)
+                except BaseException:  # only what a test has raised in there
+                    sink.connection_lost(1006, "Reading failed.")
+                    raise
                 return True
         for queue in reversed(self.queues):
             if queue.jobs:
-                assert self.step.depth == 0, "application code would run inside a step"
+                assert not self.step.is_mine(), "application code would run inside a step"
                 queue.jobs.popleft()()
                 return True
         return False
@@ -112,7 +99,7 @@ class LoopbackRuntime:
 class LoopbackTransport:
     """Keeps what was sent until it is delivered, each piece a message."""
 
-    joinable = False
+    can_concatenate = False
 
     def __init__(self) -> None:
         self.outgoing: deque[bytes] = deque()
@@ -147,7 +134,7 @@ class LoopbackTransport:
 class LineTransport(LoopbackTransport):
     """Like a stream of bytes: each message is a line, and a piece is any number of lines."""
 
-    joinable = True
+    can_concatenate = True
 
     @staticmethod
     def pack(message: bytes) -> bytes:

@@ -52,6 +52,10 @@ class RawPeer:
     def accept(self) -> None:
         """Accept the connection and shake hands."""
         self.accept_tcp()
+        self.shake_hands()
+
+    def shake_hands(self) -> None:
+        """Answer the handshake that comes on the connection."""
         self._protocol.receive_data(self.read_request())
         (request,) = self._protocol.events_received()
         assert isinstance(request, Request)

@@ -4,7 +4,7 @@ import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any, Literal, Optional
+from typing import Any, Literal, Optional, Protocol
 
 import pytest
 
@@ -12,6 +12,7 @@ from capnweb_sync import (
     BigInt,
     RemoteError,
     RemoteTypeError,
+    RpcPromise,
     RpcStub,
     RpcTarget,
     undefined,
@@ -23,6 +24,15 @@ from .loopback import Loopback, RawPeer
 class Named(RpcTarget):
     def name(self) -> str:
         return "named"
+
+
+class Ears(Protocol):
+    def hear(self, text: str) -> RpcPromise[int]: ...
+
+
+class Hearing(RpcTarget):
+    def hear(self, text: str) -> int:
+        return len(text)
 
 
 class Api(RpcTarget):
@@ -73,6 +83,15 @@ class Api(RpcTarget):
 
     def target(self, target: Named) -> Any:
         return target.name()
+
+    def promising(self, function: Callable[[int], RpcPromise[int]]) -> int:
+        return function(20).result() + 1
+
+    def tell(self, ears: Ears | None) -> int | None:
+        return None if ears is None else ears.hear("psst").result()
+
+    def tell_all(self, ears: list[Ears], named: dict[str, Named | None]) -> list[Any]:
+        return [*(one.hear("hey").result() for one in ears), *named]
 
     def stub(self, stub: RpcStub | None = None) -> str:
         return "none" if stub is None else "stub"
@@ -231,6 +250,25 @@ def test_a_function_and_an_object_arrive_as_stubs() -> None:
     assert pair.api.target(Named()).result() == "named"
     assert pair.api.stub(Named()).result() == "stub"
     assert pair.api.stubs([Named(), lambda: None]).result() == 2
+
+
+def test_a_callback_may_be_annotated_with_what_its_calls_give() -> None:
+    pair = Loopback(Api())
+    assert pair.api.promising(lambda x: x + 1).result() == 22
+    assert pair.api.tell(Hearing()).result() == 4
+    assert pair.api.tell(None).result() is None
+    named = {"a": Named(), "b": None}
+    assert pair.api.tell_all([Hearing(), Hearing()], named).result() == [3, 3, "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [("promising", [5]), ("tell", [{"hear": 1}]), ("tell_all", [[5], {}])],
+)
+def test_what_is_no_callback_is_a_type_error(method: str, arguments: list[Any]) -> None:
+    with pytest.raises(RemoteTypeError, match=r"of the wrong type: [Ee]xpected") as caught:
+        Loopback(Api()).api[method](*arguments).result()
+    assert caught.value.code == "bad_request"
 
 
 def test_a_plain_object_with_a_function_arrives_as_a_dict_with_a_stub() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from capnweb_sync import Blob, Limits, RemoteError, RpcError, SessionClosed, batch
-from capnweb_sync.batch import BatchError, BatchSession
+from capnweb_sync.client.batch import BatchError, BatchSession
 from tests.processes import DEADLINE, Process, Processes
 
 from .batch_server import MAX_BATCH
@@ -245,6 +245,25 @@ def test_what_is_no_answer_is_a_batch_error(
         promise.result()
     with pytest.raises(SessionClosed):
         promise.result()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("location", ["http://127.0.0.1:{port}/", "file:///etc/passwd", "http://["])
+def test_a_redirect_is_told_and_nothing_is_sent_there(
+    answering: Callable[[bytes], str], status: int, location: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.setblocking(False)
+        location = location.format(port=elsewhere.getsockname()[1])
+        answer = f"HTTP/1.1 {status} Elsewhere\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+        session = batch(answering(answer.encode()), headers={"Authorization": "secret"})
+        promise = session.main.echo("hi")
+        with pytest.raises(BatchError) as raised:
+            promise.result()
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
+    assert raised.value.status == status
+    assert f"{status}. It points to {location!r}" in str(raised.value)
 
 
 def test_what_was_not_answered_fails_alone(answering: Callable[[bytes], str]) -> None:

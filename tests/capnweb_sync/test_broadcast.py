@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from capnweb_sync import Limits, RpcPromise, RpcStub, RpcTarget, broadcast, broadcast_all
-from capnweb_sync.hooks import Hook
+from capnweb_sync.core.hooks import Hook
 
 from .loopback import EMPTY, LineTransport, Loopback, LoopbackTransport, RawPeer
 
@@ -84,7 +84,7 @@ def test_several_calls_are_one_piece_where_the_transport_can_join_messages(
     sent = [len(pair.server_transport.pieces) for pair in crowd.pairs]
     assert broadcast_all(crowd.room.members, "onMessage", [(1,), (2,), (3,)]) == 9
     for pair, count in zip(crowd.pairs, sent, strict=True):
-        assert len(pair.server_transport.pieces) - count == (1 if transport.joinable else 3)
+        assert len(pair.server_transport.pieces) - count == (1 if transport.can_concatenate else 3)
     assert broadcast_all(crowd.room.members, "onMessage", []) == 0
     crowd.pump()
     assert [callback.events for callback in crowd.callbacks] == [[1, 2, 3]] * 3
@@ -197,15 +197,15 @@ def test_capabilities_cannot_be_broadcast() -> None:
 
 def test_recipients_may_come_from_a_generator_which_runs_outside_of_a_step() -> None:
     crowd = Crowd(2)
-    depths: list[int] = []
+    in_step: list[bool] = []
 
     def recipients() -> Iterator[RpcStub]:
         for member in crowd.room.members:
-            depths.append(crowd.pairs[0].runtime.step.depth)
+            in_step.append(crowd.pairs[0].runtime.step.is_mine())
             yield member
 
     assert broadcast(recipients(), "onMessage", 1) == 2
-    assert depths == [0, 0]
+    assert in_step == [False, False]
 
 
 def test_what_a_recipient_raises_is_its_own_affair(caplog: pytest.LogCaptureFixture) -> None:

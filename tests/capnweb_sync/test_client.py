@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,17 @@ from typing import Any
 import pytest
 from websockets.frames import Opcode
 
-from capnweb_sync import ConnectError, Limits, RpcSession, RpcTarget, SessionClosed, connect
-from capnweb_sync.client_opening import ConnectTimeout, HandshakeError, open_socket
-from capnweb_sync.client_transport import WebSocketTransport
+from capnweb_sync import (
+    ClientSession,
+    ConnectError,
+    Limits,
+    RpcSession,
+    RpcTarget,
+    SessionClosed,
+    connect,
+)
+from capnweb_sync.client.opening import ConnectTimeout, HandshakeError, open_socket
+from capnweb_sync.client.transport import WebSocketTransport
 from tests.capnweb_sync.raw_peer import RawPeer
 from tests.conftest import StartProcess
 from tests.processes import DEADLINE, free_port, wait_until
@@ -196,9 +205,28 @@ def test_headers_are_sent_and_an_origin_only_if_given(peer: RawPeer) -> None:
         with pytest.raises(ConnectError):
             connect(peer.url, **options)  # type: ignore[arg-type]
         refusing.join()
+    assert b"Authorization" not in requests[0]
     assert b"Origin" not in requests[0]
     assert b"Origin: https://example.org\r\n" in requests[1]
     assert b"X-Token: abc\r\n" in requests[1]
+
+
+def test_name_and_password_of_the_url_are_sent_and_never_shown(peer: RawPeer) -> None:
+    requests: list[bytes] = []
+
+    def refuse() -> None:
+        peer.accept_tcp()
+        requests.append(peer.read_request())
+        peer.sock.sendall(b"HTTP/1.1 401 Who are you\r\nContent-Length: 0\r\n\r\n")
+
+    refusing = in_thread(refuse)
+    with pytest.raises(HandshakeError) as raised:
+        connect(peer.url.replace("localhost", "alice:p%40ss@localhost"))
+    refusing.join()
+    assert b"\r\nAuthorization: Basic YWxpY2U6cEBzcw==\r\n" in requests[0]
+    assert raised.value.url == peer.url
+    assert "p@ss" not in str(raised.value)
+    assert "p%40ss" not in str(raised.value)
 
 
 # ---- Messages
@@ -588,7 +616,7 @@ class Server:
         self._peer.sock.close()
         self.session.connection_lost(int.from_bytes(data[:2], "big"), "")
 
-    joinable = False
+    can_concatenate = False
 
     @staticmethod
     def pack(message: bytes) -> bytes:
@@ -658,6 +686,7 @@ def open_files() -> int:
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts files in /proc")
+@pytest.mark.usefixtures("no_thread_is_kept")
 def test_no_thread_and_no_file_is_left_after_closing(peer: RawPeer) -> None:
     gc.collect()
     before = open_files()
@@ -668,6 +697,65 @@ def test_no_thread_and_no_file_is_left_after_closing(peer: RawPeer) -> None:
     assert "capnweb_sync connection" not in thread_names()
     wait_until(lambda: thread_names() == [])
     assert open_files() == before
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts files in /proc")
+@pytest.mark.usefixtures("no_thread_is_kept")
+def test_a_session_that_is_dropped_is_told_and_lets_go_of_everything(peer: RawPeer) -> None:
+    gc.collect()
+    before = open_files()
+    server = Server(peer, Api())
+    session = connect(peer.url.replace("//", "//user:secret@"))
+    main = session.main
+    assert main.call_back(lambda value: value, 1).result(DEADLINE) == 1
+    with pytest.warns(ResourceWarning, match="^unclosed <ClientSession with localhost:[0-9]+>$"):
+        del session
+    with pytest.raises(SessionClosed, match="dropped") as raised:
+        main.double(2).result(DEADLINE)
+    assert raised.value.close_code == 1000
+    server.thread.join()
+    wait_until(lambda: thread_names() == [])
+    assert open_files() == before
+
+
+def close(session: ClientSession, server: Server) -> None:
+    session.close()
+
+
+def close_in_the_background(session: ClientSession, server: Server) -> None:
+    session.close(wait=False)
+
+
+def let_the_peer_close(session: ClientSession, server: Server) -> None:
+    server.session.close()
+    wait_until(lambda: session.closed)
+
+
+@pytest.mark.parametrize("end", [close, close_in_the_background, let_the_peer_close])
+def test_a_session_that_is_over_is_dropped_in_silence(
+    peer: RawPeer, server: Server, end: Callable[[ClientSession, Server], None]
+) -> None:
+    session = connect(peer.url)
+    end(session, server)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del session
+        gc.collect()
+
+
+UNCLOSED = "import sys, capnweb_sync; session = capnweb_sync.connect(sys.argv[1])"
+
+
+def test_a_session_that_is_left_to_the_interpreters_end_does_not_hold_it_up(
+    peer: RawPeer, start_process: StartProcess
+) -> None:
+    accepting = in_thread(peer.accept)
+    process = start_process(sys.executable, "-W", "always", "-c", UNCLOSED, peer.url)
+    assert process.wait(DEADLINE) == 0, process.output
+    accepting.join()
+    told = "\n".join(process.error_lines)
+    assert "ResourceWarning: unclosed <ClientSession" in told
+    assert "Traceback" not in told
 
 
 def test_all_of_this_holds_in_a_process_that_gevent_has_patched(

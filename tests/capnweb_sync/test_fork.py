@@ -142,7 +142,7 @@ def test_a_child_of_a_gevent_server_reads_and_holds_none_of_its_connections(
         assert session.main.double(number).result(DEADLINE) == 2 * number
     session.main.drop()
     # The child lives: with a copy of the socket, it would keep the connection from ending.
-    session._transport._gone.wait(DEADLINE)
+    session._transport._gone.wait(DEADLINE)  # type: ignore[attr-defined]
     assert session.closed
     assert process.error_lines == []
 

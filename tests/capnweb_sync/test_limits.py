@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from capnweb_sync import Limits, RemoteError, RpcError, RpcPromise, RpcStub, RpcTarget
-from capnweb_sync.hooks import PromiseHook
+from capnweb_sync.core.hooks import PromiseHook
 
 from .loopback import Loopback, RawPeer
 
@@ -111,6 +111,24 @@ def test_a_result_with_too_many_capabilities_is_rejected_and_taken_back() -> Non
     assert peer.heard[-1][:2] == ["reject", 1]
     peer.says(["release", 1, 1], call("few", args=[]), ["pull", 2])
     assert peer.heard[-1][:2] == ["resolve", 2]
+
+
+def test_the_application_may_refuse_calls_before_they_begin() -> None:
+    api = Api()
+    peer = RawPeer(api)
+    allowed = iter([True, False, False, True])
+
+    def refuse_some() -> None:
+        if not next(allowed):
+            raise RpcError("Not now.", code="busy")
+
+    peer.session.calls.before_call = refuse_some
+    peer.says(call("echo", args=[1]), call("echo", args=[2]), call("prop"), call("prop"))
+    peer.says(*(["pull", number] for number in (1, 2, 3, 4)))
+
+    kinds = {message[1]: message[0] for message in peer.heard}
+    assert kinds == {1: "resolve", 2: "reject", 3: "reject", 4: "resolve"}
+    assert peer.session.calls.under_way == 0
 
 
 def test_a_call_too_many_is_rejected_and_reading_goes_on() -> None:
@@ -533,7 +551,7 @@ def test_ten_kilobytes_of_maps_take_no_time_to_speak_of(once: list[Any], times: 
 
 def test_maps_one_after_another_are_bounded_by_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("capnweb_sync.map.time.monotonic", lambda: now)
+    monkeypatch.setattr("capnweb_sync.codec.map.time.monotonic", lambda: now)
     peer = RawPeer(limits=Limits(max_map_steps=500, max_map_steps_per_second=1_000))
     value, attack = bomb(None, items=[0] * 400)
     peer.says(value, attack, attack, attack)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from capnweb_sync import RemoteError, RpcPromise, RpcSession, RpcStub, RpcTarget
-from capnweb_sync.values import undefined
+from capnweb_sync.values.javascript import undefined
 
 from .loopback import Loopback, RawPeer
 

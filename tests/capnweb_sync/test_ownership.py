@@ -193,6 +193,36 @@ def test_an_argument_that_was_not_duplicated_ends_with_the_call() -> None:
         api._kept[0].value()
 
 
+def test_the_error_for_an_ended_argument_names_the_call_and_says_what_keeps_one() -> None:
+    kept: list[Any] = []
+
+    class Keeper(RpcTarget):
+        def subscribe(self, options: dict[str, Any]) -> None:
+            kept.append(options["callback"])
+
+    pair = Loopback({"room": Keeper(), "function": kept.append})
+    pair.api.room.subscribe({"callback": print}).result()
+    pair.api.function(print).result()
+    # What comes back to where it is from, too: there it is no import.
+    pair.api.function(pair.server.main).result()
+    pair.pump()
+    calls = ["subscribe()", "the function", "the function"]
+    for stub, call in zip(kept, calls, strict=True):
+        for use in (stub, stub.dup, stub.name.result, lambda stub=stub: stub.map(lambda x: x)):
+            with pytest.raises(RpcError) as raised:
+                use()
+            assert f"in an argument of {call} and ended with that call" in str(raised.value)
+            assert "dup()" in str(raised.value)
+
+
+def test_the_error_for_a_disposed_stub_says_what_makes_another_one() -> None:
+    pair = Loopback(Api())
+    for stub in (pair.api.dup(), RpcStub(Api()), RpcStub({"a": 1})):
+        stub.dispose()
+        with pytest.raises(RpcError, match=r"disposed of\. .*dup\(\)"):
+            stub.dup()
+
+
 def test_disposing_of_an_ended_argument_is_harmless() -> None:
     api = Api()
     pair = Loopback(api)

@@ -3,6 +3,7 @@
 import concurrent.futures
 import copy
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -68,6 +69,32 @@ def test_a_promise_has_the_interface_of_a_future() -> None:
     assert promise.done()
     assert promise.result() == promise.result(timeout=1) == 5
     assert promise.exception() is None
+
+
+OWN_NAMES = [
+    "add_done_callback",
+    "dispose",
+    "done",
+    "dup",
+    "exception",
+    "future",
+    "map",
+    "on_broken",
+    "result",
+]
+
+
+def test_a_promise_has_these_names_of_its_own_and_no_more() -> None:
+    assert [name for name in dir(RpcPromise) if not name.startswith("_")] == OWN_NAMES
+
+
+@pytest.mark.parametrize("name", [*OWN_NAMES, 0, "cancel", "running", "set_result", "then"])
+def test_brackets_reach_every_name_of_the_peers(name: str | int) -> None:
+    names = {str(key): f"the peer's {key}" for key in [*OWN_NAMES, 0, "cancel", "running", "then"]}
+    promise = Loopback({"get": lambda: {**names, "set_result": "the peer's set_result"}}).api.get()
+    assert promise[name].result() == f"the peer's {name}"
+    if name not in OWN_NAMES and isinstance(name, str):
+        assert getattr(promise, name).result() == f"the peer's {name}"
 
 
 def test_a_failed_promise_raises_and_gives_its_exception() -> None:
@@ -318,6 +345,146 @@ def test_on_broken_is_silent_about_what_ends_well() -> None:
     assert seen == []
 
 
+def behind_a_promise(pair: Loopback) -> RpcStub:
+    return RpcPromise(pair.api.counter().result())
+
+
+def behind_a_future(pair: Loopback) -> RpcStub:
+    future: Future[Any] = Future()
+    promise = RpcPromise(future)
+    future.set_result(pair.api.counter().result())
+    return promise
+
+
+def behind_a_future_that_never_comes(pair: Loopback) -> RpcStub:
+    return RpcPromise(Future())
+
+
+BREAKABLE: list[Callable[[Loopback], RpcStub]] = [
+    lambda pair: pair.api.dup(),
+    lambda pair: pair.api.counter(),
+    lambda pair: pair.api.counter().dup(),
+    lambda pair: pair.api.counter().result(),
+    lambda pair: pair.api.counter().result().dup(),
+    lambda pair: pair.api.later(),
+    behind_a_promise,
+    behind_a_future,
+    behind_a_future_that_never_comes,
+]
+"""Stubs and promises of every kind that an end of the connection can break, or be told by."""
+
+
+class Callback:
+    """Given to `on_broken`; can be looked at weakly."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+
+    def __call__(self, error: BaseException) -> None:
+        self.errors.append(error)
+
+
+@pytest.mark.parametrize("make", BREAKABLE)
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "among others"])
+@pytest.mark.parametrize("arrived", [False, True], ids=["early", "late"])
+def test_a_disposed_stub_takes_its_on_broken_along(
+    make: Callable[[Loopback], RpcStub], others: int, arrived: bool
+) -> None:
+    pair = Loopback(Api())
+    stub = make(pair)
+    kept = [stub.dup() for _ in range(others)]
+    if arrived:
+        pair.pump()
+    callback, other = Callback(), Callback()
+    gone = weakref.ref(callback)
+    for duplicate in kept:
+        duplicate.on_broken(other)
+    stub.on_broken(callback)
+    del callback
+    pair.pump()
+    stub.dispose()
+    pair.pump()
+    assert gone() is None
+    pair.disconnect()
+    pair.pump()
+    assert len(other.errors) == (others if make is not behind_a_future_that_never_comes else 0)
+
+
+@pytest.mark.parametrize("make", BREAKABLE)
+@pytest.mark.parametrize("arrived", [False, True], ids=["early", "late"])
+def test_on_broken_can_be_taken_back(make: Callable[[Loopback], RpcStub], arrived: bool) -> None:
+    pair = Loopback(Api())
+    stub = make(pair)
+    callback, other = Callback(), Callback()
+    gone = weakref.ref(callback)
+    take_back = stub.on_broken(callback)
+    stub.on_broken(other)
+    del callback
+    if arrived:
+        pair.pump()
+    take_back()
+    take_back()
+    assert gone() is None
+    pair.disconnect()
+    pair.pump()
+    assert len(other.errors) == (make is not behind_a_future_that_never_comes)
+
+
+def test_on_broken_can_be_taken_back_when_it_is_about_to_run() -> None:
+    pair = Loopback(Api())
+    callback = Callback()
+    take_back = pair.api.on_broken(callback)
+    pair.disconnect()
+    take_back()
+    pair.pump()
+    assert callback.errors == []
+
+
+def test_on_broken_that_has_run_is_forgotten() -> None:
+    pair = Loopback(Api())
+    promise = pair.api.fail()
+    callback = Callback()
+    gone = weakref.ref(callback)
+    promise.on_broken(callback)
+    promise.exception()
+    pair.pump()
+    assert [type(error) for error in callback.errors] == [RemoteError]
+    del callback
+    assert gone() is None
+
+
+def test_a_dropped_duplicate_takes_its_on_broken_along() -> None:
+    pair = Loopback(Api())
+    callback = Callback()
+    gone = weakref.ref(callback)
+    pair.api.dup().on_broken(callback)
+    del callback
+    pair.pump()
+    assert gone() is None
+
+
+def test_on_broken_of_a_property_is_that_of_what_it_belongs_to() -> None:
+    pair = Loopback(Api())
+    callback = Callback()
+    pair.api.some.name.on_broken(callback)
+    pair.disconnect()
+    pair.pump()
+    assert len(callback.errors) == 1
+
+
+def test_many_callbacks_of_one_stub_run_in_their_order() -> None:
+    pair = Loopback(Api())
+    seen: list[int] = []
+    taken_back = [
+        pair.api.on_broken(lambda _, number=number: seen.append(number)) for number in range(6)
+    ]
+    for number in (4, 0):
+        taken_back[number]()
+    pair.disconnect()
+    pair.pump()
+    assert seen == [1, 2, 3, 5]
+
+
 def test_disposing_of_the_main_stub_ends_the_session() -> None:
     pair = Loopback(Api())
     counter = pair.api.counter().result()
@@ -357,7 +524,7 @@ def test_stubs_say_what_they_are() -> None:
 
 def test_many_threads_may_share_a_property_promise() -> None:
     """Asking one for its result must not send another to the wrong place."""
-    from capnweb_sync.threads import ThreadRuntime
+    from capnweb_sync.runtimes.threads import ThreadRuntime
 
     runtime = ThreadRuntime()
     wrong: list[Any] = []
@@ -370,7 +537,7 @@ def test_many_threads_may_share_a_property_promise() -> None:
 
     pair = Loopback()
     del pair
-    from capnweb_sync.runtime import set_default_runtime
+    from capnweb_sync.runtimes.interface import set_default_runtime
 
     set_default_runtime(runtime)
     for _ in range(50):

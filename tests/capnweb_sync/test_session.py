@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from capnweb_sync import RpcError, RpcSession, RpcStub, RpcTarget, SessionClosed, broadcast
-from capnweb_sync.threads import ThreadRuntime
+from capnweb_sync.runtimes.threads import ThreadRuntime
 
 from .loopback import EMPTY, Loopback, LoopbackTransport, RawPeer
 

@@ -20,15 +20,14 @@ from capnweb_sync import (
     ReadableStream,
     RemoteError,
     RpcError,
-    RpcSession,
     RpcTarget,
     SessionClosed,
     WritableStream,
     undefined,
 )
-from capnweb_sync.flow import INITIAL_WINDOW
-from capnweb_sync.streams import FILE_CHUNK
-from capnweb_sync.threads import ThreadRuntime
+from capnweb_sync.streams.flow_control import INITIAL_WINDOW
+from capnweb_sync.streams.streams import FILE_CHUNK
+from capnweb_sync.testing import pair
 from tests.processes import DEADLINE, wait_until
 
 from .loopback import EMPTY, Loopback, RawPeer
@@ -490,31 +489,6 @@ def test_what_was_closed_can_be_read_when_the_session_is_over() -> None:
 # In several threads.
 
 
-class Wire:
-    """Carries messages to the session at the other end, in a thread of its own."""
-
-    joinable = False
-
-    def __init__(self) -> None:
-        self.other: RpcSession
-        self._messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-
-    @staticmethod
-    def pack(message: bytes) -> bytes:
-        return message
-
-    def send(self, packed: bytes) -> None:
-        self._messages.put(packed)
-
-    def close(self, code: int, reason: str) -> None:
-        self._messages.put(None)
-
-    def deliver(self) -> None:
-        while (message := self._messages.get()) is not None:
-            self.other.receive(message)
-        self.other.connection_lost(1000, "")
-
-
 class SlowApi(RpcTarget):
     def sink(self) -> WritableStream:
         return WritableStream(SlowSink())
@@ -533,19 +507,8 @@ class SlowSink:
 @pytest.fixture
 def api_in_threads() -> Iterator[Any]:
     """A stub for a `SlowApi`, to be used by any number of threads."""
-    runtime = ThreadRuntime()
-    here, there = Wire(), Wire()
-    client = RpcSession(here, runtime=runtime)
-    here.other = RpcSession(there, SlowApi(), runtime=runtime)
-    there.other = client
-    carriers = [threading.Thread(target=wire.deliver) for wire in (here, there)]
-    for carrier in carriers:
-        carrier.start()
-    yield client.main
-    client.close()
-    there.close(1000, "")
-    for carrier in carriers:
-        carrier.join(DEADLINE)
+    with pair(SlowApi) as both:
+        yield both.main
 
 
 def in_threads(*functions: Callable[[], None]) -> None:

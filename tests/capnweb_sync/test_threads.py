@@ -1,14 +1,17 @@
 """How processes that block wait, and how the served calls of a session take turns."""
 
+import itertools
 import os
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from capnweb_sync.deferred import Deferred
-from capnweb_sync.threads import IDLE_SECONDS, ThreadRuntime, thread_runtime
+from capnweb_sync.runtimes.threads import IDLE_SECONDS, ThreadRuntime, thread_runtime
+from tests.capnweb_sync.interruptions import Signal
 from tests.conftest import StartProcess
 from tests.processes import DEADLINE, wait_until
 
@@ -18,7 +21,10 @@ MOMENT = 0.05
 
 @pytest.fixture
 def runtime() -> ThreadRuntime:
-    return ThreadRuntime()
+    """One that keeps no idle threads, whatever this Python's own would do."""
+    runtime = ThreadRuntime()
+    runtime._kept = 0
+    return runtime
 
 
 class Diary:
@@ -52,8 +58,7 @@ def diary() -> Diary:
 
 
 def settle(runtime: ThreadRuntime, deferred: Deferred[str]) -> None:
-    with runtime.step:
-        deferred.resolve("here")
+    runtime.step.run(deferred.resolve, "here")
 
 
 def waiting(
@@ -210,7 +215,7 @@ def test_an_idle_thread_is_used_again(runtime: ThreadRuntime) -> None:
     threads: list[int] = []
     for done in range(1, 6):
         calls.start(lambda: threads.append(threading.get_ident()))
-        wait_until(lambda done=done: len(threads) == done and runtime._idle == 1)  # type: ignore[misc]
+        wait_until(lambda done=done: len(threads) == done and len(runtime._idle) == 1)  # type: ignore[misc]
     assert len(set(threads)) == 1
 
 
@@ -325,10 +330,11 @@ def test_what_a_finalizer_wants_is_done_at_once_when_no_step_is_under_way(
 def test_what_a_finalizer_wants_is_done_after_the_step_of_its_own_thread(
     runtime: ThreadRuntime, diary: Diary
 ) -> None:
-    with runtime.step:
-        with runtime.step:
-            runtime.collect(diary.note("collected"))
+    def step() -> None:
+        runtime.step.run(runtime.collect, diary.note("collected"))
         diary.entries.append("end of the step")
+
+    runtime.step.run(step)
     assert diary.entries == ["end of the step", "collected"]
 
 
@@ -338,12 +344,11 @@ def test_a_finalizer_does_not_wait_for_the_step_of_another_thread(
     taken, gate = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with runtime.step:
-            taken.set()
-            gate.wait(DEADLINE)
-            diary.entries.append("end of the step")
+        taken.set()
+        gate.wait(DEADLINE)
+        diary.entries.append("end of the step")
 
-    holder = threading.Thread(target=hold)
+    holder = threading.Thread(target=runtime.step.run, args=(hold,))
     holder.start()
     taken.wait(DEADLINE)
     runtime.collect(diary.note("collected"))
@@ -356,14 +361,90 @@ def test_a_finalizer_does_not_wait_for_the_step_of_another_thread(
 def test_a_thousand_finalizers_at_once_are_no_recursion(
     runtime: ThreadRuntime, diary: Diary
 ) -> None:
-    def take_step() -> None:
-        with runtime.step:
-            diary.entries.append("collected")
+    take_step = partial(runtime.step.run, diary.note("collected"))
 
-    with runtime.step:
+    def step() -> None:
         for _ in range(2_000):
             runtime.collect(take_step)
+
+    runtime.step.run(step)
     assert len(diary.entries) == 2_000
+
+
+def test_a_call_that_a_finalizer_starts_waits_for_no_further_step(
+    runtime: ThreadRuntime, diary: Diary
+) -> None:
+    calls = runtime.call_queue()
+    runtime.collect(lambda: calls.start(diary.note("started")))
+    diary.wait_for("started")
+
+
+def test_a_finalizer_that_fails_stops_no_other(
+    runtime: ThreadRuntime, diary: Diary, caplog: pytest.LogCaptureFixture
+) -> None:
+    def step() -> None:
+        runtime.collect(lambda: 1 / 0)  # type: ignore[arg-type]
+        runtime.collect(diary.note("collected"))
+
+    runtime.step.run(step)
+    runtime.collect(lambda: 1 / 0)  # type: ignore[arg-type]
+    runtime.collect(diary.note("collected, too"))
+    assert diary.entries == ["collected", "collected, too"]
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+
+
+def test_what_fails_to_be_tidied_up_stops_nothing_else(
+    runtime: ThreadRuntime, diary: Diary, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime.tidy_later(lambda: 1 / 0)  # type: ignore[arg-type]
+    runtime.tidy_later(diary.note("tidied"))
+    diary.wait_for("tidied")
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_a_thread_that_cannot_be_started_leaves_the_turn_to_the_next(
+    runtime: ThreadRuntime, diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    calls = runtime.call_queue()
+    with monkeypatch.context() as context:
+        context.setattr(threading.Thread, "start", refuse)
+        runtime.collect(lambda: calls.start(diary.note("from a finalizer")))
+    calls.start(diary.note("later"))
+    assert runtime.attend()
+    diary.wait_for("from a finalizer", "later")
+
+
+class Interruption(BaseException):
+    """What a signal's handler raises."""
+
+
+def test_a_call_whose_wait_is_interrupted_at_any_opcode_gives_its_turn_back(
+    runtime: ThreadRuntime, diary: Diary
+) -> None:
+    """As by time limits for threads. (Greenlets would share what raises the exception.)"""
+    for at in itertools.count():
+        calls = runtime.call_queue()
+        answer: Deferred[str] = Deferred()
+        signals: list[Signal] = []
+
+        def wait(at: int = at, answer: Deferred[str] = answer) -> None:
+            signal = Signal(at, Interruption)
+            signals.append(signal)  # noqa: B023
+            if not signal.during(lambda: runtime.wait(answer, 0.001)):
+                diary.entries.append("no more places")
+
+        calls.start(wait)
+        done = threading.Event()
+        calls.start(done.set)
+        assert done.wait(DEADLINE), signals[0].place
+        wait_until(lambda calls=calls: calls.holder is None)  # type: ignore[misc]
+        assert not runtime.step.changing
+        if diary.entries:
+            break
+    assert at > 50
 
 
 def test_there_is_one_runtime_in_a_process() -> None:
@@ -398,6 +479,11 @@ def test_all_of_this_holds_in_a_process_that_gevent_has_patched(
     start_process: StartProcess,
 ) -> None:
     process = start_process(
-        sys.executable, "-m", "tests.patched", __file__, "-k", "not patched and not forked"
+        sys.executable,
+        "-m",
+        "tests.patched",
+        __file__,
+        "-k",
+        "not patched and not forked and not opcode",
     )
     assert process.wait() == 0, process.output

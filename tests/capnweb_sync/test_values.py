@@ -3,9 +3,13 @@
 import enum
 import math
 from collections import OrderedDict
-from datetime import datetime, timedelta, timezone
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any, NamedTuple
+from uuid import UUID
 
+import msgspec
 import pytest
 
 from capnweb_sync import (
@@ -21,10 +25,12 @@ from capnweb_sync import (
     deserialize,
     serialize,
     undefined,
-    wire,
 )
+from capnweb_sync.values import json_text
 
 from .loopback import Loopback
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 
 class Echo(RpcTarget):
@@ -145,10 +151,61 @@ def test_subclasses_of_plain_types_go_as_these(value: Any, plain: Any) -> None:
     assert through(value) == plain
 
 
+class Suit(enum.Enum):
+    HEARTS = "hearts"
+
+
+@dataclass
+class Card:
+    suit: Suit
+    number: int
+    seen: datetime | None = None
+    proof: bytes = b""
+    more: Any = None
+
+
+class Deck(msgspec.Struct, rename="camel"):
+    top_card: Card
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (Suit.HEARTS, "hearts"),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (Decimal("1.10"), "1.10"),
+        (date(2026, 1, 2), "2026-01-02"),
+        (
+            [Deck(Card(Suit.HEARTS, 2**70, MOMENT, b"x", undefined))],
+            [
+                {
+                    "topCard": {
+                        "suit": "hearts",
+                        "number": 2**70,
+                        "seen": MOMENT,
+                        "proof": b"x",
+                        "more": undefined,
+                    }
+                }
+            ],
+        ),
+    ],
+    ids=["enumeration", "uuid", "decimal", "day", "struct and dataclass"],
+)
+def test_data_of_a_class_goes_in_its_plain_form(value: Any, plain: Any) -> None:
+    assert through(value) == plain
+
+
+@pytest.mark.parametrize("inside", [lambda: None, Echo(), {1, object()}])
+def test_data_of_a_class_holds_data_only(inside: Any) -> None:
+    with pytest.raises(TypeError, match="Card can't be sent: what is in it must be data"):
+        serialize(Card(Suit.HEARTS, 1, more=inside))
+
+
 @pytest.mark.parametrize(
     "value",
-    [object(), {1: 2}, {1, 2}, 1j, int, datetime(2024, 1, 1), [object()]],  # noqa: DTZ001
-    ids=["object", "number as key", "set", "complex", "class", "naive date", "nested"],
+    [object(), Card, {1: 2}, {1, 2}, 1j, int, datetime(2024, 1, 1), [object()]],  # noqa: DTZ001
+    ids=["object", "dataclass", "number as key", "set", "complex", "class", "naive date", "nested"],
 )
 def test_what_cannot_be_sent_is_a_type_error_at_once(value: Any) -> None:
     pair = Loopback(Echo())
@@ -263,8 +320,8 @@ def test_a_lone_surrogate_travels_in_any_place() -> None:
 
 @pytest.mark.parametrize("text", ["YWI", "YWI=", "Y W\tI=\r\n", "YWJj", "-_-_", "+/+/", ""])
 def test_bytes_arrive_with_or_without_padding_in_either_alphabet(text: str) -> None:
-    assert type(deserialize(wire.dumps(["bytes", text]))) is bytes
-    assert deserialize(wire.dumps(["bytes", "YWI="])) == b"ab"
+    assert type(deserialize(json_text.dumps(["bytes", text]))) is bytes
+    assert deserialize(json_text.dumps(["bytes", "YWI="])) == b"ab"
 
 
 @pytest.mark.parametrize(
@@ -285,7 +342,7 @@ def test_bytes_arrive_with_or_without_padding_in_either_alphabet(text: str) -> N
 )
 def test_what_is_not_base64_is_no_bytes(text: str) -> None:
     with pytest.raises(RpcTypeError, match="base64"):
-        deserialize(wire.dumps(["bytes", text]))
+        deserialize(json_text.dumps(["bytes", text]))
 
 
 @pytest.mark.parametrize(
@@ -305,7 +362,7 @@ def test_what_is_not_base64_is_no_bytes(text: str) -> None:
     ],
 )
 def test_a_value_of_the_fetch_api_arrives(expression: Any) -> None:
-    assert deserialize(wire.dumps(expression)) is not None
+    assert deserialize(json_text.dumps(expression)) is not None
 
 
 @pytest.mark.parametrize(
@@ -344,7 +401,7 @@ def test_a_value_of_the_fetch_api_arrives(expression: Any) -> None:
 def test_what_the_fetch_api_refuses_is_refused(expression: Any) -> None:
     """What HTTP cannot carry could be put to use by whoever is handed the value."""
     with pytest.raises((RpcTypeError, RpcRangeError)):
-        deserialize(wire.dumps(expression))
+        deserialize(json_text.dumps(expression))
 
 
 @pytest.mark.parametrize(

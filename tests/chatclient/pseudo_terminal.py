@@ -3,6 +3,9 @@
 import fcntl
 import os
 import pty
+import select
+import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -26,6 +29,8 @@ class PseudoTerminal:
         self._screen = pyte.Screen(COLUMNS, LINES)
         self._stream = pyte.ByteStream(self._screen)
         self._lock = threading.Lock()
+        self._escapes = 0
+        self._told, self._enough = socket.socketpair()
         self._process = subprocess.Popen(
             command,
             cwd=REPOSITORY,
@@ -34,6 +39,8 @@ class PseudoTerminal:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
+            # The terminal is its: for its signals, and for its end.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
         self._reader = threading.Thread(target=self._read, name="pseudo-terminal")
@@ -41,6 +48,9 @@ class PseudoTerminal:
 
     def _read(self) -> None:
         while True:
+            ready, _, _ = select.select([self._master, self._told.fileno()], [], [])
+            if self._told.fileno() in ready:
+                return
             try:
                 data = os.read(self._master, 65536)
             except OSError:
@@ -48,6 +58,7 @@ class PseudoTerminal:
             if not data:
                 return
             with self._lock:
+                self._escapes += data.count(b"\x1b")
                 self._stream.feed(data)
 
     @property
@@ -71,10 +82,28 @@ class PseudoTerminal:
         """Press keys: `\\r` is Enter, `\\x03` Ctrl+C, `\\x04` Ctrl+D, `\\t` Tab."""
         os.write(self._master, text.encode())
 
+    @property
+    def escapes(self) -> int:
+        """How many escape sequences were written."""
+        with self._lock:
+            return self._escapes
+
+    def hang_up(self) -> None:
+        """Close the terminal's window; the shell tells of it as well as the kernel."""
+        self._stop_reading()
+        os.close(self._master)
+        self._master = -1
+        self._process.send_signal(signal.SIGHUP)
+
+    def _stop_reading(self) -> None:
+        self._enough.close()
+        self._reader.join(DEADLINE)
+
     def wait(self) -> int:
         """Wait for the program's end and its last output; the exit status."""
         status = self._process.wait(DEADLINE)
-        self._reader.join(DEADLINE)
+        if self._master >= 0:
+            self._reader.join(DEADLINE)
         return status
 
     def __enter__(self) -> "PseudoTerminal":
@@ -88,5 +117,7 @@ class PseudoTerminal:
     ) -> None:
         self._process.kill()
         self._process.wait()
-        self._reader.join(DEADLINE)
-        os.close(self._master)
+        self._stop_reading()
+        self._told.close()
+        if self._master >= 0:
+            os.close(self._master)

@@ -1,10 +1,12 @@
 """The library, against a real server, through a proxy that fails when told to."""
 
 import functools
+import gc
 import logging
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +20,7 @@ from chatclient import (
     ChatError,
     ConnectionLost,
     Event,
+    RateLimited,
     Receipt,
     Status,
     TakenOver,
@@ -503,7 +506,8 @@ def test_a_name_that_is_taken_over_is_not_fought_for(
 ) -> None:
     chat = ChatClient(proxy.url, name("Alice"))
     assert chat._membership is not None
-    secret = chat._membership.resume
+    assert chat._membership.log is not None
+    secret = chat._membership.log.resume
     with connect(server.url) as session:
         session.main.join(
             name("Alice"), {"onMessage": lambda event: None}, {"resume": secret}
@@ -606,9 +610,122 @@ def test_no_thread_is_left_after_closing(proxy: Proxy, name: Name) -> None:
     wait_until(lambda: not threads_of("chatclient", "capnweb_sync"))
 
 
+def test_a_chat_that_is_dropped_is_told_and_gives_its_name_up(proxy: Proxy, name: Name) -> None:
+    with ChatClient(proxy.url, name("Bob")) as bob:
+        alice = ChatClient(proxy.url, name("Alice"))
+        alice.send("hello")
+        with pytest.warns(ResourceWarning, match="^unclosed <ChatClient 'Alice"):
+            del alice
+        wait_until(lambda: name("Alice") not in bob.users())
+    wait_until(lambda: not threads_of("chatclient", "capnweb_sync"))
+
+
+def test_a_chat_that_has_come_back_can_be_dropped(proxy: Proxy, name: Name) -> None:
+    watch = Watch()
+    alice = ChatClient(proxy.url, name("Alice"), on_status=watch)
+    proxy.cut()
+    watch.wait_for_return()
+    wait_until(lambda: not threads_of("chatclient"))
+    with pytest.warns(ResourceWarning, match="^unclosed <ChatClient 'Alice"):
+        del alice
+    wait_until(lambda: not threads_of("chatclient", "capnweb_sync"))
+
+
+def test_a_chat_that_is_dropped_while_it_is_offline_does_not_come_back(
+    proxy: Proxy, name: Name
+) -> None:
+    watch = Watch()
+    alice = ChatClient(proxy.url, name("Alice"), on_status=watch)
+    proxy.go_down()
+    watch.wait_for_loss()
+    with pytest.warns(ResourceWarning, match="^unclosed <ChatClient 'Alice"):  # noqa: PT031
+        del alice
+        # An attempt that is being made keeps the chat until it has failed.
+        wait_until(lambda: not threads_of("chatclient", "capnweb_sync"))
+
+
+def test_an_iterator_keeps_its_chat(proxy: Proxy, name: Name) -> None:
+    messages = ChatClient(proxy.url, name("Alice")).messages()
+    with ChatClient(proxy.url, name("Bob")) as bob:
+        bob.send("hello")
+        assert next(messages).text == "hello"
+    with pytest.warns(ResourceWarning, match="^unclosed <ChatClient 'Alice"):
+        del messages
+    wait_until(lambda: not threads_of("chatclient", "capnweb_sync"))
+
+
+def test_a_chat_that_never_was_or_is_closed_is_dropped_in_silence(proxy: Proxy, name: Name) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(BadRequest):
+            ChatClient(proxy.url, "")
+        with pytest.raises(ValueError, match="WebSocket"):
+            ChatClient("nonsense", name("Alice"))
+        ChatClient(proxy.url, name("Alice")).close()
+        ChatClient(proxy.url, name("Alice")).leave()
+        gc.collect()
+
+
 def test_it_is_the_same_in_a_process_that_gevent_has_patched(
     start_process: StartProcess,
 ) -> None:
     chosen = "(with or order or slow or missed or way or hole or offline or left) and not patched"
     process = start_process(sys.executable, "-m", "tests.patched", __file__, "-k", chosen)
     assert process.wait(60) == 0, process.output
+
+
+# ---- A server that limits
+
+
+@pytest.fixture
+def limited(start_server: StartServer) -> ServerProcess:
+    """A server on which little may be done."""
+    return start_server(
+        *("--unlimited-addresses", ""),
+        *("--message-rate", "5:2", "--history-rate", "0.01:1", "--join-rate", "5:1"),
+        *("--address-join-rate", "5:1"),
+    )
+
+
+def test_what_is_one_too_many_is_done_when_there_is_room(limited: ServerProcess) -> None:
+    watch = Watch()
+    with ChatClient(limited.url, "Alice", on_status=watch) as chat:
+        events = follow(chat)
+
+        sent = [chat.send(f"message {number}") for number in range(5)]
+
+        wait_until(lambda: len(texts(events)) == 5)
+        assert texts(events) == [f"message {number}" for number in range(5)]
+        assert len({receipt.id for receipt in sent}) == 5
+        asked = [status for status in watch.states if status.retry_in is not None]
+        assert asked
+        assert all(status.online for status in asked)
+        assert "Too fast for the server; trying again in 1 s" in str(asked[0])
+
+
+def test_joining_too_often_is_waited_for(limited: ServerProcess) -> None:
+    with ChatClient(limited.url, "Alice"), ChatClient(limited.url, "Bob") as bob:
+        assert bob.users() == ["Alice", "Bob"]
+
+
+def test_what_has_no_room_within_the_timeout_fails_at_once(limited: ServerProcess) -> None:
+    with ChatClient(limited.url, "Alice") as chat:
+        chat.history()
+        began = time.monotonic()
+
+        with pytest.raises(RateLimited) as refused:
+            chat.history(timeout=10)
+
+        assert 10 < refused.value.retry_after <= 100
+        assert not refused.value.may_have_been_stored
+        assert time.monotonic() - began < 5
+
+
+def test_a_patient_sender_waits_beyond_its_timeout(limited: ServerProcess) -> None:
+    with ChatClient(limited.url, "Alice") as chat:
+        chat.send("one")
+        chat.send("two")
+        with pytest.raises(RateLimited):
+            chat.send("three", timeout=0.1)
+
+        assert chat.send("three", timeout=0.1, patient=True).id

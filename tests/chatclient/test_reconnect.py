@@ -3,7 +3,7 @@
 import pytest
 
 from capnweb_sync import ConnectError, RemoteError, SessionClosed
-from capnweb_sync.client_opening import ConnectTimeout, HandshakeError
+from capnweb_sync.client.opening import ConnectTimeout, HandshakeError
 from chatclient.reconnect import MAX_DELAY, Backoff, Status, comes_back, stays_away
 
 
@@ -21,6 +21,14 @@ def longest(backoff: Backoff, attempts: int) -> list[float]:
 def test_delays_double_up_to_a_cap() -> None:
     for delay, bound in zip(longest(Backoff(), 6), [1, 2, 4, 8, 10, 10], strict=True):
         assert 0.9 * bound < delay <= bound
+
+
+def test_the_server_s_wish_is_waited_for_once() -> None:
+    backoff = Backoff()
+    backoff.asked_to_wait(20)
+
+    assert 20 <= backoff.next_delay() <= 21
+    assert backoff.next_delay() <= 2
 
 
 def test_delays_are_jittered_down_to_nothing() -> None:

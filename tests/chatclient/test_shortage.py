@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from capnweb_sync import threads
+from capnweb_sync.runtimes import threads
 from chatclient import ChatClient, reconnect
 from chatclient.membership import Membership
 from tests.chatclient.proxy import Proxy

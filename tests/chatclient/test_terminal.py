@@ -11,7 +11,7 @@ from chatclient import ChatClient
 from chatclient.terminal import MAX_LINE, Words, split_lines
 from tests.chatclient.proxy import Proxy
 from tests.chatclient.pseudo_terminal import PseudoTerminal
-from tests.conftest import StartProcess
+from tests.conftest import StartProcess, StartServer
 from tests.processes import (
     DEADLINE,
     REPOSITORY,
@@ -86,6 +86,18 @@ def test_the_end_of_input_waits_for_the_echo_of_what_was_said(server: ServerProc
     assert ended.returncode == 0
 
 
+def test_a_pipe_is_said_at_the_server_s_pace(
+    start_server: StartServer,
+) -> None:
+    limited = start_server("--unlimited-addresses", "", "--message-rate", "20:2")
+    typed = "".join(f"message {number}\n" for number in range(20))
+
+    ended = run("--url", limited.url, "--username", "Alice", typed=typed)
+
+    assert ended.stdout.splitlines()[4:] == [f"[Alice]: message {number}" for number in range(20)]
+    assert (ended.stderr, ended.returncode) == ("", 0)
+
+
 def test_two_people_chat(start: Callable[..., Process]) -> None:
     alice = start("Alice")
     bob = start("Bob")
@@ -130,6 +142,34 @@ def test_commands_are_not_said(bob: ChatClient, server: ServerProcess) -> None:
     assert ended.returncode == 0
     said = [event.text for event in bob.newest(50) if event.type == "chat"]
     assert said == [" /said"]
+
+
+def test_what_stands_behind_a_command_that_takes_nothing_is_pointed_out(
+    server: ServerProcess,
+) -> None:
+    typed = f"/quit now\n/users x\n/help me\n/history {'9' * 5000}\nstill here\n"
+    ended = run("--url", server.url, "--username", "Alice", typed=typed)
+    assert ended.stdout.splitlines()[4:] == ["[Alice]: still here"]
+    assert ended.stderr.splitlines() == [
+        "It is /quit, with nothing behind it.",
+        "It is /users, with nothing behind it.",
+        "It is /help, with nothing behind it.",
+        "It is /history, or /history 50 for the last 50.",
+    ]
+    assert ended.returncode == 0
+
+
+def test_of_a_line_that_is_too_long_nothing_is_said_or_done(
+    bob: ChatClient, server: ServerProcess
+) -> None:
+    lengths = (MAX_LINE + 1, 2 * MAX_LINE + 400, 3 * MAX_LINE)
+    typed = "".join(f"{'x' * length}\nnext\n{'/' * length}/quit\n" for length in lengths)
+    ended = run("--url", server.url, "--username", "Alice", typed=typed)
+    complaint = f"A line of more than {MAX_LINE} characters is not said."
+    assert ended.stderr.splitlines() == [complaint] * 6
+    assert ended.returncode == 1
+    said = [event.text for event in bob.newest(50) if event.type == "chat"]
+    assert said == ["next"] * 3
 
 
 def test_what_happened_last_can_be_looked_at(
@@ -192,10 +232,23 @@ def test_no_name_is_one_line_and_a_failure(server: ServerProcess) -> None:
     assert ended.returncode == 1
 
 
-@pytest.mark.parametrize("option", [("--url", "http://x"), ("--history", "many"), ("--what",)])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--url", "http://x"),
+        ("--url", "ws://x:secret@127.0.0.1:99999/rpc/ws"),
+        ("--url", "ws://x:secret@/rpc/ws"),
+        ("--url", "ws://x:secret@[::1/rpc/ws"),
+        ("--url", "ws://x:secret@127.0.0.1:80a/"),
+        ("--history", "many"),
+        ("--what",),
+    ],
+)
 def test_a_wrong_option_is_explained(option: tuple[str, ...]) -> None:
     ended = run(*option)
     assert "usage: chatclient" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "secret" not in ended.stderr
     assert ended.returncode == 2
 
 
@@ -228,7 +281,7 @@ def test_an_outage_is_shown_and_what_is_typed_meanwhile_is_said_afterwards(
         assert alice.error_lines == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_whoever_is_told_to_go_leaves_politely(
     bob: ChatClient, start: Callable[..., Process], number: signal.Signals
 ) -> None:
@@ -396,6 +449,68 @@ def test_an_outage_is_shown_above_the_prompt(
         proxy.cut()
         alice.wait_for("Back online", "> half a line")
         assert alice.lines[-3].startswith("Connection lost; trying again in ")
+
+
+def test_whoever_is_too_fast_is_told_and_waits(
+    start_server: StartServer, on_terminal: Callable[..., PseudoTerminal]
+) -> None:
+    limited = start_server("--unlimited-addresses", "", "--message-rate", "5:1")
+    with on_terminal("--username", "Alice", url=limited.url) as alice:
+        alice.wait_for(">")
+        alice.press("one\rtwo\rthree\r")
+        alice.wait_for("[Alice]: three", ">")
+        told = [line for line in alice.lines if line.startswith("Too fast")]
+        assert told == ["Too fast for the server; trying again in 1 s …"]
+
+
+def test_closing_the_window_leaves(
+    bob: ChatClient, on_terminal: Callable[..., PseudoTerminal]
+) -> None:
+    with on_terminal("--username", "Alice") as alice:
+        alice.wait_for(">")
+        alice.press("half a line")
+        alice.wait_for("> half a line")
+        alice.hang_up()
+        wait_until(lambda: [e.text for e in bob.newest(1)] == ["Alice left the chat"])
+        alice.wait()
+
+
+def test_ctrl_z_suspends(server: ServerProcess) -> None:
+    """In a shell with job control, which goes on when the program stops."""
+    program = f"{' '.join(PROGRAM)} --url {server.url} --username Alice"
+    script = f"set -m; {program}; echo stopped $?; read line; fg"
+    with PseudoTerminal(["bash", "-c", script]) as alice:
+        alice.wait_for(">")
+        alice.press("half \x1a")
+        wait_until(lambda: "stopped 148" in alice.lines, message="suspended")
+        alice.press("\r")
+        alice.wait_for("> half")
+        alice.press("a line\r")
+        alice.wait_for("[Alice]: half a line", ">")
+        alice.press("/quit\r")
+        assert alice.wait() == 0
+
+
+def test_a_terminal_that_can_only_scroll_is_sent_no_escapes(
+    bob: ChatClient, server: ServerProcess
+) -> None:
+    command = [*PROGRAM, "--url", server.url]
+    with PseudoTerminal(command, env={"TERM": "dumb"}) as alice:
+        alice.wait_for("Enter your username:")
+        alice.press("Alice\r")
+        wait_until(lambda: "Type a message and press Enter (or /quit to leave):" in alice.lines)
+        alice.press("hello\r")
+        alice.wait_for("hello", "[Alice]: hello")
+        bob.send("hi")
+        alice.wait_for("[Bob]: hi")
+        alice.press("\x04")
+        assert alice.wait() == 0
+        assert alice.lines[:3] == [
+            "Enter your username: Alice",
+            "Joined chat as Alice",
+            "Users online: ['Bob', 'Alice']",
+        ]
+        assert alice.escapes == 0
 
 
 # ---- Parts

@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from capnweb_sync.runtime import default_runtime, set_default_runtime
+from capnweb_sync.runtimes.interface import default_runtime, set_default_runtime
 from capnweb_sync.server import GeventRuntime
 from tests.chatserver.wire import WireClient
 from tests.processes import ServerProcess

@@ -63,7 +63,7 @@ class FakeLine:
 
     # As a transport.
 
-    joinable = False
+    can_concatenate = False
 
     @staticmethod
     def pack(message: bytes) -> bytes:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from capnweb_sync import RemoteError
-from capnweb_sync.batch import BatchError, batch
+from capnweb_sync.client.batch import BatchError, batch
 from tests.chatserver.conftest import Connect
 from tests.chatserver.test_http import get, upgrade
 from tests.chatserver.wire import WireClient

@@ -6,11 +6,13 @@ from typing import Any
 import gevent
 import pytest
 
-from chatserver import feed, loop
-from chatserver.feed import Feed
+from chatserver import loop
 from chatserver.loop import Loop
-from chatserver.member import Member, Visit
-from chatserver.store import Joined, Policy, Store, open_store
+from chatserver.rooms import feed
+from chatserver.rooms.feed import Feed
+from chatserver.rooms.member import ClientState, Member
+from chatserver.store import open_store
+from chatserver.store.interface import Joined, Policy, Store
 from tests.chatserver.greenlets import FakeLine, eventually, outcome
 
 
@@ -20,7 +22,7 @@ class Listener:
     def __init__(self, joined: Joined) -> None:
         self.line = FakeLine()
         callback = self.line.callback()
-        self.member = Member(Visit(self.line), joined.claim, joined.name, callback, callback)
+        self.member = Member(ClientState(self.line), joined.claim, joined.name, callback, callback)
 
     @property
     def heard(self) -> list[int]:

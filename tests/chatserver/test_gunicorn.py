@@ -11,7 +11,7 @@ import pytest
 from tests.chatserver.conftest import Connect
 from tests.chatserver.test_http import FORWARDED, get, upgrade
 from tests.conftest import StartProcess
-from tests.processes import Process, free_port
+from tests.processes import DEADLINE, Process, free_port
 
 COMMAND = ("-m", "gunicorn", "-c", "python:chatserver.gunicorn_conf", "chatserver:create_app()")
 
@@ -158,6 +158,26 @@ def test_a_setting_that_does_not_fit_is_told_in_one_line(start_process: StartPro
     ]
 
 
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_it_listens_on_an_address_of_ipv6(
+    start_process: StartProcess, port: int, host: str
+) -> None:
+    start(start_process, port, CHAT_HOST=host)
+
+    assert get(("::1", port), "/healthz")[0] == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "no-such-host.invalid", "[::1"])
+def test_an_address_that_is_none_is_told_in_one_line(
+    start_process: StartProcess, host: str
+) -> None:
+    gunicorn = start_process(sys.executable, *COMMAND, env={"CHAT_HOST": host})
+
+    assert gunicorn.wait() == 2
+    (line,) = gunicorn.error_lines
+    assert host in line
+
+
 @pytest.mark.parametrize("worker", ["sync", "gevent"])
 def test_a_worker_that_cannot_do_websocket_says_how_to_start_one(
     start_process: StartProcess, port: int, worker: str
@@ -205,3 +225,23 @@ def test_a_file_that_cannot_be_used_ends_it_at_once_with_one_line_that_says_why(
     assert len(reasons) == 1
     assert reasons[0].startswith("chatserver: The database")
     assert "Traceback" not in gunicorn.output
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET /healthz",
+        "GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b",
+        "POST /rpc/batch HTTP/1.1\r\nHost: a\r\nContent-Length: +49",
+        "POST /rpc/batch HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+    ],
+)
+def test_a_worker_refuses_what_is_no_request(
+    start_process: StartProcess, port: int, head: str
+) -> None:
+    start(start_process, port)
+
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as client:
+        client.sendall(f"{head}\r\n\r\n".encode())
+
+        assert client.recv(100).startswith(b"HTTP/1.1 400 ")

@@ -233,3 +233,15 @@ def test_a_server_without_websocket_says_how_to_start_one(
     assert "gunicorn" in body
     assert get(("127.0.0.1", port), "/rpc/ws")[0] == 501
     assert get(("127.0.0.1", port), "/healthz")[0] == 200
+
+
+def test_bad_requests_do_not_flood_the_log(start_server: StartServer) -> None:
+    server = start_server("--log-level", "INFO")
+
+    for _ in range(30):
+        with socket.create_connection(server.address, timeout=20) as client:
+            client.sendall(b"nonsense\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 400")
+    server.terminate()
+
+    assert "\n".join(server.error_lines).count("Invalid request") == 10

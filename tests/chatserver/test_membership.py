@@ -29,6 +29,11 @@ def told_of(observer: WireClient, name: str) -> list[str]:
     return [event["type"] for event in observer.events if name in event.get("users", ())]
 
 
+def wait_for_join(observer: WireClient, name: str) -> None:
+    """Who leaves earlier is not told of."""
+    wait_until(lambda: "join" in told_of(observer, name), message=f"{name} has joined")
+
+
 def wait_for_leave(observer: WireClient, name: str) -> None:
     wait_until(lambda: "leave" in told_of(observer, name), message=f"{name} has left")
 
@@ -52,6 +57,7 @@ def test_leaving_frees_the_name_and_is_told(
     client: WireClient, observer: WireClient, name: str
 ) -> None:
     client.join(name)
+    wait_for_join(observer, name)
 
     assert client.call("leave", name) == {"message": f"Goodbye, {name}!"}
 
@@ -82,6 +88,7 @@ def test_a_client_that_closes_on_purpose_has_left_at_once(
     client: WireClient, observer: WireClient, name: str, code: int
 ) -> None:
     client.join(name)
+    wait_for_join(observer, name)
 
     client.close(code)
 
@@ -125,6 +132,7 @@ def test_a_lost_client_is_waited_for_and_then_left_once(
     client: WireClient, observer: WireClient, name: str, lose: Callable[[WireClient], None]
 ) -> None:
     client.join(name)
+    wait_for_join(observer, name)
 
     lose(client)
 
@@ -169,6 +177,7 @@ def test_a_killed_client_is_waited_for_and_then_left_once(
     )
     process = start_process(sys.executable, "-c", program, shared_server.url, name, ready="joined")
 
+    wait_for_join(observer, name)
     process.signal(signal.SIGKILL)
 
     process.wait()
@@ -181,6 +190,7 @@ def test_when_the_grace_is_over_the_name_is_anyones_and_the_secret_means_nothing
     client: WireClient, other: WireClient, observer: WireClient, name: str
 ) -> None:
     secret = client.join(name)["resume"]
+    wait_for_join(observer, name)
     client.lose()
     wait_for_leave(observer, name)
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatserver.errors import BadRequest, TooLarge
-from chatserver.lookalikes import looks_of, resemble
-from chatserver.names import check_name, clean_text, folded
+from chatserver.people.lookalikes import looks_of, resemble
+from chatserver.people.names import check_name, clean_text, folded
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """The process: how it starts, what it says, how it stops."""
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -26,13 +29,13 @@ Run client: python -m chatclient
 Press Ctrl+C to stop"""
 
 
-def run(*options: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *options: str, env: dict[str, str] | None = None, cwd: Path = REPOSITORY
+) -> subprocess.CompletedProcess[str]:
     """A server that does not get to serving."""
-    import os
-
     return subprocess.run(
         [sys.executable, "-m", "chatserver", *options],
-        cwd=REPOSITORY,
+        cwd=cwd,
         env={**os.environ, **(env or {})},
         capture_output=True,
         text=True,
@@ -56,6 +59,83 @@ def test_a_terminal_that_cannot_show_the_balloon_is_no_reason_not_to_start(
     server = start_server(env={"PYTHONIOENCODING": "ascii"})
 
     assert server.lines[0].endswith(server.url)
+
+
+def serves(port: int) -> bool:
+    """Whether requests are answered there."""
+    try:
+        return get(("127.0.0.1", port), "/healthz")[0] == 200
+    except ConnectionRefusedError:
+        return False
+
+
+@pytest.mark.parametrize("redirection", [">&-", "1</dev/null", ">/dev/full", "| true"])
+def test_a_banner_that_nobody_can_read_is_no_reason_not_to_serve(
+    start_process: StartProcess, redirection: str
+) -> None:
+    port = free_port()
+    command = f"{sys.executable} -m chatserver --port {port} --store memory:"
+    shell = start_process("sh", "-c", f"{command} {redirection} & wait $!; echo status $?")
+
+    shell.wait_for_line("WARNING chatserver: Standard output cannot be written to", stderr=True)
+    assert serves(port)
+    assert "Traceback" not in shell.output
+
+
+def test_an_output_that_is_full_and_does_not_block_is_waited_for(
+    start_process: StartProcess,
+) -> None:
+    port = free_port()
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    command = [sys.executable, "-m", "chatserver", "--port", str(port), "--store", "memory:"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=writing) as server:
+        os.close(writing)
+        wait_until(lambda: serves(port))
+        with os.fdopen(reading, "rb") as output:
+            for line in output:
+                if b"Press Ctrl+C" in line:
+                    break
+        server.terminate()
+        assert server.wait(20) == 0
+
+
+def test_an_output_that_nobody_reads_does_not_keep_it_from_ending() -> None:
+    port = free_port()
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    command = [sys.executable, "-m", "chatserver", "--port", str(port), "--store", "memory:"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=writing) as server:
+        wait_until(lambda: serves(port))
+        server.terminate()
+        assert server.wait(20) == 0
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_help_that_cannot_be_written_is_a_failure() -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "chatserver", "--help"],
+            cwd=REPOSITORY,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+
+    assert ended.stderr == (
+        "chatserver: Standard output cannot be written to: No space left on device.\n"
+    )
+    assert ended.returncode == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -153,12 +233,71 @@ def test_a_port_that_is_taken_is_told_in_one_line() -> None:
     assert f"Cannot listen on 127.0.0.1 port {port}" in line
 
 
-def test_a_store_of_no_known_kind_is_told_in_one_line() -> None:
-    ended = run("--port", str(free_port()), "--store", "mysql://chat")
+def test_a_name_that_is_no_address_is_told_in_one_line() -> None:
+    ended = run("--host", "no-such-host.invalid")
 
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
-    assert "mysql://chat" in line
+    assert "Cannot listen on no-such-host.invalid" in line
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_it_listens_on_an_address_of_ipv6(start_process: StartProcess, host: str) -> None:
+    server = start_process(
+        sys.executable,
+        "-m",
+        "chatserver",
+        *("--host", host, "--port", "0", "--store", "memory:"),
+        ready=r"ws://\[::1\]:\d+/rpc/ws",
+    )
+    url = server.lines[0].rpartition(" ")[2]
+    client = start_process(sys.executable, "-m", "chatclient", "--url", url, "--username", "Alice")
+
+    client.wait_for_line("Joined chat as Alice")
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "mysql://alice:secret@chat",
+        "chat.db",
+        "memory",
+        "memory:chat",
+        "redis://[::1",
+        "redis://a:secret@::1:6379/0",
+        "redis://:sec/ret@host/0",
+        "redis://:sec?ret@host/0",
+        "redis://:sec#ret@host/0",
+        "redis://host:0/0",
+        "redis://host/chat",
+        "redis://host/0/1",
+        "unix://run/redis.sock",
+        "unix:/run/redis.sock",
+        "sqlite:chat.db",
+        "sqlite:/chat.db",
+        "sqlite://chat.db",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///tests/",
+        "sqlite:///tests",
+        "sqlite:///a%00b",
+        "sqlite:///chat#1.db",
+        "sqlite:///[::1/chat.db?what",
+        "sqlite:///a\tb.db",
+    ],
+)
+def test_a_store_that_is_none_is_told_in_one_line_and_nothing_is_made(
+    store: str, tmp_path: Path
+) -> None:
+    (tmp_path / "tests").mkdir()
+
+    ended = run("--port", str(free_port()), "--store", store, cwd=tmp_path)
+
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("chatserver: The store")
+    assert "sec" not in line
+    assert list(tmp_path.iterdir()) == [tmp_path / "tests"]
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ import pytest
 from capnweb_sync import RpcStub
 from chatserver import loop
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
-from chatserver.feed import Feed
-from chatserver.member import Visit
 from chatserver.options import JoinOptions
-from chatserver.room import Room
-from chatserver.store import LogReset, Policy, Tail, system_clock
+from chatserver.rooms.feed import Feed
+from chatserver.rooms.member import ClientState
+from chatserver.rooms.room import Room
+from chatserver.store.interface import LogReset, Policy, Tail, system_clock
 from chatserver.store.local import Operation
 from chatserver.store.memory import MemoryStore
 from tests.chatserver.greenlets import FakeLine, eventually, outcome
@@ -71,7 +71,7 @@ class Caller:
     def __init__(self, room: Room) -> None:
         self.room = room
         self.line = FakeLine()
-        self.visit = Visit(self.line)
+        self.visit = ClientState(self.line)
 
     def join(self, name: str, resume: str | None = None) -> dict[str, Any]:
         callback = self.line.callback()

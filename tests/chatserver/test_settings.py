@@ -1,12 +1,13 @@
 """Settings come from the command line, the environment and the table's defaults, in this order."""
 
+import sys
 from typing import Any
 
 import pytest
 
 from chatserver.errors import SettingError
 from chatserver.settings import Settings, from_config, from_environment, parse_arguments
-from chatserver.store import Policy
+from chatserver.store.interface import Policy
 
 
 def test_everything_has_a_default() -> None:
@@ -68,8 +69,76 @@ def test_the_store_is_told_grace_and_retention() -> None:
         {"GRACE": "nan"},
         {"MAX_CONNECTIONS": 0},
         {"PORT": [1]},
+        {"HOST": "127.0.0.1:8080"},
+        {"HOST": "http://127.0.0.1"},
+        {"HOST": "[127.0.0.1]"},
+        {"HOST": "[::1"},
+        {"HOST": "[::1]:8080"},
+        {"HOST": "::1::"},
+        {"HOST": "two words"},
+        {"HOST": "a..b"},
     ],
 )
 def test_what_does_not_fit_names_its_variable(config: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match=f"CHAT_{next(iter(config))}"):
         from_config(config)
+
+
+@pytest.mark.parametrize("value", ["192.0.2.0/24,::1", "192.0.2.7/24, ::1/128"])
+def test_the_environment_can_list_unlimited_addresses(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("CHAT_UNLIMITED_ADDRESSES", value)
+
+    assert [str(network) for network in from_environment().unlimited_addresses] == [
+        "192.0.2.0/24",
+        "::1/128",
+    ]
+
+
+def test_nobody_is_free_of_limits_if_the_list_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().unlimited_addresses
+    assert parse_arguments(["--unlimited-addresses", ""], Settings()).unlimited_addresses == ()
+
+    monkeypatch.setenv("CHAT_UNLIMITED_ADDRESSES", "")
+    settings = from_environment()
+
+    assert settings.unlimited_addresses == ()
+    assert from_config(settings.as_config()) == settings
+
+
+def test_a_rate_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_MESSAGE_RATE", "2:20")
+    monkeypatch.setenv("CHAT_CALL_RATE", "off")
+
+    settings = from_environment()
+
+    assert (str(settings.message_rate), str(settings.call_rate)) == ("2:20", "off")
+    assert from_config(settings.as_config()) == settings
+
+
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [("::1", "::1"), ("[::1]", "::1"), ("localhost", "localhost"), (" 0.0.0.0 ", "0.0.0.0")],
+)
+def test_an_address_may_stand_in_brackets(
+    monkeypatch: pytest.MonkeyPatch, written: str, host: str
+) -> None:
+    monkeypatch.setenv("CHAT_HOST", written)
+
+    assert from_environment().host == host
+    assert parse_arguments(["--host", written], Settings()).host == host
+
+
+def test_the_help_shows_no_password(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", sys.__stdout__)
+    monkeypatch.setenv("CHAT_STORE", "redis://:secret@redis.example/0")
+
+    with pytest.raises(SystemExit):
+        parse_arguments(["--help"], from_environment())
+
+    shown = capfd.readouterr().out
+    assert "redis://redis.example/0" in shown
+    assert "secret" not in shown

@@ -29,6 +29,7 @@ class Rejected(Exception):
         _, self.name, message, *rest = expression
         super().__init__(message)
         properties = next((part for part in rest if isinstance(part, dict)), {})
+        self.properties = properties
         self.code = properties.get("code")
 
 

@@ -35,6 +35,8 @@ class Deployment:
         self._environment = {
             "CHAT_PORT": str(self.address[1]),
             "CHAT_STORE": store,
+            # A crowd on one machine: no rates for it.
+            "CHAT_UNLIMITED_ADDRESSES": "127.0.0.0/8",
             **{f"CHAT_{name.upper()}": str(value) for name, value in settings.items()},
         }
         self.process = self.start()

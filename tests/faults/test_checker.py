@@ -16,7 +16,7 @@ NOON = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
 def event(number: int, kind: str, user: str, text: str) -> Event:
     """An event; its time is that of its number."""
     users = () if kind == "chat" else (user,)
-    return Event(number, kind, user, text, NOON + timedelta(seconds=number), users, len(users))  # type: ignore[arg-type]
+    return Event(number, kind, user, text, NOON + timedelta(seconds=number), users, len(users))
 
 
 class Story:

@@ -32,9 +32,9 @@ class WireOrder:
         """Look at a message; whether it is passed on."""
         if direction is UP:
             if text.startswith(JOIN):
-                since = json.loads(text)[1][3][2].get("since")
-                if since is not None:
-                    self._last[link] = since
+                options = json.loads(text)[1][3][2:]
+                if options and options[0].get("since") is not None:
+                    self._last[link] = options[0]["since"]
         elif '"recovered":false' in text and text.startswith('["resolve",1,'):
             self._last[link] = json.loads(text)[2]["lastId"]
         elif (match := EVENT.match(text)) is not None:

@@ -148,11 +148,13 @@ const scenarios = {
     const leaving = newWebSocketRpcSession(url);
     const listener = new Listener();
     await staying.join("Dora", listener);
+    // Events of other scenarios may be gathered with these ones.
+    const told = (kind) => listener.events.some(({ type, users }) =>
+      type === kind && users.includes("Eve"));
     await leaving.join("Eve", ignore);
+    await until(() => told("join"));  // Who leaves earlier is not told of.
     leaving[Symbol.dispose]();
-    // Leave events of other scenarios may be gathered with this one.
-    await until(() => listener.events.some(({ type, users }) =>
-      type === "leave" && users.includes("Eve")));
+    await until(() => told("leave"));
     const users = await staying.listUsers();
     await staying.leave("Dora");
     staying[Symbol.dispose]();

@@ -12,7 +12,8 @@ from gevent.pywsgi import WSGIServer  # noqa: E402
 
 from capnweb_sync import RpcSession  # noqa: E402
 from capnweb_sync.server import WebSocketHandler  # noqa: E402
-from chatserver.app import create_app, current_service  # noqa: E402
+from chatserver.app import create_app  # noqa: E402
+from chatserver.service import current_service  # noqa: E402
 
 
 def tables() -> Response:

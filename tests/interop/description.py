@@ -23,7 +23,7 @@ from capnweb_sync import (
     RpcTypeError,
     undefined,
 )
-from capnweb_sync.values import JSDate
+from capnweb_sync.values.javascript import JSDate
 
 #: `["type", …]`, as JSON has it.
 Description: TypeAlias = list[Any]

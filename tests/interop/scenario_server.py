@@ -14,7 +14,7 @@ from typing import Any  # noqa: E402
 from gevent.pywsgi import WSGIServer  # noqa: E402
 
 from capnweb_sync import RpcSession, serve  # noqa: E402
-from capnweb_sync.runtime import set_default_runtime  # noqa: E402
+from capnweb_sync.runtimes.interface import set_default_runtime  # noqa: E402
 from capnweb_sync.server import (  # noqa: E402
     Connection,
     Connections,

@@ -19,7 +19,7 @@ from capnweb_sync import (
     RpcTypeError,
     undefined,
 )
-from capnweb_sync.values import JSDate
+from capnweb_sync.values.javascript import JSDate
 from tests.interop.description import (
     ARRAYS,
     MAX_SAFE_INTEGER,

@@ -7,7 +7,7 @@ from signal import SIGCONT
 
 from redis import Redis
 
-from chatserver.store import MAX_TICK_SECONDS
+from chatserver.store.interface import MAX_TICK_SECONDS
 from chatserver.store.redis.connection import PREFIX
 from tests.chatserver.wire import WireClient
 from tests.faults.redis_server import RedisServer

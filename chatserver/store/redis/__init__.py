@@ -23,10 +23,11 @@ import gevent
 from gevent.event import Event as Signal
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
-from capnweb_sync.fork import in_child
+from capnweb_sync.runtimes.fork import in_child
 from chatserver.errors import StartError, Unavailable
-from chatserver.events import Event
-from chatserver.store import (
+from chatserver.store.events import Event
+from chatserver.store.inherited import inherit
+from chatserver.store.interface import (
     MAX_READ_EVENTS,
     Claim,
     Clock,
@@ -40,7 +41,6 @@ from chatserver.store import (
     cut,
     system_clock,
 )
-from chatserver.store.inherited import inherit
 from chatserver.store.redis import operations
 from chatserver.store.redis.connection import LOG, META, PREFIX, RETRY_SECONDS, Address, Line, Lines
 from chatserver.store.redis.entries import event_of, read_range

@@ -18,7 +18,7 @@
 --   looks:<scripts>:<skeleton>   sorted set: keys of names that look so, by number
 --   order          sorted set: name, by its number in the joining order
 --   waiting        sorted set: key of a suspended name, by the moment until which it waits
---   notices        list, in order: {kind, key, name}, not told yet
+--   notices        list, in order: {kind, key, name}, not told yet; of one name a leave, a join or both
 --   sent:<digest>  {digest of the text, id, time}, for an idempotency key
 --   leases         sorted set: worker, by the end of its lease
 --   gone           sorted set: worker whose lease is over, by the end of the grace
@@ -46,7 +46,8 @@ local FIELDS = {
   'messages', -- chat messages since the log began
   'number', -- of the name that joined last
   'told_join', 'told_leave', -- when a notice of the kind was told
-  'pending_join', 'pending_leave', -- how many wait to be told
+  'pending_join', 'pending_leave', -- how many wait in `notices` to be told
+  'nameless_join', 'nameless_leave', -- how many more do, whose names are not kept
   'seen', -- when a worker called last, on the server's own clock
   'steady', -- what the clock showed then that only passes
 }
@@ -174,16 +175,51 @@ local function is_due(kind)
   return steady - meta['told_' .. kind] >= rules.notice_interval_ms
 end
 
+local function write_notices()
+  call('DEL', NOTICES)
+  for i = 1, #notices, PUSHED do
+    local packed = {}
+    for j = i, math.min(i + PUSHED - 1, #notices) do
+      packed[#packed + 1] = encode(notices[j])
+    end
+    call('RPUSH', NOTICES, unpack(packed))
+  end
+end
+
+-- Read what waits. A version that told joins and leaves of one name one by one may have left many of
+-- them: those that nobody was told of cancel each other.
+local function read_notices()
+  local read, joins = {}, {}
+  for i, packed in ipairs(call('LRANGE', NOTICES, 0, -1)) do
+    local notice = decode(packed)
+    local kind, key = notice[1], notice[2]
+    read[i] = notice
+    if kind == 'join' then
+      joins[key] = notice
+    elseif joins[key] then
+      notice.cancelled, joins[key].cancelled = true, true
+      joins[key] = nil
+      meta.pending_join, meta.pending_leave = meta.pending_join - 1, meta.pending_leave - 1
+    end
+  end
+  notices = {}
+  for _, notice in ipairs(read) do
+    if not notice.cancelled then
+      notices[#notices + 1] = notice
+    end
+  end
+  if #notices < #read then
+    write_notices()
+  end
+end
+
 -- Make one event of all notices of this kind that may be told, if it is time for one.
 local function tell(kind)
   if meta['pending_' .. kind] == 0 or not is_due(kind) then
     return false
   end
   if not notices then
-    notices = {}
-    for i, packed in ipairs(call('LRANGE', NOTICES, 0, -1)) do
-      notices[i] = decode(packed)
-    end
+    read_notices()
   end
   local seen, left, names, count = {}, {}, {}, 0
   for _, notice in ipairs(notices) do
@@ -202,21 +238,36 @@ local function tell(kind)
     return false
   end
   notices = left
-  call('DEL', NOTICES)
-  for i = 1, #left, PUSHED do
-    local packed = {}
-    for j = i, math.min(i + PUSHED - 1, #left) do
-      packed[#packed + 1] = encode(left[j])
-    end
-    call('RPUSH', NOTICES, unpack(packed))
-  end
+  write_notices()
   meta['pending_' .. kind] = meta['pending_' .. kind] - count
   meta['told_' .. kind] = steady
-  add(kind, count, names)
+  add(kind, count + meta['nameless_' .. kind], names)
+  meta['nameless_' .. kind] = 0
   return true
 end
 
+-- Whether the name's join was waiting to be told, and is no more.
+local function cancel_join(key, name)
+  local waited = meta.pending_join > 0
+    and call('LREM', NOTICES, -1, encode({'join', key, name})) > 0
+  if waited then
+    meta.pending_join = meta.pending_join - 1
+    notices = nil
+  end
+  return waited
+end
+
 local function notify(kind, key, name)
+  if kind == 'leave' and cancel_join(key, name) then
+    return -- nobody was told of either
+  end
+  if meta.pending_join + meta.pending_leave > 2 * rules.max_notices then
+    read_notices()
+  end
+  if meta['pending_' .. kind] >= rules.max_notices then
+    meta['nameless_' .. kind] = meta['nameless_' .. kind] + 1
+    return
+  end
   local notice = {kind, key, name}
   call('RPUSH', NOTICES, encode(notice))
   if notices then

@@ -5,13 +5,14 @@ redis-py blocks on sockets; in a process that gevent has patched it blocks its g
 
 import hashlib
 import math
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import gevent
 from gevent.queue import Empty, LifoQueue
@@ -19,7 +20,7 @@ from redis.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import NoScriptError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from capnweb_sync.fork import cut_off
+from capnweb_sync.runtimes.fork import cut_off
 from chatserver.errors import StartError
 
 TIMEOUT_SECONDS: Final = 5.0
@@ -123,7 +124,7 @@ class Address:
         """Read a URL as redis-py does, with the additional options `timeout` and `lease` in
         seconds: `redis://:password@host:6379/0?timeout=2`. Raises StartError."""
         try:
-            parts = urlsplit(url)
+            parts = _parts(url)
             shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
             options = parse_url(url)
             timeout = _seconds(options.pop("timeout", TIMEOUT_SECONDS))
@@ -148,6 +149,29 @@ class Address:
                 socket_connect_timeout=self.timeout,
             )
         )
+
+
+def _parts(url: str) -> SplitResult:
+    """The parts of a URL of which redis-py would make the one that was written: it takes localhost
+    and database 0 for what it cannot read. Raises ValueError without quoting a password."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(
+            "a port is a number to 65535, an IPv6 address stands in brackets, and / ? # @ : in a"
+            " password are percent-encoded"
+        ) from None
+    if parts.fragment or "@" in parts.path or "@" in parts.query:
+        raise ValueError("/ ? # @ : in a password are percent-encoded")
+    if port == 0:
+        raise ValueError("a port is a number from 1 on")
+    if parts.scheme == "unix":
+        if parts.hostname or not parts.path.strip("/"):
+            raise ValueError("a socket's path is absolute: unix:///run/redis.sock")
+    elif not re.fullmatch(r"/?\d*", parts.path, re.ASCII):
+        raise ValueError("a database is a number")
+    return parts
 
 
 def _seconds(value: Any) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from chatserver.events import Event, notice
+from chatserver.store.events import Event, notice
 from chatserver.store.redis.connection import LOG
 from chatserver.store.redis.operations import decode
 
@@ -22,8 +22,7 @@ def event_of(entry: list[Any]) -> Event:
         case [time_ms, name, text]:
             return Event(number, "chat", name, text, time_ms)
         case [time_ms, "join" | "leave" as kind, count, names]:
-            # Of the names that are not kept, it is told how many there are.
-            return notice(number, kind, names + [""] * (count - len(names)), time_ms)
+            return notice(number, kind, names, count, time_ms)
     raise ValueError(f"the log's entry {number} is not of this version")
 
 

@@ -10,11 +10,12 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from chatserver.errors import BadRequest, ClaimLost
-from chatserver.events import MAX_USERS
-from chatserver.lookalikes import looks_of
-from chatserver.store import (
+from chatserver.people.lookalikes import looks_of
+from chatserver.store.events import MAX_USERS
+from chatserver.store.interface import (
     DAY_MS,
     KEY_MS,
+    MAX_NOTICES,
     MAX_TICK_SECONDS,
     MAX_TRIM,
     NOTICE_INTERVAL_MS,
@@ -117,6 +118,7 @@ def rules(policy: Policy, lease: float) -> bytes:
             "standstill_ms": round(STANDSTILL_SECONDS * 1000),
             "key_ms": KEY_MS,
             "notice_interval_ms": NOTICE_INTERVAL_MS,
+            "max_notices": MAX_NOTICES,
             "max_users": MAX_USERS,
             "max_trim": MAX_TRIM,
             "max_tick_ms": round(MAX_TICK_SECONDS * 1000),

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from chatserver.errors import Unavailable
 from chatserver.loop import Loop
-from chatserver.store import LogReset
+from chatserver.store.interface import LogReset
 from chatserver.store.redis.connection import RETRY_SECONDS
 from chatserver.store.redis.operations import Answer, Operation, batch_of
 

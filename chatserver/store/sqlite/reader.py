@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Final
 
-from chatserver.events import Event
-from chatserver.store import cut
+from chatserver.store.events import Event
+from chatserver.store.interface import cut
 from chatserver.store.sqlite.schema import Connect, leave_open
 
 MAX_ID: Final = 2**63 - 1

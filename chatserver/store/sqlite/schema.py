@@ -78,14 +78,18 @@ def connect(path: str, synchronous: str) -> sqlite3.Connection:
     It may be used by one thread after another. Transactions are begun and ended by hand.
     """
     connection = sqlite3.connect(
-        f"file:{quote(path)}?mode=rw",
+        f"file:{quote(os.fsencode(path))}?mode=rw",
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
     )
-    connection.execute(f"PRAGMA synchronous={synchronous}")
-    connection.execute(f"PRAGMA journal_size_limit={MAX_IDLE_WAL_BYTES}")
+    try:
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute(f"PRAGMA journal_size_limit={MAX_IDLE_WAL_BYTES}")
+    except BaseException:  # the first look at the file: it may be no database
+        connection.close()
+        raise
     return connection
 
 

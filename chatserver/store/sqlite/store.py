@@ -6,23 +6,24 @@ and a lone one waits for nobody. The loop never waits for the disk; a greenlet d
 
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, InvalidStateError
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 import gevent
 from gevent.event import Event as Signal
 from gevent.threadpool import ThreadPool
 
-from capnweb_sync.fork import in_child
+from capnweb_sync.runtimes.fork import in_child
 from chatserver.errors import StartError, Unavailable
-from chatserver.events import Event
 from chatserver.loop import Loop
-from chatserver.store import MAX_READ_EVENTS, Clock, Policy
+from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
+from chatserver.store.interface import MAX_READ_EVENTS, Clock, Policy
 from chatserver.store.local import LocalStore, Operation
 from chatserver.store.sqlite.ownership import take_lock
 from chatserver.store.sqlite.reader import Reader
@@ -49,6 +50,9 @@ STOPPING: Final = "The server is about to stop; try again."
 logger = logging.getLogger("chatserver")
 
 
+URL: Final = re.compile(r"sqlite:///(?P<path>[^?#]+)(?:\?(?P<options>[^#]*))?", re.IGNORECASE)
+
+
 class Location(NamedTuple):
     """What a URL says: the file, and SQLite's `synchronous`."""
 
@@ -58,21 +62,23 @@ class Location(NamedTuple):
     @classmethod
     def of(cls, url: str) -> "Location":
         """Raises StartError."""
-        parts = urlsplit(url)
-        path = os.path.realpath(unquote(parts.path[1:]))
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
-        synchronous = options.pop("synchronous", "normal").lower()
-        if parts.netloc or parts.fragment or not parts.path.strip("/"):
+        match = URL.fullmatch(url)
+        path = os.fsdecode(unquote_to_bytes(match["path"])) if match else ""
+        if match is None or "\0" in path or os.path.basename(path) in ("", ":memory:"):
             raise StartError(
                 f"The store {url!r} names no file; write sqlite:///relative.db or"
-                " sqlite:////absolute.db."
+                " sqlite:////absolute.db (and memory: for none)."
             )
+        if os.path.isdir(path):
+            raise StartError(f"The store {url!r} names a directory; name a file in it.")
+        options = dict(parse_qsl(match["options"] or "", keep_blank_values=True))
+        synchronous = options.pop("synchronous", "normal").lower()
         if options or synchronous not in ("normal", "full"):
             raise StartError(
                 f"The store {url!r} has an option that is not known; there are ?synchronous=normal"
                 " (what was answered survives the process) and ?synchronous=full (and the power)."
             )
-        return cls(path, synchronous)
+        return cls(os.path.realpath(path), synchronous)
 
 
 Request = tuple[Operation[Any], "Future[Any]"]

@@ -14,8 +14,8 @@ from contextlib import closing, suppress
 from typing import Any, Final, NamedTuple
 
 from chatserver.errors import ChatError
-from chatserver.events import Event
-from chatserver.store import DAY_MS, KEY_MS, MAX_TRIM, Clock, Moment, Policy
+from chatserver.store.events import Event
+from chatserver.store.interface import DAY_MS, KEY_MS, MAX_TRIM, Clock, Moment, Policy
 from chatserver.store.local import Operation
 from chatserver.store.sqlite.schema import Connect, create_if_missing, leave_open, prepare
 from chatserver.store.state import Changes, ChatState, Holding, Notice, Sent

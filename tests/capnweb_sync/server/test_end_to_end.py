@@ -15,7 +15,7 @@ from capnweb_sync import (
     broadcast,
     connect,
 )
-from capnweb_sync.runtime import default_runtime, set_default_runtime
+from capnweb_sync.runtimes.interface import default_runtime, set_default_runtime
 from capnweb_sync.server import Connection, Connections, GeventRuntime
 
 from .serving import Server

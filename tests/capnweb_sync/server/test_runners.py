@@ -59,7 +59,7 @@ def test_a_timeout_that_was_left_running_harms_no_later_call(runtime: GeventRunt
 class Pair:
     """A transport to a session in the same loop."""
 
-    joinable = False
+    can_concatenate = False
 
     def __init__(self) -> None:
         self.other: RpcSession

@@ -10,9 +10,9 @@ import pytest
 from greenlet import greenlet
 
 from capnweb_sync.deferred import Deferred
-from capnweb_sync.runtime import Runtime
+from capnweb_sync.runtimes.greenlets import MAX_IDLE_RUNNERS
+from capnweb_sync.runtimes.interface import Runtime
 from capnweb_sync.server import GeventRuntime
-from capnweb_sync.server.runtime import MAX_IDLE_RUNNERS
 
 from .waiting import eventually
 
@@ -206,7 +206,7 @@ def test_what_a_finalizer_leaves_behind_is_collected_between_other_things(
 def test_tidying_is_gathered_and_happens_by_itself(
     runtime: GeventRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("capnweb_sync.server.runtime.TIDY_SECONDS", 0.01)
+    monkeypatch.setattr("capnweb_sync.runtimes.greenlets.TIDY_SECONDS", 0.01)
     tidied: list[int] = []
 
     for number in range(3):

@@ -2,9 +2,9 @@
 
 from itertools import count
 
-from chatserver.events import Event
-from chatserver.names import check_name
-from chatserver.store import Joined, Receipt, Store
+from chatserver.people.names import check_name
+from chatserver.store.events import Event
+from chatserver.store.interface import Joined, Receipt, Store
 from tests.chatserver.greenlets import outcome
 
 _holders = count(1)

@@ -7,7 +7,8 @@ import gevent.socket
 import pytest
 import redis.connection
 
-from chatserver.store import Moment, Policy, Store, open_store
+from chatserver.store import open_store
+from chatserver.store.interface import Moment, Policy, Store
 from tests.redis_server import RedisServer, require_redis
 
 OpenStore = Callable[..., Store]

@@ -6,7 +6,7 @@ import gevent
 import pytest
 
 from chatserver.errors import BadRequest
-from chatserver.store import MAX_READ_BYTES, Policy, Store
+from chatserver.store.interface import MAX_READ_BYTES, Policy, Store
 from tests.chatserver.greenlets import outcome
 from tests.chatserver.store.chat import claim, events, say, tick
 from tests.chatserver.store.conftest import Clock, OpenStore

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chatserver.errors import ClaimLost, NameTaken
-from chatserver.store import Store
+from chatserver.store.interface import Store
 from tests.chatserver.greenlets import outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
 from tests.chatserver.store.conftest import Clock

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from chatserver.store import Store
+from chatserver.store.interface import MAX_NOTICES, Store
 from tests.chatserver.greenlets import outcome
 from tests.chatserver.store.chat import claim, events, tick, told
 from tests.chatserver.store.conftest import Clock
@@ -74,15 +74,77 @@ def test_joins_do_not_hold_up_leaves(store: Store) -> None:
     assert told(store) == ["Alice joined the chat", "Alice left the chat"]
 
 
-def test_nobody_is_told_to_have_left_before_having_joined(store: Store, clock: Clock) -> None:
+def test_who_left_before_anyone_was_told_of_the_join_is_not_told_of(
+    store: Store, clock: Clock
+) -> None:
     claim(store, "Alice")
+    for _ in range(3):
+        outcome(store.release(claim(store, "Bob").claim))
+    claim(store, "Carol")
+
+    for _ in range(3):
+        clock.advance(0.25)
+        tick(store)
+
+    assert told(store) == ["Alice joined the chat", "Carol joined the chat"]
+
+
+def test_coming_and_going_is_told_as_it_ended(store: Store, clock: Clock) -> None:
+    alice = claim(store, "Alice")
     outcome(store.release(claim(store, "Bob").claim))
-    assert told(store) == ["Alice joined the chat"]
+    clock.advance(1)
+    tick(store)
+    bob = claim(store, "Bob")
+    for claimed in (alice, bob):
+        outcome(store.release(claimed.claim))
+    for _ in range(5):
+        outcome(store.release(claim(store, "Bob").claim))
+    claim(store, "Bob")
+
+    for _ in range(3):
+        clock.advance(0.25)
+        tick(store)
+
+    assert told(store) == [
+        "Alice joined the chat",
+        "Bob joined the chat",
+        "Alice left the chat",
+        "Bob left the chat",
+        "Bob joined the chat",
+    ]
+
+
+def test_joining_and_leaving_for_long_is_not_told_for_long(store: Store, clock: Clock) -> None:
+    claim(store, "Alice")
+    for number in range(300):
+        outcome(store.release(claim(store, f"member {number % 7}").claim))
+
+    for _ in range(2):
+        clock.advance(0.25)
+        tick(store)
+    count = len(events(store))
+    for _ in range(5):
+        clock.advance(0.25)
+        tick(store)
+
+    assert len(events(store)) == count
+
+
+def test_beyond_a_bound_those_who_wait_are_counted_only(store: Store, clock: Clock) -> None:
+    members = [claim(store, f"member {number}") for number in range(MAX_NOTICES + 52)]
 
     clock.advance(0.25)
     tick(store)
+    for member in members:
+        outcome(store.release(member.claim))
+    clock.advance(0.25)
+    tick(store)
 
-    assert told(store)[1:] == ["Bob joined the chat", "Bob left the chat"]
+    joined, left = events(store)[1], events(store)[-1]
+    assert (joined.type, joined.count) == ("join", MAX_NOTICES + 51)
+    assert joined.text == f"member 1, member 2 and {MAX_NOTICES + 49} others joined the chat"
+    assert left.type == "leave"
+    assert sum(event.count for event in events(store) if event.type == "leave") == len(members)
 
 
 def test_coming_back_is_told_after_having_left(store: Store, clock: Clock) -> None:

@@ -16,7 +16,8 @@ import redis
 import chatserver.store.redis
 from chatserver import loop
 from chatserver.errors import NameTaken, StartError, Unavailable
-from chatserver.store import LogReset, Store, open_store
+from chatserver.store import open_store
+from chatserver.store.interface import LogReset, Store
 from chatserver.store.redis import operations
 from chatserver.store.redis.connection import LOG, Line
 from tests.chatclient.proxy import Proxy

@@ -11,7 +11,8 @@ import pytest
 import redis
 
 from chatserver.errors import ClaimLost, NameTaken, Unavailable
-from chatserver.store import LogReset, Policy, Store, open_store
+from chatserver.store import open_store
+from chatserver.store.interface import LogReset, Policy, Store
 from chatserver.store.redis import connection
 from chatserver.store.redis.connection import LEASE_SECONDS, META, PREFIX
 from tests.chatserver.greenlets import eventually, outcome
@@ -374,3 +375,22 @@ def test_members_of_a_killed_worker_come_back_elsewhere_without_an_event(
 
     assert say(here, back, "back").id == 2
     assert told(here) == ["Alice joined the chat", "back"]
+
+
+def test_what_cancels_out_is_not_told_one_by_one_after_an_upgrade(
+    here: Store, redis_client: redis.Redis, clock: Clock
+) -> None:
+    claim(here, "Alice")
+    left = ["join", "leave"] * 2500
+    redis_client.rpush(
+        f"{PREFIX}notices", *(msgspec.msgpack.encode([kind, "bob", "Bob"]) for kind in left)
+    )
+    redis_client.hset(META, mapping={"pending_join": 2500, "pending_leave": 2500})
+    claim(here, "Carol")
+
+    for _ in range(3):
+        clock.advance(0.25)
+        tick(here)
+
+    assert told(here) == ["Alice joined the chat", "Carol joined the chat"]
+    assert redis_client.llen(f"{PREFIX}notices") == 0

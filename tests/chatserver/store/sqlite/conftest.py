@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chatserver.store import Policy
+from chatserver.store.interface import Policy
 from chatserver.store.sqlite import SqliteStore, schema
 from tests.chatserver.store.conftest import Clock
 

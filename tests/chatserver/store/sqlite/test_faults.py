@@ -18,7 +18,7 @@ import pytest
 
 from chatserver import loop
 from chatserver.errors import Unavailable
-from chatserver.store import Store
+from chatserver.store.interface import Store
 from chatserver.store.sqlite import SqliteStore, schema
 from chatserver.store.sqlite import store as store_module
 from tests.chatserver.greenlets import eventually, outcome

@@ -92,7 +92,7 @@ def a_directory(path: Path) -> None:
         (of_another_application_that_says_so, "another application"),
         (newer, "newer version"),
         (lost_its_beginning, "restore"),
-        (a_directory, "Is a directory"),
+        (a_directory, "names a directory"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_the_reason_and_left_as_it_is(
@@ -203,6 +203,16 @@ def test_the_same_file_by_another_name_is_the_same(
         open_store(f"sqlite:///{link}")
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks at open files in /proc")
+def test_a_file_that_is_no_database_is_not_kept_open(path: Path) -> None:
+    path.write_bytes(b"no database" * 1_000)
+
+    with pytest.raises(sqlite3.DatabaseError) as raised:
+        schema.connect(str(path), "FULL")
+
+    assert not [fd for fd in Path("/proc/self/fd").iterdir() if fd.resolve() == path], raised
+
+
 def test_a_backup_can_be_taken_from_a_running_server(
     open_at: OpenStore, file: sqlite3.Connection, tmp_path: Path
 ) -> None:
@@ -213,3 +223,13 @@ def test_a_backup_can_be_taken_from_a_running_server(
 
     with closing(open_store(f"sqlite:///{tmp_path}/backup.db")) as restored:
         assert events(restored)[:2] == events(store)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [("chat.db", b"chat.db"), ("a%20%3F%23b", b"a ?#b"), ("%FF.db", b"\xff.db"), ("a b", b"a b")],
+)
+def test_the_file_is_the_one_that_the_url_names(tmp_path: Path, written: str, name: bytes) -> None:
+    open_store(f"sqlite:///{tmp_path}/{written}").close()
+
+    assert set(os.listdir(os.fsencode(tmp_path))) == {name, name + b".lock"}

@@ -48,6 +48,29 @@ def test_a_notice_that_was_not_told_before_is_told_after(open_at: OpenStore) -> 
     assert told(store) == ["Alice joined the chat", "Bob joined the chat"]
 
 
+def test_what_cancels_out_is_not_told_one_by_one_after_an_upgrade(
+    open_at: OpenStore, path: Path, clock: Clock
+) -> None:
+    before = open_at()
+    claim(before, "Alice")
+    before.close()
+    with closing(sqlite3.connect(path)) as file, file:
+        file.executemany(
+            "INSERT INTO notice VALUES (?, ?, 'bob', 'Bob')",
+            [(number, ("leave", "join")[number % 2]) for number in range(1, 5001)],
+        )
+
+    store = open_at()
+    for _ in range(3):
+        tick(store)
+        clock.advance(0.25)
+    store.close()
+
+    assert told(open_at()) == ["Alice joined the chat"]
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("SELECT count(*) FROM notice").fetchone() == (0,)
+
+
 def test_everyone_is_waited_for_the_whole_grace(open_at: OpenStore, clock: Clock) -> None:
     before = open_at()
     claim(before, "Alice")

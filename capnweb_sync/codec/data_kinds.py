@@ -1,0 +1,39 @@
+"""Data with a class: dataclasses, msgspec's `Struct`, enumerations, and what else msgspec has a
+plain form for: the one that it takes for a parameter annotated with the class."""
+
+from __future__ import annotations
+
+from dataclasses import is_dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from ..values.javascript import BigInt, JSDate, Undefined
+from .encoder import Encoder
+from .registry import encodes, encodes_if
+
+IN_DATA: Final = (bytes, bytearray, memoryview, datetime, BigInt, JSDate, Undefined)
+"""Types of what may stand in data and has a form of its own in the protocol."""
+
+
+def is_data(value: Any) -> bool:
+    """Whether `value` is an object of a dataclass."""
+    return is_dataclass(value) and not isinstance(value, type)
+
+
+@encodes(msgspec.Struct, Enum, UUID, Decimal, date, time, timedelta)
+@encodes_if(is_data)
+def encode_data(encoder: Encoder, value: Any, depth: int) -> Any:
+    """Its plain form. Raises TypeError for a capability in it: who would own that?"""
+    try:
+        plain = msgspec.to_builtins(value, builtin_types=IN_DATA)
+    except TypeError as error:
+        raise TypeError(
+            f"A value of type {type(value).__qualname__} can't be sent: what is in it must be"
+            f" data. {error}."
+        ) from None
+    return encoder.encode_part(plain, depth)

@@ -1,0 +1,377 @@
+"""Hooks: what stands behind a stub.
+
+Every stub, promise and table entry is a hook, of one of these kinds:
+
+    ImportHook    something at the peer (in `session/import_table.py`)
+    TargetHook    an `RpcTarget` or function of the application's
+    PayloadHook   a value that is here
+    PromiseHook   a hook that will be here later
+    ErrorHook     the failure that took its place
+
+A hook has one owner, who disposes of it once. `call`, `get` and `map` return a new hook for the
+caller to own; `call` takes the arguments over, whatever happens. All of it runs under the step.
+They may raise what the application should see at once (a value that can't be sent, a session that
+is over). The reference has the same kinds (`StubHook` in its `core.ts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from ..deferred import Deferred
+from ..errors import RpcError, RpcTypeError, fresh_copy
+from ..runtimes.interface import Runtime
+from ..runtimes.steps import serving
+from .late import late
+from .payload import Payload
+from .served_calls import ServedCalls, local_calls
+from .stubs import Path
+from .watches import Watch
+
+Pulled = Payload | Deferred[Payload]
+
+
+class Recorder(Protocol):
+    """Records what a mapper function does instead of sending it."""
+
+    def record_call(self, hook: Hook, path: Path, args: Payload) -> Hook:
+        """Record a call; a placeholder for its result."""
+        ...
+
+    def record_get(self, hook: Hook, path: Path) -> Hook:
+        """Record a look at a property; a placeholder for it."""
+        ...
+
+
+class Mapper(Protocol):
+    """Applies recorded functions, within what the maps of one message may cost."""
+
+    @property
+    def calls(self) -> ServedCalls:
+        """Which served calls the calls of the function belong to."""
+        ...
+
+    def apply(
+        self, value: Any, owner: Payload | None, captures: list[Hook], steps: list[Any]
+    ) -> Hook:
+        """Apply the function `steps` to `value`, or to each item of it. `owner` is the payload that
+        `value` is part of, None for an object of the application's. Takes the captures over. Raises
+        RpcError for what the function may not do."""
+        ...
+
+
+recording: ContextVar[Recorder | None] = ContextVar("recording", default=None)
+"""The recorder whose mapper function is running; calls are recorded instead of sent."""
+
+
+class Hook:
+    """What stands behind a stub. See the top of this file."""
+
+    __slots__ = ()
+
+    @property
+    def calls(self) -> ServedCalls:
+        """Where callbacks of the application about this hook run."""
+        return local_calls()
+
+    @property
+    def runtime(self) -> Runtime:
+        """Whose step guards this hook."""
+        return self.calls.runtime
+
+    def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
+        """Call what `path` leads to; if it is here, as one of `calls`."""
+        raise NotImplementedError
+
+    def stream(self, path: Path, args: Payload) -> tuple[Deferred[Any], int | None]:
+        """Call for a write to a stream: when it has been taken, and the bytes that were sent for
+        it; None if nothing was sent."""
+        result = self.call(path, args, self.calls)
+        answer = result.deliver()
+        answer.add_callback(lambda _: result.dispose())
+        return answer, None
+
+    def wait_room(self, timeout: float | None) -> bool:
+        """Block, outside of a step, until more of a stream may be sent; False after `timeout`
+        seconds."""
+        return True
+
+    def get(self, path: Path, calls: ServedCalls) -> Hook:
+        """What `path` leads to; a property of an object that is here is read as one of `calls`."""
+        raise NotImplementedError
+
+    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: Mapper) -> Hook:
+        """Apply a recorded function (see `map.py`) to what `path` leads to, or to each item of
+        it; takes the captures over."""
+        for capture in captures:
+            capture.dispose()
+        return ErrorHook(RpcTypeError("This can't be mapped."))
+
+    def dup(self) -> Hook:
+        """Another hook for the same thing."""
+        raise NotImplementedError
+
+    def pull(self) -> Pulled:
+        """The value, which stays this hook's: now, or later. Never raises."""
+        raise NotImplementedError
+
+    def dispose(self) -> None:
+        """Let go. Without effect the second time."""
+
+    def own(self, watch: Watch) -> None:
+        """Let go of `watch` when this is disposed of."""
+
+    def on_broken(self, watch: Watch) -> None:
+        """Have `watch` told when every further use would fail."""
+
+    def note_call(self, path: Path) -> None:
+        """This ends with the call of `path`, in whose arguments it came."""
+
+    def describe(self) -> str:
+        """A few words for `repr`."""
+        return type(self).__name__
+
+    def invoke(self, path: Path, args: Sequence[Any]) -> Hook:
+        """Call with the application's own arguments."""
+        return self.runtime.step.run(self._invoke, path, args)
+
+    def _invoke(self, path: Path, args: Sequence[Any]) -> Hook:
+        recorder = recording.get()
+        if recorder is not None:
+            return recorder.record_call(self, path, Payload(list(args), "params"))
+        return self.call(path, Payload(list(args), "params"), self.calls)
+
+    def deliver(self, unless: Deferred[Any] | None = None) -> Deferred[Any]:
+        """The value for the application, every promise in it replaced; never, if `unless` is
+        settled before it is there."""
+        pulled = self.pull()
+        if isinstance(pulled, Payload):
+            return pulled.deliver()
+        delivery: Deferred[Any] = Deferred()
+
+        def arrived(pulled: Deferred[Payload]) -> None:
+            if unless is not None and unless.settled:
+                return
+            if pulled.error is not None:
+                delivery.reject(pulled.error)
+            else:
+                delivery.follow(pulled.value.deliver())  # type: ignore[union-attr]
+
+        pulled.add_callback(arrived)
+        return delivery
+
+
+def attempt(action: Callable[..., Hook], *args: Any) -> Hook:
+    """The hook that `action` gives, or one for its failure: for chains that nobody watches."""
+    try:
+        return action(*args)
+    except Exception as error:
+        return failed(error)
+
+
+class ErrorHook(Hook):
+    """A failure: whatever is done with it fails with `error`."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
+        args.dispose()
+        return self
+
+    def get(self, path: Path, calls: ServedCalls) -> Hook:
+        return self
+
+    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: Mapper) -> Hook:
+        for capture in captures:
+            capture.dispose()
+        return self
+
+    def dup(self) -> Hook:
+        return self
+
+    def pull(self) -> Pulled:
+        return Deferred.failed(self.error)
+
+    def on_broken(self, watch: Watch) -> None:
+        watch.tell(self.error, watch.calls)
+
+    def describe(self) -> str:
+        return f"failed: {self.error!r}"
+
+
+def failed(error: Exception) -> ErrorHook:
+    """The hook for what the core has raised, which a peer may keep. An error that is meant for the
+    peer goes without its frames: they hold the message that was being taken, and the session."""
+    return ErrorHook(error.with_traceback(None) if isinstance(error, RpcError) else error)
+
+
+class DisposedHook(ErrorHook):
+    """What a disposed stub holds. Using one is a mistake of this side, so it raises at once."""
+
+    __slots__ = ()
+
+    def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
+        args.dispose()
+        raise fresh_copy(self.error)
+
+    def get(self, path: Path, calls: ServedCalls) -> Hook:
+        raise fresh_copy(self.error)
+
+    def dup(self) -> Hook:
+        raise fresh_copy(self.error)
+
+    def describe(self) -> str:
+        return "disposed"
+
+
+def used_after_disposal(hook: Hook | None = None, what: str = "stub") -> RpcError:
+    """The error for using what `hook` was; it knows if it came in the arguments of a call."""
+    sentence = f"This {what} was used after it had been disposed of"
+    path = getattr(hook, "came_with", None)
+    if path is None:
+        return RpcError(f"{sentence}. For another one, which stays, use dup() before.")
+    call = f"{'.'.join(map(str, path))}()" if path else "the function"
+    return RpcError(
+        f"{sentence}: it came in an argument of {call} and ended with that call. To keep one for"
+        " longer, use dup() there."
+    )
+
+
+DISPOSED = DisposedHook(used_after_disposal())
+
+
+late.disposed = DISPOSED
+
+
+def call_hook(hook: Hook, path: Path, args: Payload, calls: ServedCalls) -> Hook:
+    """Call `hook`. The arguments are taken over whatever happens: also where a peer has made the
+    way to the target longer than Python's stack."""
+    try:
+        return hook.call(tuple(path), args, calls)
+    except BaseException:
+        args.dispose()
+        raise
+
+
+class PromiseHook(Deferred[Hook], Hook):
+    """A hook that will be here later: what a served call gives, or a `Future` of the
+    application's. Calls of it wait in the order in which they came, without a thread. How much
+    may wait is bounded for whoever asked, the application of this side included: a peer may pass
+    as a callback what never settles.
+
+    A callback that waits for it does not refer to it: the two would keep each other alive.
+    """
+
+    __slots__ = ("_calls",)
+
+    value: Hook
+
+    def __init__(self, calls: ServedCalls) -> None:
+        super().__init__()
+        self._calls = calls
+
+    @property
+    def calls(self) -> ServedCalls:
+        return self._calls
+
+    def resolve(self, hook: Hook) -> None:
+        """Settle with `hook`; with what it stands for if it is a promise itself, so that calls of
+        this one wait in one place however many promises there are on the way."""
+        if isinstance(hook, PromiseHook):
+            hook.add_callback(self._copy)
+        else:
+            super().resolve(hook)
+
+    def _later(self, action: Callable[[Hook], Hook]) -> Hook:
+        """The hook that `action` gives once this is here. Raises RpcError with the code `too_many`
+        if too much is waiting already."""
+        result = PromiseHook(self._calls)
+        asker = serving.calls
+        counted = asker or self._calls
+        counted.set_aside()
+
+        def go_on(here: Deferred[Hook]) -> None:
+            counted.go_on()
+            before, serving.calls = serving.calls, asker
+            try:
+                result.resolve(attempt(action, hook_in(here)))
+            finally:
+                serving.calls = before
+
+        self.add_callback(go_on)
+        return result
+
+    def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
+        if self.settled:
+            return self.value.call(path, args, calls)
+        self._calls.admit(args)
+        args.own()
+        return self._later(lambda hook: call_hook(hook, path, args, calls))
+
+    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: Mapper) -> Hook:
+        if self.settled:
+            return self.value.map(path, captures, steps, work)
+        calls = serving.calls or self._calls
+
+        def apply(hook: Hook) -> Hook:
+            calls.end()
+            return hook.map(path, captures, steps, work)
+
+        try:
+            calls.begin()  # like a call it keeps what may be large
+            return self._later(apply)
+        except RpcError:
+            for capture in captures:
+                capture.dispose()
+            raise
+
+    def get(self, path: Path, calls: ServedCalls) -> Hook:
+        if self.settled:
+            return self.value.get(path, calls)
+        return self._later(lambda hook: hook.get(path, calls))
+
+    def dup(self) -> Hook:
+        if self.settled:
+            return self.value.dup()
+        return self._later(lambda hook: hook.dup())
+
+    def pull(self) -> Pulled:
+        if self.settled:
+            return self.value.pull()
+        result: Deferred[Payload] = Deferred()
+
+        def arrived(here: Deferred[Hook]) -> None:
+            pulled = hook_in(here).pull()
+            if isinstance(pulled, Payload):
+                result.resolve(pulled)
+            else:
+                result.follow(pulled)
+
+        self.add_callback(arrived)
+        return result
+
+    def dispose(self) -> None:
+        if self.settled:
+            self.value.dispose()
+        else:
+            for callback in list(self._callbacks or ()):
+                if isinstance(callback, Watch):
+                    callback.let_go()
+            self.add_callback(lambda here: hook_in(here).dispose())
+
+    def on_broken(self, watch: Watch) -> None:
+        watch.wait_for(self)
+
+    def describe(self) -> str:
+        return self.value.describe() if self.settled else "still under way"
+
+
+def hook_in(promise: Deferred[Hook]) -> Hook:
+    """What a settled `PromiseHook` stands for."""
+    assert promise.value is not None
+    return promise.value

@@ -1,0 +1,176 @@
+"""One served call: application code that a peer asked for, from its arguments to its result.
+
+Reading a property of an `RpcTarget` is a call, too. It starts once no argument is a promise any
+more (`ServedCalls` says when its turn is), runs outside of the step, and settles the hook that
+stands for its result; a returned `concurrent.futures.Future` settles it when that is done.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+from typing import Any
+
+from ..errors import RpcError
+from ..runtimes.steps import serving
+from .arguments import parameters_of
+from .hooks import ErrorHook, Hook, PromiseHook, attempt, call_hook, failed
+from .late import late
+from .local_hooks import PayloadHook, follow, not_a_function
+from .payload import Payload, copied
+from .served_calls import ServedCalls
+from .stubs import Path, RpcStub
+from .targets import RpcTarget, is_function, read_member
+
+
+class ServedCall:
+    """One call of, or one look at, something of the application's.
+
+    `args` is None for reading a property. The result is resolved with a hook for what comes out.
+    """
+
+    __slots__ = ("_args", "_calls", "_path", "_reading", "_result", "_target")
+
+    def __init__(
+        self,
+        target: Any,
+        path: Path,
+        args: Payload | None,
+        result: PromiseHook,
+        calls: ServedCalls,
+    ) -> None:
+        self._target = target
+        self._path = path
+        self._args = args
+        self._reading = args is None
+        self._result = result
+        self._calls = calls
+
+    def submit(self) -> None:
+        """Start it in its turn, once no argument is a promise any more."""
+        args = self._args
+        if args is None:
+            self._calls.begin()
+            self._calls.start(self)
+            return
+        if args.source == "owned" and not args.promises:
+            self._calls.start(self)
+        else:
+            self._calls.admit(args)
+            args.deliver(self._calls.take).add_callback(self._delivered)
+
+    def _delivered(self, delivery: Any) -> None:
+        if delivery.error is None:
+            self._calls.start(self)
+        else:
+            self._settle(None, delivery.error)
+
+    def __call__(self) -> None:
+        try:
+            self._perform()
+        except BaseException:
+            # Not the application's: it has come between the call and its answer.
+            self._calls.interrupt()
+            raise
+
+    def _perform(self) -> None:
+        try:
+            outcome = self._run()
+        except BaseException as error:
+            self._finish(None, self._calls.failure(error))
+            return
+        self._target = None  # it may be what holds the Future
+        if isinstance(outcome, concurrent.futures.Future):
+            outcome.add_done_callback(self._future_done)
+        else:
+            self._finish(outcome, None)
+
+    def _run(self) -> Any:
+        """Application code. The value that comes out; a hook if the rest is elsewhere."""
+        target, path, at = self._target, self._path, 0
+        while at < len(path) and not isinstance(target, RpcStub):
+            if isinstance(target, RpcTarget):
+                target, at = read_member(target, path[at]), at + 1
+            else:
+                target, at = follow(target, path, at)
+        ended = at == len(path)
+        if isinstance(target, RpcStub) and not (
+            ended and self._reading and target._path is None  # the stub itself is the value
+        ):
+            path = (*(target._path or ()), *path[at:])
+            args, self._args = self._args, None
+            step = self._calls.runtime.step
+            if args is None:
+                return step.run(target._hook.get, path, self._calls)
+            return step.run(call_hook, target._hook, path, args, self._calls)
+        if self._args is None:
+            return target
+        if not ended or not is_function(target):
+            raise not_a_function(path)
+        return target(*parameters_of(target).bind(self._args.value))
+
+    def _future_done(self, future: concurrent.futures.Future[Any]) -> None:
+        """The returned Future is done, in whichever thread."""
+
+        def settle() -> None:
+            if future.cancelled():
+                self._finish(None, RpcError("The call was cancelled.", code="cancelled"))
+            elif (error := future.exception()) is not None:
+                self._finish(None, self._calls.failure(error))
+            else:
+                self._finish(future.result(), None)
+
+        self._calls.runtime.enter(settle)
+
+    def _finish(self, outcome: Any, error: BaseException | None) -> None:
+        self._calls.runtime.step.run(self._complete, outcome, error)
+
+    def _complete(self, outcome: Any, error: BaseException | None) -> None:
+        calls = self._calls
+        calls.change()
+        calls.renew_copies()
+        before, serving.calls = serving.calls, calls
+        try:
+            self._settle(outcome, error)
+        finally:
+            serving.calls = before
+
+    def _hook_for(self, outcome: Any) -> Hook:
+        """A hook for what came out. A stub out of the arguments may be returned as it is: it is
+        duplicated before the arguments end."""
+        if isinstance(outcome, Hook):
+            return outcome
+        if self._reading:
+            return PayloadHook(copied(outcome, None), self._calls)
+        payload = Payload(outcome, "return")
+        if self._args is not None and (self._args.hooks or self._args.promises):
+            try:
+                payload.own()
+            except BaseException:
+                payload.dispose()
+                raise
+        return PayloadHook(payload, self._calls)
+
+    def _settle(self, outcome: Any, error: BaseException | None) -> None:
+        hook = ErrorHook(error) if error is not None else attempt(self._hook_for, outcome)
+        if self._args is not None:
+            self._args.dispose(self._path)
+        elif self._reading:
+            self._calls.end()
+        result = self._result
+        # The frames of an exception hold this call, and what waits for the result the exception.
+        del self._result, self._args, self._target
+        result.resolve(hook)
+
+
+def start_call(target: Any, path: Path, args: Payload | None, calls: ServedCalls) -> Hook:
+    """Serve a call of `target` (an `RpcTarget` or a function), or read a property of it; a hook
+    for the result."""
+    result = PromiseHook(calls)
+    try:
+        ServedCall(target, path, args, result, calls).submit()
+    except RpcError as error:
+        return failed(error)
+    return result
+
+
+late.start_call = start_call

@@ -1,0 +1,9 @@
+"""One conversation with a peer: text goes in, text comes out.
+
+import_table      what the peer exports to us: ids, reference counts, hooks
+export_table      what we export to the peer: ids, bounds, resolutions
+messages          what each message that the peer sends does
+batch_transport   collects messages until they are taken
+session           what goes in, what goes out, and the end
+broadcast         one call to many sessions
+"""

@@ -1,0 +1,31 @@
+"""…"""
+
+from __future__ import annotations
+
+
+class BatchTransport:
+    """Collects messages until they are taken."""
+
+    can_concatenate = False
+    carries_streams = False
+
+    def __init__(self) -> None:
+        self._messages: list[bytes] | None = []
+
+    @staticmethod
+    def pack(message: bytes) -> bytes:
+        """A message is a line."""
+        return message
+
+    def send(self, packed: bytes) -> None:
+        """See `Transport`."""
+        if self._messages is not None:
+            self._messages.append(packed)
+
+    def close(self, code: int, reason: str) -> None:
+        """See `Transport`; there is no connection to close."""
+
+    def take(self) -> bytes:
+        """The lines that were sent. Later ones are dropped."""
+        messages, self._messages = self._messages, None
+        return b"\n".join(messages or ())

@@ -1,0 +1,703 @@
+"""A session: the two tables, and the messages that change them.
+
+Text goes in through `receive`, text comes out through a `Transport`. Each message is one step:
+checking a table, encoding, taking an id and handing the frame over happen together. The rules are
+those of the protocol page and of `RpcSessionImpl` in the reference's `rpc.ts`:
+
+    push        evaluate an expression as the next entry of the receiver's export table
+    stream      the same for a write to a stream: pulled and released by itself
+    pipe        the next entry is the writing end of a new pipe
+    pull        send the resolution of an entry when it is there
+    resolve, reject   the resolution
+    release     forget an entry, as often as it was introduced
+    abort       the session is over
+
+Ids that the importer chooses count up from 1, those of the exporter down from -1, 0 is the main
+object; none is used twice. Every export gets a new id, also of an object that was exported before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import lru_cache, partial
+from typing import Any, Final
+from weakref import WeakSet
+
+from ..codec.encoder import Encoder, NoExporter, check_sendable
+from ..codec.map import MapAllowance, MapWork
+from ..core.hooks import ErrorHook, Hook
+from ..core.local_hooks import hook_for_value
+from ..core.payload import Payload
+from ..core.served_calls import ServedCalls
+from ..core.stubs import Path, RpcStub
+from ..core.targets import BEGINNER
+from ..deferred import Deferred, abandon_turn, trampoline
+from ..errors import RpcError, RpcTypeError, SessionClosed, SessionOfParent, fresh_copy, redacted
+from ..limits import DEFAULT_LIMITS, Limits
+from ..runtimes.interface import Runtime, Transport, default_runtime
+from ..runtimes.steps import serving
+from ..streams.pipe import Pipe
+from ..streams.sinks import ApplicationSinkHook
+from ..streams.streams import ReadableStream, WritableStream, pump
+from ..values import json_text
+from .export_table import Export
+from .import_table import Import, ImportHook, MainHook
+from .messages import parse, take
+
+CLOSED_BY_US: Final = 3000
+"""The WebSocket close code that the reference uses whenever it ends a session."""
+
+INTERRUPTED: Final = 1011
+"""The close code of a session that an exception has cut in the middle of a change: an internal
+error (RFC 6455, section 7.4.1)."""
+
+GATHERED_RELEASES: Final = 64
+"""Releases of unneeded results that are sent together. More would let the peer's table grow;
+fewer would cost a frame's share of a system call for each."""
+
+
+class RpcSession:
+    """One conversation with a peer.
+
+    `main` is what the peer gets as main object: an `RpcTarget`, a function, any value that can be
+    sent, or None. One whose class defines `_on_session(session)` gets the new session with it.
+    `session.main` is the peer's. Nothing here blocks, and application code runs only as jobs of
+    the runtime.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_changing",
+        "_closed",
+        "_drained",
+        "_exports",
+        "_imports",
+        "_main",
+        "_map_allowance",
+        "_map_work",
+        "_next_export",
+        "_next_import",
+        "_next_push",
+        "_piped",
+        "_pipes",
+        "_promised",
+        "_send_packed",
+        "_step",
+        "_tidying",
+        "_unneeded",
+        "_unneeded_first",
+        "calls",
+        "can_concatenate",
+        "limits",
+        "pack",
+        "pulls_under_way",
+        "runtime",
+        "send_stack_traces",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        transport: Transport,
+        main: Any = None,
+        *,
+        runtime: Runtime | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        send_stack_traces: bool = False,
+    ) -> None:
+        """`send_stack_traces` lets tracebacks travel with errors: for development only.
+
+        Raises TypeError for a `main` that can't be sent.
+        """
+        self.transport = transport
+        # The transport's, at hand: each delivery of a broadcast uses them.
+        self.pack = transport.pack
+        self.can_concatenate = transport.can_concatenate
+        self._send_packed = transport.send
+        self.runtime = runtime or default_runtime()
+        self._step = self.runtime.step
+        self._changing = self._step.changing
+        self.limits = limits
+        self.send_stack_traces = send_stack_traces
+        self.calls = ServedCalls(self.runtime, self.runtime.call_queue(), limits)
+        self.calls.session = self
+        self.pulls_under_way = 0
+        self._drained: Deferred[None] | None = None
+        self._closed: BaseException | None = None
+        self._next_import = 1
+        self._next_export = -1
+        self._next_push = 1
+        self._promised: list[Export] = []
+        self._piped: dict[int, tuple[ReadableStream, WritableStream]] = {}
+        """Streams in the message that is being encoded, by the ids of their pipes."""
+        self._map_allowance: MapAllowance | None = None
+        self._map_work: MapWork | None = None
+        self._pipes: WeakSet[Pipe] | None = None
+        """Those that the peer writes to. One may outlive its entry: in a chunk of its own."""
+        self._tidying = False
+        self._unneeded = 0
+        self._unneeded_first = 0
+        hook: Hook
+        if main is None:
+            hook = ErrorHook(RpcError("This connection has no main object."))
+        else:
+            check_sendable(main)
+            hook = served = hook_for_value(main)
+            served.serve_on(self.calls)
+        self._exports: dict[int, Export] = {0: Export(self, 0, hook)}
+        entry = Import(self, 0)
+        self._imports: dict[int, Import] = {0: entry}
+        self._main: RpcStub | None = RpcStub._of(MainHook(entry, is_promise=False))
+        if hasattr(type(main), BEGINNER):
+            getattr(main, BEGINNER)(self)
+
+    @property
+    def main(self) -> RpcStub:
+        """A stub for the peer's main object. Disposing of it ends the session."""
+        if self._main is None:
+            raise fresh_copy(self._closed or SessionClosed("The session is over."))
+        return self._main
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is over, or in a forked child, which has none."""
+        try:
+            return self._closed is not None or self.runtime.step is None
+        except SessionOfParent:
+            return True
+
+    def owns(self, value: object) -> bool:
+        """Whether `value` is a live stub for something that the peer of this very session passed
+        by reference.
+
+        A served call that will call a callback later asks this of it first. A peer can also pass
+        a reference to what this side exports, a promise that never settles, or a result of its
+        own with a stub in it: calling one of these runs code here, or waits here.
+
+        Args:
+            value: anything that came in the arguments of a call, or in a result.
+
+        Returns:
+            True for a stub whose calls go to this session's peer at once. False for anything
+            else: a promise, a property's included; a stub that was disposed of; one of another
+            session; any once the session is over.
+        """
+        if not isinstance(value, RpcStub) or value._path is not None:
+            return False
+        hook = value._hook
+        entry = hook.entry if isinstance(hook, ImportHook) else None
+        return (
+            entry is not None
+            and entry.session is self
+            and entry.resolution is None
+            and not entry.is_promise
+        )
+
+    def stats(self) -> dict[str, int]:
+        """How many entries the tables have: `{"imports": n, "exports": n}`; the two main objects
+        count, as in the reference's `getStats()`."""
+        return {"imports": len(self._imports), "exports": len(self._exports)}
+
+    # What the shell calls.
+
+    def receive(self, message: str | bytes) -> None:
+        """Take one message from the peer. Never raises for what is in it, and runs no code of the
+        application. A message against the protocol ends the session."""
+        self._step.run(self._receive, message)
+
+    def _receive(self, message: str | bytes) -> None:
+        if self._closed is not None:
+            return
+        self._changing.add(self)
+        before = serving.calls
+        try:
+            if len(message) > self.limits.max_message_size:
+                raise RpcTypeError(
+                    "Incoming message exceeds maximum size of"
+                    f" {self.limits.max_message_size} bytes."
+                )
+            self.calls.received_size = len(message)
+            self._map_work = None
+            self.calls.renew_copies()
+            serving.calls = self.calls
+            take(self, parse(message))
+        except RpcError as error:
+            # What ends with the session may keep it as a context; its frames hold the session.
+            self._abort(error.with_traceback(None))
+        except RecursionError:
+            self._abort(
+                RpcTypeError(
+                    "Deserialization exceeded maximum allowed message depth of"
+                    f" {self.limits.max_depth}."
+                )
+            )
+        except Exception as error:
+            abandon_turn()
+            self._abort(redacted(error))
+        finally:
+            serving.calls = before
+
+    def connection_lost(self, close_code: int | None, reason: str) -> None:
+        """The transport is gone: the peer has closed it, or it broke. Idempotent."""
+        detail = f"{close_code} {reason}" if close_code is not None else reason
+        error = SessionClosed(
+            f"The connection is closed: {detail.strip() or 'no reason given'}",
+            close_code=close_code,
+            reason=reason,
+        )
+        with suppress(SessionOfParent):
+            self._step.run(self._lose, error)
+
+    def _lose(self, error: SessionClosed) -> None:
+        self.change()
+        self._end(error)
+
+    def close(self, code: int = CLOSED_BY_US, reason: str = "RPC session was shut down") -> None:
+        """End the session on this side. Idempotent."""
+        with suppress(SessionOfParent):
+            self._step.run(self._close, code, reason)
+
+    def _close(self, code: int, reason: str) -> None:
+        if self._closed is None:
+            self.change()
+            self._end(SessionClosed(reason, close_code=code, reason=reason))
+            self.transport.close(code, reason)
+
+    def drain(self, timeout: float | None = None) -> bool:
+        """Wait until everything that the peer has pulled has been sent, `timeout` seconds at most
+        (None: without end). False if time ran out."""
+        drained = self._step.run(self._when_drained)
+        return drained.settled or self.runtime.wait(drained, timeout)
+
+    def _when_drained(self) -> Deferred[None]:
+        if not self.pulls_under_way:
+            return Deferred.of(None)
+        self._drained = self._drained or Deferred()
+        return self._drained
+
+    def pull_all(self) -> None:
+        """Ask for the result of every call whose promise is still there: for transports that
+        have only one chance to ask."""
+        self._step.run(self._pull_all)
+
+    def _pull_all(self) -> None:
+        for entry in list(self._imports.values()):
+            if entry.is_promise:
+                entry.pull()
+
+    def pull_done(self) -> None:
+        """One of the pulls under way is done."""
+        self.pulls_under_way -= 1
+        if not self.pulls_under_way and self._drained is not None:
+            drained, self._drained = self._drained, None
+            drained.resolve(None)
+
+    # Changes that are made whole (see `steps.py`).
+
+    def change(self) -> bool:
+        """What follows in this step changes the session. Whether that is news.
+
+        A step that another runtime makes is not looked after: this one would never clear the name.
+        """
+        changing = self._changing
+        if self in changing or not self._step.is_mine():
+            return False
+        changing.add(self)
+        return True
+
+    def changed(self) -> None:
+        """The change that was news is complete: an exception that the step raises, such as for an
+        argument that can't be sent, is no reason to end the session."""
+        self._changing.discard(self)
+
+    def interrupted(self) -> None:
+        """An exception has cut a change, which may be the end of the session."""
+        reason = "An exception has interrupted the session in the middle of a change."
+        self._end(SessionClosed(reason, close_code=INTERRUPTED, reason=reason))
+        self.transport.close(INTERRUPTED, reason)
+
+    # Messages that go out.
+
+    def _send(self, message: list[Any]) -> None:
+        self._send_encoded(json_text.dumps(message))
+
+    def _send_encoded(self, message: bytes) -> None:
+        if self._closed is not None:
+            return
+        self._send_packed(self.pack(message))
+        # Promises in the message: the peer knows their ids from now on.
+        if self._promised:
+            promised, self._promised = self._promised, []
+            trampoline([export.pull for export in promised])
+        if self._piped:
+            piped, self._piped = self._piped, {}
+            for source, writer in piped.values():
+                source.locked = True
+                self.runtime.spawn(partial(pump, source, writer))
+
+    def _check_may_push(self) -> None:
+        """Raises SessionClosed, and RpcError if too many results are awaited: a peer can have this
+        side ask for things, by naming its own promises in calls."""
+        self._check_open()
+        if len(self._imports) >= self.limits.max_table_entries:
+            raise RpcError(
+                f"More than {self.limits.max_table_entries} things are imported from the peer.",
+                code="too_many",
+            )
+
+    def _check_open(self) -> None:
+        if self._closed is not None:
+            raise fresh_copy(self._closed)
+
+    def send_call(self, import_id: int, path: Path, args: Payload | None) -> Hook:
+        """Push a call, or without arguments a look at a property; a hook for the result.
+
+        Raises SessionClosed, and TypeError or ValueError for an argument that can't be sent.
+        """
+        expression: list[Any] = ["pipeline", import_id, path]
+        try:
+            self._check_may_push()
+            if args is not None:
+                expression.append(self._encoded(args))
+            self.change()
+            result = ImportHook(self._new_import(), is_promise=True)
+            self._send(["push", expression])
+        finally:
+            # Not earlier: a release of what is in them must not overtake the message.
+            if args is not None:
+                args.dispose()
+        return result
+
+    def _encoded(self, args: Payload) -> Any:
+        """The expression for the arguments of a call. What was exported for arguments that can't
+        be sent is taken back, so that the session is as it was."""
+        was_changing, next_export = self in self._changing, self._next_export
+        try:
+            return Encoder(self, args).encode()[0]
+        except Exception:
+            for export_id in range(next_export, self._next_export, -1):
+                # What the encoder could not note any more.
+                export = self._exports.pop(export_id, None)
+                if export is not None:
+                    export.end()
+            if not was_changing:
+                self.changed()
+            raise
+
+    def send_stream(self, import_id: int, path: Path, args: Payload) -> tuple[Deferred[Any], int]:
+        """Send a write to a stream; when it has been taken, and its size in bytes."""
+        try:
+            self._check_may_push()
+            expression = ["pipeline", import_id, path, self._encoded(args)]
+            message = json_text.dumps(["stream", expression])
+            self.change()
+            entry = self._new_import()
+            self._send_encoded(message)
+        finally:
+            args.dispose()
+        entry.introduced = 0  # the peer releases it by itself
+        entry.expect_resolution()
+        hook = ImportHook(entry, is_promise=True)
+        answer = hook.deliver()
+
+        def answered(_: Deferred[Any]) -> None:
+            self._imports.pop(entry.import_id, None)
+            hook.dispose()
+
+        answer.add_callback(answered)
+        return answer, len(message)
+
+    def send_map(self, import_id: int, path: Path, captures: list[Hook], steps: list[Any]) -> Hook:
+        """Push a `map`; takes the captures over. Raises SessionClosed."""
+        described: list[Any] = []
+        news = False
+        try:
+            self._check_may_push()
+            news = self.change()
+            for capture in captures:
+                captured = self.import_id(capture)
+                if captured is None:
+                    described.append(["export", self.export_stub(capture.dup())])
+                else:
+                    described.append(["import", captured])
+            result = ImportHook(self._new_import(), is_promise=True)
+            self._send(["push", ["remap", import_id, path, described, steps]])
+        except RpcError:  # too much is exported
+            self.unexport(export_id for kind, export_id in described if kind == "export")
+            if news:
+                self.changed()
+            raise
+        finally:
+            for capture in captures:
+                capture.dispose()
+        return result
+
+    def create_pipe(self, source: ReadableStream) -> int:
+        """See `Exporter`."""
+        self._check_may_push()
+        if not getattr(self.transport, "carries_streams", True):
+            raise RpcError("A batch is sent at once; it can't carry a stream, nor a Blob.")
+        if source.sent:
+            raise RpcError("The stream has been sent already.")
+        self.change()
+        source.sent = True
+        # Nothing else may be sent in between: a message is just being encoded.
+        self._send_packed(self.pack(b'["pipe"]'))
+        entry = self._new_import()
+        writer = WritableStream.of_hook(ImportHook(entry, is_promise=False))
+        self._piped[entry.import_id] = (source, writer)
+        return entry.import_id
+
+    def map_work(self) -> MapWork:
+        """See `Importer`; the same for all maps of one message."""
+        if self._map_work is None:
+            if self._map_allowance is None:
+                self._map_allowance = MapAllowance(self.limits)
+            self._map_work = MapWork(self.calls, self.limits, self._map_allowance)
+        return self._map_work
+
+    def export_sink(self, stream: WritableStream) -> int:
+        """See `Exporter`."""
+        # A received one is held until its own end, whatever becomes of where it stands.
+        stream, _ = stream.held()
+        return self.export_stub(ApplicationSinkHook(stream, self.calls))
+
+    def new_pipe(self) -> Pipe:
+        """A pipe that the peer writes to; it ends with the session."""
+        if self._pipes is None:
+            self._pipes = WeakSet()
+        pipe = Pipe()
+        self._pipes.add(pipe)
+        return pipe
+
+    def pipe_readable(self, export_id: int) -> ReadableStream:
+        """The reading end of a pipe of the peer's, once. Raises RpcError the second time."""
+        export = self._exports.get(export_id)
+        readable = export.readable if export is not None else None
+        if export is None or readable is None:
+            raise RpcError(
+                f"Export {export_id} is not a pipe or its readable end was already consumed."
+            )
+        export.readable = None
+        return readable
+
+    def _new_import(self) -> Import:
+        entry = Import(self, self._next_import)
+        self._imports[self._next_import] = entry
+        self._next_import += 1
+        return entry
+
+    def send_pull(self, import_id: int) -> None:
+        """Ask for the resolution of an import."""
+        self.change()
+        self._send(["pull", import_id])
+
+    def send_release(self, import_id: int, introduced: int) -> None:
+        """Give an import back."""
+        self.change()
+        self._imports.pop(import_id, None)
+        self._send(["release", import_id, introduced])
+
+    def push_unneeded(self, packed: bytes, count: int) -> None:
+        """Send `count` pushes, packed and joined, whose results nobody asks for; their releases
+        follow, gathered with others. Under the step, on an open session."""
+        self._step.telling = self
+        first = self._next_import
+        self._next_import = first + count
+        waiting = self._unneeded
+        if waiting and self._unneeded_first + waiting != first:
+            self._release_unneeded()
+            waiting = 0
+        if not waiting:
+            self._unneeded_first = first
+            if not self._tidying:
+                self._tidying = True
+                self.runtime.tidy_later(self._tidy)
+        self._unneeded = waiting + count
+        self._send_packed(packed)
+        if waiting + count >= GATHERED_RELEASES:
+            self._release_unneeded()
+        self._step.telling = None
+
+    def _tidy(self) -> None:
+        self._tidying = False
+        self.release_unneeded()
+
+    def release_unneeded(self) -> None:
+        """Send the gathered releases now."""
+        self._step.run(self._release_unneeded)
+
+    def _release_unneeded(self) -> None:
+        self.change()
+        count, self._unneeded = self._unneeded, 0
+        if count and self._closed is None:
+            if self.can_concatenate:
+                self._send_packed(releases(self.pack, self._unneeded_first, count))
+            else:
+                for import_id in range(self._unneeded_first, self._unneeded_first + count):
+                    self._send_packed(releases(self.pack, import_id, 1))
+
+    def send_resolve(self, export_id: int, expression: Any) -> None:
+        """Send what an export stands for."""
+        self.change()
+        self._send(["resolve", export_id, expression])
+
+    def send_reject(self, export_id: int, error: BaseException) -> None:
+        """Send that an export has failed; what the peer may know of it."""
+        self.change()
+        self._send(["reject", export_id, self._encoded_error(error)])
+
+    def _encoded_error(self, error: BaseException) -> Any:
+        exporter = NoExporter(send_stack_traces=self.send_stack_traces)
+        return Encoder(exporter, Payload(redacted(error), "params")).encode()
+
+    # The tables, for incoming messages, the encoder and the decoder.
+
+    def add_pushed(self, hook: Hook) -> Export:
+        """Make `hook`, which is taken over, the next entry that the peer numbers. Raises RpcError
+        past the limit."""
+        if len(self._exports) >= self.limits.max_table_entries:
+            hook.dispose()
+            raise RpcError(
+                f"More than {self.limits.max_table_entries} results are waiting to be released."
+            )
+        export_id = self._next_push
+        self._next_push = export_id + 1
+        export = self._exports[export_id] = Export(self, export_id, hook)
+        return export
+
+    def exported(self, export_id: int) -> Export:
+        """The entry with that id. Raises RpcError if there is none."""
+        export = self._exports.get(export_id)
+        if export is None:
+            raise RpcError(f"no such export ID: {export_id}")
+        return export
+
+    def imported(self, import_id: int) -> Import | None:
+        """The entry with that id, if it is still there."""
+        return self._imports.get(import_id)
+
+    def export_stub(self, hook: Hook) -> int:
+        """See `Exporter`."""
+        try:
+            self._check_open()
+            if len(self._exports) >= self.limits.max_table_entries:
+                raise RpcError(
+                    f"More than {self.limits.max_table_entries} things are exported to the peer."
+                )
+        except BaseException:
+            hook.dispose()
+            raise
+        self.change()
+        export_id = self._next_export
+        self._next_export = export_id - 1
+        self._exports[export_id] = Export(self, export_id, hook)
+        return export_id
+
+    def export_promise(self, hook: Hook) -> int:
+        """See `Exporter`."""
+        export_id = self.export_stub(hook)
+        self._promised.append(self._exports[export_id])
+        return export_id
+
+    def import_id(self, hook: Hook) -> int | None:
+        """See `Exporter`."""
+        if isinstance(hook, ImportHook) and hook.entry is not None:
+            entry = hook.entry
+            if entry.session is self and entry.resolution is None:
+                return entry.import_id
+        return None
+
+    def unexport(self, ids: Iterable[int]) -> None:
+        """See `Exporter`."""
+        for export_id in ids:
+            if export_id in self._piped:
+                source, writer = self._piped.pop(export_id)
+                source.sent = False
+                writer.abort()
+            else:
+                self._exports[export_id].release(1)
+
+    def forget_export(self, export_id: int) -> None:
+        """The peer has given its last reference back."""
+        self._exports.pop(export_id, None)
+
+    def import_stub(self, import_id: int) -> Hook:
+        """See `Importer`."""
+        entry = self._imports.get(import_id)
+        if entry is None:
+            entry = self._import_entry(import_id)
+        else:
+            entry.introduced += 1
+        return ImportHook(entry, is_promise=False)
+
+    def import_promise(self, import_id: int) -> Hook:
+        """See `Importer`."""
+        if import_id in self._imports:
+            raise RpcError(f"The peer sent a promise under an ID that is in use: {import_id}")
+        entry = self._import_entry(import_id)
+        entry.expect_resolution()
+        return ImportHook(entry, is_promise=True)
+
+    def _import_entry(self, import_id: int) -> Import:
+        if import_id >= 0:
+            raise RpcError(f"The peer exported under an ID that is not its own: {import_id}")
+        if len(self._imports) >= self.limits.max_table_entries:
+            raise RpcError(
+                f"More than {self.limits.max_table_entries} things are imported from the peer."
+            )
+        entry = self._imports[import_id] = Import(self, import_id)
+        return entry
+
+    def export_hook(self, export_id: int) -> Hook | None:
+        """See `Importer`."""
+        export = self._exports.get(export_id)
+        return None if export is None else export.hook
+
+    # The end.
+
+    def _abort(self, error: RpcError) -> None:
+        """The peer broke the protocol: tell it, and end."""
+        self._send(["abort", self._encoded_error(error)])
+        sentence = str(error)
+        self._end(SessionClosed(f"The session was aborted: {sentence}", reason=sentence))
+        self.transport.close(CLOSED_BY_US, sentence)
+
+    def peer_aborted(self, error: BaseException) -> None:
+        """The peer has ended the session because of `error`."""
+        self._end(SessionClosed(f"The peer ended the session: {error}", reason=str(error)))
+        self.transport.close(CLOSED_BY_US, str(error))
+
+    def _end(self, error: SessionClosed) -> None:
+        # All of it can be done again: for the rest, when an exception has cut it.
+        if self._closed is None:
+            self._closed = error
+        for entry in list(self._imports.values()):
+            entry.fail(self._closed)
+        for pipe in self._pipes or ():
+            pipe.lose(self._closed)
+        for export in list(self._exports.values()):
+            export.end()
+        self._imports.clear()
+        self._exports.clear()
+        self._main = None
+        self.calls.session = None
+
+    # Hooks that were dropped without having been disposed of.
+
+    def hook_dropped(self, entry: Import) -> None:
+        """Python collects a hook of `entry`, in any thread, perhaps in the middle of a step: note
+        it, and release it where a step may be taken."""
+        if self._closed is None:
+            self.runtime.collect(partial(self._forget_dropped, entry))
+
+    def _forget_dropped(self, entry: Import) -> None:
+        self._step.run(entry.let_go)
+
+
+@lru_cache(maxsize=256)  # those of sessions that hear the same broadcasts are the same
+def releases(pack: Callable[[bytes], bytes], first: int, count: int) -> bytes:
+    """The messages that release `count` imports from `first` on, packed and joined."""
+    ids = range(first, first + count)
+    return b"".join(pack(b'["release",%d,1]' % import_id) for import_id in ids)

@@ -1,0 +1,126 @@
+"""…"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final
+
+from ..core.served_calls import ServedCalls
+from ..deferred import Deferred
+from ..errors import RpcError
+
+END: Final = object()
+"""What a pipe's reader gets when there is nothing more."""
+
+
+class Pipe:
+    """Chunks between a writer at the peer and a reader here. Touched under the step."""
+
+    __slots__ = ("__weakref__", "_chunks", "_error", "_finished", "_readers")
+
+    def __init__(self) -> None:
+        self._chunks: deque[tuple[Any, Deferred[None]]] = deque()
+        self._readers: deque[Deferred[Any]] = deque()
+        self._error: BaseException | None = None
+        self._finished = False
+
+    def write(self, chunk: Any) -> Deferred[None]:
+        """Offer a chunk; settled when it has been read."""
+        if self._error is not None:
+            return Deferred.failed(self._error)
+        if self._finished:
+            return Deferred.failed(RpcError("The stream has been closed."))
+        taken: Deferred[None] = Deferred()
+        if self._readers:
+            taken.resolve(None)
+            self._readers.popleft().resolve(chunk)
+        else:
+            self._chunks.append((chunk, taken))
+        return taken
+
+    def finish(self) -> None:
+        """There are no more chunks."""
+        self._finished = True
+        while self._readers:
+            self._readers.popleft().resolve(END)
+
+    def fail(self, error: BaseException) -> None:
+        """The stream is broken, in whichever direction: nothing more is read or written."""
+        if self._error is not None or (self._finished and not self._chunks):
+            return
+        self._error = error
+        chunks, self._chunks = self._chunks, deque()
+        for _, taken in chunks:
+            taken.reject(error)
+        while self._readers:
+            self._readers.popleft().reject(error)
+
+    def lose(self, error: BaseException) -> None:
+        """The writer is gone. What it has finished can still be read."""
+        if not self._finished:
+            self.fail(error)
+
+    def read(self) -> Deferred[Any]:
+        """The next chunk, or END."""
+        if self._error is not None:
+            return Deferred.failed(self._error)
+        if self._chunks:
+            chunk, taken = self._chunks.popleft()
+            taken.resolve(None)
+            return Deferred.of(chunk)
+        if self._finished:
+            return Deferred.of(END)
+        reader: Deferred[Any] = Deferred()
+        self._readers.append(reader)
+        return reader
+
+    def unread(self, reader: Deferred[Any]) -> None:
+        """Whoever waits with `reader` has given up. A chunk that came meanwhile is the next one
+        again."""
+        if reader in self._readers:
+            self._readers.remove(reader)
+        elif reader.error is None and reader.value is not END:
+            self._put_back(reader.value)
+
+    def _put_back(self, chunk: Any) -> None:
+        """Make `chunk`, whose writer knows that it has been read, the next one."""
+        if self._readers:
+            self._readers.popleft().resolve(chunk)
+        elif self._error is None:
+            self._chunks.appendleft((chunk, Deferred.of(None)))
+
+
+def collected(pipe: Pipe, calls: ServedCalls) -> Deferred[bytes]:
+    """All bytes that come through `pipe`. Until they are together they count as bytes that wait
+    for their reader, within the bound on these."""
+    result: Deferred[bytes] = Deferred()
+    parts: list[bytes] = []
+    size = 0
+
+    def take(chunk: Deferred[Any]) -> None:
+        nonlocal size
+        while not result.settled:
+            if chunk.error is not None:
+                result.reject(chunk.error)
+                return
+            if chunk.value is END:
+                result.resolve(b"".join(parts))
+                return
+            try:
+                if not isinstance(chunk.value, bytes):
+                    raise RpcError("A blob is made of bytes.")
+                calls.hold(len(chunk.value))
+            except RpcError as error:
+                pipe.fail(error.with_traceback(None))
+                result.reject(error)
+                return
+            parts.append(chunk.value)
+            size += len(chunk.value)
+            chunk = pipe.read()
+            if not chunk.settled:
+                chunk.add_callback(take)
+                return
+
+    pipe.read().add_callback(take)
+    result.add_callback(lambda _: calls.give_back(size))
+    return result

@@ -1,0 +1,167 @@
+"""…"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from flask import Flask, current_app
+from werkzeug.wrappers import Response
+
+from capnweb_sync import Limits, RpcSession, serve
+from capnweb_sync.origins import Origins
+from capnweb_sync.server import CloseCode, Connection, Connections, gevent_runtime
+from chatserver.capabilities.chat import Chat
+from chatserver.errors import Unavailable
+from chatserver.futures import wait
+from chatserver.people.limits import Rates
+from chatserver.rooms.member import BatchLine, ClientState
+from chatserver.rooms.room import Room
+from chatserver.settings import Settings
+from chatserver.store import open_store
+
+logger = logging.getLogger("chatserver")
+
+
+EXTENSION: Final = "chatserver"
+"""Where the application keeps its `Service`."""
+
+
+BATCH_SECONDS: Final = 10.0
+"""How long the calls of one HTTP batch may take; a server that stops waits for them."""
+
+
+BATCH_CALLS: Final = 100
+"""Calls in one HTTP batch: all their answers are held in memory until the last is there."""
+
+
+class Service:
+    """The chat of one process: its store, its room, its connections.
+
+    Attributes:
+        settings: what the operator has set.
+        origins: the sites whose pages may connect.
+        store: the log.
+        room: the members of this process.
+        rates: what its clients do, by address and person.
+        connections: the open WebSockets of this process.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the store and begin to follow it. Raises StartError."""
+        self._process = os.getpid()
+        self.settings = settings
+        self.origins = Origins(settings.allow_origin)
+        self.store = open_store(settings.store, settings.policy)
+        self.room = Room(self.store)
+        self.rates = Rates(settings.rate_limits)
+        self._proxy_noticed = False
+        self.connections = Connections(
+            max_connections=settings.max_connections,
+            max_message=settings.max_message,
+            max_buffered=settings.max_outbox,
+            ping_interval=settings.ping_interval,
+            ping_timeout=settings.ping_timeout,
+        )
+        self.connections.on_drain.append(self._answer)
+        self._limits = Limits(max_message_size=settings.max_message)
+        self._batch_limits = replace(self._limits, max_calls=BATCH_CALLS)
+        gevent_runtime()
+        self.room.start()
+
+    def begin(self, connection: Connection) -> RpcSession:
+        """The session of a new connection, whose main object is the chat."""
+        address = self.rates.address(host_of(connection.remote_address))
+        visit = ClientState(connection, allowance=self.rates.connection(address))
+
+        def closed(_: Connection) -> None:
+            # The visit refers to the connection: without the way back, both go at once.
+            connection.on_closed = None
+            self.rates.let_go(address)
+            self.room.closed(visit)
+
+        connection.on_closed = closed
+        if not self.rates.hold(address):
+            connection.close(CloseCode.TRY_AGAIN_LATER, "Too many connections from this address.")
+        chat = Chat(self.room, self.store, visit)
+        return RpcSession(connection, chat, runtime=gevent_runtime(), limits=self._limits)
+
+    def batch(self, environ: dict[str, Any]) -> Response:
+        """The answer to an HTTP batch of calls on the chat; then its client has left.
+
+        Raises RateLimited.
+        """
+        address = self.rates.address(environ.get("REMOTE_ADDR", ""))
+        visit = ClientState(BatchLine(), deaf=True, allowance=self.rates.batch(address))
+        chat = serve(
+            Chat(self.room, self.store, visit),
+            limits=self._batch_limits,
+            batch_timeout=BATCH_SECONDS,
+            max_batch=self.settings.max_message,
+            allow_origins=self.origins,
+        )
+        try:
+            return Response.from_app(chat, environ, buffered=True)
+        finally:
+            self.room.closed(visit)
+
+    def admit(self, environ: Mapping[str, Any]) -> None:
+        """Count a new connection, before it is accepted. Raises RateLimited."""
+        self.rates.connect(self.rates.address(environ.get("REMOTE_ADDR", "")))
+
+    def notice_proxy(self, environ: Mapping[str, Any]) -> None:
+        """Warn, once, if a proxy is in front whose clients are all taken for one without limits."""
+        if self._proxy_noticed or "HTTP_X_FORWARDED_FOR" not in environ:
+            return
+        host = environ.get("REMOTE_ADDR", "")
+        if not self.settings.trust_proxies and self.rates.exempt(host):
+            self._proxy_noticed = True
+            logger.warning(
+                "A proxy at %s sends X-Forwarded-For and is not believed, so all of its clients are"
+                " taken for that address, which is free of limits (--unlimited-addresses). Start"
+                " with --trust-proxies 1, or with the number of proxies that are in front.",
+                host,
+            )
+
+    def _answer(self) -> None:
+        """Wait until all that was asked of the store is answered: it answers in order."""
+        try:
+            wait(self.store.counts())
+        except Unavailable:
+            pass  # Then those who asked have been told the same.
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this is the copy in a forked process, for which nobody follows the store."""
+        return os.getpid() != self._process
+
+    @property
+    def state(self) -> str:
+        """`ok`, `draining`, or `unavailable` if nothing can be said at the moment."""
+        if self.connections.draining:
+            return "draining"
+        return "ok" if self.room.running and self.store.available else "unavailable"
+
+    def close(self) -> None:
+        """Let go of the store. To be called when no connection is open any more."""
+        self.room.stop()
+
+
+def host_of(remote_address: Any) -> str:
+    """The host of a socket's address; "" if it has none, as that of a Unix socket."""
+    return str(remote_address[0]) if isinstance(remote_address, tuple) else ""
+
+
+def service_of(app: Flask) -> Service:
+    """What stands behind `app`."""
+    service = app.extensions[EXTENSION]
+    assert isinstance(service, Service)
+    return service
+
+
+def current_service() -> Service:
+    """What stands behind the application of this request."""
+    return service_of(current_app)

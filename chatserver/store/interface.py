@@ -1,0 +1,270 @@
+"""The store: the ordered, durable log of the chat, and who speaks for which name.
+
+What every engine keeps to, and what `tests/chatserver/store` asks of each:
+
+**The log.** Events have ids 1, 2, 3, … without gaps, in the order in which they were stored; an id
+is never given twice, whatever is trimmed. `epoch` names the log's incarnation: another epoch, other
+events behind the same ids.
+
+**Writing.** `claim`, `release`, `suspend`, `append`, `names`, `counts` and `tick` return a
+`concurrent.futures.Future` at once and never block. They take effect in the order in which one
+process asked; a `Future` is completed on the loop's thread, and only when what it says is as
+durable as the store's URL promises. It fails with `Unavailable` if that did not happen in time:
+then it may have been stored, and asking again is safe. Whoever claimed a name so lets go of it
+(`release`, `suspend`): nobody else knows the holder.
+
+**Time.** Events are dated by the wall's clock, and what is kept for days is kept by it. Whatever
+waits for seconds (a name for its holder, a notice for its turn) is measured by a clock that nobody
+sets.
+
+**Names.** A name, compared by its key, is in one of three states:
+
+    free       nobody has it
+    held       by a holder: a token that stands for one membership on one connection of one worker,
+               and that is never used again
+    waiting    until a moment, for someone with the secret
+
+    | state   | by                        | becomes | and                                        |
+    |---------|---------------------------|---------|--------------------------------------------|
+    | free    | claim                     | held    | a new secret; a join notice                |
+    | held    | claim with its secret     | held    | by the new holder; the old one is `lost`   |
+    | held    | release by its holder     | free    | a leave notice                             |
+    | held    | suspend by its holder     | waiting | for `grace_seconds`                        |
+    | held    | its worker is gone        | waiting | for `grace_seconds`                        |
+    | waiting | claim with its secret     | held    |                                            |
+    | waiting | time is up (seen by tick) | free    | a leave notice                             |
+
+A claim of a name that is not free without its secret is `NameTaken`, and so is one of a free name
+that could be taken for one that is not (`chatserver.lookalikes`). `release`, `suspend` and
+`append` by another than its holder are `ClaimLost` and change nothing. A secret means nothing on a
+free name. Taking over a name changes neither its secret nor its place in the joining order. A
+worker is gone when its process is: engines that one process owns see it when they open the
+database, and then everybody who waits gets the whole grace again.
+
+**Notices.** Who joined and who left is told by events, at most one of each kind in
+`NOTICE_INTERVAL_MS`: the first at once, what follows gathered into one event by a later `tick`.
+Notices wait in the store, so each is told, once, whatever dies. Those of one name are told in their
+order; who leaves before anyone was told of the join is not told of at all. `MAX_NOTICES` wait of
+each kind; beyond that they are counted without their names.
+
+**Sent once.** `append` with a `key` that this membership (its secret) has used within
+`KEY_MS` stores nothing and answers with what was answered then; with another text it is
+`BadRequest`.
+
+**Reading.** `read` and `follow` block their greenlet alone and return at most `MAX_READ_EVENTS`
+events and about `MAX_READ_BYTES`. `follow` is for one caller per store.
+
+**Retention.** With `keep_days` or `keep_messages`, `tick` removes the oldest events, `MAX_TRIM` at
+a time, never the newest one. `Joined.first_id` says where the log begins.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from chatserver.store.events import Event
+
+MAX_READ_EVENTS: Final = 500
+"""Events that one read returns at most: a screenful of history many times over."""
+
+
+MAX_READ_BYTES: Final = 1024 * 1024
+"""Bytes that one read returns at most, about (but always one event): what a reader holds in
+memory, and what one answer puts in a connection's outbox."""
+
+
+NOTICE_INTERVAL_MS: Final = 250
+"""Milliseconds between two join events, and between two leave events: four a second."""
+
+
+MAX_NOTICES: Final = 1000
+"""Names that wait to be told of, of each kind: several times what one event lists. Joining and
+leaving as fast as it goes must not fill the store, nor be told for longer than it lasted."""
+
+
+DAY_MS: Final = 24 * 60 * 60 * 1000
+
+
+KEY_MS: Final = 7 * DAY_MS
+"""Milliseconds for which an idempotency key is kept: longer than any client tries again."""
+
+
+MAX_TRIM: Final = 1000
+"""Events that one `tick` removes at most, so that nobody waits long behind it."""
+
+
+MAX_TICK_SECONDS: Final = 0.25
+"""Seconds after which `tick` is to be called again at the latest."""
+
+
+class Moment(NamedTuple):
+    """What the clocks show, in milliseconds.
+
+    `wall` is since 1970 in UTC and may be set at any time, back, too. `steady` is since some
+    beginning that this process does not share with others, and only passes.
+    """
+
+    wall: int
+    steady: int
+
+
+Clock = Callable[[], Moment]
+
+
+def system_clock() -> Moment:
+    """The clocks of this machine."""
+    return Moment(time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator decides about the log. None: without bound."""
+
+    grace_seconds: float = 15.0
+    keep_days: float | None = None
+    keep_messages: int | None = None
+
+    @property
+    def grace_ms(self) -> int:
+        """For how long a name waits, in milliseconds."""
+        return round(self.grace_seconds * 1000)
+
+
+class Claim(NamedTuple):
+    """The right of one membership to speak for a name."""
+
+    key: str
+    holder: str
+    secret: str
+
+
+class Joined(NamedTuple):
+    """The answer to a claim.
+
+    `last_id` is the newest event at that moment, `first_id` the oldest one still there
+    (`last_id + 1` if there is none). `online` is how many are online, `users` the first `MAX_USERS`
+    of them in joining order.
+    """
+
+    claim: Claim
+    name: str
+    first_id: int
+    last_id: int
+    online: int
+    users: tuple[str, ...]
+
+
+class Receipt(NamedTuple):
+    """The answer to an append: the event's id, and its time in milliseconds since 1970 in UTC."""
+
+    id: int
+    time_ms: int
+
+
+class Counts(NamedTuple):
+    """`users` are online; `messages` have been said since the log began, trimmed ones included."""
+
+    users: int
+    messages: int
+
+
+class Tail(NamedTuple):
+    """News for the follower: events in order, and holders that have lost their claim to another
+    one."""
+
+    events: list[Event]
+    lost: list[str]
+
+
+class LogReset(Exception):
+    """What the follower knows does not hold any more: the log began anew, was trimmed past it, or
+    this worker was away for so long that its names were freed. The store's `epoch` and `last_id`
+    are those of now; everyone is to join again."""
+
+
+class Store(ABC):
+    """One log and its names; the module's text has the rules. All methods are called from greenlets
+    of one loop.
+
+    Attributes:
+        epoch: names the log's incarnation.
+        last_id: the newest event that this process knows of; 0 before the first.
+        available: whether the last attempt to write went well.
+    """
+
+    epoch: str
+    last_id: int
+    available: bool
+
+    @abstractmethod
+    def claim(self, key: str, name: str, holder: str, secret: str | None) -> "Future[Joined]":
+        """Take a name for `holder`. `secret` is the one of an earlier membership. Fails with
+        NameTaken."""
+
+    @abstractmethod
+    def release(self, claim: Claim) -> "Future[None]":
+        """Free the name. Fails with ClaimLost."""
+
+    @abstractmethod
+    def suspend(self, claim: Claim) -> "Future[None]":
+        """Let the name wait for its holder to come back. Fails with ClaimLost."""
+
+    @abstractmethod
+    def append(self, claim: Claim, text: str, key: str | None = None) -> "Future[Receipt]":
+        """Store a chat message. Fails with ClaimLost, and with BadRequest for a key that was used
+        with another text."""
+
+    @abstractmethod
+    def names(self) -> "Future[list[str]]":
+        """Everyone online, held or waiting, in joining order."""
+
+    @abstractmethod
+    def counts(self) -> "Future[Counts]":
+        """How many are online, and how much was said."""
+
+    @abstractmethod
+    def tick(self) -> "Future[float]":
+        """Free the names whose time is up, tell the notices that are due, trim. The seconds after
+        which to call it again."""
+
+    @abstractmethod
+    def read(
+        self,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = MAX_READ_EVENTS,
+        newest: bool = False,
+    ) -> list[Event]:
+        """Events with ids between `after` and `before`, both exclusive, ascending: the oldest of
+        them, or with `newest` the newest. `before=None`: up to the end. Raises Unavailable."""
+
+    @abstractmethod
+    def follow(self, after: int, timeout: float) -> Tail:
+        """Wait until there is news, `timeout` seconds at most.
+
+        `after` is the id of the last event that the caller knows. Raises LogReset, Unavailable.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Store what is under way and let go of everything. Blocks the greenlet."""
+
+
+def cut(events: Iterable[Event], limit: int) -> list[Event]:
+    """The first of `events` that one read may return: `limit`, MAX_READ_EVENTS and MAX_READ_BYTES
+    at most, but always one if there is one. Takes no more from the iterator than it looks at."""
+    taken: list[Event] = []
+    size = 0
+    limit = min(limit, MAX_READ_EVENTS)
+    for event in events:
+        size += event.size()
+        if taken and size > MAX_READ_BYTES:
+            break
+        taken.append(event)
+        if len(taken) >= limit:
+            break
+    return taken
