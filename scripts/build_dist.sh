@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes what others install: dist/*.tar.gz, and dist/*.whl with the chat's page in it.
+# Makes what others install, a .tar.gz and a .whl with the chat's page in it: build_dist.sh [FOLDER]
+# They come into dist/, or into another folder.
 #
 # `python -m build` makes the same, but a wheel without the npm packages that the page is built on.
 set -eu
@@ -8,6 +9,7 @@ scripts=$(dirname -- "$0")
 set_up dist
 set_up_page || fail 'A wheel without the page is what `python -m build` makes.'
 
+dist=${1:-$repository/dist}
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 cd "$repository"
@@ -23,7 +25,7 @@ for package in capnweb htm preact; do
             -o -path preact/dist/preact.mjs -o -path preact/hooks/dist/hooks.mjs \) |
         tar -cf - -T -) | tar -xf - -C "$modules"
 done
-mkdir -p dist
-"$venv/bin/python" -m build --wheel --outdir dist "$source" >&2
-mv -- "$work"/*.tar.gz dist/
-printf '%s\n' dist/*
+mkdir -p -- "$dist"
+"$venv/bin/python" -m build --wheel --outdir "$dist" "$source" >&2
+mv -- "$work"/*.tar.gz "$dist"
+printf '%s\n' "$dist"/*.whl "$dist"/*.tar.gz
