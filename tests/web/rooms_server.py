@@ -28,6 +28,9 @@ from chatserver.service import service_of  # noqa: E402
 LOBBY = "lobby"
 MODERATOR = "Mod"
 
+UNHEARD = "nobody is told of this"
+"""A message that gets lost on its way to everyone."""
+
 Event = dict[str, Any]
 
 
@@ -57,8 +60,9 @@ class World:
 class Stay:
     """A person from logging in to logging out."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, account: bool) -> None:
         self.name = name
+        self.account = account
         self.resume = secrets.token_hex(4)
         self.callback: RpcStub | None = None
         self.blocked: set[str] = set()
@@ -112,7 +116,8 @@ class Place:
         self.events.append(event)
         if kind == "chat":
             self.messages[event["id"]] = dict(event)
-        self.tell(event)
+        if text != UNHEARD:
+            self.tell(event)
         return event
 
     def tell(self, event: Event) -> None:
@@ -249,7 +254,8 @@ class Person(RpcTarget):
     def me(self) -> Event:
         name = self._stay.name
         return {
-            "name": name, "account": None, "role": "moderator" if name == MODERATOR else None,
+            "name": name, "account": self._stay.account,
+            "role": "moderator" if name == MODERATOR else None,
             "resume": self._stay.resume, "epoch": self._world.epoch,
             "lastId": self._world.last_id, "recovered": True, "rooms": self.rooms(),
         }  # fmt: skip
@@ -334,12 +340,14 @@ class Chat(RpcTarget):
         return len(self._world.stays)
 
     def login(self, callback: RpcStub, options: Any = None) -> Person:
-        name = options["name"]
+        # Whoever has Cara's token is Cara.
+        account = "token" in options
+        name = options["token"] if account else options["name"]
         stay = self._world.stays.get(name)
-        if stay is not None and stay.resume != options.get("resume"):
+        if stay is not None and not account and stay.resume != options.get("resume"):
             raise NameTaken(f"The name {name} is taken; choose another one.")
         if stay is None:
-            stay = self._world.stays[name] = Stay(name)
+            stay = self._world.stays[name] = Stay(name, account=account)
         kept = stay.callback = callback.dup()
         self._connection.on_closed = lambda _: self._gone(stay, kept)
         since = options.get("since")

@@ -226,3 +226,36 @@ def test_messages_are_reached_and_answered_with_the_keyboard(
     expect(ann.page.get_by_text("Reply to Ann")).to_be_visible()
     ann.page.keyboard.press("Escape")
     expect(ann.page.get_by_text("Reply to Ann")).to_be_hidden()
+
+
+def test_a_message_that_was_lost_on_its_way_is_asked_for(address: str, open_page: OpenPage) -> None:
+    ann = open_page(address).come_in("Ann")
+    ben = open_page(address).come_in("Ben")
+    ben.say("before")
+    ben.say("nobody is told of this")
+
+    ben.say("after")
+
+    ann.wait_for_texts(["before", "nobody is told of this", "after"])
+
+
+def test_an_account_comes_by_its_link_and_stays_by_choice(
+    address: str, open_page: OpenPage
+) -> None:
+    cara = open_page(f"{address}/#token=Cara")
+    cara.be_inside()
+    assert cara.page.url == f"{address}/"
+    everything_kept = "JSON.stringify([{...localStorage}, {...sessionStorage}])"
+    assert '"token' not in cara.page.evaluate(everything_kept)
+    cara.page.reload()
+    expect(cara.page.get_by_label("Your name")).to_be_visible()
+
+    cara.page.goto("about:blank")
+    cara.page.goto(f"{address}/#token=Cara")
+    cara.page.get_by_label("Stay signed in").check()
+    cara.page.reload()
+    cara.be_inside()
+    expect(cara.page.locator(".self .name")).to_have_text("Cara")
+    cara.page.get_by_role("button", name="Leave the chat").click()
+    expect(cara.page.get_by_label("Your name")).to_be_visible()
+    assert "Cara" not in cara.page.evaluate(everything_kept)

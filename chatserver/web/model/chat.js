@@ -52,6 +52,8 @@ export class Chat {
 
   /** Who to come in as, or back: `{name, token, resume, epoch}`; null outside. */
   #stay = null;
+  /** Resolves when that is known. */
+  #decided = null;
   #pass = null;
   #session = null;
   #line = null;
@@ -65,26 +67,28 @@ export class Chat {
 
   constructor(base) {
     this.#address = rpcAddress(base);
-    this.#tabs = new Tabs(this.#address, () => (this.me && !this.me.account ? this.#stay : null));
+    this.#tabs = new Tabs(this.#address, () => (this.me ? this.#stay : null));
   }
 
   /** Begin. `invitation` is what the address said: `{token, pass}`. */
-  async start({ token, pass }) {
+  start({ token, pass }) {
     this.#pass = pass;
+    this.#decided = this.#decide(token);
+    this.#run();
+  }
+
+  /** Find out who to come in as, if as anybody. */
+  async #decide(token) {
     const kept = tabStorage.get("stay");
+    const others = await this.#tabs.elsewhere();
+    // A tab that was duplicated has the other one's stay: two tabs must not take it from each other.
+    const mine = others.some(({ resume }) => resume === kept?.resume) ? null : kept;
     const lasting = token ?? lastingStorage.get("token");
-    if (lasting) {
-      this.#stay = { ...(kept?.token === lasting ? kept : null), token: lasting };
-    } else {
-      const other = await this.#tabs.elsewhere();
-      // A tab that was duplicated has the other one's stay: two tabs must not take it from each
-      // other without being asked.
-      if (kept && !kept.token && kept.resume !== other?.resume) this.#stay = kept;
-      else this.otherTab = other;
-    }
+    if (lasting) this.#stay = { ...(mine?.token === lasting ? mine : null), token: lasting };
+    else if (mine && !mine.token) this.#stay = mine;
+    else this.otherTab = others.find((stay) => !stay.token) ?? null;
     if (!this.#stay) this.phase = "outside";
     this.changed();
-    this.#run();
   }
 
   /** Come in as a guest. */
@@ -124,6 +128,12 @@ export class Chat {
   /** Whether the sign-in is to outlast this tab. */
   remember(lasting) {
     lastingStorage.set("token", lasting ? this.#stay.token : null);
+    this.#keepStay();
+    this.changed();
+  }
+
+  get remembered() {
+    return lastingStorage.get("token") !== null;
   }
 
   /** The page goes away, perhaps to be loaded again: the name waits for a while. */
@@ -207,6 +217,7 @@ export class Chat {
       try {
         await line.opened;
         this.about = await aboutOf(line);
+        await this.#decided;
         this.#line = line;
         if (this.#stay) await this.#enterOn(line);
         if (!line.over) this.#connection("online");
@@ -387,7 +398,10 @@ export class Chat {
   }
 
   #keepStay() {
-    if (this.#stay && this.phase !== "elsewhere") tabStorage.set("stay", this.#stay);
+    // A token is kept only by choice; without it, a reload is the end of the visit.
+    const keeps = this.#stay && this.phase !== "elsewhere" && (!this.#stay.token || this.remembered);
+    if (keeps) tabStorage.set("stay", this.#stay);
+    else if (this.#stay?.token) tabStorage.set("stay", null);
   }
 
   async #wait(milliseconds) {

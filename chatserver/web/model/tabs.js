@@ -1,4 +1,4 @@
-// What the tabs of one browser tell each other: a guest's stay is in one of them at a time.
+// What the tabs of one browser tell each other: a stay is in one of them at a time.
 
 /** How long other tabs have to answer; one that is frozen does not. */
 const ANSWER_MS = 150;
@@ -7,7 +7,7 @@ const ANSWER_MS = 150;
 export class Tabs {
   #channel;
   #current;
-  #heard = () => {};
+  #heard = [];
 
   /** `current()` is this tab's stay, `{name, resume, …}`, or null. */
   constructor(address, current) {
@@ -18,17 +18,15 @@ export class Tabs {
         const stay = this.#current();
         if (stay) this.#channel.postMessage({ type: "me", stay });
       } else if (data.type === "me") {
-        this.#heard(data.stay);
+        this.#heard.push(data.stay);
       }
     });
   }
 
-  /** A guest's stay that another tab has, as `{name, resume, epoch}`, or null. */
-  elsewhere() {
-    return new Promise((resolve) => {
-      this.#heard = resolve;
-      this.#channel.postMessage({ type: "who" });
-      setTimeout(() => resolve(null), ANSWER_MS);
-    });
+  /** The stays that other tabs have: `{name, resume, epoch}`, with `token` if it is an account's. */
+  async elsewhere() {
+    this.#channel.postMessage({ type: "who" });
+    await new Promise((resolve) => setTimeout(resolve, ANSWER_MS));
+    return this.#heard;
   }
 }

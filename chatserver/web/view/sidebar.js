@@ -39,6 +39,7 @@ export function Sidebar({ chat, open, onClose, onPerson, onFind }) {
       <h2>${texts.people} <span class="count">${room.count}</span></h2>
       <${People} room=${room} me=${me} onPerson=${onPerson} />
     </div>
+    ${me.account && html`<label class="check stay"><input type="checkbox" checked=${chat.remembered} onChange=${(event) => chat.remember(event.currentTarget.checked)} /> ${texts.staySignedIn}</label>`}
     <div class="self">
       <span class=${`face hue${hueOf(me.name)}`} aria-hidden="true">${initialOf(me.name)}</span>
       <span class="name"><bdi>${me.name}</bdi></span>
