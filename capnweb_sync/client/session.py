@@ -73,7 +73,7 @@ class ClientSession(Generic[MainApi]):
     @property
     def end(self) -> SessionClosed | None:
         """Why the session is over; None while it is not."""
-        end = self._session.end
+        end = self._session.closed_by
         return end if isinstance(end, SessionClosed) else None
 
     def wait_closed(self, timeout: float | None = None) -> bool:
