@@ -1,4 +1,8 @@
-"""…"""
+"""What stands behind the application in one process: the store, the room, the connections, and what
+is made for each client that connects.
+
+Routes and `app.py` both import it, and it imports neither.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@
 | `frames` | reading and writing frames, without I/O |
 | `outbox` | what waits to be sent, and the flush at the end of a turn |
 | `sockets` | the socket that is taken over from the handler |
-| `runtime` | `GeventRuntime`: how sessions wait and run calls in greenlets |
 """
 
 from ..runtimes.greenlets import GeventRuntime, gevent_runtime

@@ -1,4 +1,7 @@
-"""…"""
+"""The transport of an HTTP batch: what is sent is collected, a message a line, until it is taken.
+
+The server answers a batch with what it has collected; nothing can be sent after that.
+"""
 
 from __future__ import annotations
 

@@ -552,7 +552,7 @@ class RpcSession:
         exporter = NoExporter(send_stack_traces=self.send_stack_traces)
         return Encoder(exporter, Payload(redacted(error), "params")).encode()
 
-    # The tables, for incoming messages, the encoder and the decoder.
+    # The tables, for incoming messages, the encoder and the evaluator.
 
     def add_pushed(self, hook: Hook) -> Export:
         """Make `hook`, which is taken over, the next entry that the peer numbers. Raises RpcError
