@@ -1,16 +1,28 @@
 """The chat for blocking code.
 
-A `ChatClient` is in one of three states:
+A `ChatClient` is in one of three states, and `_membership` and `_ended` say in which:
 
-    online    a membership is there
-    offline   the connection was lost; a thread of its own tries to get it back
-    ended     closed, or lost for good
+    online    `_membership` is there
+    offline   it is None: the connection was lost, and a thread of its own tries to get it back
+    ended     `_ended` is the reason, closed or lost for good, and stays so
 
-    online  → offline   the connection is lost
-    online  → ended     …without `reconnect`, or with a close code that means: stay away
-    offline → online    connected and joined again
-    offline → ended     the server's answer means: stay away
-    any     → ended     `close`, `leave`
+    | state   | what happens                         | becomes | because                           |
+    |---------|--------------------------------------|---------|-----------------------------------|
+    | online  | the connection is lost               | offline | it may come back, within the time |
+    |         |                                      |         | for which the server keeps names  |
+    | online  | …and `reconnect` is off              | ended   | the application asked for that    |
+    | online  | …with a code that means: stay away   | ended   | `stays_away` in reconnect.py      |
+    | offline | connected, and joined again          | online  | whoever waits for it is woken     |
+    | offline | an attempt failed that may pass      | offline | after a pause: reconnect.py       |
+    | offline | the server's answer means: stay away | ended   | `comes_back` in reconnect.py      |
+    | offline | …but the name is taken, and a join   | offline | by ourselves perhaps: that join   |
+    |         | was not answered a minute ago        |         | may have succeeded                |
+    | offline | nobody refers to the client          | ended   | a dropped chat is closed          |
+    | any     | `close`, `leave`                     | ended   |                                   |
+    | any     | the process is a forked child        | ended   | the chat goes on in the parent    |
+
+Every change is made under `_changed`, which wakes who waits. An end is final: an attempt that comes
+back afterwards finds it, and closes what it has opened (`_go_online`).
 
 Calls wait while the chat is offline, and are made again when their connection is lost under them.
 A message carries a key, with which the server stores it once however often it arrives. The key is

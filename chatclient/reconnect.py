@@ -1,4 +1,32 @@
-"""When and whether to come back after a connection was lost."""
+"""When and whether to come back after a connection was lost.
+
+Whether (`stays_away`, `comes_back`):
+
+    | what the connection ended with, or | come   | because                                      |
+    | the attempt to come back           | back?  |                                              |
+    |------------------------------------|--------|----------------------------------------------|
+    | close code 4001                    | no     | the same person is there on another          |
+    |                                    |        | connection: both would take turns for ever   |
+    | close code 1008                    | no     | a policy was violated, and would be again    |
+    | any other code, or none            | yes    | networks and servers come back               |
+    | no connection, no answer in time   | yes    | likewise                                     |
+    | HTTP status 500 and above, 408,    | yes    | the server is busy, or not there yet         |
+    | 425, 429                           |        |                                              |
+    | any other HTTP status              | no     | this address, or this origin, is not let in  |
+    | an answer that is none (BadAnswer) | no     | it is another kind of server                 |
+    | `FINAL_ERRORS` as answer to join   | no     | asking again does not change the answer      |
+    | any other error                    | yes    | `unavailable`, `rate_limited` pass           |
+
+When (`Backoff`): a uniformly random time up to a longest one, which doubles with each attempt, so
+that those who were sent away together do not come back together (full jitter):
+
+    | what was lost                      | longest time before the attempts, in seconds          |
+    |------------------------------------|-------------------------------------------------------|
+    | a connection that lasted           | 1, 2, 4, 8, 10, 10, …                                 |
+    | one that did not last 10 s         | goes on where the series was, at 4 at most            |
+    | closed with 1001 or 1012           | begins at 4: everybody was sent away at once          |
+    | the server asked for patience      | that long, and the time above in addition, once       |
+"""
 
 from __future__ import annotations
 
