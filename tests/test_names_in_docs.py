@@ -148,3 +148,16 @@ def test_the_architecture_names_what_the_code_has() -> None:
     missing = {name for name in CODE.findall(page) if not set(name.split(".")) <= words}
 
     assert missing == set()
+
+
+def test_no_docstring_only_points_elsewhere() -> None:
+    """What is said elsewhere in full is said here in a line."""
+    pointing = [
+        f"{name}: {text}"
+        for name in sources()
+        if name.startswith(PACKAGES)
+        for text in docstrings((ROOT / name).read_text(encoding="utf-8"))
+        if re.fullmatch(r"See `[^`]+`[.;]?", text.strip()) or text.strip() in {"…", "..."}
+    ]
+
+    assert pointing == []

@@ -70,32 +70,32 @@ class BatchRuntime:
 
     @property
     def step(self) -> Step:
-        """See `Runtime`."""
+        """The lock of the core's state."""
         return self._threads.step
 
     def call_queue(self) -> CallQueue:
-        """See `Runtime`."""
+        """A queue for a new session."""
         return self._threads.call_queue()
 
     def wait(self, deferred: Deferred[Any], timeout: float | None) -> bool:
-        """See `Runtime`. Raises BatchError."""
+        """Send the batch, unless that was done, and wait. Raises BatchError."""
         self._send()
         return self._threads.wait(deferred, timeout)
 
     def enter(self, function: Callable[[], None]) -> None:
-        """See `Runtime`."""
+        """Run `function` where a step may be taken."""
         self._threads.enter(function)
 
     def tidy_later(self, function: Callable[[], None]) -> None:
-        """See `Runtime`."""
+        """Run `function` within seconds, gathered with what else there is to tidy."""
         self._threads.tidy_later(function)
 
     def spawn(self, function: Callable[[], None]) -> None:
-        """See `Runtime`; only streams need it."""
+        """Run `function` beside everything else; only streams need it."""
         self._threads.spawn(function)
 
     def collect(self, function: Callable[[], None]) -> None:
-        """See `Runtime`."""
+        """Run `function`, a finalizer's, as soon as no step is under way."""
         self._threads.collect(function)
 
 

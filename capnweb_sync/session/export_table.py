@@ -7,8 +7,8 @@ The peer numbers what it pushes, 1, 2, 3, …; this side numbers what it passes 
 …; 0 is this side's main object. No id is used twice, and every export gets a new one, also of an
 object that was exported before.
 
-**The pull.** The peer has to ask for an answer (`pull`), and gets it once; the session counts what it
-still owes (`pull_begun`, `pull_done`), which is what `drain` waits for. So an entry is in one of
+**The pull.** The peer has to ask for an answer (`pull`), and gets it once; the session counts what
+it still owes (`pull_begun`, `pull_done`), which is what `drain` waits for. So an entry is in one of
 three states (`_pulled`):
 
     no         nobody has asked: whatever it stands for is not sent

@@ -421,7 +421,9 @@ class RpcSession:
         return result
 
     def create_pipe(self, source: ReadableStream) -> int:
-        """See `Exporter`."""
+        """Send `source` through a new pipe, from when the message that is being encoded has been
+        sent; the id of the pipe. Raises RpcError if the stream was sent already or the transport
+        carries none."""
         self._check_may_push()
         if not getattr(self.transport, "carries_streams", True):
             raise RpcError("A batch is sent at once; it can't carry a stream, nor a Blob.")
@@ -438,7 +440,7 @@ class RpcSession:
         return entry.import_id
 
     def map_work(self) -> MapWork:
-        """See `Importer`; the same for all maps of one message."""
+        """The bound on the work of a map; the same for all maps of one message."""
         if self._map_work is None:
             if self._map_allowance is None:
                 self._map_allowance = MapAllowance(self.limits)
@@ -446,7 +448,7 @@ class RpcSession:
         return self._map_work
 
     def export_sink(self, stream: WritableStream) -> int:
-        """See `Exporter`."""
+        """Export a stream that the peer may write to; its new id."""
         # A received one is held until its own end, whatever becomes of where it stands.
         stream, _ = stream.held()
         return self.export_stub(ApplicationSinkHook(stream, self.calls))
@@ -532,11 +534,11 @@ class RpcSession:
     # What the encoder and the evaluator need of the tables.
 
     def export_stub(self, hook: Hook) -> int:
-        """See `Exporter`: take `hook` over; its new id."""
+        """Take `hook` over; its new id. Raises RpcError past the limit, SessionClosed."""
         return self._export(hook).export_id
 
     def export_promise(self, hook: Hook) -> int:
-        """See `Exporter`: take `hook` over; its new id. The resolution follows the message."""
+        """Take `hook` over as a promise; its new id. The resolution follows the message."""
         export = self._export(hook)
         self._promised = self._promised or []
         self._promised.append(export)
@@ -553,7 +555,7 @@ class RpcSession:
         return self.exports.add(self, hook)
 
     def import_id(self, hook: Hook) -> int | None:
-        """See `Exporter`: the id of `hook` if it stands for something of this very peer."""
+        """The id of `hook` if it stands for something of this very peer."""
         if isinstance(hook, ImportHook) and hook.entry is not None:
             entry = hook.entry
             if entry.session is self and entry.resolution is None:
@@ -561,7 +563,7 @@ class RpcSession:
         return None
 
     def unexport(self, ids: Iterable[int]) -> None:
-        """See `Exporter`: take back exports, and pipes, that were not sent."""
+        """Take back exports, and pipes, that were not sent."""
         for export_id in ids:
             if self._piped and export_id in self._piped:
                 source, writer = self._piped.pop(export_id)
@@ -575,15 +577,15 @@ class RpcSession:
         self.exports.entries.pop(export_id, None)
 
     def import_stub(self, import_id: int) -> Hook:
-        """See `Importer`: a hook for something that the peer has passed by reference."""
+        """A hook for something that the peer has passed by reference."""
         return ImportHook(self.imports.introduce(self, import_id), is_promise=False)
 
     def import_promise(self, import_id: int) -> Hook:
-        """See `Importer`: a hook for a promise of the peer's."""
+        """A hook for a promise of the peer's."""
         return ImportHook(self.imports.promise(self, import_id), is_promise=True)
 
     def export_hook(self, export_id: int) -> Hook | None:
-        """See `Importer`: what this side exports under the id; it stays the table's."""
+        """What this side exports under the id; it stays the table's."""
         export = self.exports.entries.get(export_id)
         return None if export is None else export.hook
 

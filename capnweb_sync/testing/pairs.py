@@ -146,16 +146,16 @@ class End:
 
     @staticmethod
     def pack(message: bytes) -> bytes:
-        """See `Transport`."""
+        """A message as it is."""
         return message
 
     def send(self, packed: bytes) -> None:
-        """See `Transport`."""
+        """Have the other side take the message, after what was sent before."""
         text = packed.decode()
         self._line.send(lambda: self.other.receive(text))
 
     def close(self, code: int, reason: str) -> None:
-        """See `Transport`."""
+        """Have the other side learn of the end, after what was sent before."""
 
         def arrive() -> None:
             self.other.connection_lost(code, reason)
