@@ -208,6 +208,9 @@ class ChatClient:
 
         Raises:
             ChatError: its `may_have_been_stored` says whether it is worth saying again.
+
+        Returns:
+            A receipt: the message's id and time.
         """
         options = {"key": secrets.token_hex(KEY_BYTES)}
 
@@ -218,7 +221,17 @@ class ChatClient:
         return answers.receipt(self._call(send, timeout, stores=True, patient=patient))
 
     def users(self, timeout: float | None = None) -> list[str]:
-        """The names of everyone online, in joining order."""
+        """Ask who is online.
+
+        Args:
+            timeout: seconds; None means the client's.
+
+        Returns:
+            Names, in joining order.
+
+        Raises:
+            ChatError: `Unavailable`, `ConnectionLost`, `ChatClosed` …
+        """
         return answers.names(self._call(lambda chat: chat.listUsers(), timeout))
 
     @property
@@ -246,6 +259,12 @@ class ChatClient:
             before: an id below which they are.
             after: an id above which they are.
             timeout: seconds; None means the client's.
+
+        Returns:
+            The events, ascending.
+
+        Raises:
+            ChatError: this server keeps no history; `BadRequest`, `Unavailable` …
         """
         if not self._keeps_log:
             raise ChatError("This server keeps no history that could be read.")
@@ -254,7 +273,18 @@ class ChatClient:
         return list(answers.history(events, after, before))
 
     def newest(self, count: int, before: int | None = None) -> list[Event]:
-        """The last `count` events (below the id `before`), ascending; asked for in pages."""
+        """Ask for the last events, in pages.
+
+        Args:
+            count: how many, if there are as many.
+            before: an id below which they are; None: up to the end.
+
+        Returns:
+            The events, ascending.
+
+        Raises:
+            ChatError: as `history`.
+        """
         events: list[Event] = []
         while len(events) < count:
             page = self.history(min(count - len(events), PAGE), before=before)
@@ -267,9 +297,14 @@ class ChatClient:
     def events(self) -> Iterator[Event]:
         """Everything that happens, from joining on: messages, joins and leaves, also one's own.
 
-        Each event comes once, in order. The iterator blocks, and ends when the chat is closed on
-        this side; where the connection is lost for good it raises why. Several iterators, in
-        several threads, share the events between them.
+        Each event comes once, in order. Several iterators, in several threads, share the events
+        between them.
+
+        Returns:
+            An iterator that blocks, and ends when the chat is closed on this side.
+
+        Raises:
+            ChatError: while iterating: the connection is lost for good, and why.
         """
         while True:
             try:
@@ -281,11 +316,28 @@ class ChatClient:
             yield event
 
     def messages(self) -> Iterator[Event]:
-        """What is said: the events of type `chat`. See `events`."""
+        """What is said: the events of type `chat`, as `events` gives them.
+
+        Returns:
+            An iterator like that of `events`.
+
+        Raises:
+            ChatError: as `events`.
+        """
         return (event for event in self.events() if event.type == "chat")
 
     def leave(self, timeout: float | None = None) -> str:
-        """Give the name up and close the chat; the server's goodbye."""
+        """Give the name up and close the chat.
+
+        Args:
+            timeout: seconds; None means the client's.
+
+        Returns:
+            The server's goodbye.
+
+        Raises:
+            ChatError: the server has not answered; the chat is closed all the same.
+        """
         try:
             answer = self._call(lambda chat: chat.leave(self.username), timeout)
         finally:

@@ -77,8 +77,10 @@ class Status:
     """The connection was lost, or is there again, or the server asks for patience; `str(status)` is
     a line for a person.
 
-    `retry_in` is in how many seconds the next attempt is made: to connect, or while online, to do
-    what the server has refused as too much at once. None when nothing is waited for.
+    Attributes:
+        online: whether there is a connection.
+        retry_in: in how many seconds the next attempt is made: to connect, or while online, to do
+            what the server has refused as too much at once. None when nothing is waited for.
     """
 
     online: bool

@@ -11,11 +11,19 @@ from chatserver.settings import ENVIRONMENT_PREFIX, from_config
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
-    """The application. `config` has settings in capitals (`STORE`, `GRACE`), which win over the
-    environment's (`CHAT_STORE`, `CHAT_GRACE`).
+    """Make the Flask application. It belongs to the process that calls this; a child forked
+    afterwards cannot use it.
 
-    It belongs to the process that calls this; a child forked afterwards cannot use it. Raises
-    StartError.
+    Args:
+        config: settings in capitals (`STORE`, `GRACE`), which win over the environment's
+            (`CHAT_STORE`, `CHAT_GRACE`).
+
+    Returns:
+        The application, whose store is open.
+
+    Raises:
+        StartError: a setting does not fit, or the store cannot be opened; a sentence that says what
+            to do.
     """
     from chatserver.routes import routes
 

@@ -38,7 +38,12 @@ TIMEOUT_SECONDS: Final = 30.0
 
 
 class BatchError(ConnectionError):
-    """The batch was not answered. `status` is the HTTP status, None if there was none."""
+    """The batch was not answered.
+
+    Args:
+        sentence: what went wrong, for a person.
+        status: the HTTP status, None if there was none.
+    """
 
     def __init__(self, sentence: str, status: int | None = None) -> None:
         super().__init__(sentence)
@@ -209,12 +214,26 @@ def batch(
     api: Callable[..., MainApi] | None = None,
     check: bool = True,
 ) -> BatchSession[MainApi]:
-    """A batch to `url` (`http://…` or `https://…`), as a context manager.
+    """A batch to an HTTP server: many calls in one request, as a context manager.
 
-    `headers` are added to the request, `timeout` is the seconds that the answer may take, and
-    `limits.max_message_size` bounds it in bytes. `session_class`, `api` and
-    `check` are as in `connect`.
-    Raises ValueError for another URL.
+    Calls are collected; the first that is waited for, or the end of the `with`, sends them. The
+    form is that of the reference's `newHttpBatchRpcSession` (`batch.ts`): a message a line, POSTed.
+
+    Args:
+        url: `http://…` or `https://…`. A name and a password in it are sent as HTTP has it.
+        headers: added to those of the request.
+        timeout: seconds that the answer may take.
+        limits: what is accepted; `max_message_size` bounds the whole answer, in bytes.
+        session_class: as in `connect`.
+        api: as in `connect`.
+        check: as in `connect`.
+
+    Returns:
+        A context manager that gives the server's main object.
+
+    Raises:
+        ValueError: `url` is of another kind.
+        BatchError: from the call that sends it: there was no answer, or one that is none.
     """
     return BatchSession(
         url,

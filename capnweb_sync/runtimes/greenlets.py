@@ -116,7 +116,11 @@ _runtime: GeventRuntime | None = None
 
 def gevent_runtime() -> GeventRuntime:
     """The one runtime of a process that serves with gevent, made with the first call, and from
-    then on also that of stubs which belong to no session."""
+    then on also that of stubs which belong to no session.
+
+    Returns:
+        The runtime.
+    """
     global _runtime
     if _runtime is None:
         _runtime = GeventRuntime()

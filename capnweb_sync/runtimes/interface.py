@@ -119,7 +119,11 @@ class Runtime(Protocol):
         ...
 
     def call_queue(self) -> CallQueue:
-        """A queue for a new session, which owns it."""
+        """Make a queue for a new session, which owns it.
+
+        Returns:
+            The queue.
+        """
         ...
 
     def wait(self, deferred: Deferred[Any], timeout: float | None) -> bool:
@@ -140,23 +144,39 @@ class Runtime(Protocol):
 
     def enter(self, function: Callable[[], None]) -> None:
         """Run `function` where a step may be taken: at once, or soon on the loop's thread when
-        called from a foreign one. What `function` raises when it runs at once, the caller gets."""
+        called from a foreign one. What `function` raises when it runs at once, the caller gets.
+
+        Args:
+            function: takes nothing.
+        """
         ...
 
     def tidy_later(self, function: Callable[[], None]) -> None:
         """Run `function` within seconds, where a step may be taken. For work that is better
-        gathered than done at once; it is short and never blocks. What it raises goes to the log."""
+        gathered than done at once; it is short and never blocks. What it raises goes to the log.
+
+        Args:
+            function: takes nothing; short, and never blocks.
+        """
         ...
 
     def spawn(self, function: Callable[[], None]) -> None:
-        """Run `function`, which may block for as long as it likes and does not raise, beside
-        everything else: what reads a stream of the application's to send it."""
+        """Run a function beside everything else: what reads a stream of the application's to send
+        it.
+
+        Args:
+            function: takes nothing; may block for as long as it likes, and does not raise.
+        """
         ...
 
     def collect(self, function: Callable[[], None]) -> None:
-        """Run `function`, which takes a step: at once if the step is free, otherwise right after
-        the step that is under way. For finalizers, which Python runs in any thread and in the
-        middle of anything. Never blocks, never raises."""
+        """Run a function that takes a step: at once if the step is free, otherwise right after the
+        step that is under way. For finalizers, which Python runs in any thread and in the middle of
+        anything. Never blocks.
+
+        Args:
+            function: takes nothing; what it raises goes to the log.
+        """
         ...
 
 

@@ -80,10 +80,19 @@ class Session(Protocol):
     """What a connection delivers to; `capnweb_sync.RpcSession` is one."""
 
     def receive(self, message: str, /) -> None:
-        """One message. Never blocks, never runs application code, never raises."""
+        """Take one message. Never blocks, never runs application code.
+
+        Args:
+            message: the text of one WebSocket message.
+        """
 
     def connection_lost(self, close_code: int | None, reason: str, /) -> None:
-        """The connection is over. Called once, under the same conditions."""
+        """The connection is over. Called once, under the same conditions.
+
+        Args:
+            close_code: why (RFC 6455, section 7.4); 1006 if it was lost.
+            reason: a sentence.
+        """
 
 
 class Home(Protocol):
@@ -230,9 +239,12 @@ class Connection:
     def wait_room(self, timeout: float | None) -> bool:
         """Block the calling greenlet until half of what may wait is free; see `Transport`.
 
+        Args:
+            timeout: seconds; None waits without end.
+
         Returns:
-            False if `timeout` seconds passed first. Once the connection has ended, nothing more
-            has to wait for it.
+            False if time ran out first. Once the connection has ended, nothing more has to wait for
+            it.
         """
         half = self._connections.max_buffered // 2
         return self.buffered < half or self.wait_drained(half, timeout) or self.closed

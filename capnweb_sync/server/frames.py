@@ -87,7 +87,14 @@ _FREE_CODES = range(3000, 5000)
 
 
 def describe_close(code: int) -> str:
-    """What a close code means, in words without a full stop."""
+    """Say what a close code means (RFC 6455, section 7.4.1).
+
+    Args:
+        code: any code.
+
+    Returns:
+        Words without a full stop.
+    """
     return _MEANINGS.get(code) or f"the connection was closed with code {code}"
 
 
@@ -310,7 +317,14 @@ def _parse_close(payload: bytes) -> Close:
 
 
 def text_frame(payload: bytes) -> bytes:
-    """One text message (UTF-8) as the single, unmasked frame that a server sends."""
+    """Make the frame that carries one message (RFC 6455, section 5.2).
+
+    Args:
+        payload: UTF-8.
+
+    Returns:
+        The frame, unmasked, as servers send it.
+    """
     return _frame(_TEXT, payload)
 
 

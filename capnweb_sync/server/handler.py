@@ -51,6 +51,14 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
         super(GeventWebSocketHandler, self).log_request()
 
     def __init__(self, sock: Any, address: Any, server: Any) -> None:
+        """For gevent's server.
+
+        Args:
+            sock: the connection.
+            address: the peer's.
+            server: the `WSGIServer`; its `http_connections`, if it has some, bound what clients may
+                hold.
+        """
         super().__init__(sock, address, server)
         connections: HttpConnections | None = getattr(server, "http_connections", None)
         self._http = connections or DEFAULT_HTTP_CONNECTIONS

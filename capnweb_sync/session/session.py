@@ -104,9 +104,18 @@ class RpcSession:
         limits: Limits = DEFAULT_LIMITS,
         send_stack_traces: bool = False,
     ) -> None:
-        """`send_stack_traces` lets tracebacks travel with errors: for development only.
+        """
+        Args:
+            transport: carries the messages; the shell that made it ends it.
+            main: what the peer gets as main object: an `RpcTarget`, a function, any value that can
+                be sent, or None.
+            runtime: how this process waits and runs calls; by default threads, or what a shell has
+                set.
+            limits: what is accepted from the peer.
+            send_stack_traces: lets tracebacks travel with errors: for development only.
 
-        Raises TypeError for a `main` that can't be sent.
+        Raises:
+            TypeError: `main` can't be sent.
         """
         self.transport = transport
         # The transport's, at hand: each delivery of a broadcast uses them.
@@ -192,15 +201,24 @@ class RpcSession:
         )
 
     def stats(self) -> dict[str, int]:
-        """How many entries the tables have: `{"imports": n, "exports": n}`; the two main objects
-        count, as in the reference's `getStats()`."""
+        """How large the two tables are.
+
+        Returns:
+            `{"imports": n, "exports": n}`; the two main objects count, as in the reference's
+            `getStats()`.
+        """
         return {"imports": len(self.imports.entries), "exports": len(self.exports.entries)}
 
     # What the shell calls.
 
     def receive(self, message: str | bytes) -> None:
-        """Take one message from the peer. Never raises for what is in it, and runs no code of the
-        application. A message against the protocol ends the session."""
+        """Take one message from the peer. Whatever is in it, nothing comes out here, and no code of
+        the application runs. A message against the protocol ends the session, as it does in the
+        reference (`rpc.ts`).
+
+        Args:
+            message: one RPC message, JSON.
+        """
         self._step.run(self._receive, message)
 
     def _receive(self, message: str | bytes) -> None:
@@ -236,7 +254,12 @@ class RpcSession:
             serving.calls = before
 
     def connection_lost(self, close_code: int | None, reason: str) -> None:
-        """The transport is gone: the peer has closed it, or it broke. Idempotent."""
+        """The transport is gone: the peer has closed it, or it broke. Never blocks. Idempotent.
+
+        Args:
+            close_code: the WebSocket close code, None where there is none.
+            reason: what is known, a sentence.
+        """
         detail = f"{close_code} {reason}" if close_code is not None else reason
         error = SessionClosed(
             f"The connection is closed: {detail.strip() or 'no reason given'}",
@@ -251,7 +274,12 @@ class RpcSession:
         self._end(error)
 
     def close(self, code: int = CLOSED_BY_US, reason: str = "RPC session was shut down") -> None:
-        """End the session on this side. Idempotent."""
+        """End the session on this side: what waits for an answer gets `SessionClosed`. Idempotent.
+
+        Args:
+            code: the WebSocket close code for the peer; 3000 is the reference's.
+            reason: a sentence for the peer.
+        """
         with suppress(SessionOfParent):
             self._step.run(self._close, code, reason)
 
@@ -262,8 +290,14 @@ class RpcSession:
             self.transport.close(code, reason)
 
     def drain(self, timeout: float | None = None) -> bool:
-        """Wait until everything that the peer has pulled has been sent, `timeout` seconds at most
-        (None: without end). False if time ran out."""
+        """Wait until everything that the peer has pulled has been sent.
+
+        Args:
+            timeout: seconds; None waits without end.
+
+        Returns:
+            False if time ran out.
+        """
         drained = self._step.run(self._when_drained)
         return drained.settled or self.runtime.wait(drained, timeout)
 

@@ -52,6 +52,15 @@ class Pair(Generic[MainApi]):
         runtime: Runtime,
         api: Callable[..., MainApi] | None,
     ) -> None:
+        """For `pair`.
+
+        Args:
+            service: what is served.
+            main: the client's main object.
+            limits: of the client.
+            runtime: how both run their calls.
+            api: the class that describes the server's main object.
+        """
         self._runtime = SettlingRuntime(runtime)
         line = Line(self._runtime)
         near, far = End(line), End(line)
@@ -71,12 +80,22 @@ class Pair(Generic[MainApi]):
         """Wait until everything that was sent has arrived, and whatever it set off on both sides,
         releases of stubs included, is done, or waits for a promise.
 
-        Raises TimeoutError after `timeout` seconds.
+        Args:
+            timeout: seconds.
+
+        Raises:
+            TimeoutError: something is still under way.
+            RuntimeError: a served call or a callback would wait for its own end.
         """
         self._runtime.settle(timeout)
 
     def disconnect(self, code: int = ABNORMAL, reason: str = "") -> None:
-        """Break the connection: what is on its way never arrives, and both sides are told."""
+        """Break the connection: what is on its way never arrives, and both sides are told.
+
+        Args:
+            code: the WebSocket close code that both see.
+            reason: a sentence that both see.
+        """
         self._line.cut()
         for session in self._sessions:
             session.connection_lost(code, reason)
@@ -188,6 +207,9 @@ def pair(
         limits: what the client accepts from the server; those of the server are `serve`'s.
         runtime: how both run their calls: on threads by default, which are greenlets in a process
             that gevent has patched; `gevent_runtime()` runs them as a gevent server does.
+
+    Returns:
+        Both ends, connected; `with` closes them.
     """
     service = served if isinstance(served, Service) else serve(served)
     return Pair(service, main, limits, runtime or thread_runtime(), api if check else None)
