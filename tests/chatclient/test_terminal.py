@@ -286,6 +286,7 @@ def test_whoever_is_told_to_go_leaves_politely(
     bob: ChatClient, start: Callable[..., Process], number: signal.Signals
 ) -> None:
     alice = start("Alice")
+    wait_until(lambda: [e.text for e in bob.newest(1)] == ["Alice joined the chat"])
     alice.signal(number)
     assert alice.wait() == 0
     assert alice.error_lines == []
