@@ -471,6 +471,7 @@ def test_closing_the_window_leaves(
         alice.wait_for(">")
         alice.press("half a line")
         alice.wait_for("> half a line")
+        wait_until(lambda: [e.text for e in bob.newest(1)] == ["Alice joined the chat"])
         alice.hang_up()
         wait_until(lambda: [e.text for e in bob.newest(1)] == ["Alice left the chat"])
         alice.wait()
