@@ -25,6 +25,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         StartError: a setting does not fit, or the store cannot be opened; a sentence that says what
             to do.
     """
+    from chatserver.page import pages
     from chatserver.routes import routes
 
     app = Flask("chatserver", static_folder=None)
@@ -33,6 +34,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     settings = from_config(app.config)
     app.extensions[EXTENSION] = Service(settings)
     app.register_blueprint(routes)
+    app.register_blueprint(pages)
     proxies = settings.trust_proxies
     if proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask's documentation has it
