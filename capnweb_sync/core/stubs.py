@@ -104,8 +104,16 @@ class RpcStub:
 
     def __call__(self, *args: Any) -> RpcPromise:
         """Call the function that this stands for."""
-        hook, path = self._place()
-        return RpcPromise._of(hook.invoke(path, args), ())
+        hook = self._hook
+        if self._path:
+            result = hook.runtime.step.run(self._call_property, args)
+        else:
+            result = hook.invoke((), args)
+        return RpcPromise._of(result, ())
+
+    def _call_property(self, args: tuple[Any, ...]) -> Any:
+        """Call in the step that finds the place (see `_place`): one step, not two."""
+        return self._hook._invoke(self._path or (), args)
 
     def __getattr__(self, name: str) -> RpcPromise:
         if name.startswith("__"):
