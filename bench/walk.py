@@ -87,7 +87,7 @@ class Recorder:
             while above is not None:
                 depth += bool(self._path(above.f_code.co_filename))
                 above = above.f_back
-            calls.append(Call(depth, path, _name(frame), threading.get_ident()))
+            calls.append(Call(depth, path, _name(frame), threading.get_native_id()))
 
     def _path(self, filename: str) -> str:
         """The file below its package's folder; empty for one that is not ours."""
@@ -105,8 +105,10 @@ def _name(frame: FrameType) -> str:
     code = frame.f_code
     name = getattr(code, "co_qualname", "")  # from Python 3.11 on
     if not name:
-        owner = frame.f_locals.get("self")
-        name = code.co_name if owner is None else f"{type(owner).__name__}.{code.co_name}"
+        name = code.co_name
+        for cls in type(frame.f_locals.get("self")).__mro__:
+            if getattr(vars(cls).get(name), "__code__", None) is code:
+                return f"{cls.__name__}.{name}"
     return name.replace(".<locals>", "")
 
 
@@ -212,8 +214,8 @@ def _let_settle() -> None:
     gevent.sleep(1.2)
 
 
-def client_call(recorder: Recorder, port: int) -> list[list[Call]]:
-    """One call of a stub with its result, in the client's process, a few times."""
+def client_call(recorder: Recorder, port: int, rounds: int) -> list[list[Call]]:
+    """One call of a stub with its result, in the client's process, so many times."""
     from capnweb_sync import connect
 
     with connect(f"ws://127.0.0.1:{port}/") as session:
@@ -223,17 +225,17 @@ def client_call(recorder: Recorder, port: int) -> list[list[Call]]:
                 if promise.result(ANSWER_SECONDS) != 3:
                     raise RuntimeError("the server has added wrongly")
 
-        return [recorder.record(act) for _ in range(ROUNDS)]
+        return [recorder.record(act) for _ in range(rounds)]
 
 
-def walk(name: str) -> list[Call]:
+def walk(name: str, rounds: int) -> list[Call]:
     """The calls of one of `WALKS`, without what timers did in between."""
     if name == "call":
         port = free_port()
         command = [sys.executable, str(BENCH / "peers" / "rpc_server.py"), str(port)]
         server = Server(command, Path.cwd(), port, core=None)
         try:
-            walked = client_call(Recorder(), port)
+            walked = client_call(Recorder(), port, rounds)
         finally:
             server.stop()
     else:
@@ -242,7 +244,7 @@ def walk(name: str) -> list[Call]:
         monkey.patch_all()
         walks = ChatWalks(Recorder())
         one = walks.message if name == "message" else walks.join
-        walked = [one() for _ in range(ROUNDS)]
+        walked = [one() for _ in range(rounds)]
     lengths = Counter(len(calls) for calls in walked[1:])  # the first fills caches
     commonest, _ = min(lengths.items(), key=lambda item: (-item[1], item[0]))
     return next(calls for calls in walked[1:] if len(calls) == commonest)
@@ -259,17 +261,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.walk", description=__doc__)
     parser.add_argument("walk", nargs="?", choices=WALKS, help="which way (all of them)")
     parser.add_argument("--brief", action="store_true", help="only how long they are")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often, two at least")
     arguments = parser.parse_args()
     if arguments.walk is None:
         for name in WALKS:
-            brief = ["--brief"] if arguments.brief else []
-            command = [sys.executable, __file__, name, *brief]
+            options = ["--rounds", str(arguments.rounds), *(["--brief"] if arguments.brief else [])]
+            command = [sys.executable, __file__, name, *options]
             root = str(Path(__file__).resolve().parent.parent)
             way = os.environ.get("PYTHONPATH")
             env = {**os.environ, "PYTHONPATH": f"{way}{os.pathsep}{root}" if way else root}
             subprocess.run(command, check=True, env=env)
         return
-    calls = walk(arguments.walk)
+    calls = walk(arguments.walk, arguments.rounds)
     print(f"{arguments.walk}: {summary(calls)}")
     if not arguments.brief:
         threads = list(dict.fromkeys(call.thread for call in calls))
