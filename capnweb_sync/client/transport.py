@@ -126,7 +126,7 @@ class WebSocketTransport:
         self._close_timeout = close_timeout
         self._max_waiting = max_waiting
 
-        # The reading thread's own.
+        # The thread's own.
         self._frames = Frames(self._read)
         self._buffer = b""
         self._heard = time.monotonic()
@@ -139,10 +139,10 @@ class WebSocketTransport:
         self._unsent: deque[bytes | memoryview] = deque()
         self._waiting = 0
         self._close_by: float | None = None  # Set when the close frame is queued, the last one.
-        self._broken: Ended | None = None  # What the reading thread shall end with.
+        self._broken: Ended | None = None  # What the thread shall end with.
         self._queueing = False  # True for good if an exception (Ctrl+C) has cut it.
 
-        # A byte sent on the one end wakes the reading thread, which watches the other.
+        # A byte sent on the one end wakes the thread, which watches the other.
         self._selector = selectors.DefaultSelector()
         try:
             self._bell, self._button = socket.socketpair()
@@ -211,7 +211,7 @@ class WebSocketTransport:
         return ended or self._waiting < self._max_waiting // 2
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close frame after what waits; the reading thread does the rest."""
+        """Send a close frame after what waits; the thread does the rest."""
         text = reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore")
         self._send_close(struct.pack("!H", code) + text.encode())
 
@@ -274,18 +274,18 @@ class WebSocketTransport:
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return  # TLS wants to be given the very same bytes again; so frames are never joined.
         except OSError:
-            # The reading thread meets it, too, when it has read what the peer had to say.
+            # The thread meets it, too, when it has read what the peer had to say.
             self._unsent.clear()
             self._waiting = 0
 
     def _ring(self) -> None:
-        """Wake the reading thread."""
+        """Wake the thread."""
         try:
             self._button.send(b"\0")
         except OSError:
             pass  # It is being rung for already, or it is gone.
 
-    # ---- The reading thread
+    # ---- The thread
 
     def start(self, session: Session) -> None:
         """Start reading for `session`. Raises RuntimeError or MemoryError, and drops the
