@@ -122,7 +122,7 @@ class Feed:
         size = 0
         for event in events:
             turn.append(event)
-            size += event.size()
+            size += event.size
             if size > TURN_BYTES:
                 self._tell(turn)
                 turn, size = [], 0
@@ -155,9 +155,9 @@ class Feed:
 
     def _remember(self, event: Event) -> None:
         self._recent.append(event)
-        self._recent_bytes += event.size()
+        self._recent_bytes += event.size
         while len(self._recent) > RECENT_EVENTS or self._recent_bytes > RECENT_BYTES:
-            self._recent_bytes -= self._recent.popleft().size()
+            self._recent_bytes -= self._recent.popleft().size
 
     def _forget(self, position: int) -> None:
         self.position = position

@@ -35,7 +35,7 @@ sets.
     | waiting | time is up (seen by tick) | free    | a leave notice                             |
 
 A claim of a name that is not free without its secret is `NameTaken`, and so is one of a free name
-that could be taken for one that is not (`chatserver.lookalikes`). `release`, `suspend` and
+that could be taken for one that is not (`chatserver.people.lookalikes`). `release`, `suspend` and
 `append` by another than its holder are `ClaimLost` and change nothing. A secret means nothing on a
 free name. Taking over a name changes neither its secret nor its place in the joining order. A
 worker is gone when its process is: engines that one process owns see it when they open the
@@ -132,6 +132,31 @@ class Policy:
         """For how long a name waits, in milliseconds."""
         return round(self.grace_seconds * 1000)
 
+    @property
+    def keep_ms(self) -> int | None:
+        """For how long an event is kept, in milliseconds."""
+        return None if self.keep_days is None else round(self.keep_days * DAY_MS)
+
+    def keep_from(
+        self, first_id: int, last_id: int, now_ms: int, first_young: Callable[[int], int]
+    ) -> int:
+        """The id before which events are to be removed, by `now_ms` on the wall's clock; `first_id`
+        if none is. The Redis store's script has the same rules.
+
+        Args:
+            first_id: the oldest event there is.
+            last_id: the newest one, which stays whatever is asked for.
+            now_ms: milliseconds since 1970.
+            first_young: the first event that is not older than these milliseconds since 1970; of
+                the oldest MAX_TRIM only, and the one behind them if all are older.
+        """
+        keep_from = first_id
+        if self.keep_messages is not None:
+            keep_from = max(keep_from, last_id + 1 - self.keep_messages)
+        if self.keep_ms is not None:
+            keep_from = max(keep_from, first_young(now_ms - self.keep_ms))
+        return max(first_id, min(keep_from, last_id, first_id + MAX_TRIM))
+
 
 class Claim(NamedTuple):
     """The right of one membership to speak for a name."""
@@ -169,6 +194,15 @@ class Counts(NamedTuple):
 
     users: int
     messages: int
+
+
+class Span(NamedTuple):
+    """What a read asks for, see `Store.read`: `limit` is at most MAX_READ_EVENTS."""
+
+    after: int
+    before: int | None
+    limit: int
+    newest: bool
 
 
 class Tail(NamedTuple):
@@ -230,7 +264,6 @@ class Store(ABC):
         """Free the names whose time is up, tell the notices that are due, trim. The seconds after
         which to call it again."""
 
-    @abstractmethod
     def read(
         self,
         *,
@@ -241,6 +274,13 @@ class Store(ABC):
     ) -> list[Event]:
         """Events with ids between `after` and `before`, both exclusive, ascending: the oldest of
         them, or with `newest` the newest. `before=None`: up to the end. Raises Unavailable."""
+        found = self.read_span(Span(after, before, min(limit, MAX_READ_EVENTS), newest))
+        return found[::-1] if newest else found
+
+    @abstractmethod
+    def read_span(self, span: Span) -> list[Event]:
+        """What an engine does for `read`: events from the oldest of the span on, or with `newest`
+        from the newest on, `cut` to what one read may return. Raises Unavailable."""
 
     @abstractmethod
     def follow(self, after: int, timeout: float) -> Tail:
@@ -261,7 +301,7 @@ def cut(events: Iterable[Event], limit: int) -> list[Event]:
     size = 0
     limit = min(limit, MAX_READ_EVENTS)
     for event in events:
-        size += event.size()
+        size += event.size
         if taken and size > MAX_READ_BYTES:
             break
         taken.append(event)

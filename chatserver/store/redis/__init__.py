@@ -36,6 +36,7 @@ from chatserver.store.interface import (
     LogReset,
     Policy,
     Receipt,
+    Span,
     Store,
     Tail,
     cut,
@@ -46,6 +47,7 @@ from chatserver.store.redis.connection import LOG, META, PREFIX, RETRY_SECONDS, 
 from chatserver.store.redis.entries import event_of, read_range
 from chatserver.store.redis.operations import Answer, Header, Operation
 from chatserver.store.redis.writer import Writer
+from chatserver.store.refusals import not_readable
 
 logger = logging.getLogger("chatserver")
 
@@ -207,25 +209,14 @@ class RedisStore(Store):
 
     # --- reading
 
-    def read(
-        self,
-        *,
-        after: int = 0,
-        before: int | None = None,
-        limit: int = MAX_READ_EVENTS,
-        newest: bool = False,
-    ) -> list[Event]:
-        limit = min(limit, MAX_READ_EVENTS)
-        events = read_range(self._readers.ask, after, before, limit, newest)
+    def read_span(self, span: Span) -> list[Event]:
         try:
-            found = cut(events, limit)
+            found = cut(read_range(self._readers.ask, span), span.limit)
         except RedisError:
-            # The reason names machines, and this travels to a client.
-            raise Unavailable("The store cannot be read at the moment; try again.") from None
+            raise not_readable() from None
         # Between two questions the oldest may have been trimmed: what comes then is no range.
-        step = -1 if newest else 1
-        found = [event for i, event in enumerate(found) if event.id == found[0].id + i * step]
-        return found[::-1] if newest else found
+        step = -1 if span.newest else 1
+        return [event for i, event in enumerate(found) if event.id == found[0].id + i * step]
 
     def follow(self, after: int, timeout: float) -> Tail:
         self._followed = True
