@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS = {
     "capnweb_sync": (
-        ("errors", "limits", "deferred", "urls", "origins", "floods"),
+        ("errors", "close_codes", "limits", "deferred", "urls", "origins", "floods"),
         ("values",),
         ("runtimes",),
         ("core",),

@@ -16,10 +16,10 @@
 | `runtime` | `GeventRuntime`: how sessions wait and run calls in greenlets |
 """
 
+from ..close_codes import CloseCode, describe_close
 from ..runtimes.greenlets import GeventRuntime, gevent_runtime
 from .connection import Connection, Session
 from .connections import Connections, drain_process
-from .frames import CloseCode, describe_close
 from .handler import WebSocketHandler
 from .handshake import HandshakeError, UpgradeUnavailable, no_room, upgrade
 from .http_connections import HttpConnections, HttpLimits

@@ -23,9 +23,9 @@ import gevent
 from gevent.event import Event
 from gevent.hub import get_hub
 
+from ..close_codes import CloseCode
 from ..limits import DEFAULT_LIMITS
 from ..runtimes.fork import in_child
-from .frames import CloseCode
 from .outbox import FlushQueue
 
 if TYPE_CHECKING:

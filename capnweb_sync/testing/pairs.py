@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 from ..client.connect import ClientSession
+from ..close_codes import CloseCode
 from ..deferred import Deferred
 from ..limits import DEFAULT_LIMITS, Limits
 from ..runtimes.interface import Runtime
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 
 SETTLE_SECONDS: Final = 10.0
 """How long settling may take before a test fails. One that passes never waits for it."""
-
-ABNORMAL: Final = 1006
-"""The close code of a connection that broke (RFC 6455, section 7.4.1)."""
-
 
 PLACE: Final = "pair://this-process"
 """Where the server of a pair is, for people."""
@@ -75,7 +72,7 @@ class Pair(Generic[MainApi]):
         """
         self._runtime.settle(timeout)
 
-    def disconnect(self, code: int = ABNORMAL, reason: str = "") -> None:
+    def disconnect(self, code: int = CloseCode.ABNORMAL, reason: str = "") -> None:
         """Break the connection: what is on its way never arrives, and both sides are told."""
         self._line.cut()
         for session in self._sessions:

@@ -20,6 +20,7 @@ from typing import Final
 import gevent
 
 from capnweb_sync import RpcStub, broadcast, broadcast_all
+from capnweb_sync.close_codes import CloseCode
 from chatserver.errors import Unavailable
 from chatserver.rooms.member import Member
 from chatserver.store.events import Event
@@ -52,9 +53,6 @@ does: what such members cost in memory, and well below what an outbox holds."""
 
 DRAIN_SECONDS: Final = 5.0
 """How long one wait for that lasts before looking whether the member is still there."""
-
-RESTARTED: Final = 1012
-"""WebSocket close code: the service restarts, come again (IANA registry of RFC 6455)."""
 
 
 class Feed:
@@ -150,7 +148,9 @@ class Feed:
         except BaseException:
             # Who was told and who was not cannot be said: they come back and say it themselves.
             for member in list(self._live):
-                member.send_away(RESTARTED, "An event could not be told; join again.")
+                member.send_away(
+                    CloseCode.SERVICE_RESTART, "An event could not be told; join again."
+                )
             raise
 
     def _remember(self, event: Event) -> None:
@@ -186,7 +186,9 @@ class Feed:
             self._read_on(member, after)
         except Exception:
             logger.exception("%s cannot be told what it has missed.", member.name)
-            member.send_away(RESTARTED, "What was missed could not be told; join again.")
+            member.send_away(
+                CloseCode.SERVICE_RESTART, "What was missed could not be told; join again."
+            )
 
     def _read_on(self, member: Member, after: int) -> None:
         """Until it has caught up or is removed."""
@@ -202,7 +204,7 @@ class Feed:
                 continue
             if not events or events[0].id != after + 1:
                 # Trimmed under the reader. Joining again tells the client that some are missing.
-                member.send_away(RESTARTED, "The log was trimmed; join again.")
+                member.send_away(CloseCode.SERVICE_RESTART, "The log was trimmed; join again.")
                 return
             if member not in self._behind:
                 return

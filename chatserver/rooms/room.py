@@ -16,21 +16,18 @@ from typing import Any, Final
 import gevent
 
 from capnweb_sync import RpcStub
+from capnweb_sync.close_codes import TAKEN_OVER, CloseCode
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.futures import then, wait
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
 from chatserver.people.limits import take
-from chatserver.rooms.feed import RESTARTED, Feed
+from chatserver.rooms.feed import Feed
 from chatserver.rooms.member import ClientState, Member
 from chatserver.store.events import date
 from chatserver.store.interface import MAX_TICK_SECONDS, Claim, Joined, Receipt, Store
 
 logger = logging.getLogger("chatserver")
-
-TAKEN_OVER: Final = 4001
-"""WebSocket close code of ours (RFC 6455, section 7.4.2: 4000 to 4999 are for applications): the
-name went to another connection; do not come back by yourself."""
 
 NOT_JOINED: Final = "This connection has not joined with that name."
 
@@ -204,7 +201,7 @@ class Room:
                 self._feed.add(member, after)
         except BaseException:
             # Half in, it would hold the name and hear nothing.
-            member.send_away(RESTARTED, f"{member.name} has to join again.")
+            member.send_away(CloseCode.SERVICE_RESTART, f"{member.name} has to join again.")
             self._part(member)
             raise
 
@@ -275,7 +272,7 @@ class Room:
     def _close_lapsed(self, holder: str) -> None:
         member = self._members.get(holder)
         if member is not None:
-            self._dismiss(member, RESTARTED, f"{member.name} has to join again.")
+            self._dismiss(member, CloseCode.SERVICE_RESTART, f"{member.name} has to join again.")
 
     def _dismiss(self, member: Member, code: int, reason: str) -> None:
         """The membership is over, and its client is told so with the end of the connection."""
@@ -284,7 +281,7 @@ class Room:
 
     def _reset(self) -> None:
         for member in list(self._members.values()):
-            member.send_away(RESTARTED, "The log began anew; join again.")
+            member.send_away(CloseCode.SERVICE_RESTART, "The log began anew; join again.")
 
     def _starting_point(self, joined: Joined, options: JoinOptions) -> tuple[int, bool]:
         """The id above which a new member's events begin, and whether nothing is missing before."""
