@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     "capnweb_sync": (
         ("errors", "close_codes", "limits", "deferred", "urls", "origins", "floods"),
+        ("futures",),
         ("values",),
         ("runtimes",),
         ("core",),

@@ -17,6 +17,7 @@ import gevent
 
 from capnweb_sync import RpcStub
 from capnweb_sync.close_codes import TAKEN_OVER, CloseCode
+from capnweb_sync.futures import complete, pass_on
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.futures import then, wait
 from chatserver.loop import Loop
@@ -120,8 +121,7 @@ class Room:
                     callback.dispose()
             except Exception as error:
                 logger.exception("The join of %s has failed.", name)
-                if not answer.done():
-                    answer.set_exception(error)
+                complete(answer, None, error)
             finally:
                 # Whatever happened: what waits for this join waits no longer.
                 visit.end_joining(key, decided)
@@ -171,11 +171,9 @@ class Room:
 
             def go_on(_: "Future[None]") -> None:
                 try:
-                    outcome = self._with_member(visit, key, action)
+                    pass_on(self._with_member(visit, key, action), answer)
                 except Exception as error:
-                    answer.set_exception(error)
-                else:
-                    outcome.add_done_callback(partial(pass_on, answer))
+                    complete(answer, None, error)
 
             deciding.add_done_callback(go_on)
             return answer
@@ -324,12 +322,3 @@ def welcome(joined: Joined, epoch: str, recovered: bool) -> dict[str, Any]:
 def answer_to_send(receipt: Receipt) -> dict[str, Any]:
     """The answer to a message."""
     return {"id": receipt.id, "time": date(receipt.time_ms)}
-
-
-def pass_on(answer: "Future[Any]", outcome: "Future[Any]") -> None:
-    """Complete `answer` as `outcome` was."""
-    error = outcome.exception()
-    if error is not None:
-        answer.set_exception(error)
-    else:
-        answer.set_result(outcome.result())

@@ -9,7 +9,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -18,6 +18,7 @@ import gevent
 from gevent.event import Event as Signal
 from gevent.threadpool import ThreadPool
 
+from capnweb_sync.futures import complete
 from capnweb_sync.runtimes.fork import in_child
 from chatserver.errors import StartError
 from chatserver.loop import Loop
@@ -216,7 +217,8 @@ class SqliteStore(LocalStore):
             self._continue_from(written.reloaded_to)
         self._publish(written.changes)
         for (_, future), answer in zip(batch, written.answers, strict=True):
-            complete(future, answer)
+            # Who waits may have been told already that it took too long.
+            complete(future, answer, answer if isinstance(answer, Exception) else None)
 
     def _fail(self, batch: Iterable[Request], error: Exception) -> None:
         if self.available:
@@ -229,18 +231,7 @@ class SqliteStore(LocalStore):
                 exc_info=None if expected else error,
             )
         for _, future in batch:
-            complete(future, not_written())
-
-
-def complete(future: "Future[Any]", answer: Any) -> None:
-    """Answer who waits, who may have been told already that it took too long."""
-    try:
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
-    except InvalidStateError:
-        pass
+            complete(future, None, not_written())
 
 
 def result_or_error(function: Callable[..., Any], *arguments: Any) -> Any:
