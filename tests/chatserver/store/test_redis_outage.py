@@ -20,13 +20,11 @@ from chatserver.store import open_store
 from chatserver.store.interface import LogReset, Store
 from chatserver.store.redis import operations
 from chatserver.store.redis.connection import LOG, Line
-from tests.chatclient.proxy import Proxy
 from tests.chatserver.greenlets import eventually, outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
 from tests.processes import Processes, free_port, wait_until
-from tests.redis_server import RedisServer
-
-ON_DISK = ("--appendonly", "yes", "--appendfsync", "always")
+from tests.proxy.proxy import Proxy
+from tests.redis_server import ON_DISK, RedisServer
 
 TIMEOUT_SECONDS = 0.4
 """Of operations, where one is to time out."""
@@ -120,7 +118,7 @@ def test_when_the_answer_is_lost_on_its_way_it_is_asked_for_again_and_stored_onc
     names = cut_off.names()
     eventually(lambda: len(events(direct)) == 2)
     proxy.mute = False
-    proxy.cut()
+    proxy.cut_all()
 
     assert outcome(future).id == 2
     assert outcome(names) == ["Alice"]
@@ -135,7 +133,7 @@ def test_a_claim_that_is_answered_too_late_holds_nothing(
         claim(cut_off, "Alice")
     assert outcome(direct.names()) == ["Alice"]
     proxy.mute = False
-    proxy.cut()
+    proxy.cut_all()
 
     eventually(lambda: outcome(direct.names()) == [])
     assert claim(cut_off, "Alice").name == "Alice"
@@ -149,7 +147,7 @@ def test_a_takeover_that_is_answered_too_late_leaves_the_name_waiting(
     with pytest.raises(Unavailable):
         claim(cut_off, "Alice", secret)
     proxy.mute = False
-    proxy.cut()
+    proxy.cut_all()
     outcome(cut_off.counts())
 
     with pytest.raises(NameTaken):
