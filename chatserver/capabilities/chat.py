@@ -11,7 +11,7 @@ from typing import Any
 from capnweb_sync import RpcSession, RpcStub, RpcTarget
 from chatserver.errors import BadRequest, BadType, NotJoined
 from chatserver.futures import then
-from chatserver.options import HistoryOptions, JoinOptions, sent_key
+from chatserver.options import HistoryOptions, JoinOptions, SendOptions, read_options
 from chatserver.people.limits import take
 from chatserver.people.names import check_name, clean_text
 from chatserver.rooms.member import ClientState
@@ -46,7 +46,7 @@ class Chat(RpcTarget):
         Fails with `bad_request`, `username_taken`, `too_many`, `rate_limited`, `unavailable`.
         """
         name = check_name(username)
-        wanted = JoinOptions.of(options)
+        wanted = read_options(options, JoinOptions)
         take(self._visit.allowance.joins)
         kept, sink = receiver(callback, self._session)
         return self._room.join(self._visit, name.key, name.shown, kept, sink, wanted)
@@ -59,7 +59,9 @@ class Chat(RpcTarget):
 
         Fails with `bad_request`, `too_large`, `not_joined`, `rate_limited`, `unavailable`.
         """
-        return self._room.send(self._visit, held_key(username), clean_text(text), sent_key(options))
+        name_key, said = held_key(username), clean_text(text)
+        wanted = read_options(options, SendOptions)
+        return self._room.send(self._visit, name_key, said, wanted.key)
 
     def listUsers(self) -> "Future[list[str]]":
         """Everyone online, in joining order."""
@@ -74,7 +76,7 @@ class Chat(RpcTarget):
 
         Fails with `bad_request`, `rate_limited`, `unavailable`.
         """
-        wanted = HistoryOptions.of(options)
+        wanted = read_options(options, HistoryOptions)
         take(self._visit.allowance.history)
         events = self._store.read(
             after=wanted.after or 0,
