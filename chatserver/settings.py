@@ -105,8 +105,8 @@ def setting(
     help: str,  # noqa: A002 - argparse's word
     metavar: str | None = None,
 ) -> Any:
-    """A field of `Settings`; `kind` is one of the types above, or a function that makes its value of
-    a string and raises ValueError with what is wrong. A tuple as default: the option can be
+    """A field of `Settings`; `kind` is one of the types above, or a function that makes its value
+    of a string and raises ValueError with what is wrong. A tuple as default: the option can be
     repeated."""
     parse = read_as(kind) if hasattr(kind, "__metadata__") else kind
     return field(default=default, metadata={"parse": parse, "help": help, "metavar": metavar})
