@@ -43,7 +43,7 @@ FLOORS = {
         ("rooms",),
         ("capabilities",),
         ("settings",),
-        ("service",),
+        ("service", "page"),
         ("routes",),
         ("app",),
         ("gunicorn_conf", "__main__"),
