@@ -50,12 +50,12 @@ class Pair(Generic[MainApi]):
         api: Callable[..., MainApi] | None,
     ) -> None:
         self._runtime = SettlingRuntime(runtime)
-        line = Line(self._runtime)
-        near, far = End(line), End(line)
+        wire = Wire(self._runtime)
+        near, far = End(wire), End(wire)
         self.server = service.session(far, self._runtime)
         client = RpcSession(near, main, runtime=self._runtime, limits=limits)
         near.other, far.other = self.server, client
-        self._line = line
+        self._wire = wire
         self._sessions = (client, self.server)
         self.client = ClientSession(client, near, PLACE, api)
 
@@ -74,7 +74,7 @@ class Pair(Generic[MainApi]):
 
     def disconnect(self, code: int = CloseCode.ABNORMAL, reason: str = "") -> None:
         """Break the connection: what is on its way never arrives, and both sides are told."""
-        self._line.cut()
+        self._wire.cut()
         for session in self._sessions:
             session.connection_lost(code, reason)
 
@@ -94,7 +94,7 @@ class Pair(Generic[MainApi]):
         self.close()
 
 
-class Line:
+class Wire:
     """What both ends have sent and what has not arrived yet, in one order for both."""
 
     def __init__(self, runtime: SettlingRuntime) -> None:
@@ -138,8 +138,8 @@ class End:
     can_concatenate = False
     other: RpcSession
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
 
     @staticmethod
     def pack(message: bytes) -> bytes:
@@ -149,20 +149,20 @@ class End:
     def send(self, packed: bytes) -> None:
         """See `Transport`."""
         text = packed.decode()
-        self._line.send(lambda: self.other.receive(text))
+        self._wire.send(lambda: self.other.receive(text))
 
     def close(self, code: int, reason: str) -> None:
         """See `Transport`."""
 
         def arrive() -> None:
             self.other.connection_lost(code, reason)
-            self._line.cut()
+            self._wire.cut()
 
-        self._line.send(arrive)
+        self._wire.send(arrive)
 
     def join(self) -> None:
         """Wait until the other side knows of the end."""
-        self._line.runtime.wait(self._line.over, SETTLE_SECONDS)
+        self._wire.runtime.wait(self._wire.over, SETTLE_SECONDS)
 
 
 def pair(

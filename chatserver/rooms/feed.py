@@ -192,7 +192,7 @@ class Feed:
 
     def _read_on(self, member: Member, after: int) -> None:
         """Until it has caught up or is removed."""
-        line = member.visit.line
+        connection = member.client.connection
         while self._has_room(member):
             if self._catch_up(member, after):
                 self._behind.discard(member)
@@ -209,15 +209,15 @@ class Feed:
             if member not in self._behind:
                 return
             for event in events:
-                if line.buffered > BEHIND_BYTES and not self._has_room(member):
+                if connection.buffered > BEHIND_BYTES and not self._has_room(member):
                     return
                 broadcast((member.sink,), None, event.value())
             after = events[-1].id
 
     def _has_room(self, member: Member) -> bool:
         """Wait until `member` can be told more; False if it need not be any more."""
-        line = member.visit.line
-        while member in self._behind and not line.closed:
-            if line.wait_drained(DRAINED_BYTES, DRAIN_SECONDS):
+        connection = member.client.connection
+        while member in self._behind and not connection.closed:
+            if connection.wait_drained(DRAINED_BYTES, DRAIN_SECONDS):
                 return member in self._behind
         return False

@@ -33,7 +33,8 @@ MAX_BATCH: Final = 256
 """Operations in a batch: a few milliseconds of Redis, in which nobody else gets a turn."""
 
 MAX_BATCH_BYTES: Final = 256 * 1024
-"""Bytes in a batch, about: for the same reason, and so that a slow line is through in time."""
+"""Bytes in a batch, about: for the same reason, and so that it is through in time where the
+connection is slow."""
 
 
 class Writer:

@@ -19,7 +19,7 @@ from chatserver.errors import NameTaken, StartError, Unavailable
 from chatserver.store import open_store
 from chatserver.store.interface import LogReset, Store
 from chatserver.store.redis import operations
-from chatserver.store.redis.connection import LOG, Line
+from chatserver.store.redis.connection import LOG, RedisConnection
 from tests.chatserver.greenlets import eventually, outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
 from tests.processes import Processes, free_port, wait_until
@@ -338,7 +338,7 @@ def test_what_nobody_foresaw_fails_one_batch_and_not_all_that_follow(
 ) -> None:
     monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.01)
     with monkeypatch.context() as failing:
-        failing.setattr(Line, "run", Mock(side_effect=ZeroDivisionError))
+        failing.setattr(RedisConnection, "run", Mock(side_effect=ZeroDivisionError))
         with pytest.raises(Unavailable):
             claim(direct, "Alice")
 
