@@ -20,6 +20,7 @@ from chatserver.store import open_store
 from chatserver.store.interface import LogReset, Store
 from chatserver.store.redis import operations
 from chatserver.store.redis.connection import LOG, RedisConnection
+from chatserver.store.refusals import not_readable, not_written
 from tests.chatserver.greenlets import eventually, outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
 from tests.processes import Processes, free_port, wait_until
@@ -83,9 +84,10 @@ def test_while_redis_is_away_writes_fail_in_time_and_afterwards_all_goes_on(
     proxy.go_down()
     started = time.monotonic()
 
-    for operation in (lambda: say(cut_off, alice, "lost"), lambda: events(cut_off)):
-        with pytest.raises(Unavailable):
-            operation()
+    with pytest.raises(Unavailable, match=str(not_written())):
+        say(cut_off, alice, "lost")
+    with pytest.raises(Unavailable, match=str(not_readable())):
+        events(cut_off)
     with pytest.raises(Unavailable):
         cut_off.follow(1, 5)
 
