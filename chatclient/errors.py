@@ -23,9 +23,7 @@ from __future__ import annotations
 from typing import Final
 
 from capnweb_sync import ConnectError, RemoteError, SessionClosed
-
-TAKEN_OVER: Final = 4001
-"""The close code with which the server tells that the name went to another connection."""
+from capnweb_sync.close_codes import TAKEN_OVER
 
 
 class ChatError(Exception):

@@ -35,8 +35,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from capnweb_sync import ConnectError, RemoteError, SessionClosed
+from capnweb_sync.close_codes import TAKEN_OVER, CloseCode
 
-from .errors import TAKEN_OVER, BadAnswer
+from .errors import BadAnswer
 
 FIRST_DELAY: Final = 1.0
 """Seconds within which the first attempt is made. Short enough for a few within the server's grace
@@ -53,15 +54,15 @@ SHAKY_ATTEMPT: Final = 2
 """Where a series begins when a connection did not last: the first attempt within 4 s. A server that
 accepts and drops at once is not called every second, and a bad network not given up on."""
 
-CROWD_CODES: Final = frozenset({1001, 1012})
+CROWD_CODES: Final = frozenset({CloseCode.GOING_AWAY, CloseCode.SERVICE_RESTART})
 """Close codes of a server that goes away or starts again: everybody is sent away at once, and
 should not come back at once."""
 
 CROWD_ATTEMPT: Final = 2
 """Where such a series of attempts begins: the first within 4 s."""
 
-FINAL_CODES: Final = frozenset({TAKEN_OVER, 1008})
-"""Close codes that mean: stay away. 1008 is a violated policy (RFC 6455, section 7.4.1)."""
+FINAL_CODES: Final = frozenset({TAKEN_OVER, CloseCode.POLICY_VIOLATION})
+"""Close codes that mean: stay away."""
 
 FINAL_ERRORS: Final = frozenset(
     {"bad_request", "username_taken", "too_large", "too_many", "unauthorized"}

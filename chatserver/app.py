@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from chatserver.service import EXTENSION, Service
+from chatserver.service import EXTENSION, ChatService
 from chatserver.settings import ENVIRONMENT_PREFIX, from_config
 
 
@@ -32,7 +32,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_prefixed_env(ENVIRONMENT_PREFIX)
     app.config.from_mapping(config)
     settings = from_config(app.config)
-    app.extensions[EXTENSION] = Service(settings)
+    app.extensions[EXTENSION] = ChatService(settings)
     app.register_blueprint(routes)
     app.register_blueprint(pages)
     proxies = settings.trust_proxies

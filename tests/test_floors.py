@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS = {
     "capnweb_sync": (
-        ("errors", "limits", "deferred", "urls", "origins", "floods"),
+        ("errors", "close_codes", "limits", "deferred", "urls", "origins", "floods"),
+        ("futures",),
         ("values",),
         ("runtimes",),
         ("core",),

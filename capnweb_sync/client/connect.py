@@ -14,13 +14,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol
 from urllib.parse import urlsplit
 
+from ..close_codes import CloseCode
 from ..codec.encoder import check_sendable
 from ..limits import DEFAULT_LIMITS, Limits
 from ..runtimes.threads import thread_runtime
 from ..session.session import RpcSession
 from ..typed import MainApi, with_api
 from .opening import ConnectError, ConnectTimeout, HandshakeError, open_socket
-from .transport import NORMAL, WebSocketTransport
+from .transport import WebSocketTransport
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -182,7 +183,7 @@ class ClientSession(Generic[MainApi]):
         """
         return self._session.stats()
 
-    def close(self, code: int = NORMAL, reason: str = "", *, wait: bool = True) -> None:
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "", *, wait: bool = True) -> None:
         """End the session and wait until the connection is gone, `close_timeout` seconds at most.
 
         What was sent before goes out first. Calls that wait raise `SessionClosed`. Idempotent.
@@ -227,7 +228,7 @@ class ClientSession(Generic[MainApi]):
             # At the end the threads have stopped where they were, perhaps with a lock; the
             # kernel closes the socket.
             if not is_finalizing():
-                self.close(NORMAL, DROPPED, wait=False)
+                self.close(CloseCode.NORMAL, DROPPED, wait=False)
 
 
 __all__ = ["ClientSession", "ConnectError", "ConnectTimeout", "HandshakeError", "connect"]

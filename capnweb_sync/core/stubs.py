@@ -10,7 +10,6 @@ from __future__ import annotations
 import concurrent.futures
 import numbers
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import date
 from functools import partial
 from types import TracebackType
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from ..deferred import Deferred
 from ..errors import SessionOfParent, fresh_copy
+from ..futures import complete
 from ..runtimes.interface import Runtime
 from ..values.javascript import JSDate, Undefined
 from .late import AnyHook, late
@@ -348,11 +348,8 @@ class RpcPromise(RpcStub, Generic[Result]):
         runtime: Runtime = self._hook.runtime
 
         def settle(delivery: Deferred[Any]) -> None:
-            with suppress(concurrent.futures.InvalidStateError):  # cancelled meanwhile
-                if delivery.error is None:
-                    future.set_result(delivery.value)
-                else:
-                    future.set_exception(fresh_copy(delivery.error))
+            error = delivery.error
+            complete(future, delivery.value, None if error is None else fresh_copy(error))
 
         def give_up(future: concurrent.futures.Future[Any]) -> None:
             if future.cancelled():

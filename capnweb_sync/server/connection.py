@@ -47,16 +47,15 @@ from typing import Any, Final, Protocol
 import gevent
 from gevent.hub import get_hub
 
+from ..close_codes import CLOSED_BY_US, CloseCode, describe_close
 from ..runtimes.fork import close_copy
 from .frames import (
     Close,
-    CloseCode,
     Event,
     Failure,
     FrameReader,
     Ping,
     close_frame,
-    describe_close,
     ping_frame,
     pong_frame,
     text_frame,
@@ -72,8 +71,8 @@ _RECEIVE_SIZE = 16 * 1024
 #: `loop.io`: call back when there is something to read.
 _READABLE = 1
 
-#: Codes with which a client closes because it wants to, 3000 being the code of a disposed session.
-_ON_PURPOSE = frozenset((CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.NO_STATUS, 3000))
+#: Codes with which a client closes because it wants to, CLOSED_BY_US having disposed of a session.
+_ON_PURPOSE = frozenset((CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.NO_STATUS, CLOSED_BY_US))
 
 
 class Session(Protocol):

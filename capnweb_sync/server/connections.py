@@ -23,10 +23,10 @@ import gevent
 from gevent.event import Event
 from gevent.hub import get_hub
 
+from ..close_codes import CloseCode
 from ..limits import DEFAULT_LIMITS
 from ..runtimes.fork import in_child
 from .connection import Connection
-from .frames import CloseCode
 from .outbox import FlushQueue
 
 _logger = logging.getLogger("capnweb_sync")

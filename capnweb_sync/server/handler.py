@@ -28,7 +28,8 @@ _logger = logging.getLogger("capnweb_sync")
 
 
 class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its package is untyped
-    """Gevent-websocket's handler, with the upgrade left to the application (see `handshake`).
+    """Gevent-websocket's handler, with the upgrade left to the application (see `handshake`); what
+    of its parent is used stands at the top of the package.
 
     Unlike its parent, which upgrades before the application is asked and runs the WebSocket inside
     of the request, it runs the application like any other and looks at the answer afterwards.

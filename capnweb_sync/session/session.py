@@ -24,6 +24,7 @@ from functools import lru_cache, partial
 from typing import Any, Final
 from weakref import WeakSet
 
+from ..close_codes import CLOSED_BY_US, CloseCode
 from ..codec.encoder import Encoder, NoExporter, check_sendable
 from ..codec.map import MapAllowance, MapWork
 from ..core.hooks import ErrorHook, Hook
@@ -46,12 +47,8 @@ from .import_hooks import ImportHook, MainHook
 from .import_table import Import, ImportTable
 from .messages import parse, take
 
-CLOSED_BY_US: Final = 3000
-"""The WebSocket close code that the reference uses whenever it ends a session."""
-
-INTERRUPTED: Final = 1011
-"""The close code of a session that an exception has cut in the middle of a change: an internal
-error (RFC 6455, section 7.4.1)."""
+INTERRUPTED: Final = int(CloseCode.INTERNAL_ERROR)
+"""The close code of a session that an exception has cut in the middle of a change."""
 
 GATHERED_RELEASES: Final = 64
 """Releases of unneeded results that are sent together. More would let the peer's table grow;

@@ -152,6 +152,31 @@ class Policy:
         """For how long a name waits, in milliseconds."""
         return round(self.grace_seconds * 1000)
 
+    @property
+    def keep_ms(self) -> int | None:
+        """For how long an event is kept, in milliseconds."""
+        return None if self.keep_days is None else round(self.keep_days * DAY_MS)
+
+    def keep_from(
+        self, first_id: int, last_id: int, now_ms: int, first_young: Callable[[int], int]
+    ) -> int:
+        """The id before which events are to be removed, by `now_ms` on the wall's clock; `first_id`
+        if none is. The Redis store's script has the same rules.
+
+        Args:
+            first_id: the oldest event there is.
+            last_id: the newest one, which stays whatever is asked for.
+            now_ms: milliseconds since 1970.
+            first_young: the first event that is not older than these milliseconds since 1970; of
+                the oldest MAX_TRIM only, and the one behind them if all are older.
+        """
+        keep_from = first_id
+        if self.keep_messages is not None:
+            keep_from = max(keep_from, last_id + 1 - self.keep_messages)
+        if self.keep_ms is not None:
+            keep_from = max(keep_from, first_young(now_ms - self.keep_ms))
+        return max(first_id, min(keep_from, last_id, first_id + MAX_TRIM))
+
 
 class Claim(NamedTuple):
     """The right of one membership to speak for a name."""
@@ -189,6 +214,15 @@ class Counts(NamedTuple):
 
     users: int
     messages: int
+
+
+class Span(NamedTuple):
+    """What a read asks for, see `Store.read`: `limit` is at most MAX_READ_EVENTS."""
+
+    after: int
+    before: int | None
+    limit: int
+    newest: bool
 
 
 class Tail(NamedTuple):
@@ -299,7 +333,6 @@ class Store(ABC):
             fails with Unavailable: then it is to be called again after that time.
         """
 
-    @abstractmethod
     def read(
         self,
         *,
@@ -318,6 +351,23 @@ class Store(ABC):
 
         Returns:
             The events, ascending, without gaps; the list is the caller's.
+
+        Raises:
+            Unavailable: the store did not answer in time; nothing was changed.
+        """
+        found = self.read_span(Span(after, before, min(limit, MAX_READ_EVENTS), newest))
+        return found[::-1] if newest else found
+
+    @abstractmethod
+    def read_span(self, span: Span) -> list[Event]:
+        """What an engine does for `read`. Blocks the greenlet, and no other one.
+
+        Args:
+            span: which events are wanted.
+
+        Returns:
+            Events from the oldest of the span on, or with `newest` from the newest on, `cut` to
+            what one read may return.
 
         Raises:
             Unavailable: the store did not answer in time; nothing was changed.
@@ -353,7 +403,7 @@ def cut(events: Iterable[Event], limit: int) -> list[Event]:
     size = 0
     limit = min(limit, MAX_READ_EVENTS)
     for event in events:
-        size += event.size()
+        size += event.size
         if taken and size > MAX_READ_BYTES:
             break
         taken.append(event)
