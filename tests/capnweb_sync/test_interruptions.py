@@ -144,6 +144,24 @@ def serve_a_call(pair: Loopback) -> Operation:
     return one_thing(pair, promise)
 
 
+def receive_a_plain_call(pair: Loopback) -> Operation:
+    return one_thing(pair, pair.api.echo(1))
+
+
+def receive_what_came_together(pair: Loopback) -> Operation:
+    promise = pair.api.echo(1)
+    promise.done()
+    pair.api.ask(lambda value: value, 1)
+    messages = list(pair.client_transport.outgoing)
+    pair.client_transport.outgoing.clear()
+
+    def operation() -> None:
+        pair.server.receive_all(iter(messages))
+        assert promise
+
+    return operation
+
+
 def one_thing(pair: Loopback, kept: Any = None) -> Operation:
     """Receiving the next message, or running the next call; `kept` is not released before."""
 
@@ -174,6 +192,8 @@ RECEIVING = [
     receive_a_result,
     receive_a_release,
     serve_a_call,
+    receive_a_plain_call,
+    receive_what_came_together,
 ]
 
 
