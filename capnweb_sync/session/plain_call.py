@@ -115,9 +115,7 @@ class PlainCall(Export, Job):
     def _answer(self, session: ExportingSession) -> None:
         """The outcome is there, the peer has pulled it, and nobody else wants it."""
         outcome = self._outcome
-        if type(outcome) in LITERAL or (
-            type(outcome) is int and -MAX_SAFE_INTEGER <= outcome <= MAX_SAFE_INTEGER
-        ):
+        if is_its_own_expression(outcome):
             session.send_resolve(self.export_id, outcome)
             self._answered(session)
         else:
@@ -146,10 +144,24 @@ class PlainCall(Export, Job):
         call()
         return result
 
-    def _settle(self, outcome: Any, error: BaseException | None) -> None:
+    def _complete(self, outcome: Any, error: BaseException | None) -> None:
+        if error is not None or self._hook is not None or not is_its_own_expression(outcome):
+            super()._complete(outcome, error)
+            return
+        # Nothing comes of it that would have to be paid for, or disposed of.
+        self._calls.change()
+        self._outcome = outcome
+        self._end_call()
+        if self._pulled == "waiting" and self._session is not None:
+            self._answer(self._session)
+
+    def _end_call(self) -> None:
         if self._arguments is not None:
             self._calls.end()
         self._arguments = self._target = None
+
+    def _settle(self, outcome: Any, error: BaseException | None) -> None:
+        self._end_call()
         if error is not None:
             outcome = ErrorHook(error)
         promise = self._hook
@@ -174,6 +186,13 @@ class PlainCall(Export, Job):
         if isinstance(outcome, Hook):
             return outcome
         return PayloadHook(Payload(outcome, "return"), self._calls)
+
+
+def is_its_own_expression(value: Any) -> bool:
+    """Whether `value` is sent as it is, and holds nothing that anybody could own."""
+    if type(value) is int:
+        return -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER
+    return type(value) in LITERAL
 
 
 def add_plain_call(

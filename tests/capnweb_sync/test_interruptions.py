@@ -151,13 +151,17 @@ def receive_a_plain_call(pair: Loopback) -> Operation:
 def receive_what_came_together(pair: Loopback) -> Operation:
     promise = pair.api.echo(1)
     promise.done()
-    pair.api.ask(lambda value: value, 1)
+    pair.api.echo(2)
     messages = list(pair.client_transport.outgoing)
     pair.client_transport.outgoing.clear()
 
     def operation() -> None:
-        pair.server.receive_all(iter(messages))
-        assert promise
+        try:
+            pair.server.receive_all(iter(messages))
+        except Interruption:
+            pair.server.connection_lost(1006, "Reading failed.")
+            raise
+        assert promise is not None
 
     return operation
 
