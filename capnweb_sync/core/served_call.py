@@ -3,6 +3,8 @@
 Reading a property of an `RpcTarget` is a call, too. It starts once no argument is a promise any
 more (`ServedCalls` says when its turn is), runs outside of the step, and settles the hook that
 stands for its result; a returned `concurrent.futures.Future` settles it when that is done.
+
+`Job` is what is the same for the plainest of calls, which the session makes for itself.
 """
 
 from __future__ import annotations

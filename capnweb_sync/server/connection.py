@@ -49,7 +49,11 @@ _ON_PURPOSE = frozenset((CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.NO_ST
 
 
 class Session(Protocol):
-    """What a connection delivers to; `capnweb_sync.RpcSession` is one."""
+    """What a connection delivers to; `capnweb_sync.RpcSession` is one.
+
+    One that also has `receive_all(messages: Iterable[str])` is given what arrived together at once.
+    It asks for the next message when it has taken the one before: there is none after the end.
+    """
 
     def receive(self, message: str, /) -> None:
         """One message. Never blocks, never runs application code, never raises."""
