@@ -181,6 +181,11 @@ class TargetHook(ValueHook):
         elif hasattr(type(target), DISPOSER):
             self._count = [1]
 
+    @property
+    def target(self) -> Any:
+        """The target or function; None once it was disposed of."""
+        return self._target
+
     def _value(self) -> Any:
         if self._target is None:
             raise used_after_disposal(self, "object")

@@ -40,7 +40,7 @@ from __future__ import annotations
 
 import logging
 import socket as socket_names
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
 from typing import Any, Final, Protocol
 
@@ -76,7 +76,11 @@ _ON_PURPOSE = frozenset((CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.NO_ST
 
 
 class Session(Protocol):
-    """What a connection delivers to; `capnweb_sync.RpcSession` is one."""
+    """What a connection delivers to; `capnweb_sync.RpcSession` is one.
+
+    One that also has `receive_all(messages: Iterable[str])` is given what arrived together at once.
+    It asks for the next message when it has taken the one before: there is none after the end.
+    """
 
     def receive(self, message: str, /) -> None:
         """Take one message. Never blocks, never runs application code.
@@ -322,15 +326,48 @@ class Connection:
 
     def _take(self, data: bytes) -> None:
         self.silent = False
-        for event in self._reader.feed(data):
+        events = self._reader.feed(data)
+        receive_all = getattr(self.session, "receive_all", None)
+        if receive_all is None:
+            self._take_one_by_one(events)
+            return
+        # What came together is taken together, up to each control frame.
+        messages = iter(events)
+        control: list[Event] = []
+        while True:
+            try:
+                receive_all(self._messages(messages, control))
+            except Exception as error:
+                self._failed_to_take(error)
+                self._take_one_by_one(messages)  # control frames: the rest is not delivered
+                return
+            if not control:
+                return
+            self._take_control(control.pop())
+
+    def _messages(self, events: Iterator[Event], control: list[Event]) -> Iterator[str]:
+        """The messages up to the next control frame, which is appended to `control`; none after
+        the end of the connection, which one of them may bring."""
+        for event in events:
+            if type(event) is not str:
+                control.append(event)
+                return
+            if self._state is _State.OPEN:
+                yield event
+
+    def _take_one_by_one(self, events: Iterable[Event]) -> None:
+        for event in events:
             if type(event) is not str:
                 self._take_control(event)
             elif self._state is _State.OPEN and self.session is not None:
                 try:
                     self.session.receive(event)
                 except Exception as error:
-                    self._log("A session failed to take a message", error)
-                    self.close(CloseCode.INTERNAL_ERROR, "The server met with an error of its own.")
+                    self._failed_to_take(error)
+
+    def _failed_to_take(self, error: Exception) -> None:
+        self._log("A session failed to take a message", error)
+        self.close(CloseCode.INTERNAL_ERROR, "The server met with an error of its own.")
 
     def _take_control(self, event: Event) -> None:
         if isinstance(event, Ping):

@@ -120,7 +120,7 @@ class FrameReader:
             and not self._over
         ):
             try:
-                return [_unmask(data[2:6], data[6:]).decode()]
+                return [_short_text(data, _SHORT_OVERHEAD, size)]
             except UnicodeDecodeError:
                 self._over = True
                 return [_NOT_UTF8]
@@ -151,6 +151,19 @@ class FrameReader:
         position = 0
         while not self._over and end - position >= 2:
             first, second = buffer[position], buffer[position + 1]
+            if (
+                first == _FINAL_TEXT
+                and _MASKED <= second <= _MASKED | SHORT_PAYLOAD
+                and self._message is None
+            ):
+                # The typical case among others: calls come as two or three short messages.
+                payload_start = position + _SHORT_OVERHEAD
+                position_after = payload_start + second - _MASKED
+                if end < position_after:
+                    break
+                events.append(_short_text(buffer, payload_start, position_after))
+                position = position_after
+                continue
             self._check_header(first, second)
             length = second & ~_MASKED
             start = position + 2
@@ -249,6 +262,27 @@ def _unmask(mask: bytes | bytearray, payload: bytes | bytearray) -> bytes:
     )
 
 
+#: By the size of a short payload: what to multiply a mask with to have it over and over.
+_REPETITIONS = [
+    sum(1 << 8 * _MASK_SIZE * index for index in range(-(-size // _MASK_SIZE)))
+    for size in range(SHORT_PAYLOAD + 1)
+]
+#: By the size of a short payload: as many bits as it has.
+_WHOLE = [(1 << 8 * size) - 1 for size in range(SHORT_PAYLOAD + 1)]
+
+
+def _short_text(buffer: bytes | bytearray, start: int, end: int) -> str:
+    """The text of a short payload, whose mask stands before `start`: what `_unmask` does, in two
+    thirds of the time."""
+    size = end - start
+    mask = _from_bytes(buffer[start - _MASK_SIZE : start], "little")
+    masked = _from_bytes(buffer[start:end], "little")
+    return (masked ^ mask * _REPETITIONS[size] & _WHOLE[size]).to_bytes(size, "little").decode()
+
+
+_from_bytes = int.from_bytes
+
+
 def _parse_close(payload: bytes) -> Close:
     """Read a close frame's payload (RFC 6455, sections 5.5.1 and 7.4)."""
     if not payload:
@@ -260,6 +294,10 @@ def _parse_close(payload: bytes) -> Close:
     return Close(code, payload[2:].decode())
 
 
+#: By the size of the payload.
+_SHORT_TEXT_HEADERS = [bytes((_FINAL_TEXT, size)) for size in range(SHORT_PAYLOAD + 1)]
+
+
 def text_frame(payload: bytes) -> bytes:
     """Make the frame that carries one message (RFC 6455, section 5.2).
 
@@ -269,6 +307,9 @@ def text_frame(payload: bytes) -> bytes:
     Returns:
         The frame, unmasked, as servers send it.
     """
+    size = len(payload)
+    if size <= SHORT_PAYLOAD:
+        return _SHORT_TEXT_HEADERS[size] + payload
     return _frame(_TEXT, payload)
 
 

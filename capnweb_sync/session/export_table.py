@@ -214,19 +214,28 @@ class ExportTable:
     def add_pushed(self, session: ExportingSession, hook: Hook) -> Export:
         """Make `hook`, which is taken over, the next entry that the peer numbers. Raises RpcError
         past the limit."""
-        most = self._limits.max_table_entries
-        if len(self.entries) >= most:
+        if self.is_full():
             hook.dispose()
+            most = self._limits.max_table_entries
             raise RpcError(f"More than {most} results are waiting to be released.")
-        export_id = self._next_push
-        self._next_push = export_id + 1
+        export_id = self.next_pushed()
         export = self.entries[export_id] = Export(session, export_id, hook)
         return export
 
+    def next_pushed(self) -> int:
+        """The next id that the peer numbers; taken."""
+        export_id = self._next_push
+        self._next_push = export_id + 1
+        return export_id
+
+    def is_full(self) -> bool:
+        """Whether nothing more may be exported."""
+        return len(self.entries) >= self._limits.max_table_entries
+
     def check_room(self) -> None:
         """Raises RpcError if too much is exported."""
-        most = self._limits.max_table_entries
-        if len(self.entries) >= most:
+        if self.is_full():
+            most = self._limits.max_table_entries
             raise RpcError(f"More than {most} things are exported to the peer.")
 
     def add(self, session: ExportingSession, hook: Hook) -> Export:

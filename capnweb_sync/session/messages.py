@@ -21,6 +21,7 @@ from ..streams.streams import ReadableStream
 from ..values import json_text
 from .export_table import ExportingSession, ExportTable
 from .import_table import ImportTable
+from .plain_call import add_plain_call
 
 
 class ReceivingSession(Importer, ExportingSession, Protocol):
@@ -77,7 +78,8 @@ def push(session: ReceivingSession, message: list[Any]) -> bool:
     """`["push", expression]`"""
     if len(message) < 2:
         return False
-    session.exports.add_pushed(session, evaluate_hook(session, message[1]))
+    if not add_plain_call(session.exports, session, session.calls, message[1]):
+        session.exports.add_pushed(session, evaluate_hook(session, message[1]))
     return True
 
 

@@ -216,24 +216,34 @@ class RpcSession:
         Args:
             message: one RPC message, JSON.
         """
-        self._step.run(self._receive, message)
+        self._step.run(self._receive, (message,))
 
-    def _receive(self, message: str | bytes) -> None:
+    def receive_all(self, messages: Iterable[str | bytes]) -> None:
+        """Take what has arrived together, in one step; otherwise like `receive`.
+
+        Args:
+            messages: asked for the next one when the one before has been taken; it must not
+                raise, and not call back.
+        """
+        self._step.run(self._receive, messages)
+
+    def _receive(self, messages: Iterable[str | bytes]) -> None:
         if self.closed_by is not None:
             return
         self._changing.add(self)
-        before = serving.calls
+        calls, most = self.calls, self.limits.max_message_size
+        before, serving.calls = serving.calls, calls
         try:
-            if len(message) > self.limits.max_message_size:
-                raise RpcTypeError(
-                    "Incoming message exceeds maximum size of"
-                    f" {self.limits.max_message_size} bytes."
-                )
-            self.calls.received_size = len(message)
-            self._map_work = None
-            self.calls.renew_copies()
-            serving.calls = self.calls
-            take(self, parse(message))
+            for message in messages:
+                size = len(message)
+                if size > most:
+                    raise RpcTypeError(f"Incoming message exceeds maximum size of {most} bytes.")
+                calls.received_size = size
+                self._map_work = None
+                calls.renew_copies()
+                take(self, parse(message))
+                if calls.session is None:  # this one has brought the end
+                    return
         except RpcError as error:
             # What ends with the session may keep it as a context; its frames hold the session.
             self._abort(error.with_traceback(None))

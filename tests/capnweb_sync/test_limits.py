@@ -448,7 +448,7 @@ def test_a_step_that_fails_leaves_no_bound_behind(monkeypatch: pytest.MonkeyPatc
         patched.setattr(PromiseHook, "resolve", lambda promise, hook: 1 / 0)
         peer = RawPeer(Api())
         with pytest.raises(ZeroDivisionError):
-            peer.says(call("echo", args=[1]))
+            peer.says(call("echo", args=[[[1]]]))
     assert [len(value[1].result()) for _ in range(MANY)] == [1] * MANY
     assert own.echo(1).result() == 1
 
