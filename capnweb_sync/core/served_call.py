@@ -133,6 +133,8 @@ class ServedCall:
             self._settle(outcome, error)
         finally:
             serving.calls = before
+        if calls.ledger.overdrawn:
+            calls.end_overdrawn()
 
     def _hook_for(self, outcome: Any) -> Hook:
         """A hook for what came out. A stub out of the arguments may be returned as it is: it is
@@ -140,7 +142,9 @@ class ServedCall:
         if isinstance(outcome, Hook):
             return outcome
         if self._reading:
-            return PayloadHook(copied(outcome, None), self._calls)
+            payload = copied(outcome, None)
+            payload.keep(self._calls.ledger)
+            return PayloadHook(payload, self._calls)
         payload = Payload(outcome, "return")
         if self._args is not None and (self._args.hooks or self._args.promises):
             try:
@@ -148,6 +152,7 @@ class ServedCall:
             except BaseException:
                 payload.dispose()
                 raise
+        payload.keep(self._calls.ledger)
         return PayloadHook(payload, self._calls)
 
     def _settle(self, outcome: Any, error: BaseException | None) -> None:
