@@ -33,7 +33,7 @@ _thread_ident = monkey.get_original("_thread", "get_ident")
 
 
 class GeventRuntime:
-    """`capnweb_sync.runtime.Runtime` for the sessions of the loop of one thread.
+    """`capnweb_sync.runtimes.interface.Runtime` for the sessions of the loop of one thread.
 
     That is the thread which makes it. Calls may be made there only; `enter` and `collect` are for
     the others, too.

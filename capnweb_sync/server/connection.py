@@ -14,7 +14,7 @@ import logging
 import socket as socket_names
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import gevent
 from gevent.hub import get_hub
@@ -35,11 +35,8 @@ from .frames import (
     pong_frame,
     text_frame,
 )
-from .outbox import Outbox
+from .outbox import FlushQueue, Outbox
 from .sockets import ConnectionSocket, TlsSocket, reset
-
-if TYPE_CHECKING:
-    from .connections import Connections
 
 _logger = logging.getLogger("capnweb_sync")
 
@@ -61,6 +58,24 @@ class Session(Protocol):
 
     def connection_lost(self, close_code: int | None, reason: str, /) -> None:
         """The connection is over. Called once, under the same conditions."""
+
+
+class Home(Protocol):
+    """What a connection needs of the `Connections` that it is one of."""
+
+    max_message: int
+    max_buffered: int
+    close_timeout: float
+    flushes: FlushQueue
+    draining: bool
+
+    def add(self, connection: Connection) -> int:
+        """Take it in; its place in the ring."""
+        ...
+
+    def remove(self, connection: Connection) -> None:
+        """Its socket is closed."""
+        ...
 
 
 class _State(Enum):
@@ -108,9 +123,7 @@ class Connection:
     can_concatenate = True
     """Frames are a stream of bytes."""
 
-    def __init__(
-        self, socket: ConnectionSocket, remote_address: Any, connections: Connections
-    ) -> None:
+    def __init__(self, socket: ConnectionSocket, remote_address: Any, connections: Home) -> None:
         """For `WebSocketHandler`.
 
         Args:

@@ -17,7 +17,7 @@ import math
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gevent
 from gevent.event import Event
@@ -26,11 +26,9 @@ from gevent.hub import get_hub
 from ..core.ledger import MemoryOfAll
 from ..limits import DEFAULT_LIMITS
 from ..runtimes.fork import in_child
+from .connection import Connection
 from .frames import CloseCode
 from .outbox import FlushQueue
-
-if TYPE_CHECKING:
-    from .connection import Connection
 
 _logger = logging.getLogger("capnweb_sync")
 

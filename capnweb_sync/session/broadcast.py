@@ -18,7 +18,7 @@ from ..core.stubs import Path, RpcStub
 from ..errors import RpcError, SessionOfParent, logger
 from ..runtimes.interface import default_runtime
 from ..values import json_text
-from .import_table import ImportHook
+from .import_hooks import ImportHook
 
 
 def broadcast(stubs: Iterable[RpcStub], method: str | None, *args: Any) -> int:

@@ -1,23 +1,60 @@
-"""What a session exports to its peer: the entries of the table, and how they are resolved.
+"""What a session exports to its peer: the table, its entries, and how they are resolved.
 
 An entry is what the peer pushed an expression for, or what was sent to it as a capability. Its
 resolution goes out once, when the peer has pulled it and it is there.
+
+The peer numbers what it pushes, 1, 2, 3, …; this side numbers what it passes by reference, -1, -2,
+…; 0 is this side's main object. No id is used twice, and every export gets a new one, also of an
+object that was exported before.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal, Protocol
 
 from ..codec.encoder import LITERAL, Encoder
+from ..codec.registry import Exporter
 from ..core.hooks import Hook, PromiseHook, hook_in
 from ..core.payload import Payload
 from ..core.stubs import RpcStub
 from ..deferred import Deferred
 from ..errors import RpcError
+from ..limits import Limits
+from ..streams.streams import ReadableStream
 
-if TYPE_CHECKING:
-    from ..streams.streams import ReadableStream
-    from .session import RpcSession
+
+class ExportingSession(Exporter, Protocol):
+    """What exports need of their session."""
+
+    @property
+    def closed_by(self) -> BaseException | None:
+        """Why the session is over, if it is."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """How much may be exported."""
+        ...
+
+    def send_resolve(self, export_id: int, expression: Any) -> None:
+        """Send what an export stands for."""
+        ...
+
+    def send_reject(self, export_id: int, error: BaseException) -> None:
+        """Send that an export has failed."""
+        ...
+
+    def pull_begun(self) -> None:
+        """The resolution of one more entry is awaited."""
+        ...
+
+    def pull_done(self) -> None:
+        """One of them has been sent, or will not be needed."""
+        ...
+
+    def forget_export(self, export_id: int) -> None:
+        """The peer has given its last reference back."""
+        ...
 
 
 class Export:
@@ -33,8 +70,8 @@ class Export:
         "readable",
     )
 
-    def __init__(self, session: RpcSession, export_id: int, hook: Hook) -> None:
-        self._session: RpcSession | None = session
+    def __init__(self, session: ExportingSession, export_id: int, hook: Hook) -> None:
+        self._session: ExportingSession | None = session
         """None once the peer refers to the entry no more. What is still under way for it, such as
         a call whose Future is never done, must not keep the session alive."""
         self.export_id = export_id
@@ -69,17 +106,17 @@ class Export:
         """Send the resolution once it is there; a second pull changes nothing."""
         if self._pulled == "no" and self._session is not None:
             self._pulled = "waiting"
-            self._session.pulls_under_way += 1
+            self._session.pull_begun()
             self._follow(self.hook)
 
-    def _answered(self, session: RpcSession) -> None:
+    def _answered(self, session: ExportingSession) -> None:
         if self._pulled == "waiting":
             self._pulled = "answered"
             session.pull_done()
 
     def _follow(self, hook: Hook) -> None:
         session = self._session
-        if session is None or session._closed is not None:
+        if session is None or session.closed_by is not None:
             return
         while isinstance(hook, PromiseHook):
             if not hook.settled:
@@ -111,7 +148,7 @@ class Export:
     def _here(self, promise: Deferred[Hook]) -> None:
         self._follow(hook_in(promise))
 
-    def _resolve(self, session: RpcSession, payload: Payload) -> None:
+    def _resolve(self, session: ExportingSession, payload: Payload) -> None:
         expression = payload.value
         if type(expression) not in LITERAL:
             try:
@@ -124,11 +161,82 @@ class Export:
 
     def _reject(self, error: BaseException) -> None:
         session = self._session
-        if session is not None and session._closed is None:
+        if session is not None and session.closed_by is None:
             session.send_reject(self.export_id, error)
             self._done(session)
 
-    def _done(self, session: RpcSession) -> None:
+    def _done(self, session: ExportingSession) -> None:
         self._answered(session)
         if self.auto_release:
             self.release(1)
+
+
+class ExportTable:
+    """The entries by id, and the next ids of both kinds.
+
+    It does not refer to its session, as the import table does not.
+    """
+
+    __slots__ = ("_limits", "_next_push", "entries", "next_id")
+
+    def __init__(self, session: ExportingSession, main: Hook) -> None:
+        self._limits = session.limits
+        self.entries: dict[int, Export] = {0: Export(session, 0, main)}
+        self.next_id = -1
+        self._next_push = 1
+
+    def add_pushed(self, session: ExportingSession, hook: Hook) -> Export:
+        """Make `hook`, which is taken over, the next entry that the peer numbers. Raises RpcError
+        past the limit."""
+        most = self._limits.max_table_entries
+        if len(self.entries) >= most:
+            hook.dispose()
+            raise RpcError(f"More than {most} results are waiting to be released.")
+        export_id = self._next_push
+        self._next_push = export_id + 1
+        export = self.entries[export_id] = Export(session, export_id, hook)
+        return export
+
+    def check_room(self) -> None:
+        """Raises RpcError if too much is exported."""
+        most = self._limits.max_table_entries
+        if len(self.entries) >= most:
+            raise RpcError(f"More than {most} things are exported to the peer.")
+
+    def add(self, session: ExportingSession, hook: Hook) -> Export:
+        """Make `hook`, which is taken over, the next entry that this side numbers."""
+        export_id = self.next_id
+        self.next_id = export_id - 1
+        export = self.entries[export_id] = Export(session, export_id, hook)
+        return export
+
+    def take_back(self, since: int) -> None:
+        """Take back what was exported since `next_id` was `since`, and has not been sent."""
+        for export_id in range(since, self.next_id, -1):
+            export = self.entries.pop(export_id, None)
+            if export is not None:
+                export.end()
+
+    def find(self, export_id: int) -> Export:
+        """The entry with that id. Raises RpcError if there is none."""
+        export = self.entries.get(export_id)
+        if export is None:
+            raise RpcError(f"no such export ID: {export_id}")
+        return export
+
+    def pipe_readable(self, export_id: int) -> ReadableStream:
+        """The reading end of a pipe of the peer's, once. Raises RpcError the second time."""
+        export = self.entries.get(export_id)
+        readable = export.readable if export is not None else None
+        if export is None or readable is None:
+            raise RpcError(
+                f"Export {export_id} is not a pipe or its readable end was already consumed."
+            )
+        export.readable = None
+        return readable
+
+    def end_all(self) -> None:
+        """The session is over. Done again, it does what an exception has cut."""
+        for export in list(self.entries.values()):
+            export.end()
+        self.entries.clear()

@@ -1,27 +1,111 @@
-"""What a session imports from its peer: the entries of the table, and the hooks on them.
+"""What a session imports from its peer: the table, and its entries.
 
-One entry stands for one id; any number of hooks share it. When the last of them goes, the peer is
-told with a release. A promise's entry ends with its resolution: from then on its hooks go on at
-the value that arrived.
+One entry stands for one id; any number of hooks (`import_hooks.py`) share it. When the last of them
+goes, the peer is told with a release. A promise's entry ends with its resolution: from then on its
+hooks go on at the value that arrived.
+
+This side numbers what it pushes, 1, 2, 3, …; the peer numbers what it exports by itself, -1, -2, …;
+0 is the peer's main object.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from ..core.hooks import ErrorHook, Hook, Mapper, Pulled, used_after_disposal
+from ..core.hooks import ErrorHook, Hook, Pulled
 from ..core.payload import Payload
-from ..core.served_calls import ServedCalls, local_calls
-from ..core.watches import Watch, Watches, let_go_of
+from ..core.served_calls import ServedCalls
+from ..core.stubs import Path
+from ..core.watches import Watch, Watches
 from ..deferred import Deferred, trampoline
 from ..errors import RpcError
+from ..limits import Limits
+from ..runtimes.interface import Runtime, Transport
 
-if TYPE_CHECKING:
-    from ..core.stubs import Path
-    from .session import RpcSession
+
+class ImportingSession(Protocol):
+    """What imports need of their session."""
+
+    @property
+    def calls(self) -> ServedCalls:
+        """Where callbacks of the application about imports run."""
+        ...
+
+    @property
+    def runtime(self) -> Runtime:
+        """Whose step guards the table."""
+        ...
+
+    @property
+    def transport(self) -> Transport:
+        """What carries the messages."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """How much may be imported."""
+        ...
+
+    def change(self) -> bool:
+        """What follows in this step changes the session. Whether that is news."""
+        ...
+
+    def changed(self) -> None:
+        """The change that was news is complete."""
+        ...
+
+    def send_call(self, import_id: int, path: Path, args: Payload | None) -> Hook:
+        """Push a call, or a look at a property; a hook for the result. Takes the arguments over."""
+        ...
+
+    def send_stream(self, import_id: int, path: Path, args: Payload) -> tuple[Deferred[Any], int]:
+        """Send a write to a stream; when it has been taken, and its size in bytes."""
+        ...
+
+    def send_map(self, import_id: int, path: Path, captures: list[Hook], steps: list[Any]) -> Hook:
+        """Push a `map`; takes the captures over."""
+        ...
+
+    def send_pull(self, import_id: int) -> None:
+        """Ask for the resolution."""
+        ...
+
+    def send_release(self, import_id: int, introduced: int) -> None:
+        """Forget the entry, and tell the peer."""
+        ...
+
+    @property
+    def pack(self) -> Callable[[bytes], bytes]:
+        """The transport's, at hand for broadcasts."""
+        ...
+
+    @property
+    def can_concatenate(self) -> bool:
+        """The transport's, at hand for broadcasts."""
+        ...
+
+    def push_unneeded(self, packed: bytes, count: int) -> None:
+        """Send pushes whose results nobody asks for."""
+        ...
+
+    def connection_lost(self, close_code: int | None, reason: str) -> None:
+        """The transport is gone."""
+        ...
+
+    def hook_dropped(self, entry: Import) -> None:
+        """Python has collected a hook of `entry`."""
+        ...
+
+    def close(self, *, reason: str) -> None:
+        """End the session."""
+        ...
+
+
+class Holder(Protocol):
+    """A hook, which holds an entry until it lets go."""
+
+    entry: Import | None
 
 
 class Import:
@@ -38,7 +122,7 @@ class Import:
         "session",
     )
 
-    def __init__(self, session: RpcSession, import_id: int, introduced: int = 1) -> None:
+    def __init__(self, session: ImportingSession, import_id: int, introduced: int = 1) -> None:
         self.session = session
         self.import_id = import_id
         self.introduced = introduced
@@ -95,7 +179,7 @@ class Import:
             self._pull.reject(error)
             self._pull = None
 
-    def let_go(self, hook: ImportHook | None = None) -> None:
+    def let_go(self, hook: Holder | None = None) -> None:
         """One hook less: `hook`, or one that Python has collected."""
         news = self.session.change()
         if hook is not None:
@@ -130,141 +214,67 @@ class Import:
         watch.stay_in(self._watches)
 
 
-class ImportHook(Hook):
-    """Something at the peer.
+class ImportTable:
+    """The entries by id, and the next id of a push.
 
-    One that is dropped without having been disposed of is released all the same, when Python
-    collects it; a result that was delivered is not taken away by that.
+    It does not refer to its session, which is passed where an entry is made: a session that is over
+    goes with its last reference, without the cyclic collector.
     """
 
-    __slots__ = ("_is_promise", "_watches", "came_with", "entry")
+    __slots__ = ("_limits", "entries", "next_id")
 
-    def __init__(self, entry: Import, *, is_promise: bool) -> None:
-        # Counted first: what is collected was counted, whatever has cut this.
-        entry.hooks += 1
-        self.entry: Import | None = entry
-        self._is_promise = is_promise
-        self._watches: Watches | None = None
-        if is_promise:
-            entry.is_promise = True
+    def __init__(self, session: ImportingSession) -> None:
+        self._limits = session.limits
+        self.entries: dict[int, Import] = {0: Import(session, 0)}
+        self.next_id = 1
+        """A broadcast, whose results nobody needs, takes ids without making entries."""
 
-    @property
-    def calls(self) -> ServedCalls:
-        return local_calls() if self.entry is None else self.entry.session.calls
+    def check_room(self) -> None:
+        """Raises RpcError with the code `too_many` if too much is imported: a peer can have this
+        side ask for things, by naming its own promises in calls."""
+        most = self._limits.max_table_entries
+        if len(self.entries) >= most:
+            raise RpcError(f"More than {most} things are imported from the peer.", code="too_many")
 
-    def _open(self) -> Import:
-        if self.entry is None:
-            raise used_after_disposal(self)
-        return self.entry
+    def push(self, session: ImportingSession) -> Import:
+        """The entry for the result of what is pushed next."""
+        entry = self.entries[self.next_id] = Import(session, self.next_id)
+        self.next_id += 1
+        return entry
 
-    def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
-        try:
-            entry = self._open()
-        except RpcError:
-            args.dispose()
-            raise
-        if entry.resolution is not None:
-            return entry.resolution.call(path, args, calls)
-        return entry.session.send_call(entry.import_id, path, args)
+    def introduce(self, session: ImportingSession, import_id: int) -> Import:
+        """The entry for something that the peer has passed by reference, perhaps once more. Raises
+        RpcError for an id that is not its own, and past the limit."""
+        entry = self.entries.get(import_id)
+        if entry is None:
+            return self._add(session, import_id)
+        entry.introduced += 1
+        return entry
 
-    def stream(self, path: Path, args: Payload) -> tuple[Deferred[Any], int | None]:
-        try:
-            entry = self._open()
-        except RpcError:
-            args.dispose()
-            raise
-        if entry.resolution is not None:
-            return entry.resolution.stream(path, args)
-        return entry.session.send_stream(entry.import_id, path, args)
+    def promise(self, session: ImportingSession, import_id: int) -> Import:
+        """The entry for a promise of the peer's, which will resolve it unasked. Raises RpcError for
+        an id that is in use or not its own, and past the limit."""
+        if import_id in self.entries:
+            raise RpcError(f"The peer sent a promise under an ID that is in use: {import_id}")
+        entry = self._add(session, import_id)
+        entry.expect_resolution()
+        return entry
 
-    def wait_room(self, timeout: float | None) -> bool:
-        entry = self.entry
-        wait = getattr(entry.session.transport, "wait_room", None) if entry is not None else None
-        return wait is None or bool(wait(timeout))
+    def _add(self, session: ImportingSession, import_id: int) -> Import:
+        if import_id >= 0:
+            raise RpcError(f"The peer exported under an ID that is not its own: {import_id}")
+        self.check_room()
+        entry = self.entries[import_id] = Import(session, import_id)
+        return entry
 
-    def map(self, path: Path, captures: list[Hook], steps: list[Any], work: Mapper) -> Hook:
-        try:
-            entry = self._open()
-        except RpcError:
-            for capture in captures:
-                capture.dispose()
-            raise
-        if entry.resolution is not None:
-            return entry.resolution.map(path, captures, steps, work)
-        return entry.session.send_map(entry.import_id, path, captures, steps)
+    def pull_all(self) -> None:
+        """Ask for the result of every call whose promise is still there."""
+        for entry in list(self.entries.values()):
+            if entry.is_promise:
+                entry.pull()
 
-    def get(self, path: Path, calls: ServedCalls) -> Hook:
-        entry = self._open()
-        if entry.resolution is not None:
-            return entry.resolution.get(path, calls)
-        return entry.session.send_call(entry.import_id, path, None)
-
-    def dup(self) -> Hook:
-        entry = self._open()
-        news = entry.session.change()
-        hook = ImportHook(entry, is_promise=False)
-        if news:
-            entry.session.changed()
-        return hook
-
-    def pull(self) -> Pulled:
-        if self.entry is None:
-            return Deferred.failed(used_after_disposal(self))
-        if not self._is_promise:
-            return Deferred.failed(
-                RpcError("A stub has no result to wait for. Call it, or read a property of it.")
-            )
-        return self.entry.pull()
-
-    def dispose(self) -> None:
-        if self.entry is not None:
-            let_go_of(self._watches)
-            self.entry.let_go(self)
-
-    def __del__(self, is_over: Callable[[], bool] = sys.is_finalizing) -> None:
-        if is_over():  # the interpreter's end: what the rest needs is gone, the name `sys` too
-            return
-        entry: Import | None = getattr(self, "entry", None)  # none if making it was cut
-        if entry is not None and entry.resolution is None:
-            if self._watches:
-                entry.session.runtime.collect(partial(_watches_dropped, entry, self._watches))
-            entry.session.hook_dropped(entry)
-
-    def own(self, watch: Watch) -> None:
-        if self.entry is not None:
-            if self._watches is None:
-                self._watches = {}
-            watch.belong_to(self._watches)
-
-    def on_broken(self, watch: Watch) -> None:
-        if self.entry is not None:
-            self.entry.on_broken(watch)
-
-    def note_call(self, path: Path) -> None:
-        self.came_with = path
-
-    def describe(self) -> str:
-        if self.entry is None:
-            return "disposed"
-        if self.entry.resolution is not None:
-            return self.entry.resolution.describe()
-        return f"import {self.entry.import_id}"
-
-
-def _watches_dropped(entry: Import, watches: Watches) -> None:
-    """The hook that owned them was collected."""
-    entry.session.runtime.step.run(let_go_of, watches)
-
-
-class MainHook(ImportHook):
-    """The peer's main object. Disposing of it ends the session, as in the reference."""
-
-    __slots__ = ()
-
-    def dispose(self) -> None:
-        entry, self.entry = self.entry, None
-        if entry is not None:
-            entry.session.close(reason="RPC session was shut down by disposing the main stub")
-
-    def __del__(self, is_over: Callable[[], bool] = sys.is_finalizing) -> None:
-        """A session ends on purpose, never because its main stub was dropped."""
+    def fail_all(self, error: BaseException) -> None:
+        """The session is over. Done again, it does what an exception has cut."""
+        for entry in list(self.entries.values()):
+            entry.fail(error)
+        self.entries.clear()

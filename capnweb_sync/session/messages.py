@@ -7,18 +7,47 @@ RpcError, which ends the session.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from ..codec.evaluator import SHOWN, Evaluator, evaluate_hook, is_id, quoted
+from ..codec.registry import Importer
 from ..core.hooks import ErrorHook
 from ..core.local_hooks import PayloadHook
 from ..errors import RpcError
+from ..runtimes.interface import Runtime
+from ..streams.pipe import Pipe
 from ..streams.sinks import PipeHook
 from ..streams.streams import ReadableStream
 from ..values import json_text
+from .export_table import ExportingSession, ExportTable
+from .import_table import ImportTable
 
-if TYPE_CHECKING:
-    from .session import RpcSession
+
+class ReceivingSession(Importer, ExportingSession, Protocol):
+    """What messages change."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """For whom streams wait."""
+        ...
+
+    @property
+    def exports(self) -> ExportTable:
+        """What the peer may name."""
+        ...
+
+    @property
+    def imports(self) -> ImportTable:
+        """What the peer has passed, and the results that it owes."""
+        ...
+
+    def new_pipe(self) -> Pipe:
+        """A pipe that the peer writes to; it ends with the session."""
+        ...
+
+    def peer_aborted(self, error: BaseException) -> None:
+        """The peer has ended the session because of `error`."""
+        ...
 
 
 class NotJson(RpcError):
@@ -35,7 +64,7 @@ def parse(message: str | bytes) -> Any:
         raise NotJson(f"The message is not JSON: {error}") from None
 
 
-def take(session: RpcSession, message: Any) -> None:
+def take(session: ReceivingSession, message: Any) -> None:
     """Do what `message`, a JSON value, says. Raises RpcError."""
     if type(message) is list and message and type(message[0]) is str:
         handler = HANDLERS.get(message[0])
@@ -44,45 +73,45 @@ def take(session: RpcSession, message: Any) -> None:
     raise RpcError(f"bad RPC message: {quoted(message)}")
 
 
-def push(session: RpcSession, message: list[Any]) -> bool:
+def push(session: ReceivingSession, message: list[Any]) -> bool:
     """`["push", expression]`"""
     if len(message) < 2:
         return False
-    session.add_pushed(evaluate_hook(session, message[1]))
+    session.exports.add_pushed(session, evaluate_hook(session, message[1]))
     return True
 
 
-def stream(session: RpcSession, message: list[Any]) -> bool:
+def stream(session: ReceivingSession, message: list[Any]) -> bool:
     """`["stream", expression]`"""
     if len(message) < 2:
         return False
-    export = session.add_pushed(evaluate_hook(session, message[1]))
+    export = session.exports.add_pushed(session, evaluate_hook(session, message[1]))
     export.auto_release = True
     export.pull()
     return True
 
 
-def pipe(session: RpcSession, message: list[Any]) -> bool:
+def pipe(session: ReceivingSession, message: list[Any]) -> bool:
     """`["pipe"]`"""
     opened = session.new_pipe()
-    export = session.add_pushed(PipeHook(opened, session.calls))
+    export = session.exports.add_pushed(session, PipeHook(opened, session.calls))
     export.readable = ReadableStream.of_pipe(opened, session.runtime)
     return True
 
 
-def pull(session: RpcSession, message: list[Any]) -> bool:
+def pull(session: ReceivingSession, message: list[Any]) -> bool:
     """`["pull", id]`"""
     if len(message) < 2 or not is_id(message[1]):
         return False
-    session.exported(message[1]).pull()
+    session.exports.find(message[1]).pull()
     return True
 
 
-def resolve(session: RpcSession, message: list[Any]) -> bool:
+def resolve(session: ReceivingSession, message: list[Any]) -> bool:
     """`["resolve", id, expression]`"""
     if len(message) < 3 or not is_promise_id(message[1]):
         return False
-    entry = session.imported(message[1])
+    entry = session.imports.entries.get(message[1])
     hook = PayloadHook(Evaluator(session).evaluate(message[2]), session.calls)
     if entry is None:
         hook.dispose()
@@ -91,26 +120,26 @@ def resolve(session: RpcSession, message: list[Any]) -> bool:
     return True
 
 
-def reject(session: RpcSession, message: list[Any]) -> bool:
+def reject(session: ReceivingSession, message: list[Any]) -> bool:
     """`["reject", id, expression]`"""
     if len(message) < 3 or not is_promise_id(message[1]):
         return False
     error = failure(session, message[2])
-    entry = session.imported(message[1])
+    entry = session.imports.entries.get(message[1])
     if entry is not None:
         entry.resolve(ErrorHook(error))
     return True
 
 
-def release(session: RpcSession, message: list[Any]) -> bool:
+def release(session: ReceivingSession, message: list[Any]) -> bool:
     """`["release", id, count]`"""
     if len(message) < 3 or not is_id(message[1]) or not is_id(message[2]) or message[2] < 1:
         return False
-    session.exported(message[1]).release(message[2])
+    session.exports.find(message[1]).release(message[2])
     return True
 
 
-def abort(session: RpcSession, message: list[Any]) -> bool:
+def abort(session: ReceivingSession, message: list[Any]) -> bool:
     """`["abort", expression]`"""
     if len(message) < 2:
         return False
@@ -118,7 +147,7 @@ def abort(session: RpcSession, message: list[Any]) -> bool:
     return True
 
 
-def failure(session: RpcSession, expression: Any) -> BaseException:
+def failure(session: ReceivingSession, expression: Any) -> BaseException:
     """The exception in a reject or abort; JavaScript can throw any value."""
     payload = Evaluator(session).evaluate(expression)
     payload.dispose()
@@ -134,7 +163,7 @@ def is_promise_id(value: Any) -> bool:
     return is_id(value) and value != 0
 
 
-Handler = Callable[["RpcSession", list[Any]], bool]
+Handler = Callable[["ReceivingSession", list[Any]], bool]
 
 HANDLERS: Final[dict[str, Handler]] = {
     "push": push,

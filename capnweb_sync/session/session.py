@@ -41,8 +41,9 @@ from ..streams.pipe import Pipe
 from ..streams.sinks import ApplicationSinkHook
 from ..streams.streams import ReadableStream, WritableStream, pump
 from ..values import json_text
-from .export_table import Export
-from .import_table import Import, ImportHook, MainHook
+from .export_table import Export, ExportTable
+from .import_hooks import ImportHook, MainHook
+from .import_table import Import, ImportTable
 from .messages import parse, take
 
 CLOSED_BY_US: Final = 3000
@@ -69,19 +70,14 @@ class RpcSession:
     __slots__ = (
         "__weakref__",
         "_changing",
-        "_closed",
         "_drained",
-        "_exports",
-        "_imports",
         "_main",
         "_map_allowance",
         "_map_work",
-        "_next_export",
-        "_next_import",
-        "_next_push",
         "_piped",
         "_pipes",
         "_promised",
+        "_pulls_under_way",
         "_send_packed",
         "_step",
         "_tidying",
@@ -89,9 +85,11 @@ class RpcSession:
         "_unneeded_first",
         "calls",
         "can_concatenate",
+        "closed_by",
+        "exports",
+        "imports",
         "limits",
         "pack",
-        "pulls_under_way",
         "runtime",
         "send_stack_traces",
         "transport",
@@ -122,15 +120,14 @@ class RpcSession:
         self.send_stack_traces = send_stack_traces
         self.calls = ServedCalls(self.runtime, self.runtime.call_queue(), limits)
         self.calls.session = self
-        self.pulls_under_way = 0
+        self._pulls_under_way = 0
         self._drained: Deferred[None] | None = None
-        self._closed: BaseException | None = None
-        self._next_import = 1
-        self._next_export = -1
-        self._next_push = 1
-        self._promised: list[Export] = []
-        self._piped: dict[int, tuple[ReadableStream, WritableStream]] = {}
-        """Streams in the message that is being encoded, by the ids of their pipes."""
+        self.closed_by: BaseException | None = None
+        """Why the session is over; None while it is not."""
+        self._promised: list[Export] | None = None
+        """Promises in the message that is being encoded."""
+        self._piped: dict[int, tuple[ReadableStream, WritableStream]] | None = None
+        """Streams in it, by the ids of their pipes."""
         self._map_allowance: MapAllowance | None = None
         self._map_work: MapWork | None = None
         self._pipes: WeakSet[Pipe] | None = None
@@ -145,10 +142,10 @@ class RpcSession:
             check_sendable(main)
             hook = served = hook_for_value(main)
             served.serve_on(self.calls)
-        self._exports: dict[int, Export] = {0: Export(self, 0, hook)}
-        entry = Import(self, 0)
-        self._imports: dict[int, Import] = {0: entry}
-        self._main: RpcStub | None = RpcStub._of(MainHook(entry, is_promise=False))
+        self.exports = ExportTable(self, hook)
+        self.imports = ImportTable(self)
+        peer = MainHook(self.imports.entries[0], is_promise=False)
+        self._main: RpcStub | None = RpcStub._of(peer)
         if hasattr(type(main), BEGINNER):
             getattr(main, BEGINNER)(self)
 
@@ -156,14 +153,14 @@ class RpcSession:
     def main(self) -> RpcStub:
         """A stub for the peer's main object. Disposing of it ends the session."""
         if self._main is None:
-            raise fresh_copy(self._closed or SessionClosed("The session is over."))
+            raise fresh_copy(self.closed_by or SessionClosed("The session is over."))
         return self._main
 
     @property
     def closed(self) -> bool:
         """Whether the session is over, or in a forked child, which has none."""
         try:
-            return self._closed is not None or self.runtime.step is None
+            return self.closed_by is not None or self.runtime.step is None
         except SessionOfParent:
             return True
 
@@ -197,7 +194,7 @@ class RpcSession:
     def stats(self) -> dict[str, int]:
         """How many entries the tables have: `{"imports": n, "exports": n}`; the two main objects
         count, as in the reference's `getStats()`."""
-        return {"imports": len(self._imports), "exports": len(self._exports)}
+        return {"imports": len(self.imports.entries), "exports": len(self.exports.entries)}
 
     # What the shell calls.
 
@@ -207,7 +204,7 @@ class RpcSession:
         self._step.run(self._receive, message)
 
     def _receive(self, message: str | bytes) -> None:
-        if self._closed is not None:
+        if self.closed_by is not None:
             return
         self._changing.add(self)
         before = serving.calls
@@ -259,7 +256,7 @@ class RpcSession:
             self._step.run(self._close, code, reason)
 
     def _close(self, code: int, reason: str) -> None:
-        if self._closed is None:
+        if self.closed_by is None:
             self.change()
             self._end(SessionClosed(reason, close_code=code, reason=reason))
             self.transport.close(code, reason)
@@ -271,7 +268,7 @@ class RpcSession:
         return drained.settled or self.runtime.wait(drained, timeout)
 
     def _when_drained(self) -> Deferred[None]:
-        if not self.pulls_under_way:
+        if not self._pulls_under_way:
             return Deferred.of(None)
         self._drained = self._drained or Deferred()
         return self._drained
@@ -279,17 +276,16 @@ class RpcSession:
     def pull_all(self) -> None:
         """Ask for the result of every call whose promise is still there: for transports that
         have only one chance to ask."""
-        self._step.run(self._pull_all)
+        self._step.run(self.imports.pull_all)
 
-    def _pull_all(self) -> None:
-        for entry in list(self._imports.values()):
-            if entry.is_promise:
-                entry.pull()
+    def pull_begun(self) -> None:
+        """The peer waits for one more resolution."""
+        self._pulls_under_way += 1
 
     def pull_done(self) -> None:
         """One of the pulls under way is done."""
-        self.pulls_under_way -= 1
-        if not self.pulls_under_way and self._drained is not None:
+        self._pulls_under_way -= 1
+        if not self._pulls_under_way and self._drained is not None:
             drained, self._drained = self._drained, None
             drained.resolve(None)
 
@@ -323,32 +319,27 @@ class RpcSession:
         self._send_encoded(json_text.dumps(message))
 
     def _send_encoded(self, message: bytes) -> None:
-        if self._closed is not None:
+        if self.closed_by is not None:
             return
         self._send_packed(self.pack(message))
         # Promises in the message: the peer knows their ids from now on.
         if self._promised:
-            promised, self._promised = self._promised, []
+            promised, self._promised = self._promised, None
             trampoline([export.pull for export in promised])
         if self._piped:
-            piped, self._piped = self._piped, {}
+            piped, self._piped = self._piped, None
             for source, writer in piped.values():
                 source.locked = True
                 self.runtime.spawn(partial(pump, source, writer))
 
     def _check_may_push(self) -> None:
-        """Raises SessionClosed, and RpcError if too many results are awaited: a peer can have this
-        side ask for things, by naming its own promises in calls."""
+        """Raises SessionClosed, and RpcError if too many results are awaited."""
         self._check_open()
-        if len(self._imports) >= self.limits.max_table_entries:
-            raise RpcError(
-                f"More than {self.limits.max_table_entries} things are imported from the peer.",
-                code="too_many",
-            )
+        self.imports.check_room()
 
     def _check_open(self) -> None:
-        if self._closed is not None:
-            raise fresh_copy(self._closed)
+        if self.closed_by is not None:
+            raise fresh_copy(self.closed_by)
 
     def send_call(self, import_id: int, path: Path, args: Payload | None) -> Hook:
         """Push a call, or without arguments a look at a property; a hook for the result.
@@ -361,7 +352,7 @@ class RpcSession:
             if args is not None:
                 expression.append(self._encoded(args))
             self.change()
-            result = ImportHook(self._new_import(), is_promise=True)
+            result = ImportHook(self.imports.push(self), is_promise=True)
             self._send(["push", expression])
         finally:
             # Not earlier: a release of what is in them must not overtake the message.
@@ -372,15 +363,11 @@ class RpcSession:
     def _encoded(self, args: Payload) -> Any:
         """The expression for the arguments of a call. What was exported for arguments that can't
         be sent is taken back, so that the session is as it was."""
-        was_changing, next_export = self in self._changing, self._next_export
+        was_changing, next_export = self in self._changing, self.exports.next_id
         try:
             return Encoder(self, args).encode()[0]
         except Exception:
-            for export_id in range(next_export, self._next_export, -1):
-                # What the encoder could not note any more.
-                export = self._exports.pop(export_id, None)
-                if export is not None:
-                    export.end()
+            self.exports.take_back(next_export)  # what the encoder could not note any more
             if not was_changing:
                 self.changed()
             raise
@@ -392,7 +379,7 @@ class RpcSession:
             expression = ["pipeline", import_id, path, self._encoded(args)]
             message = json_text.dumps(["stream", expression])
             self.change()
-            entry = self._new_import()
+            entry = self.imports.push(self)
             self._send_encoded(message)
         finally:
             args.dispose()
@@ -402,7 +389,7 @@ class RpcSession:
         answer = hook.deliver()
 
         def answered(_: Deferred[Any]) -> None:
-            self._imports.pop(entry.import_id, None)
+            self.imports.entries.pop(entry.import_id, None)
             hook.dispose()
 
         answer.add_callback(answered)
@@ -421,7 +408,7 @@ class RpcSession:
                     described.append(["export", self.export_stub(capture.dup())])
                 else:
                     described.append(["import", captured])
-            result = ImportHook(self._new_import(), is_promise=True)
+            result = ImportHook(self.imports.push(self), is_promise=True)
             self._send(["push", ["remap", import_id, path, described, steps]])
         except RpcError:  # too much is exported
             self.unexport(export_id for kind, export_id in described if kind == "export")
@@ -444,8 +431,9 @@ class RpcSession:
         source.sent = True
         # Nothing else may be sent in between: a message is just being encoded.
         self._send_packed(self.pack(b'["pipe"]'))
-        entry = self._new_import()
+        entry = self.imports.push(self)
         writer = WritableStream.of_hook(ImportHook(entry, is_promise=False))
+        self._piped = self._piped or {}
         self._piped[entry.import_id] = (source, writer)
         return entry.import_id
 
@@ -472,21 +460,9 @@ class RpcSession:
         return pipe
 
     def pipe_readable(self, export_id: int) -> ReadableStream:
-        """The reading end of a pipe of the peer's, once. Raises RpcError the second time."""
-        export = self._exports.get(export_id)
-        readable = export.readable if export is not None else None
-        if export is None or readable is None:
-            raise RpcError(
-                f"Export {export_id} is not a pipe or its readable end was already consumed."
-            )
-        export.readable = None
-        return readable
-
-    def _new_import(self) -> Import:
-        entry = Import(self, self._next_import)
-        self._imports[self._next_import] = entry
-        self._next_import += 1
-        return entry
+        """The reading end of a pipe that the peer has opened, once. Raises RpcError the second
+        time."""
+        return self.exports.pipe_readable(export_id)
 
     def send_pull(self, import_id: int) -> None:
         """Ask for the resolution of an import."""
@@ -496,15 +472,16 @@ class RpcSession:
     def send_release(self, import_id: int, introduced: int) -> None:
         """Give an import back."""
         self.change()
-        self._imports.pop(import_id, None)
+        self.imports.entries.pop(import_id, None)
         self._send(["release", import_id, introduced])
 
     def push_unneeded(self, packed: bytes, count: int) -> None:
         """Send `count` pushes, packed and joined, whose results nobody asks for; their releases
         follow, gathered with others. Under the step, on an open session."""
         self._step.telling = self
-        first = self._next_import
-        self._next_import = first + count
+        imports = self.imports
+        first = imports.next_id
+        imports.next_id = first + count
         waiting = self._unneeded
         if waiting and self._unneeded_first + waiting != first:
             self._release_unneeded()
@@ -531,7 +508,7 @@ class RpcSession:
     def _release_unneeded(self) -> None:
         self.change()
         count, self._unneeded = self._unneeded, 0
-        if count and self._closed is None:
+        if count and self.closed_by is None:
             if self.can_concatenate:
                 self._send_packed(releases(self.pack, self._unneeded_first, count))
             else:
@@ -552,57 +529,31 @@ class RpcSession:
         exporter = NoExporter(send_stack_traces=self.send_stack_traces)
         return Encoder(exporter, Payload(redacted(error), "params")).encode()
 
-    # The tables, for incoming messages, the encoder and the decoder.
-
-    def add_pushed(self, hook: Hook) -> Export:
-        """Make `hook`, which is taken over, the next entry that the peer numbers. Raises RpcError
-        past the limit."""
-        if len(self._exports) >= self.limits.max_table_entries:
-            hook.dispose()
-            raise RpcError(
-                f"More than {self.limits.max_table_entries} results are waiting to be released."
-            )
-        export_id = self._next_push
-        self._next_push = export_id + 1
-        export = self._exports[export_id] = Export(self, export_id, hook)
-        return export
-
-    def exported(self, export_id: int) -> Export:
-        """The entry with that id. Raises RpcError if there is none."""
-        export = self._exports.get(export_id)
-        if export is None:
-            raise RpcError(f"no such export ID: {export_id}")
-        return export
-
-    def imported(self, import_id: int) -> Import | None:
-        """The entry with that id, if it is still there."""
-        return self._imports.get(import_id)
+    # What the encoder and the evaluator need of the tables.
 
     def export_stub(self, hook: Hook) -> int:
-        """See `Exporter`."""
+        """See `Exporter`: take `hook` over; its new id."""
+        return self._export(hook).export_id
+
+    def export_promise(self, hook: Hook) -> int:
+        """See `Exporter`: take `hook` over; its new id. The resolution follows the message."""
+        export = self._export(hook)
+        self._promised = self._promised or []
+        self._promised.append(export)
+        return export.export_id
+
+    def _export(self, hook: Hook) -> Export:
         try:
             self._check_open()
-            if len(self._exports) >= self.limits.max_table_entries:
-                raise RpcError(
-                    f"More than {self.limits.max_table_entries} things are exported to the peer."
-                )
+            self.exports.check_room()
         except BaseException:
             hook.dispose()
             raise
         self.change()
-        export_id = self._next_export
-        self._next_export = export_id - 1
-        self._exports[export_id] = Export(self, export_id, hook)
-        return export_id
-
-    def export_promise(self, hook: Hook) -> int:
-        """See `Exporter`."""
-        export_id = self.export_stub(hook)
-        self._promised.append(self._exports[export_id])
-        return export_id
+        return self.exports.add(self, hook)
 
     def import_id(self, hook: Hook) -> int | None:
-        """See `Exporter`."""
+        """See `Exporter`: the id of `hook` if it stands for something of this very peer."""
         if isinstance(hook, ImportHook) and hook.entry is not None:
             entry = hook.entry
             if entry.session is self and entry.resolution is None:
@@ -610,49 +561,30 @@ class RpcSession:
         return None
 
     def unexport(self, ids: Iterable[int]) -> None:
-        """See `Exporter`."""
+        """See `Exporter`: take back exports, and pipes, that were not sent."""
         for export_id in ids:
-            if export_id in self._piped:
+            if self._piped and export_id in self._piped:
                 source, writer = self._piped.pop(export_id)
                 source.sent = False
                 writer.abort()
             else:
-                self._exports[export_id].release(1)
+                self.exports.entries[export_id].release(1)
 
     def forget_export(self, export_id: int) -> None:
         """The peer has given its last reference back."""
-        self._exports.pop(export_id, None)
+        self.exports.entries.pop(export_id, None)
 
     def import_stub(self, import_id: int) -> Hook:
-        """See `Importer`."""
-        entry = self._imports.get(import_id)
-        if entry is None:
-            entry = self._import_entry(import_id)
-        else:
-            entry.introduced += 1
-        return ImportHook(entry, is_promise=False)
+        """See `Importer`: a hook for something that the peer has passed by reference."""
+        return ImportHook(self.imports.introduce(self, import_id), is_promise=False)
 
     def import_promise(self, import_id: int) -> Hook:
-        """See `Importer`."""
-        if import_id in self._imports:
-            raise RpcError(f"The peer sent a promise under an ID that is in use: {import_id}")
-        entry = self._import_entry(import_id)
-        entry.expect_resolution()
-        return ImportHook(entry, is_promise=True)
-
-    def _import_entry(self, import_id: int) -> Import:
-        if import_id >= 0:
-            raise RpcError(f"The peer exported under an ID that is not its own: {import_id}")
-        if len(self._imports) >= self.limits.max_table_entries:
-            raise RpcError(
-                f"More than {self.limits.max_table_entries} things are imported from the peer."
-            )
-        entry = self._imports[import_id] = Import(self, import_id)
-        return entry
+        """See `Importer`: a hook for a promise of the peer's."""
+        return ImportHook(self.imports.promise(self, import_id), is_promise=True)
 
     def export_hook(self, export_id: int) -> Hook | None:
-        """See `Importer`."""
-        export = self._exports.get(export_id)
+        """See `Importer`: what this side exports under the id; it stays the table's."""
+        export = self.exports.entries.get(export_id)
         return None if export is None else export.hook
 
     # The end.
@@ -671,16 +603,12 @@ class RpcSession:
 
     def _end(self, error: SessionClosed) -> None:
         # All of it can be done again: for the rest, when an exception has cut it.
-        if self._closed is None:
-            self._closed = error
-        for entry in list(self._imports.values()):
-            entry.fail(self._closed)
+        if self.closed_by is None:
+            self.closed_by = error
+        self.imports.fail_all(self.closed_by)
         for pipe in self._pipes or ():
-            pipe.lose(self._closed)
-        for export in list(self._exports.values()):
-            export.end()
-        self._imports.clear()
-        self._exports.clear()
+            pipe.lose(self.closed_by)
+        self.exports.end_all()
         self._main = None
         self.calls.session = None
 
@@ -689,7 +617,7 @@ class RpcSession:
     def hook_dropped(self, entry: Import) -> None:
         """Python collects a hook of `entry`, in any thread, perhaps in the middle of a step: note
         it, and release it where a step may be taken."""
-        if self._closed is None:
+        if self.closed_by is None:
             self.runtime.collect(partial(self._forget_dropped, entry))
 
     def _forget_dropped(self, entry: Import) -> None:

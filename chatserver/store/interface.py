@@ -35,7 +35,7 @@ sets.
     | waiting | time is up (seen by tick) | free    | a leave notice                             |
 
 A claim of a name that is not free without its secret is `NameTaken`, and so is one of a free name
-that could be taken for one that is not (`chatserver.lookalikes`). `release`, `suspend` and
+that could be taken for one that is not (`chatserver.people.lookalikes`). `release`, `suspend` and
 `append` by another than its holder are `ClaimLost` and change nothing. A secret means nothing on a
 free name. Taking over a name changes neither its secret nor its place in the joining order. A
 worker is gone when its process is: engines that one process owns see it when they open the

@@ -183,7 +183,7 @@ def test_a_child_does_not_send_the_batch_of_its_parent(start_process: StartProce
 WITHOUT_FORK = """
 import concurrent.futures, logging, os, random, threading  # which know Windows
 del os.register_at_fork
-import capnweb_sync.client, capnweb_sync.threads
+import capnweb_sync.client.connect, capnweb_sync.runtimes.threads
 """
 
 

@@ -453,7 +453,7 @@ def test_there_is_one_runtime_in_a_process() -> None:
 
 FORK = """
 import os, sys, threading
-from capnweb_sync.threads import thread_runtime
+from capnweb_sync.runtimes.threads import thread_runtime
 parent = thread_runtime()
 done = threading.Event()
 parent.call_queue().start(done.set)

@@ -341,7 +341,7 @@ def test_importing_the_package_imports_nothing_else() -> None:
 
 def test_before_serving_the_collector_is_told_to_look_seldom() -> None:
     program = (
-        "import gc; from chatserver.collector import settle_collector; settle_collector();"
+        "import gc; from chatserver.gc_tuning import settle_collector; settle_collector();"
         "print(gc.get_freeze_count() > 1000, gc.get_threshold()[0])"
     )
 

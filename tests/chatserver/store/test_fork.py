@@ -16,7 +16,7 @@ PARENT = """
 from gevent import monkey; monkey.patch_all()
 import os, sys, gevent
 from chatserver.errors import Unavailable
-from chatserver.room import Room
+from chatserver.rooms.room import Room
 from chatserver.store import open_store
 
 def refused(ask):
