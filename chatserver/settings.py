@@ -213,6 +213,14 @@ class Settings:
     max_message: int = setting(
         256 * 1024, whole(16 * 1024), "the largest message accepted from a client", "BYTES"
     )
+    max_memory: int = setting(
+        1024 * MIB,
+        whole(64 * MIB),
+        "what all connections together may have the server keep for them (results until they are"
+        " released, what waits to be sent, and the like); past it, those that keep the most are"
+        " closed with 1013",
+        "BYTES",
+    )
     drain_seconds: float = setting(
         5.0, number, "how long stopping may take before connections are dropped", "SECONDS"
     )

@@ -170,6 +170,11 @@ class Ledger:
         """Ends the session because all together keep too much. It may be called in the middle of
         a change, so it must not change the session by itself."""
 
+    def limit(self, most: int) -> None:
+        """The session may keep `most` bytes: for a ledger that was begun by its transport."""
+        self.most = most
+        self.mark = min(most, self.mark)
+
     @property
     def own(self) -> int:
         """Bytes that would be free without this session."""

@@ -161,8 +161,8 @@ class ServedCalls:
         self.ledger.held -= CALL_COST
         args.on_dispose = self._end_write
         size = CHUNK_COST + min(args.received_size, UNWEIGHED)
-        args.weight += size
         self._need(size)
+        args.weight += size
         self.ledger.hold(size)
 
     def _end_write(self, args: Payload) -> None:

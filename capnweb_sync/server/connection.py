@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import gevent
 from gevent.hub import get_hub
 
-from ..core.ledger import Ledger
+from ..core.ledger import Ledger, MemoryOfAll
 from ..limits import DEFAULT_LIMITS
 from ..runtimes.fork import close_copy
 from .frames import (
@@ -65,6 +65,7 @@ class Home(Protocol):
 
     max_message: int
     max_buffered: int
+    memory: MemoryOfAll | None
     close_timeout: float
     flushes: FlushQueue
     draining: bool

@@ -37,7 +37,7 @@ FRAME_COST = 48
 _NOTE_STEP = 16 * 1024
 
 #: References to a frame that waits in one outbox alone, as `Outbox._note` sees them.
-_OWN_REFERENCES = [sys.getrefcount(frame) for frame in [bytes(2)]][0]
+_OWN_REFERENCES = min([sys.getrefcount(frame) for frame in [bytes(2)]])
 
 #: `loop.io`: call back when there is room to write.
 _WRITABLE = 2
@@ -218,9 +218,7 @@ class Outbox:
         size = self.buffered + FRAME_COST * len(frames)
         if frames and abs(size - self._noted) < _NOTE_STEP:
             return
-        shared = sum(
-            [len(frame) for frame in frames if sys.getrefcount(frame) > _OWN_REFERENCES]
-        )
+        shared = sum([len(frame) for frame in frames if sys.getrefcount(frame) > _OWN_REFERENCES])
         ledger.shared += shared - self._noted_shared
         ledger.hold(size - self._noted)
         self._noted, self._noted_shared = size, shared

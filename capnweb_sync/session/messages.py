@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from ..codec.evaluator import SHOWN, Evaluator, evaluate_hook, is_id, quoted
 from ..codec.registry import Importer
 from ..core.hooks import ErrorHook
+from ..core.ledger import PIPE_COST
 from ..core.local_hooks import PayloadHook
 from ..errors import RpcError
 from ..runtimes.interface import Runtime
@@ -96,6 +97,8 @@ def pipe(session: ReceivingSession, message: list[Any]) -> bool:
     opened = session.new_pipe()
     export = session.exports.add_pushed(session, PipeHook(opened, session.calls))
     export.readable = ReadableStream.of_pipe(opened, session.runtime)
+    export.cost += PIPE_COST
+    session.ledger.hold(PIPE_COST)
     return True
 
 
@@ -112,7 +115,12 @@ def resolve(session: ReceivingSession, message: list[Any]) -> bool:
     if len(message) < 3 or not is_promise_id(message[1]):
         return False
     entry = session.imports.entries.get(message[1])
-    hook = PayloadHook(Evaluator(session).evaluate(message[2]), session.calls)
+    payload = Evaluator(session).evaluate(message[2])
+    if message[1] < 0:
+        # A promise of the peer's stands where the peer has put it. What this side has asked for is
+        # the application's, which may keep as much as it likes.
+        payload.keep(session.ledger)
+    hook = PayloadHook(payload, session.calls)
     if entry is None:
         hook.dispose()
     else:
