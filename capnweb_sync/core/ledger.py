@@ -217,23 +217,15 @@ class Ledger:
 
 
 class Kept:
-    """A value in a ledger, shared by the payloads that hold it or a part of it."""
+    """A value in a ledger, until the last payload that refers to this is disposed of or collected:
+    what a stream brings belongs to whoever reads it, who need not dispose of anything."""
 
-    __slots__ = ("_holders", "_ledger", "_size")
+    __slots__ = ("_ledger", "_size")
 
     def __init__(self, ledger: Ledger, size: int) -> None:
         self._ledger = ledger
         self._size = size
-        self._holders = 1
         ledger.hold(size)
 
-    def again(self) -> Kept:
-        """One more payload holds it."""
-        self._holders += 1
-        return self
-
-    def release(self) -> None:
-        """One of them is gone."""
-        self._holders -= 1
-        if self._holders == 0:
-            self._ledger.give_back(self._size)
+    def __del__(self) -> None:
+        self._ledger.held -= self._size

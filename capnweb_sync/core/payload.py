@@ -101,8 +101,7 @@ class Payload:
             return copy
         part = Payload(value, "params")
         part._is_plain = True
-        if self.kept is not None:
-            part.kept = self.kept.again()
+        part.kept = self.kept
         return part
 
     def hook_for_target(self, target: Any) -> Any:
@@ -194,9 +193,7 @@ class Payload:
         """Release every capability in it. Without effect the second time. `call` is the path of
         the call whose arguments these were, for whoever uses one of them later."""
         on_dispose, self.on_dispose = self.on_dispose, None
-        if self.kept is not None:
-            self.kept.release()
-            self.kept = None
+        self.kept = None
         if self.source == "owned":
             hooks, promises = self.hooks, self.promises
             if hooks or promises:

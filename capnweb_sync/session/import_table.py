@@ -271,7 +271,7 @@ class ImportTable:
 
     def forget(self, import_id: int) -> None:
         """The entry is given back. Without effect the second time."""
-        if self.entries.pop(import_id, None) is not None:
+        if self.entries.pop(import_id, None) is not None and import_id:  # 0 the peer has by itself
             self._ledger.give_back(ENTRY_COST)
 
     def pull_all(self) -> None:
@@ -284,4 +284,5 @@ class ImportTable:
         """The session is over. Done again, it does what an exception has cut."""
         for entry in list(self.entries.values()):
             entry.fail(error)
-        self.entries.clear()
+        for import_id in list(self.entries):
+            self.forget(import_id)

@@ -22,11 +22,11 @@ def test_the_session_says_how_much_a_ledger_that_its_transport_has_begun_may_hol
 
 def test_what_several_hold_counts_once_until_the_last_has_let_go() -> None:
     ledger = Ledger(1_000)
-    kept = Kept(ledger, 600)
-    again = kept.again()
-    kept.release()
+    holders = [Kept(ledger, 600)]
+    holders.append(holders[0])
+    holders.pop()
     assert ledger.held == 600
-    again.release()
+    holders.pop()
     assert ledger.held == 0
 
 
