@@ -42,7 +42,7 @@ def test_past_the_bound_of_all_the_largest_go_first() -> None:
     gone: list[int] = []
     ledgers = [Ledger(16 * MIB, memory) for _ in range(4)]
     for index, ledger in enumerate(ledgers):
-        ledger.on_shed = lambda index=index: gone.append(index)  # type: ignore[misc]
+        ledger.on_shed = lambda index=index: gone.append(index)
     for ledger, size in zip(ledgers, (1, 4, 3, 1), strict=True):
         ledger.hold(size * MIB)
     assert gone == []
