@@ -40,6 +40,8 @@ Methods:
 
 Run client: python -m chatclient
 Press Ctrl+C to stop
+
+In a browser: {page}
 """
 
 BACKLOG: Final = 4096
@@ -117,7 +119,8 @@ def allow_connections(connections: int) -> None:
 
 def announce(host: str, port: int) -> None:
     """Say that connections are accepted. That nobody can hear it is no reason not to serve."""
-    banner = BANNER.format(url=f"ws://{authority(host, port)}{RPC_PATH}")
+    here = authority(host, port)
+    banner = BANNER.format(url=f"ws://{here}{RPC_PATH}", page=f"http://{here}/")
     failure = write_output(banner)
     if failure is not None:
         logger.warning("Standard output cannot be written to: %s.", failure.strerror)

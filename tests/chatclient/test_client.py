@@ -149,11 +149,14 @@ def test_a_message_comes_to_everyone_once_its_author_included(
 def test_events_tell_joins_and_leaves_too(server: ServerProcess, name: Name) -> None:
     with ChatClient(server.url, name("Alice")) as alice:
         events = follow(alice)
-        ChatClient(server.url, name("Bob")).leave()
+        bob = ChatClient(server.url, name("Bob"))
 
         def told() -> list[str]:
             return [event.type for event in events if name("Bob") in event.users]
 
+        # Who leaves before anyone was told of the join is not told of at all.
+        wait_until(lambda: told() == ["join"])
+        bob.leave()
         wait_until(lambda: told() == ["join", "leave"])
 
 

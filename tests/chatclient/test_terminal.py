@@ -286,6 +286,7 @@ def test_whoever_is_told_to_go_leaves_politely(
     bob: ChatClient, start: Callable[..., Process], number: signal.Signals
 ) -> None:
     alice = start("Alice")
+    wait_until(lambda: [e.text for e in bob.newest(1)] == ["Alice joined the chat"])
     alice.signal(number)
     assert alice.wait() == 0
     assert alice.error_lines == []
@@ -470,6 +471,7 @@ def test_closing_the_window_leaves(
         alice.wait_for(">")
         alice.press("half a line")
         alice.wait_for("> half a line")
+        wait_until(lambda: [e.text for e in bob.newest(1)] == ["Alice joined the chat"])
         alice.hang_up()
         wait_until(lambda: [e.text for e in bob.newest(1)] == ["Alice left the chat"])
         alice.wait()

@@ -26,7 +26,9 @@ Methods:
   - leave(username) → Goodbye message
 
 Run client: python -m chatclient
-Press Ctrl+C to stop"""
+Press Ctrl+C to stop
+
+In a browser: {page}"""
 
 
 def run(
@@ -49,7 +51,9 @@ def test_the_banner_is_printed_once_connections_are_accepted(chat_server: Server
         pass
     wait_until(lambda: len(chat_server.lines) == BANNER.count("\n") + 1)
 
-    assert "\n".join(chat_server.lines) == BANNER.format(url=chat_server.url)
+    assert "\n".join(chat_server.lines) == BANNER.format(
+        url=chat_server.url, page=f"{chat_server.http_url}/"
+    )
     assert chat_server.error_lines == []
 
 
@@ -97,7 +101,7 @@ def test_an_output_that_is_full_and_does_not_block_is_waited_for(
         wait_until(lambda: serves(port))
         with os.fdopen(reading, "rb") as output:
             for line in output:
-                if b"Press Ctrl+C" in line:
+                if b"In a browser" in line:
                     break
         server.terminate()
         assert server.wait(20) == 0

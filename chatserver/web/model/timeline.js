@@ -1,0 +1,95 @@
+// What was said in one room, as it stands: events in the order of their ids, with what later events
+// have made of them. Items are replaced, never changed, so that a view sees by identity what is new.
+
+/** Messages kept in memory while the end is read; older ones come again from history. */
+const KEPT = 1_000;
+
+/** How many more there may be before they are let go. */
+const SLACK = 1_000;
+
+const SHOWN = new Set(["chat", "join", "leave", "topic", "notice"]);
+
+export class Timeline {
+  /** Ascending by id. */
+  items = [];
+  /** The last event that has come; the next one's `prev`. */
+  lastId = 0;
+  /** Whether the first item is the first there is. */
+  complete = false;
+  /** Ids before which something may be missing: the log was trimmed, or began anew. */
+  holes = new Set();
+
+  /** Take in an event that just came; whether it is a new item. */
+  add(event) {
+    if (event.id <= this.lastId) return false;
+    this.lastId = event.id;
+    if (SHOWN.has(event.type)) {
+      this.items = [...this.items, itemOf(event)];
+      return true;
+    }
+    this.#amend(event);
+    return false;
+  }
+
+  /** Take in what was before the first item, ascending. */
+  prepend(events) {
+    const first = this.items[0]?.id ?? Infinity;
+    const older = events.filter(({ id, type }) => id < first && SHOWN.has(type)).map(itemOf);
+    this.items = [...older, ...this.items];
+    this.lastId = Math.max(this.lastId, events.at(-1)?.id ?? 0);
+  }
+
+  /** What is left out before the next event: it is lost, or told by history only. */
+  gap() {
+    this.holes = new Set([...this.holes, this.lastId]);
+  }
+
+  /** Begin anew: it is another log. */
+  clear() {
+    this.items = [];
+    this.lastId = 0;
+    this.complete = false;
+    this.holes = new Set();
+  }
+
+  /** Let go of old items. */
+  trim() {
+    if (this.items.length <= KEPT + SLACK) return;
+    this.items = this.items.slice(-KEPT);
+    this.complete = false;
+  }
+
+  /** The place of an id, or of the next one after it. */
+  indexOf(id) {
+    let low = 0;
+    let high = this.items.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.items[middle].id < id) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  find(id) {
+    const item = this.items[this.indexOf(id)];
+    return item?.id === id ? item : undefined;
+  }
+
+  #amend({ type, target, text, reactions, time }) {
+    const index = this.indexOf(target);
+    const item = this.items[index];
+    if (item?.id !== target) return; // Not loaded; history will tell it as it stands.
+    const changes = {
+      edit: { text, edited: time },
+      remove: { text: undefined, removed: true, reactions: undefined },
+      react: { reactions },
+    }[type];
+    if (!changes) return; // Of a newer server.
+    this.items = this.items.with(index, { ...item, ...changes });
+  }
+}
+
+function itemOf(event) {
+  return { ...event, time: event.time.getTime() };
+}

@@ -1,0 +1,133 @@
+// The chat: a list of rooms and people beside one room.
+
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { texts } from "../texts.js";
+import { ConnectionLine } from "./app.js";
+import { Attention, titleOf } from "./attention.js";
+import { Composer } from "./composer.js";
+import { html, Icon } from "./html.js";
+import { Messages } from "./list.js";
+import { PersonCard, RoomCard, RoomFinder } from "./dialogs.js";
+import { Sidebar } from "./sidebar.js";
+
+export function Inside({ chat }) {
+  const { room } = chat;
+  const [menu, setMenu] = useState(false);
+  const [dialog, setDialog] = useState(null);
+  const opener = useRef(null);
+  const counter = useRef(0);
+
+  const closeMenu = () => setMenu(false);
+
+  useEffect(() => {
+    if (!menu) return;
+    const key = (event) => {
+      if (event.key === "Escape" && !document.querySelector("dialog[open]")) closeMenu();
+    };
+    addEventListener("keydown", key);
+    return () => {
+      removeEventListener("keydown", key);
+      opener.current?.focus(); // What was behind the list can be used again.
+    };
+  }, [menu]);
+
+  const show = (what) => setDialog({ ...what, number: (counter.current += 1) });
+  // One that closes late must not close the next.
+  const close = () => setDialog((current) => (current === dialog ? null : current));
+  return html`<div class=${`chat${menu ? " with-menu" : ""}`}>
+    <a class="skip" href="#field" >${texts.skipToMessage}</a>
+    <${Sidebar} chat=${chat} open=${menu} onClose=${closeMenu}
+      onPerson=${(name) => show({ name })} onFind=${() => show({ find: true })} />
+    ${menu && html`<div class="scrim" onClick=${closeMenu}></div>`}
+    <${RoomView} key=${room.name} chat=${chat} room=${room} covered=${menu} opener=${opener}
+      onMenu=${() => setMenu(true)} onAbout=${() => show({ about: true })} mention=${dialog?.mention && dialog} />
+    ${dialog?.name && html`<${PersonCard} key=${dialog.number} chat=${chat} room=${room} name=${dialog.name} onClose=${close}
+      onMention=${(name) => show({ mention: name })} />`}
+    ${dialog?.about && html`<${RoomCard} key=${dialog.number} chat=${chat} room=${room} onClose=${close} />`}
+    ${dialog?.find && html`<${RoomFinder} key=${dialog.number} chat=${chat} onClose=${close} />`}
+  </div>`;
+}
+
+function RoomView({ chat, room, covered, opener, onMenu, onAbout, mention }) {
+  const { me } = chat;
+  const messages = useRef(null);
+  const composer = useRef(null);
+  const [editing, setEditing] = useState(null);
+  const [reply, setReply] = useState(null);
+  const title = titleOf(room);
+  const online = chat.connection.state === "online";
+  const canAct = room.can.has("react");
+
+  const does = useMemo(() => canAct ? {
+    jump: (id) => messages.current.jump(id),
+    react: (item, emoji, on) => room.calls.react(item.id, emoji, on).catch(chat.fails),
+    reply: (item) => { setEditing(null); setReply(item); },
+    edit: (item) => { setReply(null); setEditing(item); },
+    remove: (item) => (item.user === me.name ? room.calls : room.moderator).remove(item.id).catch(chat.fails),
+    moderates: room.moderator !== null,
+  } : null, [room, canAct, room.moderator]);
+
+  const outboxActions = useMemo(() => ({
+    onRetry: (entry) => room.outbox.retry(entry),
+    onDiscard: (entry) => { room.outbox.discard(entry); composer.current.focus(); },
+    onTakeBack: (entry) => composer.current.insert(room.outbox.discard(entry)),
+  }), [room]);
+
+  useEffect(() => {
+    if (mention) composer.current.insert(`@${mention.mention} `);
+  }, [mention]);
+
+  function send(text) {
+    if (editing) {
+      if (text !== editing.text) room.calls.edit(editing.id, text).catch(chat.fails);
+      setEditing(null);
+    } else {
+      room.say(text, reply?.id);
+      setReply(null);
+      messages.current.follow();
+    }
+  }
+
+  function editLast() {
+    if (!room.can.has("edit")) return false;
+    const last = room.timeline.items.findLast((item) => item.type === "chat" && item.user === me.name && !item.removed);
+    if (last) setEditing(last);
+    return Boolean(last);
+  }
+
+  const typing = [...room.typing.keys()];
+  return html`<main class="room" inert=${covered}>
+    <header class="bar">
+      <button type="button" class="plain only-narrow" ref=${opener} aria-label=${texts.menu} aria-expanded=${covered} onClick=${onMenu}><${Icon} name="menu" /></button>
+      <div class="what">
+        <h1 dir="auto">${title}</h1>
+        <p>${room.topic ? html`<bdi>${room.topic}</bdi> · ` : ""}${texts.here(room.count)}</p>
+      </div>
+      <div class="status" role="status"><${ConnectionLine} chat=${chat} /></div>
+      <${Bell} />
+      ${chat.person && html`<button type="button" class="plain" aria-label=${texts.roomMenu} onClick=${onAbout}><${Icon} name="info" /></button>`}
+    </header>
+    <${Messages} handle=${messages} room=${room} me=${me} does=${does} outboxActions=${outboxActions} />
+    <div class="foot">
+      <p class="typing" aria-live="off">${typing.length > 0 && html`<bdi>${texts.typing(typing)}</bdi>`}</p>
+      ${chat.failure && html`<p class="problem" role="alert">${texts.failed(chat.failure)}</p>`}
+      ${!online && html`<p class="hint">${texts.offlineKept}</p>`}
+      <${Composer} handle=${composer} room=${room} me=${me} title=${title} editing=${editing} reply=${reply}
+        onSend=${send} onEditLast=${editLast} onCancel=${() => { setEditing(null); setReply(null); }} />
+    </div>
+  </main>`;
+}
+
+/** Notifications, asked for once and only when somebody wants them. */
+function Bell() {
+  const [on, setOn] = useState(Attention.on);
+  const [denied, setDenied] = useState(false);
+  if (!Attention.available) return null;
+  async function turn() {
+    const done = await Attention.turn(!on);
+    setDenied(!done);
+    setOn(Attention.on);
+  }
+  const label = denied ? texts.notifyDenied : on ? texts.notifyOff : texts.notify;
+  return html`<button type="button" class="plain" aria-pressed=${on} aria-label=${label} title=${label} onClick=${turn}><${Icon} name=${on ? "bell" : "bellOff"} /></button>`;
+}

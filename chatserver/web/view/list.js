@@ -1,0 +1,278 @@
+// The messages of a room. Only a window of them is in the document, so ten thousand scroll as
+// smoothly as ten; what one looks at stays where it is, whatever is added above or below.
+
+import { Component, createRef } from "preact";
+import { language, texts } from "../texts.js";
+import { html, Icon } from "./html.js";
+import { Message, Unsent } from "./message.js";
+
+/** Items in the document at most, and how many it is cut to, or moved by. */
+const MOST = 300;
+const STEP = 100;
+
+/** Pixels to the window's edge at which it is moved. */
+const NEAR = 800;
+
+/** Pixels to the end within which one counts as being there. */
+const AT_END = 60;
+
+/** How long a scrolling may go on that was begun before one asked for the end. */
+const HOLD_MS = 400;
+
+/** Messages of one person within this time stand together. */
+const GROUP_MS = 5 * 60_000;
+
+const day = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+
+export class Messages extends Component {
+  scroller = createRef();
+  /** The window: from the item with this id to the one before that id; Infinity: to the end. */
+  from = 0;
+  to = Infinity;
+  following = true;
+  /** Until when the end is held against a scrolling that a key or a finger has begun before. */
+  held = 0;
+  state = { active: null, newBelow: 0 };
+
+  componentDidMount() {
+    this.props.handle.current = this;
+    this.toEnd();
+    // The keyboard of a phone, or a longer draft, must not hide the newest message.
+    this.resizes = new ResizeObserver(() => {
+      if (this.following) this.toEnd();
+      this.watch();
+    });
+    this.resizes.observe(this.scroller.current);
+    document.addEventListener("visibilitychange", this.watch);
+    window.addEventListener("focus", this.watch);
+    window.addEventListener("blur", this.watch);
+    this.watch();
+  }
+
+  componentWillUnmount() {
+    this.resizes.disconnect();
+    document.removeEventListener("visibilitychange", this.watch);
+    window.removeEventListener("focus", this.watch);
+    window.removeEventListener("blur", this.watch);
+    this.props.room.watch(false);
+  }
+
+  /** What is looked at, and where it stands. */
+  getSnapshotBeforeUpdate() {
+    const { current } = this.scroller;
+    if (this.following) return null;
+    const rows = current.querySelectorAll("[data-id]");
+    let low = 0;
+    let high = rows.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (rows[middle].offsetTop + rows[middle].offsetHeight > current.scrollTop) high = middle;
+      else low = middle + 1;
+    }
+    const row = rows[low];
+    return row ? { id: row.dataset.id, distance: row.offsetTop - current.scrollTop } : null;
+  }
+
+  componentDidUpdate(_props, _state, anchor) {
+    const { current } = this.scroller;
+    if (this.following) {
+      this.toEnd();
+    } else if (anchor) {
+      const row = current.querySelector(`[data-id="${anchor.id}"]`);
+      const moved = row ? row.offsetTop - current.scrollTop - anchor.distance : 0;
+      if (moved) current.scrollTop += moved;
+    }
+    if (this.wanted) this.show(this.wanted);
+  }
+
+  toEnd() {
+    const { current } = this.scroller;
+    current.scrollTop = current.scrollHeight;
+  }
+
+  /** Go to the newest message, from wherever one is. */
+  follow = ({ target } = {}) => {
+    this.following = true;
+    if (target) {
+      this.held = performance.now() + HOLD_MS;
+      // The button goes away; who pressed it with a key is where the messages are.
+      this.scroller.current.focus({ preventScroll: true });
+    }
+    this.to = Infinity;
+    const { items } = this.props.room.timeline;
+    this.from = items[Math.max(0, items.length - STEP)]?.id ?? 0;
+    this.setState({ newBelow: 0 });
+    this.forceUpdate(() => {
+      this.toEnd();
+      this.watch();
+    });
+  };
+
+  /** Go to a message, loading what is between if need be. */
+  async jump(id) {
+    const { room } = this.props;
+    if (!(await room.loadUntil(id))) return;
+    const { items } = room.timeline;
+    const index = room.timeline.indexOf(id);
+    this.following = false;
+    this.from = items[Math.max(0, index - STEP)].id;
+    this.to = items[index + STEP]?.id ?? Infinity;
+    this.wanted = id;
+    this.forceUpdate();
+  }
+
+  show(id) {
+    this.wanted = null;
+    const row = this.scroller.current.querySelector(`[data-id="${id}"]`);
+    if (!row) return;
+    row.scrollIntoView({ block: "center" });
+    row.classList.add("shown");
+    row.addEventListener("animationend", () => row.classList.remove("shown"), { once: true });
+    row.focus({ preventScroll: true });
+  }
+
+  scrolled = () => {
+    if (this.following && performance.now() < this.held) return this.toEnd();
+    const { current } = this.scroller;
+    const { room } = this.props;
+    const { items } = room.timeline;
+    const below = current.scrollHeight - current.clientHeight - current.scrollTop;
+    const [start, end] = this.bounds(items);
+    const following = below < AT_END && end === items.length;
+    if (following !== this.following) {
+      this.following = following;
+      if (following) this.to = Infinity;
+      this.setState({ newBelow: 0 });
+      this.watch();
+    }
+    if (current.scrollTop < NEAR) {
+      if (start > 0) this.move(items, Math.max(0, start - STEP), end);
+      else room.loadOlder();
+    } else if (below < NEAR && end < items.length) {
+      this.move(items, start, Math.min(items.length, end + STEP));
+    }
+  };
+
+  /** Move the window's edge; the other one follows if there would be too much in the document. */
+  move(items, start, end) {
+    const [before] = this.bounds(items);
+    if (start < before) end = Math.min(end, start + MOST);
+    else start = Math.max(start, end - MOST);
+    this.from = items[start]?.id ?? 0;
+    this.to = end < items.length ? items[end].id : Infinity;
+    this.forceUpdate();
+  }
+
+  bounds(items) {
+    const { timeline } = this.props.room;
+    let start = timeline.indexOf(this.from);
+    const end = this.to === Infinity ? items.length : timeline.indexOf(this.to);
+    if (end - start > MOST) {
+      if (this.following) {
+        start = end - MOST + STEP;
+        this.from = items[start].id;
+      } else {
+        // What is added below waits until one scrolls there.
+        this.to = items[start + MOST].id;
+        return [start, start + MOST];
+      }
+    }
+    return [start, end];
+  }
+
+  /** Tell the room whether its end is looked at. */
+  watch = () => {
+    this.props.room.watch(this.following && !document.hidden && document.hasFocus());
+  };
+
+  /** Who scrolls now means it. */
+  release = () => {
+    this.held = 0;
+  };
+
+  activate = ({ target }) => {
+    const id = Number(target.closest?.("[data-id]")?.dataset.id) || null;
+    if (id !== this.state.active) this.setState({ active: id });
+  };
+
+  deactivate = () => this.setState({ active: null });
+
+  /** With something to do with messages, the arrows go from one to the next. */
+  key = (event) => {
+    const step = { ArrowUp: "previousElementSibling", ArrowDown: "nextElementSibling" }[event.key];
+    if (!step || !this.props.does) return;
+    const current = event.target.closest("[data-id]");
+    let row = current ? current[step] : this.scroller.current.querySelector("[data-id]:last-of-type");
+    while (row && !row.matches(".message[data-id]")) row = row[step];
+    if (!row) return;
+    event.preventDefault();
+    row.focus();
+  };
+
+  render({ room, me, does, outboxActions }, { active }) {
+    const { items, complete, holes } = room.timeline;
+    const [start, end] = this.bounds(items);
+    const atEnd = end === items.length;
+    const below = this.following ? 0 : room.unread;
+    return html`<div class="reading">
+      <div class="scroller" ref=${this.scroller} tabindex="0" role="region" aria-label=${texts.messages} onScroll=${this.scrolled} onKeyDown=${this.key} onWheel=${this.release} onTouchStart=${this.release}>
+        ${complete && start === 0 && html`<p class="edge">${items.some(({ type }) => type === "chat") || room.outbox.entries.length ? texts.beginning : texts.quiet}</p>`}
+        ${room.loading && html`<p class="edge">${texts.loading}</p>`}
+        <ol onPointerOver=${does && this.activate} onPointerLeave=${does && this.deactivate} onFocusIn=${does && this.activate}>
+          ${this.rows(items, start, end, { holes, active })}
+          ${atEnd && room.outbox.open.map((entry) => html`<${Unsent} key=${`o${entry.key}`} entry=${entry} me=${me} room=${room} online=${room.online} ...${outboxActions} />`)}
+        </ol>
+      </div>
+      ${(!this.following || !atEnd) && html`<button type="button" class="down" onClick=${this.follow} aria-label=${below ? texts.newBelow(below) : texts.toEnd}>
+        ${below > 0 && html`<span>${below > 99 ? "99+" : below}</span>`}<${Icon} name="down" />
+      </button>`}
+    </div>`;
+  }
+
+  rows(items, start, end, { holes, active }) {
+    const { room, me, does } = this.props;
+    const rows = [];
+    let before = items[start - 1];
+    let marked = room.divider === null;
+    for (let index = start; index < end; index += 1) {
+      const item = items[index];
+      let apart = false;
+      const date = new Date(item.time);
+      if (!before || date.toDateString() !== new Date(before.time).toDateString()) {
+        rows.push(html`<li key=${`d${item.id}`} class="day"><span>${dayOf(date)}</span></li>`);
+        apart = true;
+      }
+      if (before && between(holes, before.id, item.id)) {
+        rows.push(html`<li key=${`h${item.id}`} class="hole">${texts.hole}</li>`);
+        apart = true;
+      }
+      if (!marked && item.id > room.divider && item.type === "chat") {
+        rows.push(html`<li key="new" class="new"><span>${texts.newHere}</span></li>`);
+        marked = apart = true;
+      }
+      if (item.type === "chat") {
+        const head = apart || before?.type !== "chat" || before.user !== item.user || item.time - before.time > GROUP_MS;
+        rows.push(html`<${Message}
+          key=${item.id} item=${item} head=${head} me=${me} room=${room} does=${does} active=${active === item.id}
+          answered=${item.replyTo ? room.timeline.find(item.replyTo) : undefined} />`);
+      } else {
+        rows.push(html`<li key=${item.id} class="notice" data-id=${item.id}><bdi>${item.text}</bdi></li>`);
+      }
+      before = item;
+    }
+    return rows;
+  }
+}
+
+function between(holes, after, id) {
+  for (const hole of holes) if (hole >= after && hole < id) return true;
+  return false;
+}
+
+function dayOf(date) {
+  const today = new Date();
+  const yesterday = new Date(today.getFullYear(), today.getMonth(), today.getDate() - 1);
+  if (date.toDateString() === today.toDateString()) return texts.today;
+  if (date.toDateString() === yesterday.toDateString()) return texts.yesterday;
+  return day.format(date);
+}

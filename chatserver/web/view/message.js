@@ -1,0 +1,101 @@
+// One message, and one that is still to be sent.
+
+import { useMemo } from "preact/hooks";
+import { language, texts } from "../texts.js";
+import { hueOf, initialOf, partsOf } from "./format.js";
+import { html, Icon, Pure } from "./html.js";
+
+// Whether the clock has 12 hours or 24 is the reader's custom, whatever the page's language.
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const moment = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "medium" });
+
+/** What one tap reacts with. */
+const REACTIONS = ["👍", "❤️", "😂", "🎉", "😮", "😢"];
+
+/** A message of somebody's. `head`: it begins a group; `active`: one can do something with it now. */
+export class Message extends Pure {
+  render({ item, head, me, room, answered, active, does }) {
+    const mine = item.user === me.name;
+    return html`<li
+      class=${`message${mine ? " mine" : ""}${head ? " head" : ""}${item.removed ? " gone" : ""}`}
+      data-id=${item.id} tabindex=${does ? -1 : undefined}>
+      ${!mine && html`<span class=${`face hue${hueOf(item.user)}`} aria-hidden="true">${head ? initialOf(item.user) : ""}</span>`}
+      <div class="bubble">
+        ${mine
+          ? html`<span class="hidden">${texts.says(texts.you, "")}</span>`
+          : html`<span class=${head ? `who hue${hueOf(item.user)}` : "hidden"}><bdi>${item.user}</bdi></span>`}
+        ${item.replyTo && html`<${Answered} id=${item.replyTo} item=${answered} onJump=${does.jump} />`}
+        <div class="said">
+          ${item.removed ? html`<p class="text">${texts.removed}</p>` : html`<${Text} text=${item.text} me=${me} room=${room} />`}
+          <p class="meta">
+            ${item.edited && html`<span>${texts.edited}</span>`}
+            <time datetime=${new Date(item.time).toISOString()} title=${moment.format(item.time)}>${clock.format(item.time)}</time>
+            ${mine && html`<span class="sent" role="img" aria-label=${texts.sent}><${Icon} name="check" /></span>`}
+          </p>
+        </div>
+        ${item.reactions && html`<${Reactions} item=${item} me=${me} does=${does} />`}
+        ${active && does && !item.removed && html`<${Actions} item=${item} mine=${mine} does=${does} />`}
+      </div>
+    </li>`;
+  }
+}
+
+/** A message of one's own that is not in the log yet, as far as is known. */
+export class Unsent extends Pure {
+  render({ entry, me, room, online, onRetry, onDiscard, onTakeBack }) {
+    const failed = entry.state === "failed";
+    return html`<li class=${`message mine head unsent${failed ? " failed" : ""}`}>
+      <div class="bubble">
+        <span class="hidden">${texts.says(texts.you, "")}</span>
+        <div class="said">
+          <${Text} text=${entry.text} me=${me} room=${room} />
+          ${!failed && html`<p class="meta">${entry.state === "sent" ? texts.sent : online ? texts.sending : texts.waiting}</p>`}
+        </div>
+        ${failed && html`
+            <p class="meta" role="alert">${texts.notSent} ${entry.error === "name_lost" ? (entry.tried ? texts.notSentNameLost : "") : entry.error}</p>
+            <p class="choices">
+              <button type="button" onClick=${() => onRetry(entry)}>${texts.sendAgain}</button>
+              <button type="button" onClick=${() => onTakeBack(entry)}>${texts.takeBackText}</button>
+              <button type="button" onClick=${() => onDiscard(entry)}>${texts.discard}</button>
+            </p>`}
+      </div>
+    </li>`;
+  }
+}
+
+/** Only text nodes and elements of our own: what somebody typed never becomes markup. */
+function Text({ text, me, room }) {
+  // Who is there now decides what is a mention; it need not be looked at again.
+  const parts = useMemo(() => partsOf(text ?? "", me.name, [...room.people.keys()]), [text]);
+  return html`<div class="text" dir="auto">${parts.map(({ kind, text: piece, me: mine }) => {
+    if (kind === "link") return html`<a href=${piece} target="_blank" rel="noopener noreferrer nofollow">${piece}</a>`;
+    if (kind === "mention") return html`<strong class=${mine ? "mention me" : "mention"}>${piece}</strong>`;
+    if (kind === "code") return html`<code dir="ltr">${piece}</code>`;
+    if (kind === "block") return html`<pre dir="ltr" tabindex="0"><code>${piece}</code></pre>`;
+    return piece;
+  })}</div>`;
+}
+
+/** What a message is an answer to. */
+function Answered({ id, item, onJump }) {
+  return html`<button type="button" class="answered" onClick=${() => onJump(id)}>
+    ${item ? html`<bdi>${item.user}</bdi> <span dir="auto">${item.removed ? texts.removed : item.text}</span>` : texts.replyGone}
+  </button>`;
+}
+
+function Reactions({ item, me, does }) {
+  return html`<p class="reactions">${Object.entries(item.reactions).map(([emoji, { count, users }]) => {
+    const mine = users.includes(me.name);
+    return html`<button key=${emoji} type="button" aria-pressed=${mine} title=${users.join(", ")} aria-label=${texts.reacted(emoji, count)}
+      onClick=${() => does.react(item, emoji, !mine)}>${emoji} <span>${count}</span></button>`;
+  })}</p>`;
+}
+
+function Actions({ item, mine, does }) {
+  return html`<div class="actions" role="toolbar" aria-label=${texts.actions}>
+    ${REACTIONS.map((emoji) => html`<button key=${emoji} type="button" aria-label=${texts.reactWith(emoji)} onClick=${() => does.react(item, emoji, true)}>${emoji}</button>`)}
+    <button type="button" aria-label=${texts.reply} onClick=${() => does.reply(item)}><${Icon} name="reply" /></button>
+    ${mine && html`<button type="button" aria-label=${texts.edit} onClick=${() => does.edit(item)}><${Icon} name="edit" /></button>`}
+    ${(mine || does.moderates) && html`<button type="button" aria-label=${texts.remove} onClick=${() => does.remove(item)}><${Icon} name="trash" /></button>`}
+  </div>`;
+}

@@ -1,0 +1,73 @@
+// The rooms that one is in, and the people of the open one. On a phone it slides over the room.
+
+import { useEffect, useRef } from "preact/hooks";
+import { texts } from "../texts.js";
+import { Brand } from "./app.js";
+import { titleOf } from "./attention.js";
+import { hueOf, initialOf } from "./format.js";
+import { html, Icon } from "./html.js";
+
+/** People that are listed; nobody reads more. */
+const LISTED = 200;
+
+export function Sidebar({ chat, open, onClose, onPerson, onFind }) {
+  const { me, room, rooms } = chat;
+  const closer = useRef(null);
+  const all = [...rooms.values()];
+
+  useEffect(() => {
+    if (open) closer.current.focus();
+  }, [open]);
+
+  function enter(name) {
+    chat.open(name);
+    if (open) onClose();
+  }
+
+  return html`<nav class="side" aria-label=${texts.menu}>
+    <div class="top">
+      <${Brand} />
+      <button type="button" class="plain only-narrow" ref=${closer} aria-label=${texts.closeMenu} onClick=${onClose}><${Icon} name="close" /></button>
+    </div>
+    <div class="lists">
+      ${chat.person && html`
+        <div class="heading"><h2>${texts.rooms}</h2><button type="button" class="plain" aria-label=${texts.findRooms} onClick=${onFind}><${Icon} name="plus" /></button></div>
+        <${Rooms} rooms=${all.filter(({ kind }) => kind !== "direct")} open=${room} onEnter=${enter} />
+        ${all.some(({ kind }) => kind === "direct") && html`
+          <h2>${texts.conversations}</h2>
+          <${Rooms} rooms=${all.filter(({ kind }) => kind === "direct")} open=${room} onEnter=${enter} />`}`}
+      <h2>${texts.people} <span class="count">${room.count}</span></h2>
+      <${People} room=${room} me=${me} onPerson=${onPerson} />
+    </div>
+    ${me.account && html`<label class="check stay"><input type="checkbox" checked=${chat.remembered} onChange=${(event) => chat.remember(event.currentTarget.checked)} /> ${texts.staySignedIn}</label>`}
+    <div class="self">
+      <span class=${`face hue${hueOf(me.name)}`} aria-hidden="true">${initialOf(me.name)}</span>
+      <span class="name"><bdi>${me.name}</bdi></span>
+      <button type="button" class="plain" aria-label=${texts.leave} title=${texts.leave} onClick=${() => chat.leave()}><${Icon} name="leave" /></button>
+    </div>
+  </nav>`;
+}
+
+function Rooms({ rooms, open, onEnter }) {
+  return html`<ul class="rooms">${rooms.map((room) => html`<li key=${room.name}>
+    <button type="button" aria-current=${room === open ? "page" : undefined} onClick=${() => onEnter(room.name)}>
+      <bdi>${titleOf(room)}</bdi>
+      ${room.unread > 0 && html`<span class=${`badge${room.mentions ? " mentioned" : ""}`} aria-label=${texts.unread(room.unread)}>${room.unread > 99 ? "99+" : room.unread}</span>`}
+    </button>
+  </li>`)}</ul>`;
+}
+
+function People({ room, me, onPerson }) {
+  const people = [...room.people.values()].sort(
+    (one, other) => (other.name === me.name) - (one.name === me.name) || one.name.localeCompare(other.name),
+  );
+  return html`<ul class="people">
+    ${people.slice(0, LISTED).map(({ name, online }) => html`<li key=${name}>
+      <button type="button" disabled=${name === me.name} onClick=${() => onPerson(name)}>
+        <span class=${`face hue${hueOf(name)}${online ? " online" : ""}`} aria-hidden="true">${initialOf(name)}</span>
+        <span class="name"><bdi>${name}</bdi>${name === me.name && html` <small>${texts.you}</small>`}${!online && html` <small>${texts.away}</small>`}</span>
+      </button>
+    </li>`)}
+    ${people.length > LISTED && html`<li class="hint">${texts.more(people.length - LISTED)}</li>`}
+  </ul>`;
+}

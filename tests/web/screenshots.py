@@ -1,0 +1,99 @@
+"""Pictures of the page for the documentation: `python -m tests.web.screenshots FOLDER`, which
+scripts/take_screenshots.sh runs."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from chatclient import ChatClient
+from tests.processes import Processes, ServerProcess
+from tests.web.chat_page import ChatPage
+from tests.web.conftest import OPTIONS, PHONE, WIDE, Viewport
+
+CODE = """\
+It is all of a bot, no event loop:
+```python
+with ChatClient(url, "Echo bot") as chat:
+    for message in chat.messages():
+        if message.text == "ping":
+            chat.send("pong")
+```"""
+
+TALK = [
+    ("Ben", "Good morning! Has anybody tried the new server yet?"),
+    ("Ben", "https://github.com/cloudflare/capnweb is what it speaks"),
+    ("Ann", "Yes, all weekend. I pulled the plug twice 🔌 and not a single message was gone."),
+    ("Zoë 🌻", "And my script talks to it now. @Ann you wanted to see it:"),
+    ("Zoë 🌻", CODE),
+    ("Ann", "That is lovely. May I put it into the docs?"),
+    ("Echo bot", "pong"),
+    ("Ben", "It has a mind of its own 😄"),
+]
+
+ANN = "Ann"
+
+
+def take(browser: Browser, server: ServerProcess, folder: Path) -> None:
+    """Take all of them."""
+    entry = opened(browser, server, WIDE)
+    expect(entry.status).to_have_text("Online")
+    save(entry, folder / "page-entry.png")
+
+    ann = opened(browser, server, WIDE).come_in(ANN)
+    with contextlib.ExitStack() as stack:
+        others = {
+            name: stack.enter_context(ChatClient(server.url, name))
+            for name in dict.fromkeys(name for name, _ in TALK)
+            if name != ANN
+        }
+        expect(ann.page.locator(".people li")).to_have_count(len(others) + 1)
+        for name, text in TALK:
+            if name == ANN:
+                ann.say(text)
+            else:
+                others[name].send(text)
+            expect(ann.page.locator(".message:not(.unsent)").last).to_contain_text(text[:20])
+        ann.field.fill("See you at one?")
+        save(ann, folder / "page.png")
+        ann.page.emulate_media(color_scheme="dark")
+        save(ann, folder / "page-dark.png")
+        ann.page.emulate_media(color_scheme="light")
+        ann.page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+        save(ann, folder / "page-phone.png")
+        ann.page.context.set_offline(True)
+        ann.page.evaluate("dispatchEvent(new Event('offline'))")
+        ann.page.keyboard.press("Enter")
+        expect(ann.status).to_contain_text("Offline")
+        ann.page.emulate_media(color_scheme="dark")
+        save(ann, folder / "page-offline.png")
+
+
+def opened(browser: Browser, server: ServerProcess, viewport: Viewport) -> ChatPage:
+    """The page in a window of this size."""
+    size = {"width": viewport["width"], "height": viewport["height"]}
+    context = browser.new_context(viewport=size, locale="en-GB", reduced_motion="reduce")  # type: ignore[arg-type]
+    return ChatPage(context, server.http_url)
+
+
+def save(page: ChatPage, file: Path) -> None:
+    """Take one."""
+    page.page.screenshot(path=file)
+    print(f"{file}  {file.stat().st_size // 1024} KiB")
+
+
+def main(folder: Path) -> None:
+    """Start a server and a browser, and take all of them."""
+    with Processes() as processes, sync_playwright() as playwright:
+        server = processes.add(ServerProcess())
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=OPTIONS)
+        take(browser, server, folder)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
