@@ -7,14 +7,15 @@ is counted in bytes, in one `Ledger` a session, about as what it costs Python:
     what is kept                          counted by                   until
     an entry of either table              the tables                   it is forgotten
     a result, a pushed value              `Payload.keep`               its last part goes
-    a call under way, its arguments       `ServedCalls.begin`, `keep`  it is done
+    arguments of a call under way         `Payload.keep`               it is done
     what promises bring into arguments    `ServedCalls.take`           the call is done
     what waits behind a promise           `ServedCalls.set_aside`      the promise settles
     a chunk of a stream, parts of a blob  `begin_write`, `hold`        it is read
     frames that wait to be sent           the server's outbox          they are sent
     a message that arrives in pieces      the server's frame reader    it is whole
 
-Past the bound nothing is torn out of the middle of a change: the ledger notes that it is
+What a call under way takes by itself, about 2 KiB, is left to the bound on their number. Past the
+bound nothing is torn out of the middle of a change: the ledger notes that it is
 `overdrawn`, and the session ends where the message, or the call, that it was working on is done.
 """
 
@@ -25,14 +26,15 @@ from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakSet
 
-ENTRY_COST: Final = 512
-"""Bytes of an entry of a table with its hook (measured: 301 to 450 on CPython 3.11)."""
+ENTRY_COST: Final = 1024
+"""Bytes of an entry of a table with its hook (measured: 301 to 450 on CPython 3.11), and of a small
+value."""
+
+SMALL_VALUE: Final = 512
+"""Bytes of a value that the entry, or the call, which has it is counted with."""
 
 PIPE_COST: Final = 3072
 """Bytes of a pipe beside its entry (measured: 2,560)."""
-
-CALL_COST: Final = 2048
-"""Bytes of a call under way with small arguments (measured: 2,020)."""
 
 WAITING_COST: Final = 768
 """Bytes of a look that waits for a promise (measured: 660)."""
@@ -41,7 +43,7 @@ OBJECT_COST: Final = 1024
 """Bytes of a stub, a promise or an object by reference within a value (measured: 350 to 980)."""
 
 UNWEIGHED: Final = 128
-"""Bytes of a message, or of a text, that the costs above cover."""
+"""Bytes of a message, or of a text, that are not worth a look."""
 
 REPORT_STEP: Final = 64 * 1024
 """Bytes by which a ledger may be ahead of what the sum of all knows. Sessions that keep less are
@@ -55,7 +57,7 @@ NOTHING: Final = frozenset({type(None), bool, int, float})
 
 _size: Final = sys.getsizeof
 _CONTAINERS: Final = frozenset({dict, list, tuple})
-_LEAVES: Final = frozenset({str, bytes, int, float})
+_LEAVES: Final = frozenset({str, bytes, int, float, bool, type(None)})
 
 
 def size_of(value: Any, most: int) -> int:
@@ -63,29 +65,32 @@ def size_of(value: Any, most: int) -> int:
     container; no further than a little past `most`."""
     kind = type(value)
     if kind not in _CONTAINERS:
-        return 0 if value is None else _size(value) if kind in _LEAVES else OBJECT_COST
+        return _size(value) if kind in _LEAVES else OBJECT_COST
+    if kind is dict and _LEAVES.issuperset(map(type, value.values())):  # the typical result
+        return _size(value) + sum(map(_size, value)) + sum(map(_size, value.values()))
     total = 0
     containers = [value]
-    walked = {id(value)}
+    walked: set[int] = set()
     while containers and total <= most:
         container = containers.pop()
         total += _size(container)
         items = container
         if type(container) is dict:
             items = container.values()
-            for key in container:
-                if type(key) is str and len(key) > UNWEIGHED:  # shorter ones tend to be shared
-                    total += _size(key)
+            total += sum(map(_size, container))
+        if _LEAVES.issuperset(map(type, items)):
+            total += sum(map(_size, items))
+            continue
+        walked.add(id(container))
         for item in items:
             kind = type(item)
             if kind in _LEAVES:
                 total += _size(item)
-            elif kind in _CONTAINERS:
-                if id(item) not in walked:
-                    walked.add(id(item))
-                    containers.append(item)
-            elif item is not None and kind is not bool:
+            elif kind not in _CONTAINERS:
                 total += OBJECT_COST
+            elif id(item) not in walked:
+                walked.add(id(item))
+                containers.append(item)
     return total
 
 

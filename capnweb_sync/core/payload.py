@@ -22,7 +22,7 @@ from ..errors import RpcError
 from ..runtimes.steps import serving
 from ..values.javascript import BigInt, Undefined
 from .late import AnyHook, late
-from .ledger import NOTHING, UNWEIGHED, Kept, Ledger, size_of
+from .ledger import NOTHING, SMALL_VALUE, UNWEIGHED, Kept, Ledger, size_of
 from .stubs import Path, RpcPromise, RpcStub
 from .targets import RpcTarget, is_function
 
@@ -83,7 +83,7 @@ class Payload:
         if kind in NOTHING or (kind is str and len(value) <= UNWEIGHED):
             return
         size = size_of(value, ledger.room)
-        if size > UNWEIGHED:
+        if size > SMALL_VALUE:
             self.kept = Kept(ledger, size)
 
     def part(self, value: Any) -> Payload:

@@ -15,6 +15,7 @@ from ..runtimes.steps import serving
 from .arguments import parameters_of
 from .hooks import ErrorHook, Hook, PromiseHook, attempt, call_hook, failed
 from .late import late
+from .ledger import NOTHING
 from .local_hooks import PayloadHook, follow, not_a_function
 from .payload import Payload, copied
 from .served_calls import ServedCalls
@@ -152,7 +153,8 @@ class ServedCall:
             except BaseException:
                 payload.dispose()
                 raise
-        payload.keep(self._calls.ledger)
+        if type(outcome) not in NOTHING:
+            payload.keep(self._calls.ledger)
         return PayloadHook(payload, self._calls)
 
     def _settle(self, outcome: Any, error: BaseException | None) -> None:

@@ -15,7 +15,7 @@ from ..limits import Limits
 from ..runtimes.interface import CallQueue, Runtime, default_runtime
 from ..runtimes.steps import Changing
 from .budgets import MAX_COPIED_VALUES, count_values
-from .ledger import CALL_COST, UNWEIGHED, WAITING_COST, Ledger, size_of
+from .ledger import UNWEIGHED, WAITING_COST, Ledger, size_of
 from .payload import Payload
 
 CHUNK_COST: Final = 1024
@@ -95,17 +95,16 @@ class ServedCalls:
         if self.before_call is not None:
             self.before_call()
         self.under_way += 1
-        self.ledger.held += CALL_COST
 
     def end(self) -> None:
         """One is done."""
         self.under_way -= 1
-        self.ledger.held -= CALL_COST
 
     def end_with(self, args: Payload) -> None:
         """One is done, and these arguments of it are given up."""
         self.under_way -= 1
-        self.ledger.held -= CALL_COST + args.weight
+        if args.weight:
+            self.ledger.held -= args.weight
 
     def admit(self, args: Payload) -> None:
         """Count a call that the application of this side makes of what the peer has passed, as one
@@ -158,7 +157,6 @@ class ServedCalls:
         if args.on_dispose != self.end_with:
             return  # made by the application of this side
         self.under_way -= 1
-        self.ledger.held -= CALL_COST
         args.on_dispose = self._end_write
         size = CHUNK_COST + min(args.received_size, UNWEIGHED)
         self._need(size)

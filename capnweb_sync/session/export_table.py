@@ -65,7 +65,6 @@ class Export:
         "_pulled",
         "_session",
         "auto_release",
-        "cost",
         "export_id",
         "hook",
         "introduced",
@@ -77,8 +76,6 @@ class Export:
         """None once the peer refers to the entry no more. What is still under way for it, such as
         a call whose Future is never done, must not keep the session alive."""
         self.export_id = export_id
-        self.cost = ENTRY_COST
-        """Bytes in the ledger, beside those of a value."""
         self.hook = hook
         self.introduced = 1
         """How often the peer knows the id: once, since every export gets a new one."""
@@ -186,13 +183,16 @@ class ExportTable:
     def __init__(self, session: ExportingSession, main: Hook) -> None:
         self._ledger = session.ledger
         self.entries: dict[int, Export] = {0: Export(session, 0, main)}
-        self.entries[0].cost = 0  # the peer has not asked for it
+        session.ledger.hold(ENTRY_COST)
         self.next_id = -1
         self._next_push = 1
 
     def add_pushed(self, session: ExportingSession, hook: Hook) -> Export:
         """Make `hook`, which is taken over, the next entry that the peer numbers."""
-        self._ledger.hold(ENTRY_COST)
+        ledger = self._ledger
+        ledger.held += ENTRY_COST
+        if ledger.held > ledger.mark:
+            ledger.look()
         export_id = self._next_push
         self._next_push = export_id + 1
         export = self.entries[export_id] = Export(session, export_id, hook)
@@ -222,9 +222,8 @@ class ExportTable:
 
     def forget(self, export_id: int) -> None:
         """Nobody refers to the entry any more. Without effect the second time."""
-        export = self.entries.pop(export_id, None)
-        if export is not None:
-            self._ledger.give_back(export.cost)
+        if self.entries.pop(export_id, None) is not None:
+            self._ledger.held -= ENTRY_COST
 
     def find(self, export_id: int) -> Export:
         """The entry with that id. Raises RpcError if there is none."""

@@ -226,6 +226,7 @@ class ImportTable:
     def __init__(self, session: ImportingSession) -> None:
         self._ledger = session.ledger
         self.entries: dict[int, Import] = {0: Import(session, 0)}
+        session.ledger.hold(ENTRY_COST)
         self.next_id = 1
         """A broadcast, whose results nobody needs, takes ids without making entries."""
 
@@ -271,7 +272,7 @@ class ImportTable:
 
     def forget(self, import_id: int) -> None:
         """The entry is given back. Without effect the second time."""
-        if self.entries.pop(import_id, None) is not None and import_id:  # 0 the peer has by itself
+        if self.entries.pop(import_id, None) is not None:
             self._ledger.give_back(ENTRY_COST)
 
     def pull_all(self) -> None:

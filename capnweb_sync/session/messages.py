@@ -12,7 +12,6 @@ from typing import Any, Final, Protocol
 from ..codec.evaluator import SHOWN, Evaluator, evaluate_hook, is_id, quoted
 from ..codec.registry import Importer
 from ..core.hooks import ErrorHook
-from ..core.ledger import PIPE_COST
 from ..core.local_hooks import PayloadHook
 from ..errors import RpcError
 from ..runtimes.interface import Runtime
@@ -97,8 +96,6 @@ def pipe(session: ReceivingSession, message: list[Any]) -> bool:
     opened = session.new_pipe()
     export = session.exports.add_pushed(session, PipeHook(opened, session.calls))
     export.readable = ReadableStream.of_pipe(opened, session.runtime)
-    export.cost += PIPE_COST
-    session.ledger.hold(PIPE_COST)
     return True
 
 

@@ -27,7 +27,7 @@ from weakref import WeakSet
 from ..codec.encoder import Encoder, NoExporter, check_sendable
 from ..codec.map import MapAllowance, MapWork
 from ..core.hooks import ErrorHook, Hook
-from ..core.ledger import Ledger
+from ..core.ledger import PIPE_COST, Kept, Ledger
 from ..core.local_hooks import hook_for_value
 from ..core.payload import Payload
 from ..core.served_calls import ServedCalls, too_much
@@ -463,7 +463,7 @@ class RpcSession:
         """A pipe that the peer writes to; it ends with the session."""
         if self._pipes is None:
             self._pipes = WeakSet()
-        pipe = Pipe()
+        pipe = Pipe(Kept(self.ledger, PIPE_COST))
         self._pipes.add(pipe)
         return pipe
 

@@ -127,7 +127,7 @@ def test_writes_are_bounded_by_their_bytes_not_by_the_bound_on_calls() -> None:
 
 
 def test_writes_that_nobody_reads_end_the_session_at_the_bound() -> None:
-    peer = RawPeer(Api(), limits=Limits(max_memory=100_000))
+    peer = RawPeer(Api(), limits=Limits(max_memory=110_000))
     peer.says(["pipe"])
     peer.says(*[write("x" * 30_000)] * 3)
     assert not rejections(peer)
