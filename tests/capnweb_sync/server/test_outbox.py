@@ -69,6 +69,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     with ours, theirs:
         yield ours, theirs
+        gevent.sleep(0.001)  # the loop lets go of what it watched before that is closed
 
 
 def read(theirs: socket.socket, outbox: Outbox) -> bytes:
