@@ -24,7 +24,7 @@ from chatserver.futures import wait
 from chatserver.people.limits import Rates
 from chatserver.rooms.member import BatchConnection, ClientState
 from chatserver.rooms.room import Room
-from chatserver.settings import Settings
+from chatserver.settings import MIB, Settings
 from chatserver.store import open_store
 
 logger = logging.getLogger("chatserver")
@@ -36,6 +36,12 @@ EXTENSION: Final = "chatserver"
 
 BATCH_SECONDS: Final = 10.0
 """How long the calls of one HTTP batch may take; a server that stops waits for them."""
+
+
+SESSION_MEMORY: Final = 14 * MIB
+"""Bytes that the server keeps for one client at most (see `Limits.max_memory`): a history of 500
+messages of 4,000 characters takes 2 to 8 MiB until it is released. With the calls under way, which
+their number bounds, it is 16 MiB."""
 
 
 BATCH_CALLS: Final = 100
@@ -67,11 +73,12 @@ class ChatService:
             max_connections=settings.max_connections,
             max_message=settings.max_message,
             max_buffered=settings.max_outbox,
+            max_memory=settings.max_memory,
             ping_interval=settings.ping_interval,
             ping_timeout=settings.ping_timeout,
         )
         self.connections.on_drain.append(self._answer)
-        self._limits = Limits(max_message_size=settings.max_message)
+        self._limits = Limits(max_message_size=settings.max_message, max_memory=SESSION_MEMORY)
         self._batch_limits = replace(self._limits, max_calls=BATCH_CALLS)
         gevent_runtime()
         self.room.start()

@@ -33,6 +33,9 @@ MAX_PORT: Final = 65_535
 """The largest TCP port (RFC 9293, section 3.1)."""
 
 MIN_OUTBOX: Final = 64 * 1024
+MIN_MEMORY: Final = 64 * MIB
+"""Bytes: four clients that keep all that one may."""
+
 MIN_MESSAGE: Final = 16 * 1024
 """Bytes that any conversation needs: an event of 4,000 characters, and its like."""
 
@@ -56,6 +59,10 @@ Count = Annotated[int, Meta(ge=1, title="a whole number", description="1 or more
 OutboxBytes = Annotated[
     int,
     Meta(ge=MIN_OUTBOX, title="a whole number", description=f"{MIN_OUTBOX} or more"),
+]
+MemoryBytes = Annotated[
+    int,
+    Meta(ge=MIN_MEMORY, title="a whole number", description=f"{MIN_MEMORY} or more"),
 ]
 MessageBytes = Annotated[
     int,
@@ -226,6 +233,14 @@ class Settings:
     )
     max_message: int = setting(
         256 * 1024, MessageBytes, "the largest message accepted from a client", "BYTES"
+    )
+    max_memory: int = setting(
+        1024 * MIB,
+        MemoryBytes,
+        "what all connections together may have the server keep for them (results until they are"
+        " released, what waits to be sent, and the like); past it, those that keep the most are"
+        " closed with 1013",
+        "BYTES",
     )
     drain_seconds: float = setting(
         5.0,

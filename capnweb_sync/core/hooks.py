@@ -358,16 +358,16 @@ class PromiseHook(Deferred[Hook], Hook):
         else:
             super().resolve(hook)
 
-    def _later(self, action: Callable[[Hook], Hook]) -> Hook:
-        """The hook that `action` gives once this is here. Raises RpcError with the code `too_many`
-        if too much is waiting already."""
+    def _later(self, action: Callable[[Hook], Hook], keeping: Any) -> Hook:
+        """The hook that `action` gives once this is here, and which keeps `keeping` until then.
+        Raises RpcError with the code `too_many` if too much is kept already."""
         result = PromiseHook(self._calls)
         asker = serving.calls
         counted = asker or self._calls
-        counted.set_aside()
+        size = counted.set_aside(keeping)
 
         def go_on(here: Deferred[Hook]) -> None:
-            counted.go_on()
+            counted.give_back(size)
             before, serving.calls = serving.calls, asker
             try:
                 result.resolve(attempt(action, hook_in(here)))
@@ -383,7 +383,7 @@ class PromiseHook(Deferred[Hook], Hook):
         self._calls.admit(args)
         try:
             args.own()
-            return self._later(lambda hook: call_hook(hook, path, args, calls))
+            return self._later(lambda hook: call_hook(hook, path, args, calls), path)
         except BaseException:
             args.dispose()
             raise
@@ -399,7 +399,7 @@ class PromiseHook(Deferred[Hook], Hook):
 
         try:
             calls.begin()  # like a call it keeps what may be large
-            return self._later(apply)
+            return self._later(apply, [path, steps])
         except RpcError:
             for capture in captures:
                 capture.dispose()
@@ -408,12 +408,12 @@ class PromiseHook(Deferred[Hook], Hook):
     def get(self, path: Path, calls: ServedCalls) -> Hook:
         if self.settled:
             return self.value.get(path, calls)
-        return self._later(lambda hook: hook.get(path, calls))
+        return self._later(lambda hook: hook.get(path, calls), path)
 
     def dup(self) -> Hook:
         if self.settled:
             return self.value.dup()
-        return self._later(lambda hook: hook.dup())
+        return self._later(lambda hook: hook.dup(), None)
 
     def pull(self) -> Pulled:
         if self.settled:

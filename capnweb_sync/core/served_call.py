@@ -18,6 +18,7 @@ from ..runtimes.steps import serving
 from .arguments import parameters_of
 from .hooks import ErrorHook, Hook, PromiseHook, attempt, call_hook, failed
 from .late import late
+from .ledger import NOTHING
 from .local_hooks import PayloadHook, follow, not_a_function
 from .payload import Payload, copied
 from .served_calls import ServedCalls
@@ -79,6 +80,8 @@ class Job:
             self._settle(outcome, error)
         finally:
             serving.calls = before
+        if calls.ledger.overdrawn:
+            calls.end_overdrawn()
 
     def _settle(self, outcome: Any, error: BaseException | None) -> None:
         """The outcome is there. Under the step."""
@@ -156,7 +159,9 @@ class ServedCall(Job):
         if isinstance(outcome, Hook):
             return outcome
         if self._reading:
-            return PayloadHook(copied(outcome, None), self._calls)
+            payload = copied(outcome, None)
+            payload.keep(self._calls.ledger)
+            return PayloadHook(payload, self._calls)
         payload = Payload(outcome, "return")
         if self._args is not None and (self._args.hooks or self._args.promises):
             try:
@@ -164,6 +169,8 @@ class ServedCall(Job):
             except BaseException:
                 payload.dispose()
                 raise
+        if type(outcome) not in NOTHING:
+            payload.keep(self._calls.ledger)
         return PayloadHook(payload, self._calls)
 
     def _settle(self, outcome: Any, error: BaseException | None) -> None:

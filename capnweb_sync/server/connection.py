@@ -48,6 +48,8 @@ import gevent
 from gevent.hub import get_hub
 
 from ..close_codes import CLOSED_BY_US, CloseCode, describe_close
+from ..core.ledger import Ledger, MemoryOfAll
+from ..limits import DEFAULT_LIMITS
 from ..runtimes.fork import close_copy
 from .frames import (
     Close,
@@ -103,6 +105,7 @@ class Home(Protocol):
 
     max_message: int
     max_buffered: int
+    memory: MemoryOfAll | None
     close_timeout: float
     flushes: FlushQueue
     draining: bool
@@ -162,6 +165,7 @@ class Connection:
         "close_code",
         "close_reason",
         "closed_by_peer",
+        "ledger",
         "on_closed",
         "remote_address",
         "ring_place",
@@ -186,8 +190,13 @@ class Connection:
         """
         self._socket = socket
         self._connections = connections
-        self._outbox = Outbox(socket, self, connections.flushes, connections.max_buffered)
-        self._reader = FrameReader(connections.max_message)
+        #: What is kept for the peer, here and by the session, which sets the bound of it.
+        self.ledger = Ledger(DEFAULT_LIMITS.max_memory, connections.memory)
+        self.ledger.on_shed = self._shed
+        self._outbox = Outbox(
+            socket, self, connections.flushes, connections.max_buffered, self.ledger
+        )
+        self._reader = FrameReader(connections.max_message, self.ledger)
         self._state = _State.OPEN
         self._started = False
         self._watcher: Any = None
@@ -459,6 +468,7 @@ class Connection:
                 watcher.close()
         self._watcher = self._deadline = None
         self._outbox.discard()
+        self.ledger.close()
         self._connections.remove(self)
 
     def let_go(self) -> None:
@@ -487,7 +497,14 @@ class Connection:
 
     def outbox_overflowed(self) -> None:
         """The peer reads too slowly: it gets a close frame if it can, not what was waiting."""
-        reason = "Too much waits to be sent: the peer reads too slowly."
+        self._give_up("Too much waits to be sent: the peer reads too slowly.")
+
+    def _shed(self) -> None:
+        """All connections together keep too much, and this one the most."""
+        if self._state is _State.OPEN:
+            self._give_up("The server keeps too much for its clients, and the most for this one.")
+
+    def _give_up(self, reason: str) -> None:
         if isinstance(self._socket, TlsSocket):
             # What TLS has begun to send cannot be taken back, and no frame goes around it.
             self._drop(reason, reset, CloseCode.TRY_AGAIN_LATER)

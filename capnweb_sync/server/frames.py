@@ -3,7 +3,8 @@
 `FrameReader` turns bytes, however they were cut on their way, into messages and control frames. It
 decides from a frame's header alone: what announces too much is refused before its bytes are taken
 into memory. What takes time is done once a message and in C: unmasking is one exclusive-or of two
-integers, UTF-8 is checked by decoding.
+integers, UTF-8 is checked by decoding. Only what arrives in pieces
+is checked as it arrives, so that whoever sends something else is refused at once.
 
 No extension is negotiated, so a reserved bit is an error. Cap'n Web sends JSON as text; a binary
 message is refused.
@@ -11,7 +12,8 @@ message is refused.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+import codecs
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from ..close_codes import CloseCode, may_be_sent
 
@@ -72,6 +74,8 @@ class Failure(NamedTuple):
 Event: TypeAlias = "str | Ping | Pong | Close | Failure"
 
 
+_UTF8_DECODER: Final = codecs.getincrementaldecoder("utf-8")
+
 _NOT_UTF8 = Failure(CloseCode.INVALID_DATA, "A text is not valid UTF-8.")
 
 
@@ -82,15 +86,32 @@ class _Violation(Exception):
         self.failure = Failure(code, reason)
 
 
+class Ledger(Protocol):
+    """Counts what is kept for a peer."""
+
+    def hold(self, size: int, /) -> None:
+        """Keep so many bytes more; less, if `size` is negative."""
+
+
 class FrameReader:
     """Reads the frames of one client."""
 
-    __slots__ = ("_buffer", "_max_message", "_message", "_over")
+    __slots__ = (
+        "_buffer",
+        "_checked",
+        "_decoder",
+        "_held",
+        "_ledger",
+        "_max_message",
+        "_message",
+        "_over",
+    )
 
-    def __init__(self, max_message: int) -> None:
+    def __init__(self, max_message: int, ledger: Ledger | None = None) -> None:
         """
         Args:
             max_message: bytes of the longest message that is accepted, 125 at least.
+            ledger: where the bytes of what is not whole yet count.
 
         Raises:
             ValueError: `max_message` is below 125.
@@ -102,6 +123,12 @@ class FrameReader:
         self._buffer: bytes | bytearray = b""
         #: The payload so far of a message that arrives in fragments.
         self._message: bytearray | None = None
+        #: Checks a message that arrives in pieces; None while there is no such message.
+        self._decoder: codecs.IncrementalDecoder | None = None
+        #: Bytes of the incomplete frame's payload that it has seen.
+        self._checked = 0
+        self._ledger = ledger
+        self._held = 0
         self._over = False
 
     def feed(self, data: bytes) -> list[Event]:
@@ -138,7 +165,15 @@ class FrameReader:
         if self._over:
             self._buffer = b""
             self._message = None
+        if self._ledger is not None:
+            self._count(self._ledger)
         return events
+
+    def _count(self, ledger: Ledger) -> None:
+        held = len(self._buffer) + (len(self._message) if self._message is not None else 0)
+        if held != self._held:
+            ledger.hold(held - self._held)
+            self._held = held
 
     def _read_frames(self, data: bytes, events: list[Event]) -> None:
         """Append the event of each complete frame to `events`; keep what is left over."""
@@ -155,14 +190,12 @@ class FrameReader:
                 first == _FINAL_TEXT
                 and _MASKED <= second <= _MASKED | SHORT_PAYLOAD
                 and self._message is None
+                and self._decoder is None
+                and end >= (whole := position + _SHORT_OVERHEAD + second - _MASKED)
             ):
                 # The typical case among others: calls come as two or three short messages.
-                payload_start = position + _SHORT_OVERHEAD
-                position_after = payload_start + second - _MASKED
-                if end < position_after:
-                    break
-                events.append(_short_text(buffer, payload_start, position_after))
-                position = position_after
+                events.append(_short_text(buffer, position + _SHORT_OVERHEAD, whole))
+                position = whole
                 continue
             self._check_header(first, second)
             length = second & ~_MASKED
@@ -181,6 +214,8 @@ class FrameReader:
             payload_start = start + _MASK_SIZE
             position_after = payload_start + length
             if end < position_after:
+                if not first & _CLOSE:
+                    self._check_part(buffer, payload_start, end)
                 break
             payload = _unmask(buffer[start:payload_start], buffer[payload_start:position_after])
             position = position_after
@@ -191,6 +226,19 @@ class FrameReader:
                 self._buffer = b""
         elif position < end:
             self._buffer = bytearray(buffer[position:])
+
+    def _check_part(self, buffer: bytes | bytearray, start: int, end: int) -> None:
+        """Check what has arrived of a text frame whose payload begins at `start`."""
+        new = start + self._checked
+        if new >= end:
+            return
+        if self._decoder is None:
+            self._decoder = _UTF8_DECODER()
+        turned = self._checked % _MASK_SIZE
+        mask = buffer[start - _MASK_SIZE : start]
+        mask = mask[turned:] + mask[:turned]
+        self._decoder.decode(_unmask(mask, buffer[new:end]))
+        self._checked = end - start
 
     def _room(self) -> int:
         """Bytes by which the message may still grow."""
@@ -229,14 +277,20 @@ class FrameReader:
             events.append(_parse_close(payload))
             self._over = True
         elif first == _FINAL_TEXT:
+            self._decoder, self._checked = None, 0
             events.append(payload.decode())
         else:
             if self._message is None:
                 self._message = bytearray()
             self._message += payload
+            checked, self._checked = self._checked, 0
             if first & _FINAL:
-                message, self._message = self._message, None
+                message, self._message, self._decoder = self._message, None, None
                 events.append(message.decode())
+            else:
+                if self._decoder is None:
+                    self._decoder = _UTF8_DECODER()
+                self._decoder.decode(payload[checked:])
 
 
 def _long_length(field: bytes | bytearray) -> int:

@@ -114,7 +114,12 @@ def resolve(session: ReceivingSession, message: list[Any]) -> bool:
     if len(message) < 3 or not is_promise_id(message[1]):
         return False
     entry = session.imports.entries.get(message[1])
-    hook = PayloadHook(Evaluator(session).evaluate(message[2]), session.calls)
+    payload = Evaluator(session).evaluate(message[2])
+    if message[1] < 0:
+        # A promise of the peer's stands where the peer has put it. What this side has asked for is
+        # the application's, which may keep as much as it likes.
+        payload.keep(session.ledger)
+    hook = PayloadHook(payload, session.calls)
     if entry is None:
         hook.dispose()
     else:

@@ -26,6 +26,7 @@ from ..codec.encoder import LITERAL
 from ..codec.evaluator import LITERAL as LITERAL_ARGUMENTS
 from ..core.arguments import parameters_of
 from ..core.hooks import ErrorHook, Hook, PromiseHook, failed
+from ..core.ledger import NOTHING, SMALL_VALUE, UNWEIGHED
 from ..core.local_hooks import PayloadHook, TargetHook
 from ..core.payload import PLAIN, Payload
 from ..core.served_call import Job, ServedCall
@@ -145,7 +146,7 @@ class PlainCall(Export, Job):
         return result
 
     def _complete(self, outcome: Any, error: BaseException | None) -> None:
-        if error is not None or self._hook is not None or not is_its_own_expression(outcome):
+        if error is not None or self._hook is not None or not is_small(outcome):
             super()._complete(outcome, error)
             return
         # Nothing comes of it that would have to be paid for, or disposed of.
@@ -178,14 +179,20 @@ class PlainCall(Export, Job):
                 self._hook_for(outcome).dispose()
             self._outcome = GIVEN
             return
-        self._outcome = outcome
+        if is_small(outcome):
+            self._outcome = outcome
+        else:
+            self._outcome, self._hook = GIVEN, self._hook_for(outcome)
         if self._pulled == "waiting":
             self._answer(session)
 
     def _hook_for(self, outcome: Any) -> Hook:
         if isinstance(outcome, Hook):
             return outcome
-        return PayloadHook(Payload(outcome, "return"), self._calls)
+        payload = Payload(outcome, "return")
+        if type(outcome) not in NOTHING:
+            payload.keep(self._calls.ledger)
+        return PayloadHook(payload, self._calls)
 
 
 def is_its_own_expression(value: Any) -> bool:
@@ -193,6 +200,11 @@ def is_its_own_expression(value: Any) -> bool:
     if type(value) is int:
         return -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER
     return type(value) in LITERAL
+
+
+def is_small(value: Any) -> bool:
+    """Whether `value` is sent as it is, and takes no more than what the entry is counted with."""
+    return is_its_own_expression(value) and (type(value) is not str or len(value) <= UNWEIGHED)
 
 
 def add_plain_call(
@@ -225,7 +237,7 @@ def add_plain_call(
             return False
     export = exports.entries.get(target_id)
     hook = export.hook if export is not None else None
-    if type(hook) is not TargetHook or exports.is_full():
+    if type(hook) is not TargetHook or calls.received_size > SMALL_VALUE:
         return False
     target = hook.target
     if not isinstance(target, RpcTarget):

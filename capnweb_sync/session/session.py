@@ -28,9 +28,10 @@ from ..close_codes import CLOSED_BY_US, CloseCode
 from ..codec.encoder import Encoder, NoExporter, check_sendable
 from ..codec.map import MapAllowance, MapWork
 from ..core.hooks import ErrorHook, Hook
+from ..core.ledger import PIPE_COST, Kept, Ledger
 from ..core.local_hooks import hook_for_value
 from ..core.payload import Payload
-from ..core.served_calls import ServedCalls
+from ..core.served_calls import ServedCalls, too_much
 from ..core.stubs import Path, RpcStub
 from ..core.targets import BEGINNER
 from ..deferred import Deferred, abandon_turn, trampoline
@@ -85,6 +86,7 @@ class RpcSession:
         "closed_by",
         "exports",
         "imports",
+        "ledger",
         "limits",
         "pack",
         "runtime",
@@ -124,7 +126,11 @@ class RpcSession:
         self._changing = self._step.changing
         self.limits = limits
         self.send_stack_traces = send_stack_traces
-        self.calls = ServedCalls(self.runtime, self.runtime.call_queue(), limits)
+        ledger = getattr(transport, "ledger", None)
+        self.ledger: Ledger = ledger if ledger is not None else Ledger(limits.max_memory)
+        """What is kept for the peer; also by the transport, if that has brought it."""
+        self.ledger.limit(limits.max_memory)
+        self.calls = ServedCalls(self.runtime, self.runtime.call_queue(), limits, self.ledger)
         self.calls.session = self
         self._pulls_under_way = 0
         self._drained: Deferred[None] | None = None
@@ -242,6 +248,8 @@ class RpcSession:
                 self._map_work = None
                 calls.renew_copies()
                 take(self, parse(message))
+                if self.ledger.overdrawn:
+                    self.overdrawn()
                 if calls.session is None:  # this one has brought the end
                     return
         except RpcError as error:
@@ -430,7 +438,7 @@ class RpcSession:
         answer = hook.deliver()
 
         def answered(_: Deferred[Any]) -> None:
-            self.imports.entries.pop(entry.import_id, None)
+            self.imports.forget(entry.import_id)
             hook.dispose()
 
         answer.add_callback(answered)
@@ -498,7 +506,7 @@ class RpcSession:
         """A pipe that the peer writes to; it ends with the session."""
         if self._pipes is None:
             self._pipes = WeakSet()
-        pipe = Pipe()
+        pipe = Pipe(Kept(self.ledger, PIPE_COST))
         self._pipes.add(pipe)
         return pipe
 
@@ -515,7 +523,7 @@ class RpcSession:
     def send_release(self, import_id: int, introduced: int) -> None:
         """Give an import back."""
         self.change()
-        self.imports.entries.pop(import_id, None)
+        self.imports.forget(import_id)
         self._send(["release", import_id, introduced])
 
     def push_unneeded(self, packed: bytes, count: int) -> None:
@@ -615,7 +623,7 @@ class RpcSession:
 
     def forget_export(self, export_id: int) -> None:
         """The peer has given its last reference back."""
-        self.exports.entries.pop(export_id, None)
+        self.exports.forget(export_id)
 
     def import_stub(self, import_id: int) -> Hook:
         """A hook for something that the peer has passed by reference."""
@@ -639,6 +647,11 @@ class RpcSession:
         self._end(SessionClosed(f"The session was aborted: {sentence}", reason=sentence))
         self.transport.close(CLOSED_BY_US, sentence)
 
+    def overdrawn(self) -> None:
+        """The peer makes this side keep more than it may."""
+        if self.closed_by is None:
+            self._abort(RpcError(too_much(self.limits.max_memory), code="too_many"))
+
     def peer_aborted(self, error: BaseException) -> None:
         """The peer has ended the session because of `error`."""
         self._end(SessionClosed(f"The peer ended the session: {error}", reason=str(error)))
@@ -654,6 +667,7 @@ class RpcSession:
         self.exports.end_all()
         self._main = None
         self.calls.session = None
+        self.ledger.close()
 
     # Hooks that were dropped without having been disposed of.
 

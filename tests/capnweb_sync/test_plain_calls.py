@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from capnweb_sync import Limits, RpcError, RpcStub, RpcTarget
+from capnweb_sync.core.served_calls import too_much
 from capnweb_sync.session.plain_call import PlainCall
 from tests.capnweb_sync.loopback import RawPeer
 
@@ -254,9 +255,23 @@ def test_a_call_past_the_bound_is_refused_and_asks_only_once() -> None:
 
 
 def test_too_many_results_end_the_session() -> None:
-    peer = RawPeer(Api(), limits=Limits(max_table_entries=3))
-    peer.says(*[call("echo", index) for index in range(3)])
-    assert peer.aborted == "More than 3 results are waiting to be released."
+    peer = RawPeer(Api(), limits=Limits(max_memory=20 * 1024))
+    peer.says(*[call("echo", index) for index in range(30)])
+    assert peer.aborted == too_much(20 * 1024)
+
+
+def test_a_large_result_counts_until_it_is_released() -> None:
+    class Large(RpcTarget):
+        def text(self) -> str:
+            return "x" * 100_000
+
+    peer = RawPeer(Large())
+    before = peer.session.ledger.held
+    peer.says(call("text"))
+    peer.runtime.pump()
+    assert peer.session.ledger.held > before + 100_000
+    peer.says(["release", 1, 1])
+    assert peer.session.ledger.held == before
 
 
 def test_plain_calls_and_others_start_in_one_order() -> None:
