@@ -1,4 +1,32 @@
-"""When and whether to come back after a connection was lost."""
+"""When and whether to come back after a connection was lost.
+
+Whether (`stays_away`, `comes_back`):
+
+    | what the connection ended with, or | come   | because                                      |
+    | the attempt to come back           | back?  |                                              |
+    |------------------------------------|--------|----------------------------------------------|
+    | close code 4001                    | no     | the same person is there on another          |
+    |                                    |        | connection: both would take turns for ever   |
+    | close code 1008                    | no     | a policy was violated, and would be again    |
+    | any other code, or none            | yes    | networks and servers come back               |
+    | no connection, no answer in time   | yes    | likewise                                     |
+    | HTTP status 500 and above, 408,    | yes    | the server is busy, or not there yet         |
+    | 425, 429                           |        |                                              |
+    | any other HTTP status              | no     | this address, or this origin, is not let in  |
+    | an answer that is none (BadAnswer) | no     | it is another kind of server                 |
+    | `FINAL_ERRORS` as answer to join   | no     | asking again does not change the answer      |
+    | any other error                    | yes    | `unavailable`, `rate_limited` pass           |
+
+When (`Backoff`): a uniformly random time up to a longest one, which doubles with each attempt, so
+that those who were sent away together do not come back together (full jitter):
+
+    | what was lost                      | longest time before the attempts, in seconds          |
+    |------------------------------------|-------------------------------------------------------|
+    | a connection that lasted           | 1, 2, 4, 8, 10, 10, …                                 |
+    | one that did not last 10 s         | goes on where the series was, at 4 at most            |
+    | closed with 1001 or 1012           | begins at 4: everybody was sent away at once          |
+    | the server asked for patience      | that long, and the time above in addition, once       |
+"""
 
 from __future__ import annotations
 
@@ -7,8 +35,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from capnweb_sync import ConnectError, RemoteError, SessionClosed
+from capnweb_sync.close_codes import TAKEN_OVER, CloseCode
 
-from .errors import TAKEN_OVER, BadAnswer
+from .errors import BadAnswer
 
 FIRST_DELAY: Final = 1.0
 """Seconds within which the first attempt is made. Short enough for a few within the server's grace
@@ -25,15 +54,15 @@ SHAKY_ATTEMPT: Final = 2
 """Where a series begins when a connection did not last: the first attempt within 4 s. A server that
 accepts and drops at once is not called every second, and a bad network not given up on."""
 
-CROWD_CODES: Final = frozenset({1001, 1012})
+CROWD_CODES: Final = frozenset({CloseCode.GOING_AWAY, CloseCode.SERVICE_RESTART})
 """Close codes of a server that goes away or starts again: everybody is sent away at once, and
 should not come back at once."""
 
 CROWD_ATTEMPT: Final = 2
 """Where such a series of attempts begins: the first within 4 s."""
 
-FINAL_CODES: Final = frozenset({TAKEN_OVER, 1008})
-"""Close codes that mean: stay away. 1008 is a violated policy (RFC 6455, section 7.4.1)."""
+FINAL_CODES: Final = frozenset({TAKEN_OVER, CloseCode.POLICY_VIOLATION})
+"""Close codes that mean: stay away."""
 
 FINAL_ERRORS: Final = frozenset(
     {"bad_request", "username_taken", "too_large", "too_many", "unauthorized"}
@@ -49,8 +78,10 @@ class Status:
     """The connection was lost, or is there again, or the server asks for patience; `str(status)` is
     a line for a person.
 
-    `retry_in` is in how many seconds the next attempt is made: to connect, or while online, to do
-    what the server has refused as too much at once. None when nothing is waited for.
+    Attributes:
+        online: whether there is a connection.
+        retry_in: in how many seconds the next attempt is made: to connect, or while online, to do
+            what the server has refused as too much at once. None when nothing is waited for.
     """
 
     online: bool

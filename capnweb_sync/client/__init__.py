@@ -2,6 +2,6 @@
 
 connect     `connect()`, and the session that it gives
 opening     from a URL to an open WebSocket
-transport   the thread that reads, and what waits to be sent
+transport   the socket, what waits to be sent, and the one thread that reads and sends it
 batch       one HTTP request for many calls
 """

@@ -263,8 +263,18 @@ def quoted(value: Any) -> str:
 
 
 def deserialize(text: str | bytes) -> Any:
-    """The value of the protocol's text `text`, which holds no capability (the reference's
-    `deserialize`). Raises ValueError if it is not JSON, RpcError if it is against the protocol."""
+    """Decode a value that holds no capability (`deserialize` in the reference's `serialize.ts`).
+
+    Args:
+        text: the protocol's text, JSON.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: it is not JSON.
+        RpcError: it is against the protocol, or holds a capability.
+    """
     payload = Evaluator(NoImporter()).evaluate(json_text.loads(text))
     payload.dispose()
     return payload.value

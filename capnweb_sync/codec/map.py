@@ -393,7 +393,8 @@ def json_copy(value: Any) -> Any:
 
 
 def map_stub(stub: RpcStub, function: Callable[[RpcPromise], Any]) -> RpcPromise:
-    """See `RpcStub.map`."""
+    """Record `function` on a placeholder and send it to where the value of `stub` is; a promise for
+    the mapped value (`RpcStub.map`). Raises what the function raises."""
     parent = recording.get()
     assert parent is None or isinstance(parent, MapRecorder)
     hook, path = stub._place()

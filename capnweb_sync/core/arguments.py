@@ -1,4 +1,11 @@
-"""…"""
+"""How the arguments of a served call are checked: against the annotations of what is called, before
+its body runs.
+
+A signature is compiled once into `Parameters`, and `bind` makes positional arguments of what came:
+a value of one of a parameter's exact types passes as it is, any other is converted by msgspec or
+refused with a `TypeError` that names the parameter. Surplus arguments are ignored, as in
+JavaScript.
+"""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import concurrent.futures
 from typing import Any
 
 from ..errors import RpcError
+from ..futures import outcome_of
 from ..runtimes.steps import serving
 from .arguments import parameters_of
 from .hooks import ErrorHook, Hook, PromiseHook, attempt, call_hook, failed
@@ -61,12 +62,8 @@ class Job:
         """The returned Future is done, in whichever thread."""
 
         def settle() -> None:
-            if future.cancelled():
-                self._finish(None, RpcError("The call was cancelled.", code="cancelled"))
-            elif (error := future.exception()) is not None:
-                self._finish(None, self._calls.failure(error))
-            else:
-                self._finish(future.result(), None)
+            value, error = outcome_of(future)
+            self._finish(value, None if error is None else self._calls.failure(error))
 
         self._calls.runtime.enter(settle)
 

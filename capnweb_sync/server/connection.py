@@ -6,6 +6,34 @@ saves the stack of a greenlet per connection, and reading cannot be held up by w
 
 The session and the application learn of the end in a callback of its own, never inside one of their
 calls, so `close` and `abort` may be called from anywhere on the loop's thread.
+
+**The end** (RFC 6455, section 7) is a way through four states, which `_NEXT` has as a table:
+
+    OPEN      both sides may send
+    CLOSING   our close frame is on its way, the peer's is awaited
+    LEAVING   the peer's last frame is read; once all is sent, TCP is closed from our side, then
+              from the peer's
+    CLOSED    the socket is closed, and everything is let go of
+
+    | state            | what happens           | becomes | because                             |
+    |------------------|------------------------|---------|-------------------------------------|
+    | OPEN             | this side closes       | CLOSING | what was sent before goes out first |
+    | OPEN             | the peer's last frame  | LEAVING | it is answered with its code (5.5.1)|
+    | OPEN             | the connection is lost | CLOSED  | 1006: nobody can be told (7.1.5)    |
+    | CLOSING          | the peer's last frame  | LEAVING | both close frames are known; the    |
+    |                  |                        |         | server closes TCP first (7.1.1)     |
+    | CLOSING, LEAVING | the connection is lost | CLOSED  | also by the deadline: a peer that   |
+    |                  |                        |         | does not answer is dropped          |
+
+*This side closes* with `close`, and where too much waits to be sent. *The peer's last frame* is its
+close frame, or one that breaks the protocol, after which nothing more is read (7.1.7). *The
+connection is lost* by its end of file, an error of the socket, `abort`, the deadline, and where too
+much waits to be sent over TLS. What stands in no row has no effect: the first reason counts, and
+the end is told once.
+
+On leaving OPEN, whatever the way: the code and the reason are noted, the session is told and then
+the application, nothing more is delivered, and the deadline for the peer begins
+(`Connections.close_timeout`). So they are never told twice, nor too late because a peer is silent.
 """
 
 from __future__ import annotations
@@ -14,21 +42,20 @@ import logging
 import socket as socket_names
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import gevent
 from gevent.hub import get_hub
 
+from ..close_codes import CLOSED_BY_US, CloseCode, describe_close
 from ..runtimes.fork import close_copy
 from .frames import (
     Close,
-    CloseCode,
     Event,
     Failure,
     FrameReader,
     Ping,
     close_frame,
-    describe_close,
     ping_frame,
     pong_frame,
     text_frame,
@@ -44,8 +71,8 @@ _RECEIVE_SIZE = 16 * 1024
 #: `loop.io`: call back when there is something to read.
 _READABLE = 1
 
-#: Codes with which a client closes because it wants to, 3000 being the code of a disposed session.
-_ON_PURPOSE = frozenset((CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.NO_STATUS, 3000))
+#: Codes with which a client closes because it wants to, CLOSED_BY_US having disposed of a session.
+_ON_PURPOSE = frozenset((CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.NO_STATUS, CLOSED_BY_US))
 
 
 class Session(Protocol):
@@ -56,10 +83,19 @@ class Session(Protocol):
     """
 
     def receive(self, message: str, /) -> None:
-        """One message. Never blocks, never runs application code, never raises."""
+        """Take one message. Never blocks, never runs application code.
+
+        Args:
+            message: the text of one WebSocket message.
+        """
 
     def connection_lost(self, close_code: int | None, reason: str, /) -> None:
-        """The connection is over. Called once, under the same conditions."""
+        """The connection is over. Called once, under the same conditions.
+
+        Args:
+            close_code: why (RFC 6455, section 7.4); 1006 if it was lost.
+            reason: a sentence.
+        """
 
 
 class Home(Protocol):
@@ -81,15 +117,31 @@ class Home(Protocol):
 
 
 class _State(Enum):
-    """How far a connection is on its way to its end (RFC 6455, section 7)."""
+    """How far a connection is on its way to its end; the top of this file has the table."""
 
     OPEN = auto()
     CLOSING = auto()
-    """Our close frame is on its way, the peer's is awaited."""
     LEAVING = auto()
-    """Nothing more is read; once all is sent, TCP is closed from our side, then from the peer's."""
     CLOSED = auto()
-    """The socket is closed."""
+
+
+class _Happening(Enum):
+    """What moves a connection on."""
+
+    WE_CLOSE = auto()
+    LAST_FRAME = auto()
+    LOST = auto()
+
+
+_NEXT: Final = {
+    (_State.OPEN, _Happening.WE_CLOSE): _State.CLOSING,
+    (_State.OPEN, _Happening.LAST_FRAME): _State.LEAVING,
+    (_State.OPEN, _Happening.LOST): _State.CLOSED,
+    (_State.CLOSING, _Happening.LAST_FRAME): _State.LEAVING,
+    (_State.CLOSING, _Happening.LOST): _State.CLOSED,
+    (_State.LEAVING, _Happening.LOST): _State.CLOSED,
+}
+"""The table at the top of this file. What is not in it has no effect."""
 
 
 class Connection:
@@ -190,9 +242,12 @@ class Connection:
     def wait_room(self, timeout: float | None) -> bool:
         """Block the calling greenlet until half of what may wait is free; see `Transport`.
 
+        Args:
+            timeout: seconds; None waits without end.
+
         Returns:
-            False if `timeout` seconds passed first. Once the connection has ended, nothing more
-            has to wait for it.
+            False if time ran out first. Once the connection has ended, nothing more has to wait for
+            it.
         """
         half = self._connections.max_buffered // 2
         return self.buffered < half or self.wait_drained(half, timeout) or self.closed
@@ -211,8 +266,7 @@ class Connection:
             ValueError: `code` may not be sent.
         """
         frame = close_frame(code, reason)
-        if self._state is _State.OPEN:
-            self._end(code, reason)
+        if self._moves_on(_Happening.WE_CLOSE, code, reason):
             self._outbox.finish(frame)
 
     def abort(self, reason: str = "the server dropped the connection") -> None:
@@ -328,19 +382,28 @@ class Connection:
 
     def _leave(self, code: int, reason: str, *, by_peer: bool) -> None:
         """The peer's last frame is read: close TCP from our side as soon as all is sent."""
-        if self._state is _State.CLOSED:
+        was_open = self._state is _State.OPEN
+        if not self._moves_on(_Happening.LAST_FRAME, code, reason):
             return  # dropped because of a message that came just before
-        if self._state is _State.OPEN:
+        if was_open:
             self.closed_by_peer = by_peer
-            self._end(code, reason)
             self._outbox.finish(close_frame(code, reason))
-        self._state = _State.LEAVING
         if not self._outbox.buffered:
             self.outbox_finished()
 
+    def _moves_on(self, happening: _Happening, code: int, reason: str) -> bool:
+        """Go on as the table says. False if that is nowhere, and the end is under way already."""
+        before = self._state
+        after = _NEXT.get((before, happening))
+        if after is None:
+            return False
+        self._state = after
+        if before is _State.OPEN:
+            self._end(code, reason)
+        return True
+
     def _end(self, code: int, reason: str) -> None:
         """Deliver no more: note why, have it told, and set the deadline for the peer."""
-        self._state = _State.CLOSING
         self.close_code = int(code)
         self.close_reason = reason or describe_close(code)
         loop = get_hub().loop
@@ -373,12 +436,15 @@ class Connection:
         finally:
             self.session = None
 
-    def _drop(self, reason: str, close: Callable[[ConnectionSocket], None] | None = None) -> None:
-        """Let go of everything. If nothing has been said of the end yet, the connection is lost."""
-        if self._state is _State.CLOSED:
+    def _drop(
+        self,
+        reason: str,
+        close: Callable[[ConnectionSocket], None] | None = None,
+        code: int = CloseCode.ABNORMAL,
+    ) -> None:
+        """Let go of everything. `code` is told where nothing has been said of the end yet."""
+        if not self._moves_on(_Happening.LOST, code, reason):
             return
-        if self._state is _State.OPEN:
-            self._end(CloseCode.ABNORMAL, reason)
         self._forget()
         if close is None:
             self._socket.close()
@@ -424,8 +490,7 @@ class Connection:
         reason = "Too much waits to be sent: the peer reads too slowly."
         if isinstance(self._socket, TlsSocket):
             # What TLS has begun to send cannot be taken back, and no frame goes around it.
-            self._end(CloseCode.TRY_AGAIN_LATER, reason)
-            self._drop(reason, reset)
+            self._drop(reason, reset, CloseCode.TRY_AGAIN_LATER)
         else:
             self._outbox.drop_unsent()
             self.close(CloseCode.TRY_AGAIN_LATER, reason)

@@ -23,10 +23,10 @@ import gevent
 from gevent.event import Event
 from gevent.hub import get_hub
 
+from ..close_codes import CloseCode
 from ..limits import DEFAULT_LIMITS
 from ..runtimes.fork import in_child
 from .connection import Connection
-from .frames import CloseCode
 from .outbox import FlushQueue
 
 _logger = logging.getLogger("capnweb_sync")
@@ -164,7 +164,12 @@ class Connections:
         in_child(self, Connections._let_go)
 
     def close_all(self, code: int, reason: str) -> None:
-        """Close every connection politely. Never blocks."""
+        """Close every connection politely. Never blocks.
+
+        Args:
+            code: a code that may stand in a close frame (RFC 6455, section 7.4).
+            reason: a sentence; cut to 123 bytes.
+        """
         for connection in self:
             connection.close(code, reason)
 
@@ -210,5 +215,9 @@ _all_connections: weakref.WeakSet[Connections] = weakref.WeakSet()
 
 
 def drain_process(timeout: float) -> None:
-    """Drain every `Connections` of this process, side by side; see `Connections.drain`."""
+    """Drain every `Connections` of this process, side by side; see `Connections.drain`.
+
+    Args:
+        timeout: seconds for all of it.
+    """
     gevent.joinall([gevent.spawn(connections.drain, timeout) for connections in _all_connections])

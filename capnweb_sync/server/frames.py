@@ -11,8 +11,9 @@ message is refused.
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import NamedTuple, TypeAlias
+
+from ..close_codes import CloseCode, may_be_sent
 
 _CONTINUATION = 0x0
 _TEXT = 0x1
@@ -39,56 +40,6 @@ _LONGEST_SHORT_FRAME = _SHORT_OVERHEAD + SHORT_PAYLOAD
 
 #: Bytes of a close frame's reason: what a control frame holds, less the code.
 LONGEST_REASON = SHORT_PAYLOAD - 2
-
-
-class CloseCode(IntEnum):
-    """Why a connection ended (RFC 6455, section 7.4.1, and IANA's registry of close codes)."""
-
-    NORMAL = 1000
-    GOING_AWAY = 1001
-    PROTOCOL_ERROR = 1002
-    UNSUPPORTED_DATA = 1003
-    NO_STATUS = 1005
-    ABNORMAL = 1006
-    INVALID_DATA = 1007
-    POLICY_VIOLATION = 1008
-    MESSAGE_TOO_BIG = 1009
-    MANDATORY_EXTENSION = 1010
-    INTERNAL_ERROR = 1011
-    SERVICE_RESTART = 1012
-    TRY_AGAIN_LATER = 1013
-    BAD_GATEWAY = 1014
-    TLS_HANDSHAKE = 1015
-
-
-_MEANINGS: dict[int, str] = {
-    CloseCode.NORMAL: "the connection was closed",
-    CloseCode.GOING_AWAY: "the other side is going away",
-    CloseCode.PROTOCOL_ERROR: "the WebSocket protocol was violated",
-    CloseCode.UNSUPPORTED_DATA: "this kind of message is not accepted",
-    CloseCode.NO_STATUS: "the connection was closed without a code",
-    CloseCode.ABNORMAL: "the connection was lost",
-    CloseCode.INVALID_DATA: "a message was not what its type promises",
-    CloseCode.POLICY_VIOLATION: "a policy was violated",
-    CloseCode.MESSAGE_TOO_BIG: "a message was too big",
-    CloseCode.MANDATORY_EXTENSION: "the client needs an extension that the server lacks",
-    CloseCode.INTERNAL_ERROR: "the other side met with an error of its own",
-    CloseCode.SERVICE_RESTART: "the service restarts",
-    CloseCode.TRY_AGAIN_LATER: "the service is overloaded, or its client too slow",
-    CloseCode.BAD_GATEWAY: "a gateway got a bad answer from the server behind it",
-    CloseCode.TLS_HANDSHAKE: "the TLS handshake failed",
-}
-
-#: Codes that say what happened and never stand in a frame.
-_LOCAL_CODES = frozenset((CloseCode.NO_STATUS, CloseCode.ABNORMAL, CloseCode.TLS_HANDSHAKE))
-_FRAME_CODES = frozenset(CloseCode) - _LOCAL_CODES
-#: Codes for libraries (3000 to 3999) and for private use (4000 to 4999).
-_FREE_CODES = range(3000, 5000)
-
-
-def describe_close(code: int) -> str:
-    """What a close code means, in words without a full stop."""
-    return _MEANINGS.get(code) or f"the connection was closed with code {code}"
 
 
 class Ping(NamedTuple):
@@ -338,7 +289,7 @@ def _parse_close(payload: bytes) -> Close:
         return Close(CloseCode.NO_STATUS, "")
     # The half of a code, a single byte, is below every code that there is.
     code = int.from_bytes(payload[:2], "big")
-    if code not in _FRAME_CODES and code not in _FREE_CODES:
+    if not may_be_sent(code):
         raise _Violation(CloseCode.PROTOCOL_ERROR, f"A close frame cannot have the code {code}.")
     return Close(code, payload[2:].decode())
 
@@ -348,7 +299,14 @@ _SHORT_TEXT_HEADERS = [bytes((_FINAL_TEXT, size)) for size in range(SHORT_PAYLOA
 
 
 def text_frame(payload: bytes) -> bytes:
-    """One text message (UTF-8) as the single, unmasked frame that a server sends."""
+    """Make the frame that carries one message (RFC 6455, section 5.2).
+
+    Args:
+        payload: UTF-8.
+
+    Returns:
+        The frame, unmasked, as servers send it.
+    """
     size = len(payload)
     if size <= SHORT_PAYLOAD:
         return _SHORT_TEXT_HEADERS[size] + payload
@@ -377,7 +335,7 @@ def close_frame(code: int, reason: str = "") -> bytes:
     """
     if code == CloseCode.NO_STATUS:
         return _frame(_CLOSE, b"")
-    if code not in _FRAME_CODES and code not in _FREE_CODES:
+    if not may_be_sent(code):
         raise ValueError(f"{code} is not a close code that may be sent")
     text = reason.encode(errors="replace")
     if len(text) > LONGEST_REASON:

@@ -6,6 +6,32 @@ resolution goes out once, when the peer has pulled it and it is there.
 The peer numbers what it pushes, 1, 2, 3, …; this side numbers what it passes by reference, -1, -2,
 …; 0 is this side's main object. No id is used twice, and every export gets a new one, also of an
 object that was exported before.
+
+**The pull.** The peer has to ask for an answer (`pull`), and gets it once; the session counts what
+it still owes (`pull_begun`, `pull_done`), which is what `drain` waits for. So an entry is in one of
+three states (`_pulled`):
+
+    no         nobody has asked: whatever it stands for is not sent
+    waiting    asked for, and owed
+    answered   sent, or not needed any more: nothing is owed
+
+    | state    | what happens                    | becomes  | and                                  |
+    |----------|---------------------------------|----------|--------------------------------------|
+    | no       | the peer pulls                  | waiting  | it is owed; sent at once if it is    |
+    |          |                                 |          | there (a stream's entry is pulled by |
+    |          |                                 |          | its own message)                     |
+    | no       | the last reference is released, | no       | nothing is sent: nobody asked        |
+    |          | or the session ends             |          |                                      |
+    | waiting  | the value is there              | answered | `resolve`; a stream's entry goes     |
+    | waiting  | …and can't be encoded, or it    | answered | `reject`; a stream's entry goes      |
+    |          | has failed                      |          |                                      |
+    | waiting  | the last reference is released, | answered | nothing is sent: nobody would know   |
+    |          | or the session ends             |          | the id; `drain` waits no longer      |
+    | waiting, | the peer pulls again            | the same | nothing: a resolution goes out once, |
+    | answered |                                 |          | as in the reference (`rpc.ts`)       |
+
+Released or over, the entry forgets its session (`_session` is None), which is what keeps what is
+still under way for it from sending anything: the states need not know of the end.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ class Import:
             self.session.send_release(self.import_id, introduced)
 
     def on_broken(self, watch: Watch) -> None:
-        """See `Hook.on_broken`; the callback runs as one of the session's calls."""
+        """Have `watch` told when every further use would fail, as one of the session's calls."""
         if self.resolution is not None:
             self.resolution.on_broken(watch)
             return

@@ -24,6 +24,7 @@ from functools import lru_cache, partial
 from typing import Any, Final
 from weakref import WeakSet
 
+from ..close_codes import CLOSED_BY_US, CloseCode
 from ..codec.encoder import Encoder, NoExporter, check_sendable
 from ..codec.map import MapAllowance, MapWork
 from ..core.hooks import ErrorHook, Hook
@@ -46,12 +47,8 @@ from .import_hooks import ImportHook, MainHook
 from .import_table import Import, ImportTable
 from .messages import parse, take
 
-CLOSED_BY_US: Final = 3000
-"""The WebSocket close code that the reference uses whenever it ends a session."""
-
-INTERRUPTED: Final = 1011
-"""The close code of a session that an exception has cut in the middle of a change: an internal
-error (RFC 6455, section 7.4.1)."""
+INTERRUPTED: Final = int(CloseCode.INTERNAL_ERROR)
+"""The close code of a session that an exception has cut in the middle of a change."""
 
 GATHERED_RELEASES: Final = 64
 """Releases of unneeded results that are sent together. More would let the peer's table grow;
@@ -104,9 +101,18 @@ class RpcSession:
         limits: Limits = DEFAULT_LIMITS,
         send_stack_traces: bool = False,
     ) -> None:
-        """`send_stack_traces` lets tracebacks travel with errors: for development only.
+        """
+        Args:
+            transport: carries the messages; the shell that made it ends it.
+            main: what the peer gets as main object: an `RpcTarget`, a function, any value that can
+                be sent, or None.
+            runtime: how this process waits and runs calls; by default threads, or what a shell has
+                set.
+            limits: what is accepted from the peer.
+            send_stack_traces: lets tracebacks travel with errors: for development only.
 
-        Raises TypeError for a `main` that can't be sent.
+        Raises:
+            TypeError: `main` can't be sent.
         """
         self.transport = transport
         # The transport's, at hand: each delivery of a broadcast uses them.
@@ -192,15 +198,24 @@ class RpcSession:
         )
 
     def stats(self) -> dict[str, int]:
-        """How many entries the tables have: `{"imports": n, "exports": n}`; the two main objects
-        count, as in the reference's `getStats()`."""
+        """How large the two tables are.
+
+        Returns:
+            `{"imports": n, "exports": n}`; the two main objects count, as in the reference's
+            `getStats()`.
+        """
         return {"imports": len(self.imports.entries), "exports": len(self.exports.entries)}
 
     # What the shell calls.
 
     def receive(self, message: str | bytes) -> None:
-        """Take one message from the peer. Never raises for what is in it, and runs no code of the
-        application. A message against the protocol ends the session."""
+        """Take one message from the peer. Whatever is in it, nothing comes out here, and no code of
+        the application runs. A message against the protocol ends the session, as it does in the
+        reference (`rpc.ts`).
+
+        Args:
+            message: one RPC message, JSON.
+        """
         self._step.run(self._receive, (message,))
 
     def receive_all(self, messages: Iterable[str | bytes]) -> None:
@@ -246,7 +261,12 @@ class RpcSession:
             serving.calls = before
 
     def connection_lost(self, close_code: int | None, reason: str) -> None:
-        """The transport is gone: the peer has closed it, or it broke. Idempotent."""
+        """The transport is gone: the peer has closed it, or it broke. Never blocks. Idempotent.
+
+        Args:
+            close_code: the WebSocket close code, None where there is none.
+            reason: what is known, a sentence.
+        """
         detail = f"{close_code} {reason}" if close_code is not None else reason
         error = SessionClosed(
             f"The connection is closed: {detail.strip() or 'no reason given'}",
@@ -261,7 +281,12 @@ class RpcSession:
         self._end(error)
 
     def close(self, code: int = CLOSED_BY_US, reason: str = "RPC session was shut down") -> None:
-        """End the session on this side. Idempotent."""
+        """End the session on this side: what waits for an answer gets `SessionClosed`. Idempotent.
+
+        Args:
+            code: the WebSocket close code for the peer; 3000 is the reference's.
+            reason: a sentence for the peer.
+        """
         with suppress(SessionOfParent):
             self._step.run(self._close, code, reason)
 
@@ -272,8 +297,14 @@ class RpcSession:
             self.transport.close(code, reason)
 
     def drain(self, timeout: float | None = None) -> bool:
-        """Wait until everything that the peer has pulled has been sent, `timeout` seconds at most
-        (None: without end). False if time ran out."""
+        """Wait until everything that the peer has pulled has been sent.
+
+        Args:
+            timeout: seconds; None waits without end.
+
+        Returns:
+            False if time ran out.
+        """
         drained = self._step.run(self._when_drained)
         return drained.settled or self.runtime.wait(drained, timeout)
 
@@ -431,7 +462,9 @@ class RpcSession:
         return result
 
     def create_pipe(self, source: ReadableStream) -> int:
-        """See `Exporter`."""
+        """Send `source` through a new pipe, from when the message that is being encoded has been
+        sent; the id of the pipe. Raises RpcError if the stream was sent already or the transport
+        carries none."""
         self._check_may_push()
         if not getattr(self.transport, "carries_streams", True):
             raise RpcError("A batch is sent at once; it can't carry a stream, nor a Blob.")
@@ -448,7 +481,7 @@ class RpcSession:
         return entry.import_id
 
     def map_work(self) -> MapWork:
-        """See `Importer`; the same for all maps of one message."""
+        """The bound on the work of a map; the same for all maps of one message."""
         if self._map_work is None:
             if self._map_allowance is None:
                 self._map_allowance = MapAllowance(self.limits)
@@ -456,7 +489,7 @@ class RpcSession:
         return self._map_work
 
     def export_sink(self, stream: WritableStream) -> int:
-        """See `Exporter`."""
+        """Export a stream that the peer may write to; its new id."""
         # A received one is held until its own end, whatever becomes of where it stands.
         stream, _ = stream.held()
         return self.export_stub(ApplicationSinkHook(stream, self.calls))
@@ -542,11 +575,11 @@ class RpcSession:
     # What the encoder and the evaluator need of the tables.
 
     def export_stub(self, hook: Hook) -> int:
-        """See `Exporter`: take `hook` over; its new id."""
+        """Take `hook` over; its new id. Raises RpcError past the limit, SessionClosed."""
         return self._export(hook).export_id
 
     def export_promise(self, hook: Hook) -> int:
-        """See `Exporter`: take `hook` over; its new id. The resolution follows the message."""
+        """Take `hook` over as a promise; its new id. The resolution follows the message."""
         export = self._export(hook)
         self._promised = self._promised or []
         self._promised.append(export)
@@ -563,7 +596,7 @@ class RpcSession:
         return self.exports.add(self, hook)
 
     def import_id(self, hook: Hook) -> int | None:
-        """See `Exporter`: the id of `hook` if it stands for something of this very peer."""
+        """The id of `hook` if it stands for something of this very peer."""
         if isinstance(hook, ImportHook) and hook.entry is not None:
             entry = hook.entry
             if entry.session is self and entry.resolution is None:
@@ -571,7 +604,7 @@ class RpcSession:
         return None
 
     def unexport(self, ids: Iterable[int]) -> None:
-        """See `Exporter`: take back exports, and pipes, that were not sent."""
+        """Take back exports, and pipes, that were not sent."""
         for export_id in ids:
             if self._piped and export_id in self._piped:
                 source, writer = self._piped.pop(export_id)
@@ -585,15 +618,15 @@ class RpcSession:
         self.exports.entries.pop(export_id, None)
 
     def import_stub(self, import_id: int) -> Hook:
-        """See `Importer`: a hook for something that the peer has passed by reference."""
+        """A hook for something that the peer has passed by reference."""
         return ImportHook(self.imports.introduce(self, import_id), is_promise=False)
 
     def import_promise(self, import_id: int) -> Hook:
-        """See `Importer`: a hook for a promise of the peer's."""
+        """A hook for a promise of the peer's."""
         return ImportHook(self.imports.promise(self, import_id), is_promise=True)
 
     def export_hook(self, export_id: int) -> Hook | None:
-        """See `Importer`: what this side exports under the id; it stays the table's."""
+        """What this side exports under the id; it stays the table's."""
         export = self.exports.entries.get(export_id)
         return None if export is None else export.hook
 

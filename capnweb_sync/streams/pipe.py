@@ -1,4 +1,8 @@
-"""…"""
+"""A pipe: chunks on their way from a writer at the peer to a reader here, with no I/O.
+
+A chunk is acknowledged when it has been read, which is what holds up a fast writer (the `pipe` and
+`stream` messages of the protocol; `streams.ts` in the reference).
+"""
 
 from __future__ import annotations
 

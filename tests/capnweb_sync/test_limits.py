@@ -11,6 +11,7 @@ import pytest
 
 from capnweb_sync import Limits, RemoteError, RpcError, RpcPromise, RpcStub, RpcTarget
 from capnweb_sync.core.hooks import PromiseHook
+from capnweb_sync.core.payload import Payload
 
 from .loopback import Loopback, RawPeer
 
@@ -245,6 +246,18 @@ def test_arguments_of_a_call_too_many_are_released() -> None:
         pair.api.echo(lambda: None).result()
     assert caught.value.code == "too_many"
     assert pair.tables()[0] == {"imports": 2, "exports": 1}
+
+
+def test_arguments_of_a_call_that_cannot_wait_any_more_are_released() -> None:
+    peer = RawPeer(Api(), limits=Limits(max_calls=10, max_table_entries=3))
+    calls = peer.session.calls
+    promise = PromiseHook(calls)
+    waiting = [promise.get((), calls) for _ in range(3)]
+    argument = Api()
+    with pytest.raises(RpcError, match="wait for promises"):
+        promise.call(("echo",), Payload([argument], "params"), calls)
+    peer.runtime.pump()
+    assert (len(waiting), calls.under_way, argument.disposals) == (3, 0, 1)
 
 
 def test_a_failed_call_whose_result_is_kept_does_not_keep_its_arguments() -> None:

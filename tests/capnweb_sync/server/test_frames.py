@@ -9,16 +9,15 @@ from hypothesis import strategies as st
 from websockets.frames import Opcode
 from websockets.protocol import Protocol, Side, State
 
+from capnweb_sync.close_codes import CloseCode, describe_close
 from capnweb_sync.server.frames import (
     Close,
-    CloseCode,
     Event,
     Failure,
     FrameReader,
     Ping,
     Pong,
     close_frame,
-    describe_close,
     ping_frame,
     pong_frame,
     text_frame,
