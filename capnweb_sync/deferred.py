@@ -1,7 +1,7 @@
 """A value that will be there later, inside the core.
 
-It is smaller than `concurrent.futures.Future` and takes no lock: like all state of the core, it is
-touched only under the runtime's step, whose owner is the only one to run its callbacks.
+It is smaller than `concurrent.futures.Future` and has no lock of its own: like all state of the
+core, it is touched only under the runtime's step, whose owner is the only one to run its callbacks.
 """
 
 from __future__ import annotations

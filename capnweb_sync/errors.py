@@ -32,8 +32,12 @@ Reduced = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 class RpcError(Exception):
     """An error that the application means for the peer.
 
-    `code` is for programs, `message` for people. `properties` are the error's own properties, the
-    code among them; values are anything that can be sent.
+    An `Error` of JavaScript there, with its own properties.
+
+    Args:
+        message: for people.
+        code: for programs; None for no code.
+        properties: the error's own, the code among them; values are anything that can be sent.
     """
 
     js_name = "Error"
@@ -70,8 +74,10 @@ class RpcRangeError(RpcError, ValueError):
 class SessionClosed(RpcError):
     """The session is over; raised by calls that wait for an answer and by later ones.
 
-    `close_code` is the WebSocket close code (RFC 6455, section 7.4), None where there is none;
-    `reason` is the sentence that came with it.
+    Args:
+        message: how it ended, a sentence.
+        close_code: the WebSocket close code (RFC 6455, section 7.4); None where there is none.
+        reason: the sentence that came with it.
     """
 
     def __init__(self, message: str, *, close_code: int | None = None, reason: str = "") -> None:
@@ -94,10 +100,15 @@ class SessionOfParent(SessionClosed):
 class RemoteError(RpcError):
     """An error that the peer sent.
 
-    `name` is the JavaScript class, one of the well-known ones or `Error`. What the peer attached
-    is in `properties`, never set as attributes, so that it can shadow nothing. `stack` is the
-    peer's stack trace where it sent one. A cause is in `properties["cause"]`, and `__cause__` too
-    where it is an error.
+    What the peer attached is in `properties`, never set as attributes, so that it can shadow
+    nothing. A cause is in `properties["cause"]`, and `__cause__` too where it is an error.
+
+    Args:
+        message: as the peer wrote it.
+        name: the JavaScript class: one of the well-known ones (`ERROR_TYPES` in the reference's
+            `serialize.ts`) or `Error`.
+        properties: what the peer attached, `code` perhaps among it.
+        stack: the peer's stack trace where it sent one.
     """
 
     def __init__(

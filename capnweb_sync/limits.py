@@ -23,10 +23,14 @@ class Limits:
     """Characters of a big integer. Stops: decimal conversion, whose cost grows faster than the
     length, as a way to burn the processor. Past it: abort."""
 
-    max_table_entries: int = 65_536
-    """Entries in the export table and in the import table, each, and looks and duplicates that are
-    set aside for promises. Stops: pushing without ever releasing, and introducing capabilities
-    without end. Past it: abort; what would be set aside fails with the code `too_many`."""
+    max_memory: int = 128 * 1024 * 1024
+    """Bytes that one session keeps for its peer, about as what they take in Python: entries of its
+    tables, results until they are released, arguments of calls under way, what waits for promises,
+    chunks of streams until they are read, frames that are not sent yet, messages that are not
+    whole yet. Stops: pushing without ever releasing, introducing capabilities without end, naming
+    a large result thousands of times in the arguments of calls, writing to streams that nobody
+    reads. Past it: abort; a call that this side makes meanwhile, or what would go far past it,
+    fails with the code `too_many`."""
 
     max_calls: int = 1_024
     """Served calls under way: started, waiting for their turn, or set aside for a promise; writes
@@ -34,11 +38,6 @@ class Limits:
     application makes of what the peer has passed, if they wait here: of a promise that never
     settles, or of a function of this side. Stops: queueing work faster than it can be done. Past it
     the call fails with the code `too_many` and reading goes on."""
-
-    max_argument_values: int = 131_072
-    """Values that promises bring into the arguments of calls under way, in all. Stops: naming a
-    large result thousands of times in a short message, each of which is a copy. Past it the call
-    is rejected with the code `too_many`."""
 
     max_map_steps: int = 10_000
     """What the maps in one message of the peer's execute, those of the maps inside included:
@@ -50,12 +49,6 @@ class Limits:
     max_map_steps_per_second: int = 20_000
     """What the maps of all messages execute in the long run, and at most at once. Stops: map bombs
     sent one after another. Past it the map is rejected with the code `too_many`."""
-
-    max_stream_bytes: int = 64 * 1024 * 1024
-    """Bytes of chunks that were written to streams and not yet taken by their readers, and about
-    1 KiB more for each chunk; those of blobs until they are complete. An honest peer stops
-    earlier, at its window; this stops one that does not. Past it the write is rejected with the
-    code `too_many`."""
 
 
 DEFAULT_LIMITS = Limits()

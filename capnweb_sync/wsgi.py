@@ -56,6 +56,19 @@ class Service:
         origins: Origins,
         max_connections: int | None,
     ) -> None:
+        """For `serve`.
+
+        Args:
+            main: as there.
+            limits: as there.
+            batch_timeout: as there, in seconds.
+            max_batch: as there, in bytes.
+            origins: the sites whose pages may use the service.
+            max_connections: as there.
+
+        Raises:
+            TypeError: `main` could be no main object.
+        """
         check_main(main)
         self._main = main
         self._limits = limits
@@ -66,8 +79,16 @@ class Service:
         self._connections: Connections | None = None
 
     def session(self, transport: Transport, runtime: Runtime | None = None) -> RpcSession:
-        """A session on a transport of your own: hand incoming messages to its `receive`, and call
-        its `connection_lost` at the end."""
+        """Make a session on a transport of your own: hand incoming messages to its `receive`, and
+        call its `connection_lost` at the end.
+
+        Args:
+            transport: carries its messages; yours to end.
+            runtime: how its calls run; threads by default.
+
+        Returns:
+            The session, with a main object of its own where `serve` got a class.
+        """
         main = self._main() if isinstance(self._main, type) else self._main
         return RpcSession(transport, main, runtime=runtime, limits=self._limits)
 
@@ -145,7 +166,15 @@ class Service:
         return "200 OK", [], answer
 
     def blueprint(self, url: str = "/rpc", name: str = "capnweb") -> Blueprint:
-        """A Flask blueprint that serves batches and WebSockets at `url`."""
+        """Make a Flask blueprint that serves batches and WebSockets.
+
+        Args:
+            url: the path of both.
+            name: the blueprint's.
+
+        Returns:
+            A `flask.Blueprint`, to be registered.
+        """
         from flask import Blueprint
 
         def view() -> Any:
@@ -226,6 +255,9 @@ def serve(
     Raises:
         TypeError: what could be no main object, such as a class that is not an `RpcTarget`.
         ValueError: an origin that no page can have.
+
+    Returns:
+        A WSGI application, and ways to fit it in elsewhere.
     """
     origins = allow_origins if isinstance(allow_origins, Origins) else Origins(allow_origins)
     return Service(

@@ -1,16 +1,28 @@
 """The chat for blocking code.
 
-A `ChatClient` is in one of three states:
+A `ChatClient` is in one of three states, and `_membership` and `_ended` say in which:
 
-    online    a membership is there
-    offline   the connection was lost; a thread of its own tries to get it back
-    ended     closed, or lost for good
+    online    `_membership` is there
+    offline   it is None: the connection was lost, and a thread of its own tries to get it back
+    ended     `_ended` is the reason, closed or lost for good, and stays so
 
-    online  → offline   the connection is lost
-    online  → ended     …without `reconnect`, or with a close code that means: stay away
-    offline → online    connected and joined again
-    offline → ended     the server's answer means: stay away
-    any     → ended     `close`, `leave`
+    | state   | what happens                         | becomes | because                           |
+    |---------|--------------------------------------|---------|-----------------------------------|
+    | online  | the connection is lost               | offline | it may come back, within the time |
+    |         |                                      |         | for which the server keeps names  |
+    | online  | …and `reconnect` is off              | ended   | the application asked for that    |
+    | online  | …with a code that means: stay away   | ended   | `stays_away` in reconnect.py      |
+    | offline | connected, and joined again          | online  | whoever waits for it is woken     |
+    | offline | an attempt failed that may pass      | offline | after a pause: reconnect.py       |
+    | offline | the server's answer means: stay away | ended   | `comes_back` in reconnect.py      |
+    | offline | …but the name is taken, and a join   | offline | by ourselves perhaps: that join   |
+    |         | was not answered a minute ago        |         | may have succeeded                |
+    | offline | nobody refers to the client          | ended   | a dropped chat is closed          |
+    | any     | `close`, `leave`                     | ended   |                                   |
+    | any     | the process is a forked child        | ended   | the chat goes on in the parent    |
+
+Every change is made under `_changed`, which wakes who waits. An end is final: an attempt that comes
+back afterwards finds it, and closes what it has opened (`_go_online`).
 
 Calls wait while the chat is offline, and are made again when their connection is lost under them.
 A message carries a key, with which the server stores it once however often it arrives. The key is
@@ -196,6 +208,9 @@ class ChatClient:
 
         Raises:
             ChatError: its `may_have_been_stored` says whether it is worth saying again.
+
+        Returns:
+            A receipt: the message's id and time.
         """
         options = {"key": secrets.token_hex(KEY_BYTES)}
 
@@ -206,7 +221,17 @@ class ChatClient:
         return answers.receipt(self._call(send, timeout, stores=True, patient=patient))
 
     def users(self, timeout: float | None = None) -> list[str]:
-        """The names of everyone online, in joining order."""
+        """Ask who is online.
+
+        Args:
+            timeout: seconds; None means the client's.
+
+        Returns:
+            Names, in joining order.
+
+        Raises:
+            ChatError: `Unavailable`, `ConnectionLost`, `ChatClosed` …
+        """
         return answers.names(self._call(lambda chat: chat.listUsers(), timeout))
 
     @property
@@ -234,6 +259,12 @@ class ChatClient:
             before: an id below which they are.
             after: an id above which they are.
             timeout: seconds; None means the client's.
+
+        Returns:
+            The events, ascending.
+
+        Raises:
+            ChatError: this server keeps no history; `BadRequest`, `Unavailable` …
         """
         if not self._keeps_log:
             raise ChatError("This server keeps no history that could be read.")
@@ -242,7 +273,18 @@ class ChatClient:
         return list(answers.history(events, after, before))
 
     def newest(self, count: int, before: int | None = None) -> list[Event]:
-        """The last `count` events (below the id `before`), ascending; asked for in pages."""
+        """Ask for the last events, in pages.
+
+        Args:
+            count: how many, if there are as many.
+            before: an id below which they are; None: up to the end.
+
+        Returns:
+            The events, ascending.
+
+        Raises:
+            ChatError: as `history`.
+        """
         events: list[Event] = []
         while len(events) < count:
             page = self.history(min(count - len(events), PAGE), before=before)
@@ -255,9 +297,14 @@ class ChatClient:
     def events(self) -> Iterator[Event]:
         """Everything that happens, from joining on: messages, joins and leaves, also one's own.
 
-        Each event comes once, in order. The iterator blocks, and ends when the chat is closed on
-        this side; where the connection is lost for good it raises why. Several iterators, in
-        several threads, share the events between them.
+        Each event comes once, in order. Several iterators, in several threads, share the events
+        between them.
+
+        Returns:
+            An iterator that blocks, and ends when the chat is closed on this side.
+
+        Raises:
+            ChatError: while iterating: the connection is lost for good, and why.
         """
         while True:
             try:
@@ -269,11 +316,28 @@ class ChatClient:
             yield event
 
     def messages(self) -> Iterator[Event]:
-        """What is said: the events of type `chat`. See `events`."""
+        """What is said: the events of type `chat`, as `events` gives them.
+
+        Returns:
+            An iterator like that of `events`.
+
+        Raises:
+            ChatError: as `events`.
+        """
         return (event for event in self.events() if event.type == "chat")
 
     def leave(self, timeout: float | None = None) -> str:
-        """Give the name up and close the chat; the server's goodbye."""
+        """Give the name up and close the chat.
+
+        Args:
+            timeout: seconds; None means the client's.
+
+        Returns:
+            The server's goodbye.
+
+        Raises:
+            ChatError: the server has not answered; the chat is closed all the same.
+        """
         try:
             answer = self._call(lambda chat: chat.leave(self.username), timeout)
         finally:

@@ -23,16 +23,16 @@ from __future__ import annotations
 from typing import Final
 
 from capnweb_sync import ConnectError, RemoteError, SessionClosed
-
-TAKEN_OVER: Final = 4001
-"""The close code with which the server tells that the name went to another connection."""
+from capnweb_sync.close_codes import TAKEN_OVER
 
 
 class ChatError(Exception):
     """Something went wrong with a chat.
 
-    `may_have_been_stored` is for errors of `send`: whether the message may be in the chat all the
-    same. Where it is False, it is not, and never will be.
+    Args:
+        message: a sentence for a person.
+        may_have_been_stored: for errors of `send`: whether the message may be in the chat all the
+            same. Where it is False, it is not, and never will be.
     """
 
     code: str = "error"
@@ -99,7 +99,12 @@ class BadAnswer(ChatError):
 
 
 class Unreachable(ChatError):
-    """There is no connection to be had. `status` is the HTTP status if the server refused it."""
+    """There is no connection to be had.
+
+    Args:
+        message: why, a sentence.
+        status: the HTTP status if the server refused it.
+    """
 
     code = "unreachable"
 
@@ -109,7 +114,12 @@ class Unreachable(ChatError):
 
 
 class ConnectionLost(ChatError):
-    """The connection ended for good. `close_code` is the WebSocket close code."""
+    """The connection ended for good.
+
+    Args:
+        message: how, a sentence.
+        close_code: the WebSocket close code (RFC 6455, section 7.4), if there was one.
+    """
 
     code = "connection_lost"
 

@@ -17,12 +17,16 @@ OTHER_NAMES: Final = {"message": "chat"}
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One entry of the chat's log.
+    """One entry of the chat's log (`docs/protocol.md`).
 
-    `id` only grows. `type` is `chat`, `join`, `leave`, or what a server has beyond these. `user` is
-    who said it, joined or left. `text` is what was said, or a sentence like `Bob joined the chat`.
-    `users` and `count` are those of joins and leaves: whom the event is about (200 names at most),
-    and how many they are.
+    Attributes:
+        id: only grows; 0 with servers that number nothing.
+        type: `chat`, `join`, `leave`, or what a server has beyond these.
+        user: who said it, joined or left.
+        text: what was said, or a sentence like `Bob joined the chat`.
+        time: when, in UTC, to the millisecond.
+        users: of joins and leaves: whom it is about, 200 names at most.
+        count: of joins and leaves: how many they are.
     """
 
     id: int
@@ -35,8 +39,17 @@ class Event:
 
     @classmethod
     def of(cls, value: Any) -> Event:
-        """The event that the server sent. Of one without an id, it is 0; of one without a time, it
-        is now. Other servers say `username` for `user`. Raises BadAnswer."""
+        """Read an event as the server sent it. Other servers say `username` for `user`.
+
+        Args:
+            value: what came.
+
+        Returns:
+            The event. Of one without an id, it is 0; of one without a time, it is now.
+
+        Raises:
+            BadAnswer: it has no text.
+        """
         if not isinstance(value, Mapping) or not isinstance(value.get("text"), str):
             raise BadAnswer("The server has sent an event without a text.")
         user = value.get("user", value.get("username"))
@@ -63,7 +76,12 @@ def number_of(value: Any) -> int:
 
 
 class Receipt(NamedTuple):
-    """What the server answers to a message: it is stored. `id` is 0 where events have none."""
+    """What the server answers to a message: it is stored.
+
+    Attributes:
+        id: the event's; 0 where events have none.
+        time: when, in UTC.
+    """
 
     id: int
     time: datetime | JSDate

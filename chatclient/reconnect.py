@@ -1,5 +1,24 @@
-"""When and whether to come back into a chat after a connection was lost; how long to wait before
-is the library's affair."""
+"""When and whether to come back after a connection was lost.
+
+Whether (`stays_away`, `comes_back`):
+
+    | what the connection ended with, or | come   | because                                      |
+    | the attempt to come back           | back?  |                                              |
+    |------------------------------------|--------|----------------------------------------------|
+    | close code 4001                    | no     | the same person is there on another          |
+    |                                    |        | connection: both would take turns for ever   |
+    | close code 1008                    | no     | a policy was violated, and would be again    |
+    | any other code, or none            | yes    | networks and servers come back               |
+    | no connection, no answer in time   | yes    | likewise                                     |
+    | HTTP status 500 and above, 408,    | yes    | the server is busy, or not there yet         |
+    | 425, 429                           |        |                                              |
+    | any other HTTP status              | no     | this address, or this origin, is not let in  |
+    | an answer that is none (BadAnswer) | no     | it is another kind of server                 |
+    | `FINAL_ERRORS` as answer to join   | no     | asking again does not change the answer      |
+    | any other error                    | yes    | `unavailable`, `rate_limited` pass           |
+
+How long to wait before is the library's affair (`capnweb_sync.client.reconnect`).
+"""
 
 from __future__ import annotations
 
@@ -8,16 +27,16 @@ from typing import Final
 from capnweb_sync import RemoteError, SessionClosed
 from capnweb_sync.client.reconnect import (
     MAX_DELAY,
-    POLICY_VIOLATED,
     Backoff,
     Status,
     keep_trying,
     may_pass,
 )
+from capnweb_sync.close_codes import TAKEN_OVER, CloseCode
 
-from .errors import TAKEN_OVER, BadAnswer
+from .errors import BadAnswer
 
-FINAL_CODES: Final = frozenset({TAKEN_OVER, POLICY_VIOLATED})
+FINAL_CODES: Final = frozenset({TAKEN_OVER, CloseCode.POLICY_VIOLATION})
 """Close codes that mean: stay away."""
 
 FINAL_ERRORS: Final = frozenset(

@@ -73,7 +73,8 @@ class PlainTerminal:
         threading.Thread(target=self._read, name="chatclient input", daemon=True).start()
 
     def ask(self, question: str) -> str | None:
-        """See `Terminal`. The answer is written, too, if a terminal has not shown it."""
+        """A line of input, asked for with `question`; None at the end of the input. The answer is
+        written, too, if a terminal has not shown it."""
         self._write(question)
         answer = self._next_line()
         if answer is None or not self._echoes:
@@ -81,12 +82,12 @@ class PlainTerminal:
         return answer
 
     def lines(self) -> Generator[str, None, None]:
-        """See `Terminal`."""
+        """What is typed, line by line, until the input ends or `stop` is called."""
         while not self._stopped and (line := self._next_line()) is not None:
             yield line
 
     def stop(self) -> None:
-        """See `Terminal`."""
+        """Let `lines` end."""
         self._stopped = True
         try:
             self._lines.put_nowait(None)
@@ -94,11 +95,11 @@ class PlainTerminal:
             pass  # Then nobody waits for a line.
 
     def show(self, text: str) -> None:
-        """See `Terminal`."""
+        """Write a line, in one piece whichever threads write."""
         self._write(f"{text}\n")
 
     def complain(self, text: str) -> None:
-        """See `Terminal`."""
+        """Write a line to standard error."""
         write_error(f"{text}\n")
 
     def _write(self, text: str) -> None:
@@ -157,11 +158,11 @@ class PromptTerminal:
         self._stopped = False
 
     def ask(self, question: str) -> str | None:
-        """See `Terminal`."""
+        """A line of input, asked for with `question`; None at the end of the input."""
         return self._prompt(PromptSession(enable_suspend=True, output=self._output), question)
 
     def lines(self) -> Generator[str, None, None]:
-        """See `Terminal`."""
+        """What is typed, line by line, until the input ends or `stop` is called."""
         with patch_stdout():
             while (line := self._prompt(self._session, "> ")) is not None:
                 yield line
@@ -175,19 +176,19 @@ class PromptTerminal:
             raise output_error(error) from error  # The terminal is gone.
 
     def show(self, text: str) -> None:
-        """See `Terminal`."""
+        """Write a line, in one piece whichever threads write."""
         try:
             print(f"{text}\n", end="", flush=True)
         except OSError as error:
             raise output_error(error) from error
 
     def complain(self, text: str) -> None:
-        """See `Terminal`."""
+        """Write a line to standard error."""
         with suppress(OSError):  # There is nobody left to tell; the exit status says it, too.
             print(f"{text}\n", end="", file=sys.stderr, flush=True)
 
     def stop(self) -> None:
-        """See `Terminal`."""
+        """Let `lines` end."""
         self._stopped = True
         loop = self._session.app.loop
         if loop is not None:

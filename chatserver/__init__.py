@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
-    """The Flask application, see `chatserver.app.create_app`."""
+    """Make the Flask application (`chatserver.app.create_app`), with everything that it imports.
+
+    Args:
+        config: settings in capitals (`STORE`, `GRACE`), which win over the environment's
+            (`CHAT_STORE`, `CHAT_GRACE`).
+
+    Returns:
+        The application, whose store is open.
+
+    Raises:
+        StartError: a setting does not fit, or the store cannot be opened.
+    """
     from chatserver.app import create_app as create
 
     return create(config)

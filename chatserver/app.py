@@ -6,16 +6,24 @@ from typing import Any
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from chatserver.service import EXTENSION, Service
+from chatserver.service import EXTENSION, ChatService
 from chatserver.settings import ENVIRONMENT_PREFIX, from_config
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
-    """The application. `config` has settings in capitals (`STORE`, `GRACE`), which win over the
-    environment's (`CHAT_STORE`, `CHAT_GRACE`).
+    """Make the Flask application. It belongs to the process that calls this; a child forked
+    afterwards cannot use it.
 
-    It belongs to the process that calls this; a child forked afterwards cannot use it. Raises
-    StartError.
+    Args:
+        config: settings in capitals (`STORE`, `GRACE`), which win over the environment's
+            (`CHAT_STORE`, `CHAT_GRACE`).
+
+    Returns:
+        The application, whose store is open.
+
+    Raises:
+        StartError: a setting does not fit, or the store cannot be opened; a sentence that says what
+            to do.
     """
     from chatserver.page import pages
     from chatserver.routes import routes
@@ -24,7 +32,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_prefixed_env(ENVIRONMENT_PREFIX)
     app.config.from_mapping(config)
     settings = from_config(app.config)
-    app.extensions[EXTENSION] = Service(settings)
+    app.extensions[EXTENSION] = ChatService(settings)
     app.register_blueprint(routes)
     app.register_blueprint(pages)
     proxies = settings.trust_proxies

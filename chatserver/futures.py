@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from gevent.event import Event
 
+from capnweb_sync.futures import complete
+
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -27,14 +29,12 @@ def then(future: "Future[T]", convert: Callable[[T], U]) -> "Future[U]":
     """A future for `convert(result)`, or for the failure of `future` or of `convert`."""
     converted: Future[U] = Future()
 
-    def complete(done: "Future[T]") -> None:
+    def follow_up(done: "Future[T]") -> None:
         try:
-            result = convert(done.result())
+            complete(converted, convert(done.result()))
         except Exception as error:
             # Raised from here, it would only be logged, and who waits would wait for ever.
-            converted.set_exception(error)
-        else:
-            converted.set_result(result)
+            complete(converted, None, error)
 
-    future.add_done_callback(complete)
+    future.add_done_callback(follow_up)
     return converted

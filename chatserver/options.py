@@ -1,17 +1,18 @@
 """The options of calls: plain objects whose entries may be missing.
 
 An entry that is absent, `null` or `undefined` is absent; one that the chat does not know is
-ignored, since a newer client may send it. A wrong type is a TypeError that names the entry.
+ignored, since a newer client may send it. What an entry may be stands in its type; a wrong type is
+a TypeError that names the entry, a wrong value an Error.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeVar, get_args
+
+from msgspec import Meta, Struct, ValidationError, convert
+from msgspec.structs import fields
 
 from capnweb_sync import undefined
 from chatserver.errors import BadRequest, BadType
 from chatserver.people.names import MAX_KEY
-from chatserver.store.interface import MAX_READ_EVENTS
 
 HISTORY_EVENTS: Final = 50
 """Events that `getHistory` returns unless asked for another number: two screenfuls."""
@@ -19,98 +20,91 @@ HISTORY_EVENTS: Final = 50
 MAX_TOKEN: Final = 64
 """Characters of an `epoch` or a secret: several times what any has had."""
 
-Options = Mapping[str, Any]
+# For each: `title` is its type, and `description` its bounds, in the words of an error.
+EventId = Annotated[int, Meta(ge=0, title="a whole number", description="0 or more")]
+Limit = Annotated[int, Meta(ge=1, title="a whole number", description="1 or more")]
+Token = Annotated[
+    str,
+    Meta(
+        max_length=MAX_TOKEN,
+        title="a string",
+        description=f"at most {MAX_TOKEN} characters long",
+    ),
+]
+"""Something that the server has given out."""
+
+Key = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MAX_KEY,
+        title="a string",
+        description=f"1 to {MAX_KEY} characters long",
+    ),
+]
 
 
-@dataclass(frozen=True, slots=True)
-class JoinOptions:
+class JoinOptions(Struct, frozen=True):
     """Of `join`: the last event that was delivered, the log that its id is of, and the secret of
     the membership to go on with."""
 
-    since: int | None = None
-    epoch: str | None = None
-    resume: str | None = None
-
-    @classmethod
-    def of(cls, options: Any) -> "JoinOptions":
-        """Raises BadType, BadRequest."""
-        entries = as_options(options)
-        return cls(
-            whole(entries, "since", least=0), token(entries, "epoch"), token(entries, "resume")
-        )
+    since: EventId | None = None
+    epoch: Token | None = None
+    resume: Token | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryOptions:
-    """Of `getHistory`: bounds, both exclusive, and how many events."""
+class SendOptions(Struct, frozen=True):
+    """Of `sendMessage`: what makes sending it again harmless."""
 
-    after: int | None = None
-    before: int | None = None
-    limit: int = HISTORY_EVENTS
-
-    @classmethod
-    def of(cls, options: Any) -> "HistoryOptions":
-        """Raises BadType, BadRequest. A limit past what one read returns is that."""
-        entries = as_options(options)
-        limit = whole(entries, "limit", least=1) or HISTORY_EVENTS
-        return cls(
-            whole(entries, "after", least=0),
-            whole(entries, "before", least=0),
-            min(limit, MAX_READ_EVENTS),
-        )
+    key: Key | None = None
 
 
-def sent_key(options: Any) -> str | None:
-    """The `key` of `sendMessage`. Raises BadType, BadRequest."""
-    key = text(as_options(options), "key")
-    if key is not None and not 1 <= len(key) <= MAX_KEY:
-        raise BadRequest(f"The option 'key' has 1 to {MAX_KEY} characters, not {len(key)}.")
-    return key
+class HistoryOptions(Struct, frozen=True):
+    """Of `getHistory`: bounds, both exclusive, and how many events; a limit past what one read
+    returns is that."""
+
+    after: EventId | None = None
+    before: EventId | None = None
+    limit: Limit = HISTORY_EVENTS
 
 
-def as_options(options: Any) -> Options:
-    """`options` as a mapping, empty if there are none. Raises BadType."""
+Options = TypeVar("Options", bound=Struct)
+
+
+def read_options(options: Any, kind: type[Options]) -> Options:
+    """What a caller has passed as `options`. Raises BadType, BadRequest."""
     if options is None or options is undefined:
-        return {}
+        return kind()
     if not isinstance(options, dict):
-        raise BadType(f"The options are a plain object, not {kind(options)}.")
-    return options
+        raise BadType(f"The options are a plain object, not {kind_of(options)}.")
+    given = {
+        name: value
+        for name, value in options.items()
+        if value is not None and value is not undefined
+    }
+    try:
+        return convert(given, kind)
+    except ValidationError:
+        raise misfit(given, kind) from None
 
 
-def whole(options: Options, name: str, *, least: int) -> int | None:
-    """A whole number, None if absent. Raises BadType, BadRequest."""
-    value = present(options, name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise BadType(f"The option '{name}' is a whole number, not {kind(value)}.")
-    if value < least:
-        raise BadRequest(f"The option '{name}' is {least} or more, not {value}.")
-    return value
-
-
-def text(options: Options, name: str) -> str | None:
-    """A string, None if absent. Raises BadType."""
-    value = present(options, name)
-    if value is not None and not isinstance(value, str):
-        raise BadType(f"The option '{name}' is a string, not {kind(value)}.")
-    return value
-
-
-def token(options: Options, name: str) -> str | None:
-    """A string that the server has given out, None if absent. Raises BadType, BadRequest."""
-    value = text(options, name)
-    if value is not None and len(value) > MAX_TOKEN:
-        raise BadRequest(
-            f"The option '{name}' has {MAX_TOKEN} characters at most, not {len(value)}."
-        )
-    return value
-
-
-def present(options: Options, name: str) -> Any:
-    """The entry, None if absent."""
-    value = options.get(name)
-    return None if value is undefined else value
+def misfit(given: dict[str, Any], kind: type[Options]) -> BadType | BadRequest:
+    """Which entry of `given` does not fit, and why."""
+    for entry in fields(kind):
+        # `Key | None` has the declaration among its parts.
+        declared = next((part for part in get_args(entry.type) if get_args(part)), entry.type)
+        plain, meta = declared.__origin__, declared.__metadata__[0]
+        value = given.get(entry.name)
+        if value is None:
+            continue
+        if type(value) is not plain:
+            return BadType(f"The option '{entry.name}' is {meta.title}, not {kind_of(value)}.")
+        try:
+            convert(value, declared)
+        except ValidationError:
+            found = f"{len(value)}" if isinstance(value, str) else f"{value}"
+            return BadRequest(f"The option '{entry.name}' is {meta.description}, not {found}.")
+    raise AssertionError("All entries fit.")
 
 
 KINDS: Final = {
@@ -123,8 +117,6 @@ KINDS: Final = {
 }
 
 
-def kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
     """What `value` is, in JavaScript's words."""
-    if value is None:
-        return "null"
     return KINDS.get(type(value), f"a {type(value).__name__}")

@@ -1,4 +1,8 @@
-"""…"""
+"""What stands behind the application in one process: the store, the room, the connections, and what
+is made for each client that connects.
+
+Routes and `app.py` both import it, and it imports neither.
+"""
 
 from __future__ import annotations
 
@@ -18,27 +22,33 @@ from chatserver.capabilities.chat import Chat
 from chatserver.errors import Unavailable
 from chatserver.futures import wait
 from chatserver.people.limits import Rates
-from chatserver.rooms.member import BatchLine, ClientState
+from chatserver.rooms.member import BatchConnection, ClientState
 from chatserver.rooms.room import Room
-from chatserver.settings import Settings
+from chatserver.settings import MIB, Settings
 from chatserver.store import open_store
 
 logger = logging.getLogger("chatserver")
 
 
 EXTENSION: Final = "chatserver"
-"""Where the application keeps its `Service`."""
+"""Where the application keeps its `ChatService`."""
 
 
 BATCH_SECONDS: Final = 10.0
 """How long the calls of one HTTP batch may take; a server that stops waits for them."""
 
 
+SESSION_MEMORY: Final = 14 * MIB
+"""Bytes that the server keeps for one client at most (see `Limits.max_memory`): a history of 500
+messages of 4,000 characters takes 2 to 8 MiB until it is released. With the calls under way, which
+their number bounds, it is 16 MiB."""
+
+
 BATCH_CALLS: Final = 100
 """Calls in one HTTP batch: all their answers are held in memory until the last is there."""
 
 
-class Service:
+class ChatService:
     """The chat of one process: its store, its room, its connections.
 
     Attributes:
@@ -63,11 +73,12 @@ class Service:
             max_connections=settings.max_connections,
             max_message=settings.max_message,
             max_buffered=settings.max_outbox,
+            max_memory=settings.max_memory,
             ping_interval=settings.ping_interval,
             ping_timeout=settings.ping_timeout,
         )
         self.connections.on_drain.append(self._answer)
-        self._limits = Limits(max_message_size=settings.max_message)
+        self._limits = Limits(max_message_size=settings.max_message, max_memory=SESSION_MEMORY)
         self._batch_limits = replace(self._limits, max_calls=BATCH_CALLS)
         gevent_runtime()
         self.room.start()
@@ -75,18 +86,18 @@ class Service:
     def begin(self, connection: Connection) -> RpcSession:
         """The session of a new connection, whose main object is the chat."""
         address = self.rates.address(host_of(connection.remote_address))
-        visit = ClientState(connection, allowance=self.rates.connection(address))
+        client = ClientState(connection, allowance=self.rates.connection(address))
 
         def closed(_: Connection) -> None:
-            # The visit refers to the connection: without the way back, both go at once.
+            # The client refers to the connection: without the way back, both go at once.
             connection.on_closed = None
             self.rates.let_go(address)
-            self.room.closed(visit)
+            self.room.closed(client)
 
         connection.on_closed = closed
         if not self.rates.hold(address):
             connection.close(CloseCode.TRY_AGAIN_LATER, "Too many connections from this address.")
-        chat = Chat(self.room, self.store, visit)
+        chat = Chat(self.room, self.store, client)
         return RpcSession(connection, chat, runtime=gevent_runtime(), limits=self._limits)
 
     def batch(self, environ: dict[str, Any]) -> Response:
@@ -95,9 +106,9 @@ class Service:
         Raises RateLimited.
         """
         address = self.rates.address(environ.get("REMOTE_ADDR", ""))
-        visit = ClientState(BatchLine(), deaf=True, allowance=self.rates.batch(address))
+        client = ClientState(BatchConnection(), deaf=True, allowance=self.rates.batch(address))
         chat = serve(
-            Chat(self.room, self.store, visit),
+            Chat(self.room, self.store, client),
             limits=self._batch_limits,
             batch_timeout=BATCH_SECONDS,
             max_batch=self.settings.max_message,
@@ -106,7 +117,7 @@ class Service:
         try:
             return Response.from_app(chat, environ, buffered=True)
         finally:
-            self.room.closed(visit)
+            self.room.closed(client)
 
     def admit(self, environ: Mapping[str, Any]) -> None:
         """Count a new connection, before it is accepted. Raises RateLimited."""
@@ -155,13 +166,13 @@ def host_of(remote_address: Any) -> str:
     return str(remote_address[0]) if isinstance(remote_address, tuple) else ""
 
 
-def service_of(app: Flask) -> Service:
+def service_of(app: Flask) -> ChatService:
     """What stands behind `app`."""
     service = app.extensions[EXTENSION]
-    assert isinstance(service, Service)
+    assert isinstance(service, ChatService)
     return service
 
 
-def current_service() -> Service:
+def current_service() -> ChatService:
     """What stands behind the application of this request."""
     return service_of(current_app)

@@ -8,12 +8,13 @@ command line wins over the environment, the environment over the default.
 
 import argparse
 import ipaddress
-import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from flask import Config
+from msgspec import Meta, ValidationError, convert
 
 from capnweb_sync.origins import parse_origin
 from capnweb_sync.server import HttpLimits
@@ -31,6 +32,16 @@ MIB: Final = 1024 * 1024
 MAX_PORT: Final = 65_535
 """The largest TCP port (RFC 9293, section 3.1)."""
 
+MIN_OUTBOX: Final = 64 * 1024
+MIN_MEMORY: Final = 64 * MIB
+"""Bytes: four clients that keep all that one may."""
+
+MIN_MESSAGE: Final = 16 * 1024
+"""Bytes that any conversation needs: an event of 4,000 characters, and its like."""
+
+FINITE: Final = sys.float_info.max
+"""Neither infinite nor no number at all."""
+
 
 def text(value: str) -> str:
     """Any text but none."""
@@ -39,39 +50,44 @@ def text(value: str) -> str:
     return value
 
 
-def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
-    """A whole number from `least` to `most`."""
+# For each: `title` is its type, and `description` its bounds, in the words of an error.
+Port = Annotated[
+    int, Meta(ge=0, le=MAX_PORT, title="a whole number", description=f"from 0 to {MAX_PORT}")
+]
+CountOrZero = Annotated[int, Meta(ge=0, title="a whole number", description="0 or more")]
+Count = Annotated[int, Meta(ge=1, title="a whole number", description="1 or more")]
+OutboxBytes = Annotated[
+    int,
+    Meta(ge=MIN_OUTBOX, title="a whole number", description=f"{MIN_OUTBOX} or more"),
+]
+MemoryBytes = Annotated[
+    int,
+    Meta(ge=MIN_MEMORY, title="a whole number", description=f"{MIN_MEMORY} or more"),
+]
+MessageBytes = Annotated[
+    int,
+    Meta(ge=MIN_MESSAGE, title="a whole number", description=f"{MIN_MESSAGE} or more"),
+]
+Seconds = Annotated[float, Meta(ge=0, le=FINITE, title="a number", description="0 or more")]
+Positive = Annotated[float, Meta(gt=0, le=FINITE, title="a number", description="more than 0")]
+"""Seconds, days, or bytes a second."""
 
-    def parse(value: str) -> int:
+
+def read_as(kind: Any) -> Callable[[str], Any]:
+    """The `parse` of a setting that one of the types above declares."""
+    plain, meta = kind.__origin__, kind.__metadata__[0]
+
+    def parse(value: str) -> Any:
         try:
-            number = int(value)
+            parsed = plain(value)
         except ValueError:
-            raise ValueError("must be a whole number") from None
-        if not least <= number <= most:
-            bounds = f"from {least} to {most}" if most < math.inf else f"{least} or more"
-            raise ValueError(f"must be {bounds}")
-        return number
+            raise ValueError(f"must be {meta.title}") from None
+        try:
+            return convert(parsed, kind)
+        except ValidationError:
+            raise ValueError(f"must be {meta.description}") from None
 
     return parse
-
-
-def number(value: str) -> float:
-    """A number that is not negative; seconds or days."""
-    try:
-        parsed = float(value)
-    except ValueError:
-        raise ValueError("must be a number") from None
-    if not 0 <= parsed < math.inf:
-        raise ValueError("must be 0 or more")
-    return parsed
-
-
-def positive(value: str) -> float:
-    """A number above 0; seconds or days."""
-    parsed = number(value)
-    if parsed == 0:
-        raise ValueError("must be more than 0")
-    return parsed
 
 
 def network(value: str) -> Network:
@@ -92,12 +108,14 @@ def log_level(value: str) -> str:
 
 def setting(
     default: Any,
-    parse: Callable[[str], Any],
+    kind: Any,
     help: str,  # noqa: A002 - argparse's word
     metavar: str | None = None,
 ) -> Any:
-    """A field of `Settings`; `parse` makes its value of a string and raises ValueError with what is
-    wrong. A tuple as default: the option can be repeated."""
+    """A field of `Settings`; `kind` is one of the types above, or a function that makes its value
+    of a string and raises ValueError with what is wrong. A tuple as default: the option can be
+    repeated."""
+    parse = read_as(kind) if hasattr(kind, "__metadata__") else kind
     return field(default=default, metadata={"parse": parse, "help": help, "metavar": metavar})
 
 
@@ -106,7 +124,7 @@ class Settings:
     """Everything that can be set, with its default."""
 
     host: str = setting("127.0.0.1", host, "address to listen on", "ADDRESS")
-    port: int = setting(8080, whole(0, MAX_PORT), "TCP port to listen on; 0: a free one", "PORT")
+    port: int = setting(8080, Port, "TCP port to listen on; 0: a free one", "PORT")
     store: str = setting(
         "sqlite:///chat.db",
         text,
@@ -115,21 +133,21 @@ class Settings:
         "URL",
     )
     grace: float = setting(
-        15.0, number, "how long a name waits for a lost client to come back", "SECONDS"
+        15.0, Seconds, "how long a name waits for a lost client to come back", "SECONDS"
     )
     max_connections: int = setting(
-        10_000, whole(1), "connections at a time; one more gets status 503", "N"
+        10_000, Count, "connections at a time; one more gets status 503", "N"
     )
     trust_proxies: int = setting(
         0,
-        whole(0),
+        CountOrZero,
         "how many proxies in front of the server to believe about the client's address, scheme,"
         " host and prefix (X-Forwarded-For, -Proto, -Host, -Prefix)",
         "N",
     )
     max_http_connections: int = setting(
         1_000,
-        whole(1),
+        Count,
         "connections at a time that are no WebSockets; at one more, the one that has sent nothing"
         " for longest is closed",
         "N",
@@ -169,7 +187,10 @@ class Settings:
         "RATE",
     )
     max_address_connections: int = setting(
-        1_000, whole(1), "WebSockets from one address at a time; one more gets status 429", "N"
+        1_000,
+        Count,
+        "WebSockets from one address at a time; one more gets status 429",
+        "N",
     )
     unlimited_addresses: tuple[Network, ...] = setting(
         (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1")),
@@ -186,41 +207,52 @@ class Settings:
         "ORIGIN",
     )
     head_seconds: float = setting(
-        10.0, positive, "how long the head of a request may take", "SECONDS"
+        10.0, Positive, "how long the head of a request may take", "SECONDS"
     )
     body_seconds: float = setting(
-        120.0, positive, "how long the body of a request may take", "SECONDS"
+        120.0, Positive, "how long the body of a request may take", "SECONDS"
     )
     min_rate: float = setting(
         1000.0,
-        positive,
+        Positive,
         "how much of a body must come, and of an answer be taken, each second",
         "BYTES",
     )
     idle_seconds: float = setting(
         15.0,
-        positive,
+        Positive,
         "how long a connection may wait before its next request",
         "SECONDS",
     )
     ping_interval: float = setting(
-        20.0, positive, "how long a connection may be silent before it is pinged", "SECONDS"
+        20.0, Positive, "how long a connection may be silent before it is pinged", "SECONDS"
     )
-    ping_timeout: float = setting(20.0, positive, "how long a ping may go unanswered", "SECONDS")
+    ping_timeout: float = setting(20.0, Positive, "how long a ping may go unanswered", "SECONDS")
     max_outbox: int = setting(
-        MIB, whole(64 * 1024), "what may wait to be sent to one connection", "BYTES"
+        MIB, OutboxBytes, "what may wait to be sent to one connection", "BYTES"
     )
     max_message: int = setting(
-        256 * 1024, whole(16 * 1024), "the largest message accepted from a client", "BYTES"
+        256 * 1024, MessageBytes, "the largest message accepted from a client", "BYTES"
+    )
+    max_memory: int = setting(
+        1024 * MIB,
+        MemoryBytes,
+        "what all connections together may have the server keep for them (results until they are"
+        " released, what waits to be sent, and the like); past it, those that keep the most are"
+        " closed with 1013",
+        "BYTES",
     )
     drain_seconds: float = setting(
-        5.0, number, "how long stopping may take before connections are dropped", "SECONDS"
+        5.0,
+        Seconds,
+        "how long stopping may take before connections are dropped",
+        "SECONDS",
     )
     keep_days: float | None = setting(
-        None, positive, "remove events that are older (default: keep all)", "DAYS"
+        None, Positive, "remove events that are older (default: keep all)", "DAYS"
     )
     keep_messages: int | None = setting(
-        None, whole(1), "keep only that many of the newest events (default: all)", "N"
+        None, Count, "keep only that many of the newest events (default: all)", "N"
     )
     log_level: str = setting("WARNING", log_level, "what to log: DEBUG, INFO, WARNING …", "LEVEL")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import Process, free_port
+from tests.processes import Process, Processes, free_port
 
 
 def require_redis() -> None:
@@ -38,3 +38,32 @@ class RedisServer(Process):
         except AssertionError:
             self.kill()
             raise
+
+
+ON_DISK = ("--appendonly", "yes", "--appendfsync", "always")
+"""Options of a Redis that keeps everything it has answered, whatever becomes of it."""
+
+
+class DurableRedis:
+    """A `redis-server` that keeps everything it has answered, can be killed, and comes back.
+
+    Attributes:
+        url: as the store takes it.
+        process: the one that runs, or ran last.
+    """
+
+    def __init__(self, processes: Processes, directory: Path) -> None:
+        """Start it; `directory` holds its files."""
+        self._processes = processes
+        self._directory = directory
+        self.process = processes.add(RedisServer(directory, *ON_DISK))
+        self.url = self.process.url
+
+    def start(self) -> None:
+        """Start it again with what it has stored, and wait until it answers."""
+        again = RedisServer(self._directory, *ON_DISK, port=self.process.port)
+        self.process = self._processes.add(again)
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        self.process.kill()

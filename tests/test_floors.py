@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS = {
     "capnweb_sync": (
-        ("errors", "limits", "deferred", "urls", "origins", "floods"),
+        ("errors", "close_codes", "limits", "deferred", "urls", "origins", "floods"),
+        ("futures",),
         ("values",),
         ("runtimes",),
         ("core",),
@@ -145,6 +147,18 @@ def test_every_file_stands_on_a_floor() -> None:
     ]
 
     assert homeless == []
+
+
+@pytest.mark.parametrize("package", sorted(FLOORS))
+def test_the_architectures_page_shows_these_floors(package: str) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition(f"### `{package}`")[2].partition("\n\n|")[2].partition("\n\n")[0]
+    cells = [row.strip("|").partition("|")[0] for row in table.splitlines()[2:]]
+    shown = [name for cell in cells for name in re.findall(r"`(\w+)(?:/|\.py)?`", cell)]
+    numbers = {name: number for number, floor in enumerate(FLOORS[package]) for name in floor}
+
+    assert set(shown) | {"__main__"} == set(numbers)
+    assert [numbers[name] for name in shown] == sorted(numbers[name] for name in shown)
 
 
 def test_no_import_goes_up_or_sideways() -> None:

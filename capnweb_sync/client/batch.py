@@ -38,7 +38,12 @@ TIMEOUT_SECONDS: Final = 30.0
 
 
 class BatchError(ConnectionError):
-    """The batch was not answered. `status` is the HTTP status, None if there was none."""
+    """The batch was not answered.
+
+    Args:
+        sentence: what went wrong, for a person.
+        status: the HTTP status, None if there was none.
+    """
 
     def __init__(self, sentence: str, status: int | None = None) -> None:
         super().__init__(sentence)
@@ -70,32 +75,32 @@ class BatchRuntime:
 
     @property
     def step(self) -> Step:
-        """See `Runtime`."""
+        """The lock of the core's state."""
         return self._threads.step
 
     def call_queue(self) -> CallQueue:
-        """See `Runtime`."""
+        """A queue for a new session."""
         return self._threads.call_queue()
 
     def wait(self, deferred: Deferred[Any], timeout: float | None) -> bool:
-        """See `Runtime`. Raises BatchError."""
+        """Send the batch, unless that was done, and wait. Raises BatchError."""
         self._send()
         return self._threads.wait(deferred, timeout)
 
     def enter(self, function: Callable[[], None]) -> None:
-        """See `Runtime`."""
+        """Run `function` where a step may be taken."""
         self._threads.enter(function)
 
     def tidy_later(self, function: Callable[[], None]) -> None:
-        """See `Runtime`."""
+        """Run `function` within seconds, gathered with what else there is to tidy."""
         self._threads.tidy_later(function)
 
     def spawn(self, function: Callable[[], None]) -> None:
-        """See `Runtime`; only streams need it."""
+        """Run `function` beside everything else; only streams need it."""
         self._threads.spawn(function)
 
     def collect(self, function: Callable[[], None]) -> None:
-        """See `Runtime`."""
+        """Run `function`, a finalizer's, as soon as no step is under way."""
         self._threads.collect(function)
 
 
@@ -209,12 +214,26 @@ def batch(
     api: Callable[..., MainApi] | None = None,
     check: bool = True,
 ) -> BatchSession[MainApi]:
-    """A batch to `url` (`http://…` or `https://…`), as a context manager.
+    """A batch to an HTTP server: many calls in one request, as a context manager.
 
-    `headers` are added to the request, `timeout` is the seconds that the answer may take, and
-    `limits.max_message_size` bounds it in bytes. `session_class`, `api` and
-    `check` are as in `connect`.
-    Raises ValueError for another URL.
+    Calls are collected; the first that is waited for, or the end of the `with`, sends them. The
+    form is that of the reference's `newHttpBatchRpcSession` (`batch.ts`): a message a line, POSTed.
+
+    Args:
+        url: `http://…` or `https://…`. A name and a password in it are sent as HTTP has it.
+        headers: added to those of the request.
+        timeout: seconds that the answer may take.
+        limits: what is accepted; `max_message_size` bounds the whole answer, in bytes.
+        session_class: as in `connect`.
+        api: as in `connect`.
+        check: as in `connect`.
+
+    Returns:
+        A context manager that gives the server's main object.
+
+    Raises:
+        ValueError: `url` is of another kind.
+        BatchError: from the call that sends it: there was no answer, or one that is none.
     """
     return BatchSession(
         url,

@@ -139,6 +139,9 @@ def connect(
             end.
         session_class: a subclass of `RpcSession` that sees what goes through the session.
 
+    Returns:
+        The session, open. It is closed by `with` or `close`.
+
     Raises:
         ConnectError: there is no connection; `ConnectTimeout` and `HandshakeError` say more.
         TypeError: `main` can't be sent.

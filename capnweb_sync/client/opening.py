@@ -30,7 +30,11 @@ MAX_SENTENCE: Final = 500
 class ConnectError(ConnectionError):
     """There is no connection: the name is unknown, nobody listens, TLS fails, the server refuses.
 
-    `url` is where it was tried; `str(error)` is a sentence for a person.
+    `str(error)` is a sentence for a person.
+
+    Args:
+        url: where it was tried, without credentials.
+        why: what went wrong, a sentence for a person.
     """
 
     code: Final = "connect_failed"
@@ -48,9 +52,12 @@ class ConnectTimeout(ConnectError, TimeoutError):
 
 
 class HandshakeError(ConnectError):
-    """The server answered with plain HTTP instead of an upgrade.
+    """The server answered with plain HTTP instead of an upgrade (RFC 6455, section 4.1).
 
-    `status` is the HTTP status, `sentence` what a plain-text body says, empty if there is none.
+    Args:
+        url: where it was tried.
+        status: the HTTP status.
+        sentence: what a plain-text body says, empty if there is none.
     """
 
     def __init__(self, url: str, status: int, sentence: str) -> None:

@@ -2,6 +2,16 @@
 
 `reconnecting.py` keeps a session with it; a program that has more to do than to call `setup`, such
 as to take up where it was, builds on the same parts.
+
+When (`Backoff`): a uniformly random time up to a longest one, which doubles with each attempt, so
+that those who were sent away together do not come back together (full jitter):
+
+    | what was lost                      | longest time before the attempts, in seconds          |
+    |------------------------------------|-------------------------------------------------------|
+    | a connection that lasted           | 1, 2, 4, 8, 10, 10, …                                 |
+    | one that did not last 10 s         | goes on where the series was, at 4 at most            |
+    | closed with 1001 or 1012           | begins at 4: everybody was sent away at once          |
+    | the server asked for patience      | that long, and the time above in addition, once       |
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
+from ..close_codes import CloseCode
 from ..core.stubs import RpcPromise
 from ..deferred import Deferred
 from ..errors import RemoteError, SessionClosed, fresh_copy, logger
@@ -34,7 +35,6 @@ from ..typed import MainApi, TypedPromise
 from .opening import ConnectError
 from .reconnect import Backoff, Status, keep_trying, may_pass
 from .session import DROPPED, ClientSession
-from .transport import NORMAL
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -170,7 +170,7 @@ class ReconnectingSession(Generic[MainApi]):
         with self._changed:
             return self._changed.wait_for(lambda: self.closed, bounded(timeout))
 
-    def close(self, code: int = NORMAL, reason: str = "", *, wait: bool = True) -> None:
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "", *, wait: bool = True) -> None:
         """End it, see `ClientSession.close`. Idempotent."""
         for session in self._end(SessionClosed(CLOSED_HERE, close_code=code, reason=reason)):
             session.close(code, reason, wait=wait)
@@ -206,7 +206,7 @@ class ReconnectingSession(Generic[MainApi]):
         finally:
             for session in (self._session, self._coming):
                 if session is not None and not is_finalizing():
-                    session.close(NORMAL, DROPPED, wait=False)
+                    session.close(CloseCode.NORMAL, DROPPED, wait=False)
 
     # ---- The states
 

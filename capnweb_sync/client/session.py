@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol
 from urllib.parse import urlsplit
 
+from ..close_codes import CloseCode
 from ..errors import SessionClosed
 from ..session.session import RpcSession
 from ..typed import MainApi, with_api
-from .transport import NORMAL
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -44,6 +44,14 @@ class ClientSession(Generic[MainApi]):
         url: str,
         api: Callable[..., MainApi] | None = None,
     ) -> None:
+        """For `connect`, and for tests.
+
+        Args:
+            session: the session; closed with this.
+            transport: what carries it.
+            url: where the server is, for `repr`.
+            api: the class that describes the server's main object, if one does.
+        """
         self._session = session
         self._transport = transport
         self._api = api
@@ -82,14 +90,23 @@ class ClientSession(Generic[MainApi]):
         return self._session.wait_closed(timeout)
 
     def stats(self) -> dict[str, int]:
-        """How many `imports` and `exports` the session's tables hold."""
+        """How large the session's tables are, which hold what is passed by reference.
+
+        Returns:
+            `{"imports": n, "exports": n}`; the two main objects count, as in the reference's
+            `getStats()`.
+        """
         return self._session.stats()
 
-    def close(self, code: int = NORMAL, reason: str = "", *, wait: bool = True) -> None:
-        """End the session and wait until the connection is gone, `close_timeout` at most.
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "", *, wait: bool = True) -> None:
+        """End the session and wait until the connection is gone, `close_timeout` seconds at most.
 
         What was sent before goes out first. Calls that wait raise `SessionClosed`. Idempotent.
-        Without `wait`, the rest happens in the background; so it may be called by finalizers.
+
+        Args:
+            code: a WebSocket close code (RFC 6455, section 7.4).
+            reason: a sentence for the server; cut to 123 bytes.
+            wait: false has the rest happen in the background; so it may be called by finalizers.
         """
         self._closing = True
         if wait:
@@ -126,4 +143,4 @@ class ClientSession(Generic[MainApi]):
             # At the end the threads have stopped where they were, perhaps with a lock; the
             # kernel closes the socket.
             if not is_finalizing():
-                self.close(NORMAL, DROPPED, wait=False)
+                self.close(CloseCode.NORMAL, DROPPED, wait=False)

@@ -28,21 +28,13 @@ from typing import Final, Protocol
 import websocket
 from websocket import ABNF
 
+from ..close_codes import CloseCode
 from ..errors import logger
 from ..runtimes.fork import close_copy, in_child
 from ..runtimes.threads import RETRY_SECONDS, named, thread_runtime
 
 RECEIVE_SIZE: Final = 64 * 1024
 """Bytes asked of the socket at once: many small frames, or four records of TLS."""
-
-# Close codes (RFC 6455, section 7.4.1).
-NORMAL: Final = 1000
-PROTOCOL_ERROR: Final = 1002
-UNSUPPORTED_DATA: Final = 1003
-NO_CODE: Final = 1005
-ABNORMAL: Final = 1006
-INVALID_DATA: Final = 1007
-TOO_BIG: Final = 1009
 
 MAX_CONTROL: Final = 125
 """Bytes that a control frame may carry (RFC 6455, section 5.5)."""
@@ -51,7 +43,7 @@ MAX_REASON: Final = MAX_CONTROL - 2
 """Bytes of a close frame's reason: what its code leaves."""
 
 
-class Session(Protocol):
+class Receiver(Protocol):
     """What the transport needs of an `RpcSession`."""
 
     def receive(self, message: str | bytes) -> None: ...
@@ -64,7 +56,7 @@ class Ended(Exception):
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)
-        self.code = code
+        self.code = int(code)
         self.reason = reason
 
 
@@ -86,15 +78,17 @@ class Frames(websocket.frame_buffer):
         opcode = self.header[4]
         if opcode >= ABNF.OPCODE_CLOSE:
             if self.length > MAX_CONTROL:
-                raise Ended(PROTOCOL_ERROR, "The peer sent an oversized control frame.")
+                raise Ended(CloseCode.PROTOCOL_ERROR, "The peer sent an oversized control frame.")
         elif self.length > self.room:
-            raise Ended(TOO_BIG, "The peer sent a message that is larger than allowed.")
+            raise Ended(
+                CloseCode.MESSAGE_TOO_BIG, "The peer sent a message that is larger than allowed."
+            )
 
     def next(self) -> tuple[int, bool, bytes]:
         """The next frame: its opcode, whether it is the last of its message, its payload."""
         frame = self.recv_frame()
         if frame.mask_value:
-            raise Ended(PROTOCOL_ERROR, "The peer sent a masked frame.")  # RFC 6455, 5.1
+            raise Ended(CloseCode.PROTOCOL_ERROR, "The peer sent a masked frame.")  # RFC 6455, 5.1
         assert isinstance(frame.data, bytes)
         return frame.opcode, bool(frame.fin), frame.data
 
@@ -126,7 +120,7 @@ class WebSocketTransport:
         self._close_timeout = close_timeout
         self._max_waiting = max_waiting
 
-        # The reading thread's own.
+        # The thread's own.
         self._frames = Frames(self._read)
         self._buffer = b""
         self._heard = time.monotonic()
@@ -139,10 +133,10 @@ class WebSocketTransport:
         self._unsent: deque[bytes | memoryview] = deque()
         self._waiting = 0
         self._close_by: float | None = None  # Set when the close frame is queued, the last one.
-        self._broken: Ended | None = None  # What the reading thread shall end with.
+        self._broken: Ended | None = None  # What the thread shall end with.
         self._queueing = False  # True for good if an exception (Ctrl+C) has cut it.
 
-        # A byte sent on the one end wakes the reading thread, which watches the other.
+        # A byte sent on the one end wakes the thread, which watches the other.
         self._selector = selectors.DefaultSelector()
         try:
             self._bell, self._button = socket.socketpair()
@@ -176,7 +170,7 @@ class WebSocketTransport:
                 self._queue(text)
             else:
                 self._broken = Ended(
-                    ABNORMAL,
+                    CloseCode.ABNORMAL,
                     f"The peer reads too slowly: {self._waiting} bytes wait to be sent to it, "
                     f"more than the {self._max_waiting} that may.",
                 )
@@ -211,7 +205,7 @@ class WebSocketTransport:
         return ended or self._waiting < self._max_waiting // 2
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close frame after what waits; the reading thread does the rest."""
+        """Send a close frame after what waits; the thread does the rest."""
         text = reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore")
         self._send_close(struct.pack("!H", code) + text.encode())
 
@@ -220,7 +214,7 @@ class WebSocketTransport:
             if self._queueing and self._broken is None:
                 # A frame may have been sent in part, or would be sent again.
                 self._unsent.clear()
-                self._broken = Ended(ABNORMAL, "An exception has interrupted sending.")
+                self._broken = Ended(CloseCode.ABNORMAL, "An exception has interrupted sending.")
                 self._wake_writers()
                 self._ring()
             if self._close_by is None and self._broken is None:
@@ -274,20 +268,20 @@ class WebSocketTransport:
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return  # TLS wants to be given the very same bytes again; so frames are never joined.
         except OSError:
-            # The reading thread meets it, too, when it has read what the peer had to say.
+            # The thread meets it, too, when it has read what the peer had to say.
             self._unsent.clear()
             self._waiting = 0
 
     def _ring(self) -> None:
-        """Wake the reading thread."""
+        """Wake the thread."""
         try:
             self._button.send(b"\0")
         except OSError:
             pass  # It is being rung for already, or it is gone.
 
-    # ---- The reading thread
+    # ---- The thread
 
-    def start(self, session: Session) -> None:
+    def start(self, session: Receiver) -> None:
         """Start reading for `session`. Raises RuntimeError or MemoryError, and drops the
         connection, if there is no thread for that."""
         try:
@@ -306,7 +300,7 @@ class WebSocketTransport:
         self._lock = threading.RLock()
         self._room = threading.Condition(self._lock)
         self._gone = threading.Event()
-        self._broken = Ended(ABNORMAL, "The connection is the parent process's.")
+        self._broken = Ended(CloseCode.ABNORMAL, "The connection is the parent process's.")
         self._unsent.clear()
         self._selector.close()  # Before the sockets, which gevent watches.
         for sock in (self._sock, self._bell, self._button):
@@ -314,16 +308,18 @@ class WebSocketTransport:
         self._gone.set()
 
     @named("capnweb_sync connection")
-    def _run(self, session: Session) -> None:
+    def _run(self, session: Receiver) -> None:
         self._reader = threading.current_thread()
-        end = Ended(ABNORMAL, "Reading failed on our side.")
+        end = Ended(CloseCode.ABNORMAL, "Reading failed on our side.")
         try:
             try:
                 self._read_messages(session)
             except Ended as ended:
                 end = ended
             except websocket.WebSocketException as error:
-                end = Ended(PROTOCOL_ERROR, f"The peer broke the WebSocket protocol: {error}.")
+                end = Ended(
+                    CloseCode.PROTOCOL_ERROR, f"The peer broke the WebSocket protocol: {error}."
+                )
             except Exception:
                 logger.exception("Reading from a peer failed unforeseen")
             finally:
@@ -338,7 +334,12 @@ class WebSocketTransport:
 
         RFC 6455, section 7.1.1: the server closes the TCP connection, the client waits for that.
         """
-        if end.code in (PROTOCOL_ERROR, UNSUPPORTED_DATA, INVALID_DATA, TOO_BIG):
+        if end.code in (
+            CloseCode.PROTOCOL_ERROR,
+            CloseCode.UNSUPPORTED_DATA,
+            CloseCode.INVALID_DATA,
+            CloseCode.MESSAGE_TOO_BIG,
+        ):
             self.close(end.code, end.reason)
         try:
             while self._broken is None:
@@ -348,7 +349,7 @@ class WebSocketTransport:
 
     def _give_back(self) -> None:
         with self._lock:
-            self._broken = self._broken or Ended(ABNORMAL, "")
+            self._broken = self._broken or Ended(CloseCode.ABNORMAL, "")
             self._wake_writers()
             self._unsent.clear()
             self._selector.close()  # Before the sockets, which gevent watches.
@@ -358,7 +359,7 @@ class WebSocketTransport:
         self._reader = None
         self._gone.set()
 
-    def _read_messages(self, session: Session) -> None:
+    def _read_messages(self, session: Receiver) -> None:
         """Hand messages to the session until the end, which is always an exception."""
         while True:
             message = self._read_message()
@@ -376,27 +377,27 @@ class WebSocketTransport:
                 self._control_received(opcode, final, payload)
                 continue
             if (opcode == ABNF.OPCODE_CONT) != (kind is not None):
-                raise Ended(PROTOCOL_ERROR, "The peer sent fragments out of order.")
+                raise Ended(CloseCode.PROTOCOL_ERROR, "The peer sent fragments out of order.")
             kind = opcode if kind is None else kind
             parts += payload
             self._frames.room -= len(payload)
             if final:
                 break
         if kind != ABNF.OPCODE_TEXT:
-            raise Ended(UNSUPPORTED_DATA, "The peer sent a message that is not text.")
+            raise Ended(CloseCode.UNSUPPORTED_DATA, "The peer sent a message that is not text.")
         try:
             return parts.decode()
         except UnicodeDecodeError:
-            raise Ended(INVALID_DATA, "The peer sent text that is not UTF-8.") from None
+            raise Ended(CloseCode.INVALID_DATA, "The peer sent text that is not UTF-8.") from None
 
     def _control_received(self, opcode: int, final: bool, payload: bytes) -> None:
         if not final:
-            raise Ended(PROTOCOL_ERROR, "The peer sent a fragmented control frame.")
+            raise Ended(CloseCode.PROTOCOL_ERROR, "The peer sent a fragmented control frame.")
         if opcode == ABNF.OPCODE_PING:
             self._send_control(ABNF.OPCODE_PONG, payload)
         elif opcode == ABNF.OPCODE_CLOSE:
             self._send_close(payload[:2])  # RFC 6455, 5.5.1: answered with the same code.
-            code = struct.unpack("!H", payload[:2])[0] if payload else NO_CODE
+            code = struct.unpack("!H", payload[:2])[0] if payload else CloseCode.NO_STATUS
             raise Ended(code, payload[2:].decode("utf-8", "replace"))
 
     def _read(self, size: int) -> bytes:
@@ -472,5 +473,5 @@ class WebSocketTransport:
     def _lost(self, reason: str) -> Ended:
         """The connection is gone: nobody is there for a farewell."""
         with self._lock:
-            self._broken = self._broken or Ended(ABNORMAL, reason)
+            self._broken = self._broken or Ended(CloseCode.ABNORMAL, reason)
             return self._broken

@@ -221,8 +221,16 @@ def not_sendable(value: Any) -> str:
 
 
 def serialize(value: Any) -> str:
-    """The protocol's text for `value`, which holds no capability (the reference's `serialize`).
+    """Encode a value that holds no capability (`serialize` in the reference's `serialize.ts`).
 
-    Raises TypeError or ValueError for what can't be sent.
+    Args:
+        value: anything that can be sent and is no stub, function or object by reference.
+
+    Returns:
+        The protocol's text for it, JSON.
+
+    Raises:
+        TypeError: it holds what can't be sent.
+        ValueError: it is nested too deep, or contains itself.
     """
     return json_text.dumps(Encoder(NoExporter(), Payload(value, "params")).encode()).decode()

@@ -10,6 +10,7 @@ import math
 from typing import Any, Final
 
 from ..core.hooks import Hook, Mapper, attempt, call_hook, failed
+from ..core.ledger import UNWEIGHED, size_of
 from ..core.local_hooks import PayloadHook
 from ..core.payload import Payload
 from ..core.served_calls import ServedCalls
@@ -23,6 +24,10 @@ from .registry import EVALUATORS, Importer
 
 SHOWN: Final = 200
 """Characters of an offending expression that an error quotes: enough to find it."""
+
+
+ORDINARY_PATH: Final = 8
+"""Names in a path that what a call counts with covers."""
 
 
 class NoImporter:
@@ -182,7 +187,9 @@ def evaluate_hook(importer: Importer, expression: Any) -> Hook:
             return reference(importer, expression, 0)
         if expression[0] == "remap":
             return Evaluator(importer).evaluate_map(expression)
-    return PayloadHook(Evaluator(importer).evaluate(expression), importer.calls)
+    payload = Evaluator(importer).evaluate(expression)
+    payload.keep(importer.calls.ledger)
+    return PayloadHook(payload, importer.calls)
 
 
 def exported(importer: Importer, export_id: int) -> Hook:
@@ -217,6 +224,11 @@ def reference(importer: Importer, value: list[Any], depth: int) -> Hook:
         return failed(error)
     args.on_dispose = calls.end_with
     args.received_size = calls.received_size
+    if args.received_size > UNWEIGHED:
+        args.keep(calls.ledger)
+        if len(path) > ORDINARY_PATH:
+            args.weight = size_of(path, calls.ledger.room)
+            calls.ledger.hold(args.weight)
     return attempt(call_hook, hook, path, args, calls)
 
 
@@ -263,8 +275,18 @@ def quoted(value: Any) -> str:
 
 
 def deserialize(text: str | bytes) -> Any:
-    """The value of the protocol's text `text`, which holds no capability (the reference's
-    `deserialize`). Raises ValueError if it is not JSON, RpcError if it is against the protocol."""
+    """Decode a value that holds no capability (`deserialize` in the reference's `serialize.ts`).
+
+    Args:
+        text: the protocol's text, JSON.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: it is not JSON.
+        RpcError: it is against the protocol, or holds a capability.
+    """
     payload = Evaluator(NoImporter()).evaluate(json_text.loads(text))
     payload.dispose()
     return payload.value

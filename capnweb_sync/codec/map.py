@@ -266,7 +266,7 @@ class MapWork:
             if owner is None or not owner.is_plain():
                 self.take_values(value)
             if not isinstance(value, list):
-                return PayloadHook(_apply(value, owner, captures, steps, self))
+                return self._kept(_apply(value, owner, captures, steps, self))
             result = Payload([], "owned")
             try:
                 for item in value:
@@ -274,10 +274,14 @@ class MapWork:
             except BaseException:
                 result.dispose()
                 raise
-            return PayloadHook(result)
+            return self._kept(result)
         finally:
             for capture in captures:
                 capture.dispose()
+
+    def _kept(self, result: Payload) -> Hook:
+        result.keep(self.calls.ledger)
+        return PayloadHook(result)
 
     def _cost(self, instruction: Any) -> int:
         most = self._steps_left * PARTS_PER_STEP
@@ -393,7 +397,8 @@ def json_copy(value: Any) -> Any:
 
 
 def map_stub(stub: RpcStub, function: Callable[[RpcPromise], Any]) -> RpcPromise:
-    """See `RpcStub.map`."""
+    """Record `function` on a placeholder and send it to where the value of `stub` is; a promise for
+    the mapped value (`RpcStub.map`). Raises what the function raises."""
     parent = recording.get()
     assert parent is None or isinstance(parent, MapRecorder)
     hook, path = stub._place()

@@ -1,4 +1,11 @@
-"""…"""
+"""How the arguments of a served call are checked: against the annotations of what is called, before
+its body runs.
+
+A signature is compiled once into `Parameters`, and `bind` makes positional arguments of what came:
+a value of one of a parameter's exact types passes as it is, any other is converted by msgspec or
+refused with a `TypeError` that names the parameter. Surplus arguments are ignored, as in
+JavaScript.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +50,14 @@ class Parameter(typing.NamedTuple):
 class Parameters:
     """The positional parameters of a function, compiled for checking."""
 
-    __slots__ = ("function", "positional", "rest")
+    __slots__ = ("_accepted", "function", "positional", "rest")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = getattr(function, "__name__", "the function")
         self.positional: list[Parameter] | None = []
         self.rest: Parameter | None = None
+        self._accepted: tuple[frozenset[type] | None, ...] = ()
+        """The types of each positional parameter, for a first look at all of them."""
         try:
             signature = inspect.signature(function)
         except ValueError:  # some built-in functions do not tell theirs
@@ -67,12 +76,19 @@ class Parameters:
                 self.rest = compiled
             elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
                 self.positional.append(compiled)
+        self._accepted = tuple(parameter.types for parameter in self.positional)
 
     def bind(self, args: Sequence[Any]) -> Sequence[Any]:
         """The arguments to call the function with. Surplus ones are left out: a newer peer may
         send more. Raises RpcTypeError, naming the argument that is missing or of a wrong type."""
         if self.positional is None:
             return args
+        if len(args) == len(self._accepted):
+            for value, accepted in zip(args, self._accepted, strict=True):
+                if value is undefined or (accepted is not None and type(value) not in accepted):
+                    break
+            else:
+                return args
         values = []
         for parameter, value in zip(self.positional, args, strict=False):
             accepted = parameter.types
@@ -228,11 +244,19 @@ def parameters_of(function: Callable[..., Any]) -> Parameters:
 def _bound_parameters(method: types.MethodType) -> Parameters:
     """Those of a bound method: remembered with its function, without `self`."""
     function = method.__func__
-    try:
-        return _bound[function]
-    except KeyError:
-        compiled = _bound[function] = Parameters(method)
-        return compiled
+    known = _bound.get(id(function))
+    if known is not None and known[0]() is function:
+        return known[1]
+    return _compile_bound(method, function)
 
 
-_bound: weakref.WeakKeyDictionary[Any, Parameters] = weakref.WeakKeyDictionary()
+def _compile_bound(method: types.MethodType, function: Callable[..., Any]) -> Parameters:
+    compiled = Parameters(method)
+    key = id(function)
+    _bound[key] = weakref.ref(function, lambda _: _bound.pop(key, None)), compiled
+    return compiled
+
+
+_bound: dict[int, tuple[weakref.ref[Any], Parameters]] = {}
+"""By the id of the function, for as long as that exists: each call of a peer's looks here, and a
+`WeakKeyDictionary` makes a reference for each look."""

@@ -1,4 +1,4 @@
-"""…"""
+"""What one message of a peer may make us copy or bring into arguments, counted in values."""
 
 from __future__ import annotations
 

@@ -8,10 +8,8 @@ Every stub, promise and table entry is a hook, of one of these kinds:
     PromiseHook   a hook that will be here later
     ErrorHook     the failure that took its place
 
-A hook has one owner, who disposes of it once. `call`, `get` and `map` return a new hook for the
-caller to own; `call` takes the arguments over, whatever happens. All of it runs under the step.
-They may raise what the application should see at once (a value that can't be sent, a session that
-is over). The reference has the same kinds (`StubHook` in its `core.ts`).
+Who owns what, and when something is raised, is written at `Hook`, method by method. The reference
+has the same kinds, and says it there, too (`StubHook` in its `core.ts`).
 """
 
 from __future__ import annotations
@@ -34,7 +32,9 @@ Pulled = Payload | Deferred[Payload]
 
 
 class Recorder(Protocol):
-    """Records what a mapper function does instead of sending it."""
+    """Records what a mapper function does instead of sending it. The hooks that it gives are
+    placeholders of the recording, which ends them; the arguments of a call stay the application's.
+    """
 
     def record_call(self, hook: Hook, path: Path, args: Payload) -> Hook:
         """Record a call; a placeholder for its result."""
@@ -67,13 +67,46 @@ recording: ContextVar[Recorder | None] = ContextVar("recording", default=None)
 
 
 class Hook:
-    """What stands behind a stub. See the top of this file."""
+    """What stands behind a stub.
+
+    **Who owns a hook** disposes of it, once. Whoever is given one by a method owns it from then on;
+    whoever hands one over (captures, a hook that resolves a promise) does not own it any more, also
+    if the method raises.
+
+    | method       | takes over       | gives to the caller                  | raises      |
+    |--------------|------------------|--------------------------------------|-------------|
+    | `call`       | the arguments    | a hook for the result                | at once     |
+    | `stream`     | the arguments    | when it was taken; nothing to own    | at once     |
+    | `get`        |                  | a hook for the property              | at once     |
+    | `map`        | the captures     | a hook for the result                | at once     |
+    | `dup`        |                  | a hook for the same thing            | at once     |
+    | `pull`       |                  | the value, which stays this hook's   | never       |
+    | `deliver`    |                  | the value, which stays this hook's   | never       |
+    | `invoke`     |                  | a hook for the result                | at once     |
+    | `own`, `on_broken` | the watch  |                                      | never       |
+    | `dispose`    |                  |                                      | never       |
+
+    *What is taken over* is disposed of by the method in every case: when the call is done, when it
+    turns out that it cannot be made, and before the method raises. What is in arguments that the
+    application passed (`Payload` with the source `params`) stays the application's; only duplicates
+    of it are released.
+
+    *At once* means: what this side has done wrong, so that its application sees it where it did it.
+    RpcError for a hook that was disposed of, and with the code `too_many` where more waits than
+    may; SessionClosed for one of a session that is over; TypeError, RpcTypeError or ValueError for
+    a value that can't be sent. Whatever else goes wrong, at the peer or in application code, is
+    in the hook that is returned, and comes out of its `pull`.
+
+    All of it is called under the step, but for `invoke`, which takes one, and `wait_room`, which
+    must not have one. Nothing here runs application code: that is started in its turn.
+    """
 
     __slots__ = ()
 
     @property
     def calls(self) -> ServedCalls:
-        """Where callbacks of the application about this hook run."""
+        """Where callbacks of the application about this hook run. Never raises, also once the hook
+        was disposed of."""
         return local_calls()
 
     @property
@@ -82,12 +115,21 @@ class Hook:
         return self.calls.runtime
 
     def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
-        """Call what `path` leads to; if it is here, as one of `calls`."""
+        """Call what `path` leads to; if it is here, as one of `calls`.
+
+        Calls of one hook take effect in their order. `args` is disposed of by this method, whether
+        it returns or raises; the hook that is returned is the caller's, who disposes of it also if
+        nobody wants the result. Raises at once, see above.
+        """
         raise NotImplementedError
 
     def stream(self, path: Path, args: Payload) -> tuple[Deferred[Any], int | None]:
         """Call for a write to a stream: when it has been taken, and the bytes that were sent for
-        it; None if nothing was sent."""
+        it; None if nothing was sent.
+
+        Takes `args` over as `call` does. The deferred fails with what the write failed with; there
+        is nothing to dispose of, the peer releases the result by itself. Raises like `call`.
+        """
         result = self.call(path, args, self.calls)
         answer = result.deliver()
         answer.add_callback(lambda _: result.dispose())
@@ -95,36 +137,58 @@ class Hook:
 
     def wait_room(self, timeout: float | None) -> bool:
         """Block, outside of a step, until more of a stream may be sent; False after `timeout`
-        seconds."""
+        seconds (None: without end). Where nothing bounds it, or the hook was disposed of, there is
+        room. Raises nothing of its own."""
         return True
 
     def get(self, path: Path, calls: ServedCalls) -> Hook:
-        """What `path` leads to; a property of an object that is here is read as one of `calls`."""
+        """What `path` leads to; a property of an object that is here is read as one of `calls`.
+
+        The hook that is returned is a promise of its own: disposing of this one does not end it.
+        Raises at once, see above.
+        """
         raise NotImplementedError
 
     def map(self, path: Path, captures: list[Hook], steps: list[Any], work: Mapper) -> Hook:
-        """Apply a recorded function (see `map.py`) to what `path` leads to, or to each item of
-        it; takes the captures over."""
+        """Apply a recorded function (see `map.py`) to what `path` leads to, or to each item of it.
+
+        `captures` are the hooks that the function refers to; they are disposed of by this method,
+        whether it returns or raises. `steps` are JSON values and stay the caller's. What the
+        function may not do fails the hook that is returned; raises at once, see above.
+        """
         for capture in captures:
             capture.dispose()
         return ErrorHook(RpcTypeError("This can't be mapped."))
 
     def dup(self) -> Hook:
-        """Another hook for the same thing."""
+        """Another hook for the same thing, which lives until it is disposed of on its own, however
+        this one ends. Raises RpcError if this one was disposed of."""
         raise NotImplementedError
 
     def pull(self) -> Pulled:
-        """The value, which stays this hook's: now, or later. Never raises."""
+        """The value, which stays this hook's: now, or later.
+
+        The payload must not be disposed of by who pulls: that is done by `dispose` of this hook. It
+        is the same each time; only the first one asks the peer, which otherwise never sends the
+        value. Never raises: a failure, also that there is no value (an object by reference), or
+        that this hook was disposed of, is in the deferred.
+        """
         raise NotImplementedError
 
     def dispose(self) -> None:
-        """Let go. Without effect the second time."""
+        """Let go of what this hook stands for, and of the payload that `pull` gives.
+
+        Without effect the second time. The last of several hooks for one import tells the peer;
+        what waits in `pull` then fails with an RpcError. Hooks that `call`, `get`, `map` and `dup`
+        gave are not affected. Never raises.
+        """
 
     def own(self, watch: Watch) -> None:
-        """Let go of `watch` when this is disposed of."""
+        """Let go of `watch` when this is disposed of; one that has no end keeps none."""
 
     def on_broken(self, watch: Watch) -> None:
-        """Have `watch` told when every further use would fail."""
+        """Have `watch` told when every further use would fail; at once if that is so already. It is
+        told once, as a call in its turn, and never inside this method."""
 
     def note_call(self, path: Path) -> None:
         """This ends with the call of `path`, in whose arguments it came."""
@@ -134,7 +198,10 @@ class Hook:
         return type(self).__name__
 
     def invoke(self, path: Path, args: Sequence[Any]) -> Hook:
-        """Call with the application's own arguments."""
+        """Call with the application's own arguments, in a step of its own.
+
+        They stay the application's: stubs among them are duplicated. Raises at once, see above.
+        """
         return self.runtime.step.run(self._invoke, path, args)
 
     def _invoke(self, path: Path, args: Sequence[Any]) -> Hook:
@@ -145,7 +212,11 @@ class Hook:
 
     def deliver(self, unless: Deferred[Any] | None = None) -> Deferred[Any]:
         """The value for the application, every promise in it replaced; never, if `unless` is
-        settled before it is there."""
+        settled before it is there.
+
+        The stubs in it stay this hook's: they end when it is disposed of. Never raises; the
+        deferred fails with what the value failed with.
+        """
         pulled = self.pull()
         if isinstance(pulled, Payload):
             return pulled.deliver()
@@ -287,16 +358,16 @@ class PromiseHook(Deferred[Hook], Hook):
         else:
             super().resolve(hook)
 
-    def _later(self, action: Callable[[Hook], Hook]) -> Hook:
-        """The hook that `action` gives once this is here. Raises RpcError with the code `too_many`
-        if too much is waiting already."""
+    def _later(self, action: Callable[[Hook], Hook], keeping: Any) -> Hook:
+        """The hook that `action` gives once this is here, and which keeps `keeping` until then.
+        Raises RpcError with the code `too_many` if too much is kept already."""
         result = PromiseHook(self._calls)
         asker = serving.calls
         counted = asker or self._calls
-        counted.set_aside()
+        size = counted.set_aside(keeping)
 
         def go_on(here: Deferred[Hook]) -> None:
-            counted.go_on()
+            counted.give_back(size)
             before, serving.calls = serving.calls, asker
             try:
                 result.resolve(attempt(action, hook_in(here)))
@@ -310,8 +381,12 @@ class PromiseHook(Deferred[Hook], Hook):
         if self.settled:
             return self.value.call(path, args, calls)
         self._calls.admit(args)
-        args.own()
-        return self._later(lambda hook: call_hook(hook, path, args, calls))
+        try:
+            args.own()
+            return self._later(lambda hook: call_hook(hook, path, args, calls), path)
+        except BaseException:
+            args.dispose()
+            raise
 
     def map(self, path: Path, captures: list[Hook], steps: list[Any], work: Mapper) -> Hook:
         if self.settled:
@@ -324,7 +399,7 @@ class PromiseHook(Deferred[Hook], Hook):
 
         try:
             calls.begin()  # like a call it keeps what may be large
-            return self._later(apply)
+            return self._later(apply, [path, steps])
         except RpcError:
             for capture in captures:
                 capture.dispose()
@@ -333,12 +408,12 @@ class PromiseHook(Deferred[Hook], Hook):
     def get(self, path: Path, calls: ServedCalls) -> Hook:
         if self.settled:
             return self.value.get(path, calls)
-        return self._later(lambda hook: hook.get(path, calls))
+        return self._later(lambda hook: hook.get(path, calls), path)
 
     def dup(self) -> Hook:
         if self.settled:
             return self.value.dup()
-        return self._later(lambda hook: hook.dup())
+        return self._later(lambda hook: hook.dup(), None)
 
     def pull(self) -> Pulled:
         if self.settled:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..deferred import Deferred
 from ..errors import RpcError, RpcTypeError
+from ..futures import outcome_of
 from ..values.javascript import undefined
 from .hooks import (
     ErrorHook,
@@ -180,6 +181,11 @@ class TargetHook(ValueHook):
         elif hasattr(type(target), DISPOSER):
             self._count = [1]
 
+    @property
+    def target(self) -> Any:
+        """The target or function; None once it was disposed of."""
+        return self._target
+
     def _value(self) -> Any:
         if self._target is None:
             raise used_after_disposal(self, "object")
@@ -252,12 +258,11 @@ def hook_for_promise(value: Any) -> Hook:
     promise = PromiseHook(calls)
 
     def settle() -> None:
-        if value.cancelled():
-            promise.resolve(ErrorHook(RpcError("The call was cancelled.", code="cancelled")))
-        elif (error := value.exception()) is not None:
+        here, error = outcome_of(value)
+        if error is not None:
             promise.resolve(ErrorHook(error))
         else:
-            promise.resolve(PayloadHook(Payload(value.result(), "return")))
+            promise.resolve(PayloadHook(Payload(here, "return")))
 
     enter = calls.runtime.enter
     value.add_done_callback(lambda _: enter(partial(calls.runtime.step.run, settle)))

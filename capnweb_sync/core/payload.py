@@ -22,6 +22,7 @@ from ..errors import RpcError
 from ..runtimes.steps import serving
 from ..values.javascript import BigInt, Undefined
 from .late import AnyHook, late
+from .ledger import NOTHING, SMALL_VALUE, UNWEIGHED, Kept, Ledger, size_of
 from .stubs import Path, RpcPromise, RpcStub
 from .targets import RpcTarget, is_function
 
@@ -38,6 +39,7 @@ class Payload:
         "_is_plain",
         "_targets",
         "hooks",
+        "kept",
         "on_dispose",
         "promises",
         "received_size",
@@ -57,7 +59,9 @@ class Payload:
         self.received_size = 0
         """For the arguments of a served call: bytes of the message that brought them."""
         self.weight = 0
-        """Values that promises in it have brought in: arguments of a served call are weighed."""
+        """Bytes that promises in it have brought in: arguments of a served call are weighed."""
+        self.kept: Kept | None = None
+        """The place of the value in the ledger of a session, if it is worth one."""
         self._is_plain: bool | None = None
         self._targets: dict[int, AnyHook] | None = None
 
@@ -68,6 +72,20 @@ class Payload:
             self._is_plain = not (self.hooks or self.promises) if owned else is_plain(self.value)
         return self._is_plain
 
+    def keep(self, ledger: Ledger) -> None:
+        """Count the value, which a session keeps for its peer, until the last part of it is gone.
+
+        To be called once, for a value that has just come to be. Small ones are covered by what
+        the entry, or the call, that has them is counted with.
+        """
+        value = self.value
+        kind = type(value)
+        if kind in NOTHING or (kind is str and len(value) <= UNWEIGHED):
+            return
+        size = size_of(value, ledger.room)
+        if size > SMALL_VALUE:
+            self.kept = Kept(ledger, size)
+
     def part(self, value: Any) -> Payload:
         """A payload for a part of the value, or for all of it, that outlives this one.
 
@@ -77,9 +95,13 @@ class Payload:
         if not self.is_plain():
             if serving.calls is not None:
                 serving.calls.pay_copy(value)
-            return copied(value, self)
+            copy = copied(value, self)
+            if self.kept is not None and serving.calls is not None:
+                copy.keep(serving.calls.ledger)
+            return copy
         part = Payload(value, "params")
         part._is_plain = True
+        part.kept = self.kept
         return part
 
     def hook_for_target(self, target: Any) -> Any:
@@ -171,6 +193,7 @@ class Payload:
         """Release every capability in it. Without effect the second time. `call` is the path of
         the call whose arguments these were, for whoever uses one of them later."""
         on_dispose, self.on_dispose = self.on_dispose, None
+        self.kept = None
         if self.source == "owned":
             hooks, promises = self.hooks, self.promises
             if hooks or promises:

@@ -3,6 +3,8 @@
 Reading a property of an `RpcTarget` is a call, too. It starts once no argument is a promise any
 more (`ServedCalls` says when its turn is), runs outside of the step, and settles the hook that
 stands for its result; a returned `concurrent.futures.Future` settles it when that is done.
+
+`Job` is what is the same for the plainest of calls, which the session makes for itself.
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ import concurrent.futures
 from typing import Any
 
 from ..errors import RpcError
+from ..futures import outcome_of
 from ..runtimes.steps import serving
 from .arguments import parameters_of
 from .hooks import ErrorHook, Hook, PromiseHook, attempt, call_hook, failed
 from .late import late
+from .ledger import NOTHING
 from .local_hooks import PayloadHook, follow, not_a_function
 from .payload import Payload, copied
 from .served_calls import ServedCalls
@@ -22,7 +26,69 @@ from .stubs import Path, RpcStub
 from .targets import RpcTarget, is_function, read_member
 
 
-class ServedCall:
+class Job:
+    """How application code is run as a job, and its outcome taken into a step. What it is, and
+    whose outcome, says the class: `ServedCall`, and `PlainCall` of the session."""
+
+    __slots__ = ()
+
+    _calls: ServedCalls
+    _target: Any
+
+    def __call__(self) -> None:
+        try:
+            self._perform()
+        except BaseException:
+            # Not the application's: it has come between the call and its answer.
+            self._calls.interrupt()
+            raise
+
+    def _perform(self) -> None:
+        try:
+            outcome = self._run()
+        except BaseException as error:
+            self._finish(None, self._calls.failure(error))
+            return
+        self._target = None  # it may be what holds the Future
+        if isinstance(outcome, concurrent.futures.Future):
+            outcome.add_done_callback(self._future_done)
+        else:
+            self._finish(outcome, None)
+
+    def _run(self) -> Any:
+        """Application code. The value that comes out; a hook if the rest is elsewhere."""
+        raise NotImplementedError
+
+    def _future_done(self, future: concurrent.futures.Future[Any]) -> None:
+        """The returned Future is done, in whichever thread."""
+
+        def settle() -> None:
+            value, error = outcome_of(future)
+            self._finish(value, None if error is None else self._calls.failure(error))
+
+        self._calls.runtime.enter(settle)
+
+    def _finish(self, outcome: Any, error: BaseException | None) -> None:
+        self._calls.runtime.step.run(self._complete, outcome, error)
+
+    def _complete(self, outcome: Any, error: BaseException | None) -> None:
+        calls = self._calls
+        calls.change()
+        calls.renew_copies()
+        before, serving.calls = serving.calls, calls
+        try:
+            self._settle(outcome, error)
+        finally:
+            serving.calls = before
+        if calls.ledger.overdrawn:
+            calls.end_overdrawn()
+
+    def _settle(self, outcome: Any, error: BaseException | None) -> None:
+        """The outcome is there. Under the step."""
+        raise NotImplementedError
+
+
+class ServedCall(Job):
     """One call of, or one look at, something of the application's.
 
     `args` is None for reading a property. The result is resolved with a hook for what comes out.
@@ -64,28 +130,7 @@ class ServedCall:
         else:
             self._settle(None, delivery.error)
 
-    def __call__(self) -> None:
-        try:
-            self._perform()
-        except BaseException:
-            # Not the application's: it has come between the call and its answer.
-            self._calls.interrupt()
-            raise
-
-    def _perform(self) -> None:
-        try:
-            outcome = self._run()
-        except BaseException as error:
-            self._finish(None, self._calls.failure(error))
-            return
-        self._target = None  # it may be what holds the Future
-        if isinstance(outcome, concurrent.futures.Future):
-            outcome.add_done_callback(self._future_done)
-        else:
-            self._finish(outcome, None)
-
     def _run(self) -> Any:
-        """Application code. The value that comes out; a hook if the rest is elsewhere."""
         target, path, at = self._target, self._path, 0
         while at < len(path) and not isinstance(target, RpcStub):
             if isinstance(target, RpcTarget):
@@ -108,39 +153,15 @@ class ServedCall:
             raise not_a_function(path)
         return target(*parameters_of(target).bind(self._args.value))
 
-    def _future_done(self, future: concurrent.futures.Future[Any]) -> None:
-        """The returned Future is done, in whichever thread."""
-
-        def settle() -> None:
-            if future.cancelled():
-                self._finish(None, RpcError("The call was cancelled.", code="cancelled"))
-            elif (error := future.exception()) is not None:
-                self._finish(None, self._calls.failure(error))
-            else:
-                self._finish(future.result(), None)
-
-        self._calls.runtime.enter(settle)
-
-    def _finish(self, outcome: Any, error: BaseException | None) -> None:
-        self._calls.runtime.step.run(self._complete, outcome, error)
-
-    def _complete(self, outcome: Any, error: BaseException | None) -> None:
-        calls = self._calls
-        calls.change()
-        calls.renew_copies()
-        before, serving.calls = serving.calls, calls
-        try:
-            self._settle(outcome, error)
-        finally:
-            serving.calls = before
-
     def _hook_for(self, outcome: Any) -> Hook:
         """A hook for what came out. A stub out of the arguments may be returned as it is: it is
         duplicated before the arguments end."""
         if isinstance(outcome, Hook):
             return outcome
         if self._reading:
-            return PayloadHook(copied(outcome, None), self._calls)
+            payload = copied(outcome, None)
+            payload.keep(self._calls.ledger)
+            return PayloadHook(payload, self._calls)
         payload = Payload(outcome, "return")
         if self._args is not None and (self._args.hooks or self._args.promises):
             try:
@@ -148,6 +169,8 @@ class ServedCall:
             except BaseException:
                 payload.dispose()
                 raise
+        if type(outcome) not in NOTHING:
+            payload.keep(self._calls.ledger)
         return PayloadHook(payload, self._calls)
 
     def _settle(self, outcome: Any, error: BaseException | None) -> None:

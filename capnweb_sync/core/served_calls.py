@@ -6,33 +6,39 @@ runs as a job of the session's queue, never in the reader and never inside a ste
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Any, Final
-
-from capnweb_sync.core.budgets import MAX_COPIED_VALUES
+from typing import Any, Final, Protocol
 
 from ..errors import RpcError, drop_locals, logger, redacted
 from ..limits import Limits
 from ..runtimes.interface import CallQueue, Runtime, default_runtime
 from ..runtimes.steps import Changing
-from .budgets import count_values
+from .budgets import MAX_COPIED_VALUES, count_values
+from .ledger import UNWEIGHED, WAITING_COST, Ledger, size_of
 from .payload import Payload
 
-CHUNK_OVERHEAD: Final = 1024
-"""Bytes that a chunk takes here beside its own, roughly: promises and entries of tables. Chunks of
-a byte each would otherwise take many times what their bound says."""
+CHUNK_COST: Final = 1024
+"""Bytes that a chunk takes here beside its own and beside its entry, roughly: promises, and the
+place in its queue. Chunks of a byte each would otherwise take many times what they count."""
+
+
+class Serving(Changing, Protocol):
+    """The session whose calls are served."""
+
+    def overdrawn(self) -> None:
+        """It keeps more than it may: end it."""
+        ...
 
 
 class ServedCalls:
     """The calls that one session serves: their queue, their number, their limit."""
 
     __slots__ = (
-        "_chunk_bytes",
         "_copies_left",
         "_queue",
-        "_waiting",
-        "_weight",
         "before_call",
+        "ledger",
         "limits",
         "received_size",
         "result_timeout",
@@ -41,10 +47,18 @@ class ServedCalls:
         "under_way",
     )
 
-    def __init__(self, runtime: Runtime, queue: CallQueue, limits: Limits) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        queue: CallQueue,
+        limits: Limits,
+        ledger: Ledger | None = None,
+    ) -> None:
         self.runtime = runtime
         self._queue = queue
         self.limits = limits
+        self.ledger = ledger or Ledger(limits.max_memory)
+        """What the session keeps for its peer."""
         self.under_way = 0
         self.before_call: Callable[[], None] | None = None
         """Called before each call of the peer's, and each reading of a property, is begun, in the
@@ -52,13 +66,10 @@ class ServedCalls:
         self.result_timeout: float | None = None
         """Seconds that `result()` of a promise of this session waits without a timeout of its own;
         None is without end."""
-        self._weight = 0
         self.received_size = 0
         """Bytes of the message that is being taken."""
-        self._chunk_bytes = 0
-        self._waiting = 0
         self._copies_left = MAX_COPIED_VALUES
-        self.session: Changing | None = None
+        self.session: Serving | None = None
         """Whose calls these are, until its end; None for calls that no session makes."""
 
     def change(self) -> None:
@@ -70,6 +81,11 @@ class ServedCalls:
         """A call has been cut, so that it will have no answer: end the session."""
         if self.session is not None:
             self.runtime.step.run(self.session.interrupted)
+
+    def end_overdrawn(self) -> None:
+        """At the end of a message, or of a call: more is kept than may be, so end the session."""
+        if self.session is not None:
+            self.session.overdrawn()
 
     def begin(self) -> None:
         """Count one more. Raises RpcError with the code `too_many` past the limit, and what
@@ -91,7 +107,8 @@ class ServedCalls:
     def end_with(self, args: Payload) -> None:
         """One is done, and these arguments of it are given up."""
         self.under_way -= 1
-        self._weight -= args.weight
+        if args.weight:
+            self.ledger.held -= args.weight
 
     def admit(self, args: Payload) -> None:
         """Count a call that the application of this side makes of what the peer has passed, as one
@@ -106,19 +123,20 @@ class ServedCalls:
             raise
         args.on_dispose = self.end_with
 
-    def set_aside(self) -> None:
-        """Count one more thing that waits for a promise. Raises RpcError with the code `too_many`
-        past the limit."""
-        if self._waiting >= self.limits.max_table_entries:
-            raise RpcError(
-                f"More than {self.limits.max_table_entries} things wait for promises.",
-                code="too_many",
-            )
-        self._waiting += 1
+    def set_aside(self, what: Any) -> int:
+        """Count `what` waits for a promise: a path, or more. How much is to be given back when it
+        waits no more. Raises RpcError with the code `too_many` if there is no room."""
+        size = WAITING_COST + size_of(what, self.ledger.room)
+        self._need(size)
+        self.ledger.hold(size)
+        return size
 
-    def go_on(self) -> None:
-        """One of these need not wait any more."""
-        self._waiting -= 1
+    def _need(self, size: int) -> None:
+        """Raises RpcError with the code `too_many` if so many bytes are too many; the session ends
+        soon."""
+        if size > self.ledger.room:
+            self.ledger.overdrawn = True
+            raise RpcError(too_much(self.limits.max_memory), code="too_many")
 
     def renew_copies(self) -> None:
         """A message is taken, or a call is done: what it may have copied begins anew."""
@@ -143,44 +161,33 @@ class ServedCalls:
         if args.on_dispose != self.end_with:
             return  # made by the application of this side
         self.under_way -= 1
-        args.on_dispose = None
-        size = args.received_size + CHUNK_OVERHEAD
-        self.hold(size)
+        args.on_dispose = self._end_write
+        size = CHUNK_COST + min(args.received_size, UNWEIGHED)
+        self._need(size)
+        args.weight += size
+        self.ledger.hold(size)
 
-        def end(args: Payload) -> None:
-            self.give_back(size)
-            self._weight -= args.weight
-
-        args.on_dispose = end
+    def _end_write(self, args: Payload) -> None:
+        self.ledger.held -= args.weight
 
     def hold(self, size: int) -> None:
         """Keep bytes of streams for their reader. Raises RpcError with the code `too_many` past
         the limit."""
-        most = self.limits.max_stream_bytes
-        if self._chunk_bytes + size > most:
-            raise RpcError(
-                f"More than {most} bytes of streams are waiting for their readers.",
-                code="too_many",
-            )
-        self._chunk_bytes += size
+        self._need(size)
+        self.ledger.hold(size)
 
     def give_back(self, size: int) -> None:
         """Bytes that were held have been taken."""
-        self._chunk_bytes -= size
+        self.ledger.give_back(size)
 
     def take(self, args: Payload, value: Any) -> None:
         """Weigh a value that a promise brings into the arguments of a call. Raises RpcError with
         the code `too_many` past the limit."""
-        most = self.limits.max_argument_values
-        added = count_values(value, most)
-        if self._weight + added > most:
-            raise RpcError(
-                f"Promises bring more than {most} values into the arguments of calls.",
-                code="too_many",
-            )
+        size = size_of(value, self.ledger.room)
+        self._need(size)
         if args.on_dispose is not None:  # a call that is counted
-            args.weight += added
-            self._weight += added
+            args.weight += size
+            self.ledger.hold(size)
 
     def failure(self, error: BaseException) -> BaseException:
         """What becomes known of an exception that a call raised. Outside of a step: it may write
@@ -196,6 +203,11 @@ class ServedCalls:
     def notify(self, function: Callable[..., Any], *args: Any) -> None:
         """Run application code that nobody waits for; what it raises goes to the log."""
         self._queue.start(Callback(function, args))
+
+
+def too_much(most: int) -> str:
+    """What a peer is told that makes this side keep more than `most` bytes."""
+    return f"This side would keep more than {most} bytes for its peer."
 
 
 class Callback:
@@ -214,7 +226,7 @@ class Callback:
             logger.exception("The callback %r failed", self._function)
 
 
-LOCAL_LIMITS = Limits(max_calls=2**31, max_table_entries=2**31, max_argument_values=2**63)
+LOCAL_LIMITS = Limits(max_calls=2**31, max_memory=sys.maxsize)
 """The application may ask of itself what it likes."""
 
 

@@ -11,7 +11,6 @@ import concurrent.futures
 import math
 import numbers
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import date
 from functools import partial
 from types import TracebackType
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from ..deferred import Deferred
 from ..errors import SessionOfParent, fresh_copy
+from ..futures import complete
 from ..runtimes.interface import Runtime
 from ..values.javascript import JSDate, Undefined
 from .late import AnyHook, late
@@ -73,6 +73,14 @@ class RpcStub:
     """None for a stub; for a promise the path from the hook, empty for the hook's own result."""
 
     def __init__(self, target: Any) -> None:
+        """
+        Args:
+            target: an `RpcTarget`, a function, or any value that can be sent; what is in it belongs
+                to the stub from then on.
+
+        Raises:
+            TypeError: `target` can't be sent.
+        """
         late.check_sendable(target)
         self._hook = late.hook_for_value(target)
         self._path = None
@@ -97,8 +105,16 @@ class RpcStub:
 
     def __call__(self, *args: Any) -> RpcPromise:
         """Call the function that this stands for."""
-        hook, path = self._place()
-        return RpcPromise._of(hook.invoke(path, args), ())
+        hook = self._hook
+        if self._path:
+            result = hook.runtime.step.run(self._call_property, args)
+        else:
+            result = hook.invoke((), args)
+        return RpcPromise._of(result, ())
+
+    def _call_property(self, args: tuple[Any, ...]) -> Any:
+        """Call in the step that finds the place (see `_place`): one step, not two."""
+        return self._hook._invoke(self._path or (), args)
 
     def __getattr__(self, name: str) -> RpcPromise:
         if name.startswith("__"):
@@ -123,12 +139,29 @@ class RpcStub:
         The function runs once, now, on a placeholder, and describes what to do: it may call and
         read properties of the placeholder and of other stubs, and use `map` itself, but it can't
         look at values or have side effects. Null and undefined are mapped to themselves.
+
+        Args:
+            function: takes a placeholder, and returns what is to become of the value.
+
+        Returns:
+            A promise for the mapped value, or for the list of them (`map.ts` in the reference).
+
+        Raises:
+            RpcError: the function did what can't be recorded, the session is over, or the stub was
+                disposed of. What the function raises comes out, too.
         """
         promise: RpcPromise = late.map_stub(self, function)
         return promise
 
     def dup(self) -> RpcStub:
-        """Another stub for the same thing, to be disposed of on its own."""
+        """Make another stub for the same thing, to be disposed of on its own.
+
+        Returns:
+            The stub, the caller's. Of a promise, a stub for what it will be.
+
+        Raises:
+            RpcError: this one was disposed of.
+        """
         stub: RpcStub = self._hook.runtime.step.run(self._dup)
         return stub
 
@@ -161,11 +194,16 @@ class RpcStub:
         self.dispose()
 
     def on_broken(self, callback: Callable[[BaseException], Any]) -> Callable[[], None]:
-        """Run `callback(error)` when every further use would fail: the connection is lost, or the
-        promise is rejected. It runs like a served call, never inside this one.
+        """Run a callback when every further use would fail: the connection is lost, or the promise
+        is rejected. It runs like a served call, never inside this one.
 
-        Returns a function that takes this back. A stub that is disposed of, or dropped, takes its
-        callbacks along.
+        A stub that is disposed of, or dropped, takes its callbacks along.
+
+        Args:
+            callback: called with the exception, once.
+
+        Returns:
+            A function that takes this back.
         """
         take_back: Callable[[], None] = self._hook.runtime.step.run(self._watch, callback)
         return take_back
@@ -199,7 +237,13 @@ class RpcPromise(RpcStub, Generic[Result]):
     _delivery: Deferred[Any] | None
 
     def __init__(self, value: Any) -> None:
-        """A promise for `value`: a `concurrent.futures.Future`, or a value that is there."""
+        """
+        Args:
+            value: a `concurrent.futures.Future`, or a value that is there.
+
+        Raises:
+            TypeError: the value can't be sent.
+        """
         if not isinstance(value, concurrent.futures.Future):
             late.check_sendable(value)
         self._hook = late.hook_for_promise(value)
@@ -236,11 +280,19 @@ class RpcPromise(RpcStub, Generic[Result]):
         return delivery
 
     def result(self, timeout: float | None = None) -> Result:
-        """Wait for the result, `timeout` seconds at most. None is the session's `result_timeout`,
-        which is without end unless it was set, and `math.inf` without end in any case.
+        """Wait for the result. A call whose result nobody asks for is never answered.
 
-        Raises what the call raised (`RemoteError` from a peer), `SessionClosed` if the session
-        ended first, and TimeoutError if time ran out. Stubs in the result belong to the caller.
+        Args:
+            timeout: seconds; None is the session's `result_timeout`, which is without end unless it
+                was set, and `math.inf` is without end in any case.
+
+        Returns:
+            The result; stubs in it belong to the caller, and end with `dispose()` of the promise.
+
+        Raises:
+            RemoteError: what the peer raised; in the same process, whatever the call raised.
+            SessionClosed: the session ended first.
+            TimeoutError: time ran out; the call goes on. It is that of `concurrent.futures`.
         """
         delivery = self._settled(timeout)
         if delivery.error is None:
@@ -252,17 +304,35 @@ class RpcPromise(RpcStub, Generic[Result]):
             del self, delivery
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """Wait like `result`; the exception that it would raise, or None."""
+        """Wait like `result`.
+
+        Args:
+            timeout: seconds; None waits without end.
+
+        Returns:
+            The exception that `result` would raise; None if there is a result.
+
+        Raises:
+            TimeoutError: time ran out.
+        """
         return self._settled(timeout).error
 
     def done(self) -> bool:
-        """Whether `result` would return at once. Asks for the result, like `result`."""
+        """Ask for the result, like `result`, but do not wait for it.
+
+        Returns:
+            Whether `result` would return at once.
+        """
         settled: bool = self._hook.runtime.step.run(self._deliver).settled
         return settled
 
     def add_done_callback(self, fn: Callable[[RpcPromise], Any]) -> None:
-        """Run `fn(promise)` once the result is there. It runs like a served call of the session,
-        never inside this one and never in the thread that reads."""
+        """Have a function called once the result is there, like a served call of the session: never
+        inside this one and never in the thread that reads.
+
+        Args:
+            fn: called with this promise.
+        """
         self._hook.runtime.step.run(self._add_done_callback, fn)
 
     def _add_done_callback(self, fn: Callable[[RpcPromise], Any]) -> None:
@@ -276,16 +346,16 @@ class RpcPromise(RpcStub, Generic[Result]):
         Asks for the result, like `done`. Cancelling the future gives the promise up, as `dispose`
         does. A served call that waits for a future keeps the next calls of its session waiting,
         which `result` does not.
+
+        Returns:
+            The future, with the result or the exception that `result` would give.
         """
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         runtime: Runtime = self._hook.runtime
 
         def settle(delivery: Deferred[Any]) -> None:
-            with suppress(concurrent.futures.InvalidStateError):  # cancelled meanwhile
-                if delivery.error is None:
-                    future.set_result(delivery.value)
-                else:
-                    future.set_exception(fresh_copy(delivery.error))
+            error = delivery.error
+            complete(future, delivery.value, None if error is None else fresh_copy(error))
 
         def give_up(future: concurrent.futures.Future[Any]) -> None:
             if future.cancelled():

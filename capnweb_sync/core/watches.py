@@ -97,7 +97,8 @@ def let_go_of(watches: Watches | None) -> None:
 
 
 def watch(hook: AnyHook, callback: OnBroken) -> Callable[[], None]:
-    """See `late`."""
+    """Have `callback` run when `hook` breaks, until it is disposed of; a function that takes this
+    back (`RpcStub.on_broken`)."""
     watching = Watch(callback, hook.calls)
     hook.own(watching)
     hook.on_broken(watching)

@@ -1,7 +1,7 @@
 """The runtime of a gevent server: served calls are greenlets, and waiting lets others run.
 
-Everything happens on the thread of one loop, so state needs no lock: within a step nothing
-switches. A call that blocks, on whatever, lets the next one of its session start.
+Everything happens on the thread of one loop, and within a step nothing switches: so nobody ever
+waits for the step's lock. A call that blocks, on whatever, lets the next one of its session start.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _thread_ident = monkey.get_original("_thread", "get_ident")
 
 
 class GeventRuntime:
-    """`capnweb_sync.runtimes.interface.Runtime` for the sessions of the loop of one thread.
+    """`Runtime` for the sessions of the loop of one thread.
 
     That is the thread which makes it. Calls may be made there only; `enter` and `collect` are for
     the others, too.
@@ -116,7 +116,11 @@ _runtime: GeventRuntime | None = None
 
 def gevent_runtime() -> GeventRuntime:
     """The one runtime of a process that serves with gevent, made with the first call, and from
-    then on also that of stubs which belong to no session."""
+    then on also that of stubs which belong to no session.
+
+    Returns:
+        The runtime.
+    """
     global _runtime
     if _runtime is None:
         _runtime = GeventRuntime()

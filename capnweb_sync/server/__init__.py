@@ -13,13 +13,27 @@
 | `frames` | reading and writing frames, without I/O |
 | `outbox` | what waits to be sent, and the flush at the end of a turn |
 | `sockets` | the socket that is taken over from the handler |
-| `runtime` | `GeventRuntime`: how sessions wait and run calls in greenlets |
+
+How sessions wait and run calls in greenlets is `GeventRuntime`, in `runtimes/greenlets`.
+
+**What gevent-websocket does for us.** The handler and the worker derive from its, so that whatever
+asks for one of gevent-websocket's finds one.
+
+- `WebSocketHandler`: its seat on gevent's `WSGIHandler`, and `start_response`, which checks that no
+  head has gone out. Ours replaces `run_application`, since the parent's upgrades before the
+  application is asked, and `log_request`, in favour of the server's or gunicorn's.
+- `GeventWebSocketWorker`: its seat on the `GeventPyWSGIWorker` of gunicorn, with patching, the
+  main loop, heartbeats and signals. Ours replaces `wsgi_handler`, and `server_class` for bounds on
+  connections that are no WebSockets; `run` and `handle_exit` drain besides.
+
+Its handshake, its frames (unmasked byte by byte in Python) and its `WebSocket` (which lives inside
+of a request, and so keeps a greenlet) are not used: `handshake`, `frames` and `connection` are.
 """
 
+from ..close_codes import CloseCode, describe_close
 from ..runtimes.greenlets import GeventRuntime, gevent_runtime
 from .connection import Connection, Session
 from .connections import Connections, drain_process
-from .frames import CloseCode, describe_close
 from .handler import WebSocketHandler
 from .handshake import HandshakeError, UpgradeUnavailable, no_room, upgrade
 from .http_connections import HttpConnections, HttpLimits

@@ -6,29 +6,58 @@ saves the stack of a greenlet per connection, and reading cannot be held up by w
 
 The session and the application learn of the end in a callback of its own, never inside one of their
 calls, so `close` and `abort` may be called from anywhere on the loop's thread.
+
+**The end** (RFC 6455, section 7) is a way through four states, which `_NEXT` has as a table:
+
+    OPEN      both sides may send
+    CLOSING   our close frame is on its way, the peer's is awaited
+    LEAVING   the peer's last frame is read; once all is sent, TCP is closed from our side, then
+              from the peer's
+    CLOSED    the socket is closed, and everything is let go of
+
+    | state            | what happens           | becomes | because                             |
+    |------------------|------------------------|---------|-------------------------------------|
+    | OPEN             | this side closes       | CLOSING | what was sent before goes out first |
+    | OPEN             | the peer's last frame  | LEAVING | it is answered with its code (5.5.1)|
+    | OPEN             | the connection is lost | CLOSED  | 1006: nobody can be told (7.1.5)    |
+    | CLOSING          | the peer's last frame  | LEAVING | both close frames are known; the    |
+    |                  |                        |         | server closes TCP first (7.1.1)     |
+    | CLOSING, LEAVING | the connection is lost | CLOSED  | also by the deadline: a peer that   |
+    |                  |                        |         | does not answer is dropped          |
+
+*This side closes* with `close`, and where too much waits to be sent. *The peer's last frame* is its
+close frame, or one that breaks the protocol, after which nothing more is read (7.1.7). *The
+connection is lost* by its end of file, an error of the socket, `abort`, the deadline, and where too
+much waits to be sent over TLS. What stands in no row has no effect: the first reason counts, and
+the end is told once.
+
+On leaving OPEN, whatever the way: the code and the reason are noted, the session is told and then
+the application, nothing more is delivered, and the deadline for the peer begins
+(`Connections.close_timeout`). So they are never told twice, nor too late because a peer is silent.
 """
 
 from __future__ import annotations
 
 import logging
 import socket as socket_names
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import gevent
 from gevent.hub import get_hub
 
+from ..close_codes import CLOSED_BY_US, CloseCode, describe_close
+from ..core.ledger import Ledger, MemoryOfAll
+from ..limits import DEFAULT_LIMITS
 from ..runtimes.fork import close_copy
 from .frames import (
     Close,
-    CloseCode,
     Event,
     Failure,
     FrameReader,
     Ping,
     close_frame,
-    describe_close,
     ping_frame,
     pong_frame,
     text_frame,
@@ -44,18 +73,31 @@ _RECEIVE_SIZE = 16 * 1024
 #: `loop.io`: call back when there is something to read.
 _READABLE = 1
 
-#: Codes with which a client closes because it wants to, 3000 being the code of a disposed session.
-_ON_PURPOSE = frozenset((CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.NO_STATUS, 3000))
+#: Codes with which a client closes because it wants to, CLOSED_BY_US having disposed of a session.
+_ON_PURPOSE = frozenset((CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.NO_STATUS, CLOSED_BY_US))
 
 
 class Session(Protocol):
-    """What a connection delivers to; `capnweb_sync.RpcSession` is one."""
+    """What a connection delivers to; `capnweb_sync.RpcSession` is one.
+
+    One that also has `receive_all(messages: Iterable[str])` is given what arrived together at once.
+    It asks for the next message when it has taken the one before: there is none after the end.
+    """
 
     def receive(self, message: str, /) -> None:
-        """One message. Never blocks, never runs application code, never raises."""
+        """Take one message. Never blocks, never runs application code.
+
+        Args:
+            message: the text of one WebSocket message.
+        """
 
     def connection_lost(self, close_code: int | None, reason: str, /) -> None:
-        """The connection is over. Called once, under the same conditions."""
+        """The connection is over. Called once, under the same conditions.
+
+        Args:
+            close_code: why (RFC 6455, section 7.4); 1006 if it was lost.
+            reason: a sentence.
+        """
 
 
 class Home(Protocol):
@@ -63,6 +105,7 @@ class Home(Protocol):
 
     max_message: int
     max_buffered: int
+    memory: MemoryOfAll | None
     close_timeout: float
     flushes: FlushQueue
     draining: bool
@@ -77,15 +120,31 @@ class Home(Protocol):
 
 
 class _State(Enum):
-    """How far a connection is on its way to its end (RFC 6455, section 7)."""
+    """How far a connection is on its way to its end; the top of this file has the table."""
 
     OPEN = auto()
     CLOSING = auto()
-    """Our close frame is on its way, the peer's is awaited."""
     LEAVING = auto()
-    """Nothing more is read; once all is sent, TCP is closed from our side, then from the peer's."""
     CLOSED = auto()
-    """The socket is closed."""
+
+
+class _Happening(Enum):
+    """What moves a connection on."""
+
+    WE_CLOSE = auto()
+    LAST_FRAME = auto()
+    LOST = auto()
+
+
+_NEXT: Final = {
+    (_State.OPEN, _Happening.WE_CLOSE): _State.CLOSING,
+    (_State.OPEN, _Happening.LAST_FRAME): _State.LEAVING,
+    (_State.OPEN, _Happening.LOST): _State.CLOSED,
+    (_State.CLOSING, _Happening.LAST_FRAME): _State.LEAVING,
+    (_State.CLOSING, _Happening.LOST): _State.CLOSED,
+    (_State.LEAVING, _Happening.LOST): _State.CLOSED,
+}
+"""The table at the top of this file. What is not in it has no effect."""
 
 
 class Connection:
@@ -106,6 +165,7 @@ class Connection:
         "close_code",
         "close_reason",
         "closed_by_peer",
+        "ledger",
         "on_closed",
         "remote_address",
         "ring_place",
@@ -130,8 +190,13 @@ class Connection:
         """
         self._socket = socket
         self._connections = connections
-        self._outbox = Outbox(socket, self, connections.flushes, connections.max_buffered)
-        self._reader = FrameReader(connections.max_message)
+        #: What is kept for the peer, here and by the session, which sets the bound of it.
+        self.ledger = Ledger(DEFAULT_LIMITS.max_memory, connections.memory)
+        self.ledger.on_shed = self._shed
+        self._outbox = Outbox(
+            socket, self, connections.flushes, connections.max_buffered, self.ledger
+        )
+        self._reader = FrameReader(connections.max_message, self.ledger)
         self._state = _State.OPEN
         self._started = False
         self._watcher: Any = None
@@ -186,9 +251,12 @@ class Connection:
     def wait_room(self, timeout: float | None) -> bool:
         """Block the calling greenlet until half of what may wait is free; see `Transport`.
 
+        Args:
+            timeout: seconds; None waits without end.
+
         Returns:
-            False if `timeout` seconds passed first. Once the connection has ended, nothing more
-            has to wait for it.
+            False if time ran out first. Once the connection has ended, nothing more has to wait for
+            it.
         """
         half = self._connections.max_buffered // 2
         return self.buffered < half or self.wait_drained(half, timeout) or self.closed
@@ -207,8 +275,7 @@ class Connection:
             ValueError: `code` may not be sent.
         """
         frame = close_frame(code, reason)
-        if self._state is _State.OPEN:
-            self._end(code, reason)
+        if self._moves_on(_Happening.WE_CLOSE, code, reason):
             self._outbox.finish(frame)
 
     def abort(self, reason: str = "the server dropped the connection") -> None:
@@ -268,15 +335,48 @@ class Connection:
 
     def _take(self, data: bytes) -> None:
         self.silent = False
-        for event in self._reader.feed(data):
+        events = self._reader.feed(data)
+        receive_all = getattr(self.session, "receive_all", None)
+        if receive_all is None:
+            self._take_one_by_one(events)
+            return
+        # What came together is taken together, up to each control frame.
+        messages = iter(events)
+        control: list[Event] = []
+        while True:
+            try:
+                receive_all(self._messages(messages, control))
+            except Exception as error:
+                self._failed_to_take(error)
+                self._take_one_by_one(messages)  # control frames: the rest is not delivered
+                return
+            if not control:
+                return
+            self._take_control(control.pop())
+
+    def _messages(self, events: Iterator[Event], control: list[Event]) -> Iterator[str]:
+        """The messages up to the next control frame, which is appended to `control`; none after
+        the end of the connection, which one of them may bring."""
+        for event in events:
+            if type(event) is not str:
+                control.append(event)
+                return
+            if self._state is _State.OPEN:
+                yield event
+
+    def _take_one_by_one(self, events: Iterable[Event]) -> None:
+        for event in events:
             if type(event) is not str:
                 self._take_control(event)
             elif self._state is _State.OPEN and self.session is not None:
                 try:
                     self.session.receive(event)
                 except Exception as error:
-                    self._log("A session failed to take a message", error)
-                    self.close(CloseCode.INTERNAL_ERROR, "The server met with an error of its own.")
+                    self._failed_to_take(error)
+
+    def _failed_to_take(self, error: Exception) -> None:
+        self._log("A session failed to take a message", error)
+        self.close(CloseCode.INTERNAL_ERROR, "The server met with an error of its own.")
 
     def _take_control(self, event: Event) -> None:
         if isinstance(event, Ping):
@@ -291,19 +391,28 @@ class Connection:
 
     def _leave(self, code: int, reason: str, *, by_peer: bool) -> None:
         """The peer's last frame is read: close TCP from our side as soon as all is sent."""
-        if self._state is _State.CLOSED:
+        was_open = self._state is _State.OPEN
+        if not self._moves_on(_Happening.LAST_FRAME, code, reason):
             return  # dropped because of a message that came just before
-        if self._state is _State.OPEN:
+        if was_open:
             self.closed_by_peer = by_peer
-            self._end(code, reason)
             self._outbox.finish(close_frame(code, reason))
-        self._state = _State.LEAVING
         if not self._outbox.buffered:
             self.outbox_finished()
 
+    def _moves_on(self, happening: _Happening, code: int, reason: str) -> bool:
+        """Go on as the table says. False if that is nowhere, and the end is under way already."""
+        before = self._state
+        after = _NEXT.get((before, happening))
+        if after is None:
+            return False
+        self._state = after
+        if before is _State.OPEN:
+            self._end(code, reason)
+        return True
+
     def _end(self, code: int, reason: str) -> None:
         """Deliver no more: note why, have it told, and set the deadline for the peer."""
-        self._state = _State.CLOSING
         self.close_code = int(code)
         self.close_reason = reason or describe_close(code)
         loop = get_hub().loop
@@ -336,12 +445,15 @@ class Connection:
         finally:
             self.session = None
 
-    def _drop(self, reason: str, close: Callable[[ConnectionSocket], None] | None = None) -> None:
-        """Let go of everything. If nothing has been said of the end yet, the connection is lost."""
-        if self._state is _State.CLOSED:
+    def _drop(
+        self,
+        reason: str,
+        close: Callable[[ConnectionSocket], None] | None = None,
+        code: int = CloseCode.ABNORMAL,
+    ) -> None:
+        """Let go of everything. `code` is told where nothing has been said of the end yet."""
+        if not self._moves_on(_Happening.LOST, code, reason):
             return
-        if self._state is _State.OPEN:
-            self._end(CloseCode.ABNORMAL, reason)
         self._forget()
         if close is None:
             self._socket.close()
@@ -356,6 +468,7 @@ class Connection:
                 watcher.close()
         self._watcher = self._deadline = None
         self._outbox.discard()
+        self.ledger.close()
         self._connections.remove(self)
 
     def let_go(self) -> None:
@@ -384,11 +497,17 @@ class Connection:
 
     def outbox_overflowed(self) -> None:
         """The peer reads too slowly: it gets a close frame if it can, not what was waiting."""
-        reason = "Too much waits to be sent: the peer reads too slowly."
+        self._give_up("Too much waits to be sent: the peer reads too slowly.")
+
+    def _shed(self) -> None:
+        """All connections together keep too much, and this one the most."""
+        if self._state is _State.OPEN:
+            self._give_up("The server keeps too much for its clients, and the most for this one.")
+
+    def _give_up(self, reason: str) -> None:
         if isinstance(self._socket, TlsSocket):
             # What TLS has begun to send cannot be taken back, and no frame goes around it.
-            self._end(CloseCode.TRY_AGAIN_LATER, reason)
-            self._drop(reason, reset)
+            self._drop(reason, reset, CloseCode.TRY_AGAIN_LATER)
         else:
             self._outbox.drop_unsent()
             self.close(CloseCode.TRY_AGAIN_LATER, reason)

@@ -23,10 +23,11 @@ import gevent
 from gevent.event import Event
 from gevent.hub import get_hub
 
+from ..close_codes import CloseCode
+from ..core.ledger import MemoryOfAll
 from ..limits import DEFAULT_LIMITS
 from ..runtimes.fork import in_child
 from .connection import Connection
-from .frames import CloseCode
 from .outbox import FlushQueue
 
 _logger = logging.getLogger("capnweb_sync")
@@ -62,6 +63,7 @@ class Connections:
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         max_message: int = DEFAULT_LIMITS.max_message_size,
         max_buffered: int = DEFAULT_MAX_BUFFERED,
+        max_memory: int | None = None,
         ping_interval: float = DEFAULT_PING_INTERVAL,
         ping_timeout: float = DEFAULT_PING_TIMEOUT,
         close_timeout: float = DEFAULT_CLOSE_TIMEOUT,
@@ -71,6 +73,8 @@ class Connections:
             max_connections: how many make `full` true.
             max_message: bytes of one incoming message; a longer one closes with 1009.
             max_buffered: bytes that may wait to be sent to one peer; more close with 1013.
+            max_memory: bytes that all connections together may keep for their peers; past it those
+                that keep the most are closed with 1013. None: no bound.
             ping_interval: seconds from one ping of a connection to its next.
             ping_timeout: seconds of silence after a ping after which the connection counts as
                 lost; not more than `ping_interval`.
@@ -84,6 +88,8 @@ class Connections:
         self.max_connections = max_connections
         self.max_message = max_message
         self.max_buffered = max_buffered
+        #: What all of them keep for their peers.
+        self.memory = MemoryOfAll(max_memory) if max_memory is not None else None
         self.close_timeout = close_timeout
         #: The outboxes of these connections that are to be flushed in this turn of the loop.
         self.flushes = FlushQueue()
@@ -164,7 +170,12 @@ class Connections:
         in_child(self, Connections._let_go)
 
     def close_all(self, code: int, reason: str) -> None:
-        """Close every connection politely. Never blocks."""
+        """Close every connection politely. Never blocks.
+
+        Args:
+            code: a code that may stand in a close frame (RFC 6455, section 7.4).
+            reason: a sentence; cut to 123 bytes.
+        """
         for connection in self:
             connection.close(code, reason)
 
@@ -210,5 +221,9 @@ _all_connections: weakref.WeakSet[Connections] = weakref.WeakSet()
 
 
 def drain_process(timeout: float) -> None:
-    """Drain every `Connections` of this process, side by side; see `Connections.drain`."""
+    """Drain every `Connections` of this process, side by side; see `Connections.drain`.
+
+    Args:
+        timeout: seconds for all of it.
+    """
     gevent.joinall([gevent.spawn(connections.drain, timeout) for connections in _all_connections])

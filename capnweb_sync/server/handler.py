@@ -28,7 +28,8 @@ _logger = logging.getLogger("capnweb_sync")
 
 
 class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its package is untyped
-    """Gevent-websocket's handler, with the upgrade left to the application (see `handshake`).
+    """Gevent-websocket's handler, with the upgrade left to the application (see `handshake`); what
+    of its parent is used stands at the top of the package.
 
     Unlike its parent, which upgrades before the application is asked and runs the WebSocket inside
     of the request, it runs the application like any other and looks at the answer afterwards.
@@ -51,6 +52,14 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
         super(GeventWebSocketHandler, self).log_request()
 
     def __init__(self, sock: Any, address: Any, server: Any) -> None:
+        """For gevent's server.
+
+        Args:
+            sock: the connection.
+            address: the peer's.
+            server: the `WSGIServer`; its `http_connections`, if it has some, bound what clients may
+                hold.
+        """
         super().__init__(sock, address, server)
         connections: HttpConnections | None = getattr(server, "http_connections", None)
         self._http = connections or DEFAULT_HTTP_CONNECTIONS

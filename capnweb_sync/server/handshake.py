@@ -43,7 +43,13 @@ _BAD_REQUEST = "400 Bad Request"
 
 
 class HandshakeError(Exception):
-    """The request cannot become a WebSocket; answer it with these."""
+    """The request cannot become a WebSocket; answer it with these (RFC 6455, section 4.2.2).
+
+    Args:
+        status: of HTTP, code and phrase.
+        sentence: for the body: what is wrong, for a person.
+        headers: belong to the answer.
+    """
 
     def __init__(self, status: str, sentence: str, headers: Headers | None = None) -> None:
         super().__init__(sentence)
@@ -131,7 +137,11 @@ def accept(environ: Mapping[str, Any]) -> Headers:
 
 
 def no_room() -> HandshakeError:
-    """What to answer while there is no room, or no time before the end."""
+    """Say no while there is no room, or no time before the end.
+
+    Returns:
+        What to answer: 503, with `Retry-After` in seconds.
+    """
     return HandshakeError(
         _UNAVAILABLE,
         "The server is full or about to stop; try again in a moment.",

@@ -40,7 +40,14 @@ class HttpLimits:
     max_connections: int = 1000
 
     def patience(self, transferred: int) -> float:
-        """Seconds that the transfer of that many bytes may take."""
+        """How long a transfer may take.
+
+        Args:
+            transferred: bytes so far.
+
+        Returns:
+            Seconds from its beginning.
+        """
         return self.head_seconds + transferred / self.min_rate
 
 
@@ -77,6 +84,10 @@ class HttpConnections:
     """The connections of one process, or of one server, that are not WebSockets."""
 
     def __init__(self, limits: HttpLimits) -> None:
+        """
+        Args:
+            limits: for each of them, and how many there may be.
+        """
         self.limits = limits
         #: How many are served now.
         self.count = 0

@@ -15,16 +15,29 @@ system call), and a single frame is sent as it is.
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any, Protocol
 
 import gevent
 from gevent.event import Event
 from gevent.hub import get_hub
 
+from ..core.ledger import Ledger
+
 _logger = logging.getLogger("capnweb_sync")
 
 #: Frames in one `send`. More would be copied again and again when the kernel takes only a part.
 _FRAMES_PER_SEND = 256
+
+#: Bytes that a frame takes beside its own: the object, and its place here (measured: 41 to 49).
+#: Millions of empty ones, such as the answers to pings, would otherwise count as nothing.
+FRAME_COST = 48
+
+#: Bytes by which the ledger may be behind. It learns of what waits only when something has to wait.
+_NOTE_STEP = 16 * 1024
+
+#: References to a frame that waits in one outbox alone, as `Outbox._note` sees them.
+_OWN_REFERENCES = min([sys.getrefcount(frame) for frame in [bytes(2)]])
 
 #: `loop.io`: call back when there is room to write.
 _WRITABLE = 2
@@ -97,7 +110,10 @@ class Outbox:
         "_finishing",
         "_flushes",
         "_frames",
+        "_ledger",
         "_limit",
+        "_noted",
+        "_noted_shared",
         "_owner",
         "_progress",
         "_socket",
@@ -106,20 +122,30 @@ class Outbox:
     )
 
     def __init__(
-        self, socket: SendingSocket, owner: OutboxOwner, flushes: FlushQueue, limit: int
+        self,
+        socket: SendingSocket,
+        owner: OutboxOwner,
+        flushes: FlushQueue,
+        limit: int,
+        ledger: Ledger | None = None,
     ) -> None:
         """
         Args:
             socket: what to send on.
             owner: is told what happens.
             flushes: the queue that all connections of the loop share.
-            limit: bytes that may wait. A frame that comes while so much waits already is refused,
-                so one frame of any size always has room in an outbox that is nearly empty.
+            limit: bytes that may wait, `FRAME_COST` of them for each frame. A frame that comes
+                while so much waits already is refused, so one frame of any size always has room in
+                an outbox that is nearly empty.
+            ledger: where what waits counts as memory that is kept for the peer.
         """
         self._socket = socket
         self._owner: OutboxOwner | None = owner
         self._flushes = flushes
         self._limit = limit
+        self._ledger = ledger
+        self._noted = 0
+        self._noted_shared = 0
         self._frames: list[bytes | memoryview] = []
         #: Bytes that wait to be sent.
         self.buffered = 0
@@ -139,7 +165,7 @@ class Outbox:
             if self._finishing:
                 return
             self._flushes.add(self)
-        elif self.buffered >= self._limit:
+        elif self.buffered + FRAME_COST * len(frames) >= self._limit:
             if not self._finishing and self._owner is not None:
                 self._owner.outbox_overflowed()
             return
@@ -184,6 +210,19 @@ class Outbox:
         if sent:
             frames[0] = memoryview(frames[0])[sent:]
 
+    def _note(self) -> None:
+        """Tell the ledger what waits. A frame that other outboxes have as well is shared."""
+        ledger, frames = self._ledger, self._frames
+        if ledger is None:
+            return
+        size = self.buffered + FRAME_COST * len(frames)
+        if frames and abs(size - self._noted) < _NOTE_STEP:
+            return
+        shared = sum([len(frame) for frame in frames if sys.getrefcount(frame) > _OWN_REFERENCES])
+        ledger.shared += shared - self._noted_shared
+        ledger.hold(size - self._noted)
+        self._noted, self._noted_shared = size, shared
+
     def _wait_for_room(self) -> None:
         if self._watcher is None:
             self._watcher = get_hub().loop.io(self._socket.fileno(), _WRITABLE)
@@ -192,6 +231,7 @@ class Outbox:
 
     def _after_send(self) -> None:
         """What a flush has to do besides sending, in the rare case that there is something."""
+        self._note()
         if self._progress is not None:
             self._progress.set()
             self._progress = None
@@ -246,6 +286,7 @@ class Outbox:
         self._owner = None
         self._frames.clear()
         self.buffered = 0
+        self._note()
         self._stop_watching()
         if self._progress is not None:
             self._progress.set()

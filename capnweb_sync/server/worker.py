@@ -33,7 +33,8 @@ class GunicornWebSocketHandler(WebSocketHandler, PyWSGIHandler):
 
 
 class WebSocketWorker(GeventWebSocketWorker):  # type: ignore[misc]  # its package is untyped
-    """Gevent-websocket's worker with our handler, which drains when it stops."""
+    """Gevent-websocket's worker with our handler, which drains when it stops; what of its parent is
+    used stands at the top of the package."""
 
     wsgi_handler = GunicornWebSocketHandler
 

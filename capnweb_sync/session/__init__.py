@@ -1,7 +1,9 @@
 """One conversation with a peer: text goes in, text comes out.
 
-import_table      what the peer exports to us: ids, reference counts, hooks
+import_table      what the peer exports to us: ids, reference counts, resolutions
+import_hooks      what stands behind our stubs for it
 export_table      what we export to the peer: ids, bounds, resolutions
+plain_call        the most frequent calls, as one object each
 messages          what each message that the peer sends does
 batch_transport   collects messages until they are taken
 session           what goes in, what goes out, and the end

@@ -1,4 +1,7 @@
-"""…"""
+"""The transport of an HTTP batch: what is sent is collected, a message a line, until it is taken.
+
+The server answers a batch with what it has collected; nothing can be sent after that.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,12 @@ class BatchTransport:
         return message
 
     def send(self, packed: bytes) -> None:
-        """See `Transport`."""
+        """Keep a message until they are taken; drop it afterwards."""
         if self._messages is not None:
             self._messages.append(packed)
 
     def close(self, code: int, reason: str) -> None:
-        """See `Transport`; there is no connection to close."""
+        """Nothing: there is no connection to close."""
 
     def take(self) -> bytes:
         """The lines that were sent. Later ones are dropped."""

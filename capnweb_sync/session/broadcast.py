@@ -22,14 +22,25 @@ from .import_hooks import ImportHook
 
 
 def broadcast(stubs: Iterable[RpcStub], method: str | None, *args: Any) -> int:
-    """Call `method` of each of `stubs` with `args`, asking for no result.
+    """Call a method of many stubs, asking for no result.
 
-    A recipient is a stub, or a promise for a property (`callback.onMessage`), whose path then
-    comes before `method`; without a method the recipient itself is called. Recipients that cannot
-    be called are left out: their session is over, they were disposed of, or they are no stubs of
-    their peer and too much is waiting there already. None of them keeps the call from the others.
-    Returns how many calls were sent. Raises TypeError if `args` hold functions, stubs or objects by
-    reference: each recipient would need its own.
+    A recipient is a stub, or a promise for a property (`callback.onMessage`), whose path then comes
+    before `method`. Recipients that cannot be called are left out: their session is over, they were
+    disposed of, or they are no stubs of their peer and too much is waiting there already. None of
+    them keeps the call from the others.
+
+    Args:
+        stubs: the recipients.
+        method: the name of the method; None calls the recipient itself.
+        args: the arguments, encoded once for all.
+
+    Returns:
+        How many calls were sent.
+
+    Raises:
+        TypeError: `args` hold functions, stubs or objects by reference: each recipient would need
+            its own.
+        SessionOfParent: a recipient is of the process that forked this one.
     """
     return broadcast_all(stubs, method, [args])
 
@@ -40,6 +51,18 @@ def broadcast_all(
     """Like `broadcast`, for several calls one after another: `calls` has the arguments of each.
 
     Where the transport can join messages, all of them are one piece for each recipient.
+
+    Args:
+        stubs: the recipients.
+        method: the name of the method; None calls the recipient itself.
+        calls: the arguments of each call, in order.
+
+    Returns:
+        How many calls were sent, to all recipients together.
+
+    Raises:
+        TypeError: as `broadcast`.
+        SessionOfParent: as `broadcast`.
     """
     arguments = [encoded(args) for args in calls]
     if not arguments:

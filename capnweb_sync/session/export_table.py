@@ -6,6 +6,32 @@ resolution goes out once, when the peer has pulled it and it is there.
 The peer numbers what it pushes, 1, 2, 3, …; this side numbers what it passes by reference, -1, -2,
 …; 0 is this side's main object. No id is used twice, and every export gets a new one, also of an
 object that was exported before.
+
+**The pull.** The peer has to ask for an answer (`pull`), and gets it once; the session counts what
+it still owes (`pull_begun`, `pull_done`), which is what `drain` waits for. So an entry is in one of
+three states (`_pulled`):
+
+    no         nobody has asked: whatever it stands for is not sent
+    waiting    asked for, and owed
+    answered   sent, or not needed any more: nothing is owed
+
+    | state    | what happens                    | becomes  | and                                  |
+    |----------|---------------------------------|----------|--------------------------------------|
+    | no       | the peer pulls                  | waiting  | it is owed; sent at once if it is    |
+    |          |                                 |          | there (a stream's entry is pulled by |
+    |          |                                 |          | its own message)                     |
+    | no       | the last reference is released, | no       | nothing is sent: nobody asked        |
+    |          | or the session ends             |          |                                      |
+    | waiting  | the value is there              | answered | `resolve`; a stream's entry goes     |
+    | waiting  | …and can't be encoded, or it    | answered | `reject`; a stream's entry goes      |
+    |          | has failed                      |          |                                      |
+    | waiting  | the last reference is released, | answered | nothing is sent: nobody would know   |
+    |          | or the session ends             |          | the id; `drain` waits no longer      |
+    | waiting, | the peer pulls again            | the same | nothing: a resolution goes out once, |
+    | answered |                                 |          | as in the reference (`rpc.ts`)       |
+
+Released or over, the entry forgets its session (`_session` is None), which is what keeps what is
+still under way for it from sending anything: the states need not know of the end.
 """
 
 from __future__ import annotations
@@ -15,11 +41,12 @@ from typing import Any, Literal, Protocol
 from ..codec.encoder import LITERAL, Encoder
 from ..codec.registry import Exporter
 from ..core.hooks import Hook, PromiseHook, hook_in
+from ..core.ledger import ENTRY_COST, Ledger
 from ..core.payload import Payload
+from ..core.served_calls import too_much
 from ..core.stubs import RpcStub
 from ..deferred import Deferred
 from ..errors import RpcError
-from ..limits import Limits
 from ..streams.streams import ReadableStream
 
 
@@ -32,8 +59,8 @@ class ExportingSession(Exporter, Protocol):
         ...
 
     @property
-    def limits(self) -> Limits:
-        """How much may be exported."""
+    def ledger(self) -> Ledger:
+        """What is kept for the peer."""
         ...
 
     def send_resolve(self, export_id: int, expression: Any) -> None:
@@ -177,34 +204,40 @@ class ExportTable:
     It does not refer to its session, as the import table does not.
     """
 
-    __slots__ = ("_limits", "_next_push", "entries", "next_id")
+    __slots__ = ("_ledger", "_next_push", "entries", "next_id")
 
     def __init__(self, session: ExportingSession, main: Hook) -> None:
-        self._limits = session.limits
+        self._ledger = session.ledger
         self.entries: dict[int, Export] = {0: Export(session, 0, main)}
+        session.ledger.hold(ENTRY_COST)
         self.next_id = -1
         self._next_push = 1
 
     def add_pushed(self, session: ExportingSession, hook: Hook) -> Export:
-        """Make `hook`, which is taken over, the next entry that the peer numbers. Raises RpcError
-        past the limit."""
-        most = self._limits.max_table_entries
-        if len(self.entries) >= most:
-            hook.dispose()
-            raise RpcError(f"More than {most} results are waiting to be released.")
-        export_id = self._next_push
-        self._next_push = export_id + 1
+        """Make `hook`, which is taken over, the next entry that the peer numbers."""
+        export_id = self.next_pushed()
         export = self.entries[export_id] = Export(session, export_id, hook)
         return export
 
+    def next_pushed(self) -> int:
+        """The next id that the peer numbers; taken, for an entry that is counted from now on."""
+        ledger = self._ledger
+        ledger.held += ENTRY_COST
+        if ledger.held > ledger.mark:
+            ledger.look()
+        export_id = self._next_push
+        self._next_push = export_id + 1
+        return export_id
+
     def check_room(self) -> None:
         """Raises RpcError if too much is exported."""
-        most = self._limits.max_table_entries
-        if len(self.entries) >= most:
-            raise RpcError(f"More than {most} things are exported to the peer.")
+        ledger = self._ledger
+        if ledger.room < ENTRY_COST:
+            raise RpcError(too_much(ledger.most), code="too_many")
 
     def add(self, session: ExportingSession, hook: Hook) -> Export:
         """Make `hook`, which is taken over, the next entry that this side numbers."""
+        self._ledger.hold(ENTRY_COST)
         export_id = self.next_id
         self.next_id = export_id - 1
         export = self.entries[export_id] = Export(session, export_id, hook)
@@ -213,9 +246,15 @@ class ExportTable:
     def take_back(self, since: int) -> None:
         """Take back what was exported since `next_id` was `since`, and has not been sent."""
         for export_id in range(since, self.next_id, -1):
-            export = self.entries.pop(export_id, None)
+            export = self.entries.get(export_id)
             if export is not None:
+                self.forget(export_id)
                 export.end()
+
+    def forget(self, export_id: int) -> None:
+        """Nobody refers to the entry any more. Without effect the second time."""
+        if self.entries.pop(export_id, None) is not None:
+            self._ledger.held -= ENTRY_COST
 
     def find(self, export_id: int) -> Export:
         """The entry with that id. Raises RpcError if there is none."""

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..core.hooks import ErrorHook, Hook, Pulled
+from ..core.ledger import ENTRY_COST, Ledger
 from ..core.payload import Payload
-from ..core.served_calls import ServedCalls
+from ..core.served_calls import ServedCalls, too_much
 from ..core.stubs import Path
 from ..core.watches import Watch, Watches
 from ..deferred import Deferred, trampoline
 from ..errors import RpcError
-from ..limits import Limits
 from ..runtimes.interface import Runtime, Transport
 
 
@@ -43,8 +43,8 @@ class ImportingSession(Protocol):
         ...
 
     @property
-    def limits(self) -> Limits:
-        """How much may be imported."""
+    def ledger(self) -> Ledger:
+        """What is kept for the peer."""
         ...
 
     def change(self) -> bool:
@@ -205,7 +205,7 @@ class Import:
             self.session.send_release(self.import_id, introduced)
 
     def on_broken(self, watch: Watch) -> None:
-        """See `Hook.on_broken`; the callback runs as one of the session's calls."""
+        """Have `watch` told when every further use would fail, as one of the session's calls."""
         if self.resolution is not None:
             self.resolution.on_broken(watch)
             return
@@ -221,23 +221,25 @@ class ImportTable:
     goes with its last reference, without the cyclic collector.
     """
 
-    __slots__ = ("_limits", "entries", "next_id")
+    __slots__ = ("_ledger", "entries", "next_id")
 
     def __init__(self, session: ImportingSession) -> None:
-        self._limits = session.limits
+        self._ledger = session.ledger
         self.entries: dict[int, Import] = {0: Import(session, 0)}
+        session.ledger.hold(ENTRY_COST)
         self.next_id = 1
         """A broadcast, whose results nobody needs, takes ids without making entries."""
 
     def check_room(self) -> None:
         """Raises RpcError with the code `too_many` if too much is imported: a peer can have this
         side ask for things, by naming its own promises in calls."""
-        most = self._limits.max_table_entries
-        if len(self.entries) >= most:
-            raise RpcError(f"More than {most} things are imported from the peer.", code="too_many")
+        ledger = self._ledger
+        if ledger.room < ENTRY_COST:
+            raise RpcError(too_much(ledger.most), code="too_many")
 
     def push(self, session: ImportingSession) -> Import:
         """The entry for the result of what is pushed next."""
+        self._ledger.hold(ENTRY_COST)
         entry = self.entries[self.next_id] = Import(session, self.next_id)
         self.next_id += 1
         return entry
@@ -264,8 +266,14 @@ class ImportTable:
         if import_id >= 0:
             raise RpcError(f"The peer exported under an ID that is not its own: {import_id}")
         self.check_room()
+        self._ledger.hold(ENTRY_COST)
         entry = self.entries[import_id] = Import(session, import_id)
         return entry
+
+    def forget(self, import_id: int) -> None:
+        """The entry is given back. Without effect the second time."""
+        if self.entries.pop(import_id, None) is not None:
+            self._ledger.give_back(ENTRY_COST)
 
     def pull_all(self) -> None:
         """Ask for the result of every call whose promise is still there."""
@@ -277,4 +285,5 @@ class ImportTable:
         """The session is over. Done again, it does what an exception has cut."""
         for entry in list(self.entries.values()):
             entry.fail(error)
-        self.entries.clear()
+        for import_id in list(self.entries):
+            self.forget(import_id)

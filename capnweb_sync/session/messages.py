@@ -21,6 +21,7 @@ from ..streams.streams import ReadableStream
 from ..values import json_text
 from .export_table import ExportingSession, ExportTable
 from .import_table import ImportTable
+from .plain_call import add_plain_call
 
 
 class ReceivingSession(Importer, ExportingSession, Protocol):
@@ -77,7 +78,8 @@ def push(session: ReceivingSession, message: list[Any]) -> bool:
     """`["push", expression]`"""
     if len(message) < 2:
         return False
-    session.exports.add_pushed(session, evaluate_hook(session, message[1]))
+    if not add_plain_call(session.exports, session, session.calls, message[1]):
+        session.exports.add_pushed(session, evaluate_hook(session, message[1]))
     return True
 
 
@@ -112,7 +114,12 @@ def resolve(session: ReceivingSession, message: list[Any]) -> bool:
     if len(message) < 3 or not is_promise_id(message[1]):
         return False
     entry = session.imports.entries.get(message[1])
-    hook = PayloadHook(Evaluator(session).evaluate(message[2]), session.calls)
+    payload = Evaluator(session).evaluate(message[2])
+    if message[1] < 0:
+        # A promise of the peer's stands where the peer has put it. What this side has asked for is
+        # the application's, which may keep as much as it likes.
+        payload.keep(session.ledger)
+    hook = PayloadHook(payload, session.calls)
     if entry is None:
         hook.dispose()
     else:

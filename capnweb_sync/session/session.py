@@ -24,12 +24,14 @@ from functools import lru_cache, partial
 from typing import Any, Final
 from weakref import WeakSet
 
+from ..close_codes import CLOSED_BY_US, CloseCode
 from ..codec.encoder import Encoder, NoExporter, check_sendable
 from ..codec.map import MapAllowance, MapWork
 from ..core.hooks import ErrorHook, Hook
+from ..core.ledger import PIPE_COST, Kept, Ledger
 from ..core.local_hooks import hook_for_value
 from ..core.payload import Payload
-from ..core.served_calls import ServedCalls
+from ..core.served_calls import ServedCalls, too_much
 from ..core.stubs import Path, RpcStub
 from ..core.targets import BEGINNER
 from ..deferred import Deferred, abandon_turn, trampoline
@@ -46,12 +48,8 @@ from .import_hooks import ImportHook, MainHook
 from .import_table import Import, ImportTable
 from .messages import parse, take
 
-CLOSED_BY_US: Final = 3000
-"""The WebSocket close code that the reference uses whenever it ends a session."""
-
-INTERRUPTED: Final = 1011
-"""The close code of a session that an exception has cut in the middle of a change: an internal
-error (RFC 6455, section 7.4.1)."""
+INTERRUPTED: Final = int(CloseCode.INTERNAL_ERROR)
+"""The close code of a session that an exception has cut in the middle of a change."""
 
 GATHERED_RELEASES: Final = 64
 """Releases of unneeded results that are sent together. More would let the peer's table grow;
@@ -89,6 +87,7 @@ class RpcSession:
         "closed_by",
         "exports",
         "imports",
+        "ledger",
         "limits",
         "pack",
         "runtime",
@@ -105,9 +104,18 @@ class RpcSession:
         limits: Limits = DEFAULT_LIMITS,
         send_stack_traces: bool = False,
     ) -> None:
-        """`send_stack_traces` lets tracebacks travel with errors: for development only.
+        """
+        Args:
+            transport: carries the messages; the shell that made it ends it.
+            main: what the peer gets as main object: an `RpcTarget`, a function, any value that can
+                be sent, or None.
+            runtime: how this process waits and runs calls; by default threads, or what a shell has
+                set.
+            limits: what is accepted from the peer.
+            send_stack_traces: lets tracebacks travel with errors: for development only.
 
-        Raises TypeError for a `main` that can't be sent.
+        Raises:
+            TypeError: `main` can't be sent.
         """
         self.transport = transport
         # The transport's, at hand: each delivery of a broadcast uses them.
@@ -119,7 +127,11 @@ class RpcSession:
         self._changing = self._step.changing
         self.limits = limits
         self.send_stack_traces = send_stack_traces
-        self.calls = ServedCalls(self.runtime, self.runtime.call_queue(), limits)
+        ledger = getattr(transport, "ledger", None)
+        self.ledger: Ledger = ledger if ledger is not None else Ledger(limits.max_memory)
+        """What is kept for the peer; also by the transport, if that has brought it."""
+        self.ledger.limit(limits.max_memory)
+        self.calls = ServedCalls(self.runtime, self.runtime.call_queue(), limits, self.ledger)
         self.calls.session = self
         self._pulls_under_way = 0
         self._drained: Deferred[None] | None = None
@@ -194,33 +206,54 @@ class RpcSession:
         )
 
     def stats(self) -> dict[str, int]:
-        """How many entries the tables have: `{"imports": n, "exports": n}`; the two main objects
-        count, as in the reference's `getStats()`."""
+        """How large the two tables are.
+
+        Returns:
+            `{"imports": n, "exports": n}`; the two main objects count, as in the reference's
+            `getStats()`.
+        """
         return {"imports": len(self.imports.entries), "exports": len(self.exports.entries)}
 
     # What the shell calls.
 
     def receive(self, message: str | bytes) -> None:
-        """Take one message from the peer. Never raises for what is in it, and runs no code of the
-        application. A message against the protocol ends the session."""
-        self._step.run(self._receive, message)
+        """Take one message from the peer. Whatever is in it, nothing comes out here, and no code of
+        the application runs. A message against the protocol ends the session, as it does in the
+        reference (`rpc.ts`).
 
-    def _receive(self, message: str | bytes) -> None:
+        Args:
+            message: one RPC message, JSON.
+        """
+        self._step.run(self._receive, (message,))
+
+    def receive_all(self, messages: Iterable[str | bytes]) -> None:
+        """Take what has arrived together, in one step; otherwise like `receive`.
+
+        Args:
+            messages: asked for the next one when the one before has been taken; it must not
+                raise, and not call back.
+        """
+        self._step.run(self._receive, messages)
+
+    def _receive(self, messages: Iterable[str | bytes]) -> None:
         if self.closed_by is not None:
             return
         self._changing.add(self)
-        before = serving.calls
+        calls, most = self.calls, self.limits.max_message_size
+        before, serving.calls = serving.calls, calls
         try:
-            if len(message) > self.limits.max_message_size:
-                raise RpcTypeError(
-                    "Incoming message exceeds maximum size of"
-                    f" {self.limits.max_message_size} bytes."
-                )
-            self.calls.received_size = len(message)
-            self._map_work = None
-            self.calls.renew_copies()
-            serving.calls = self.calls
-            take(self, parse(message))
+            for message in messages:
+                size = len(message)
+                if size > most:
+                    raise RpcTypeError(f"Incoming message exceeds maximum size of {most} bytes.")
+                calls.received_size = size
+                self._map_work = None
+                calls.renew_copies()
+                take(self, parse(message))
+                if self.ledger.overdrawn:
+                    self.overdrawn()
+                if calls.session is None:  # this one has brought the end
+                    return
         except RpcError as error:
             # What ends with the session may keep it as a context; its frames hold the session.
             self._abort(error.with_traceback(None))
@@ -238,7 +271,12 @@ class RpcSession:
             serving.calls = before
 
     def connection_lost(self, close_code: int | None, reason: str) -> None:
-        """The transport is gone: the peer has closed it, or it broke. Idempotent."""
+        """The transport is gone: the peer has closed it, or it broke. Never blocks. Idempotent.
+
+        Args:
+            close_code: the WebSocket close code, None where there is none.
+            reason: what is known, a sentence.
+        """
         detail = f"{close_code} {reason}" if close_code is not None else reason
         error = SessionClosed(
             f"The connection is closed: {detail.strip() or 'no reason given'}",
@@ -253,7 +291,12 @@ class RpcSession:
         self._end(error)
 
     def close(self, code: int = CLOSED_BY_US, reason: str = "RPC session was shut down") -> None:
-        """End the session on this side. Idempotent."""
+        """End the session on this side: what waits for an answer gets `SessionClosed`. Idempotent.
+
+        Args:
+            code: the WebSocket close code for the peer; 3000 is the reference's.
+            reason: a sentence for the peer.
+        """
         with suppress(SessionOfParent):
             self._step.run(self._close, code, reason)
 
@@ -264,8 +307,14 @@ class RpcSession:
             self.transport.close(code, reason)
 
     def drain(self, timeout: float | None = None) -> bool:
-        """Wait until everything that the peer has pulled has been sent, `timeout` seconds at most
-        (None: without end). False if time ran out."""
+        """Wait until everything that the peer has pulled has been sent.
+
+        Args:
+            timeout: seconds; None waits without end.
+
+        Returns:
+            False if time ran out.
+        """
         drained = self._step.run(self._when_drained)
         return drained.settled or self.runtime.wait(drained, timeout)
 
@@ -410,7 +459,7 @@ class RpcSession:
         answer = hook.deliver()
 
         def answered(_: Deferred[Any]) -> None:
-            self.imports.entries.pop(entry.import_id, None)
+            self.imports.forget(entry.import_id)
             hook.dispose()
 
         answer.add_callback(answered)
@@ -442,7 +491,9 @@ class RpcSession:
         return result
 
     def create_pipe(self, source: ReadableStream) -> int:
-        """See `Exporter`."""
+        """Send `source` through a new pipe, from when the message that is being encoded has been
+        sent; the id of the pipe. Raises RpcError if the stream was sent already or the transport
+        carries none."""
         self._check_may_push()
         if not getattr(self.transport, "carries_streams", True):
             raise RpcError("A batch is sent at once; it can't carry a stream, nor a Blob.")
@@ -459,7 +510,7 @@ class RpcSession:
         return entry.import_id
 
     def map_work(self) -> MapWork:
-        """See `Importer`; the same for all maps of one message."""
+        """The bound on the work of a map; the same for all maps of one message."""
         if self._map_work is None:
             if self._map_allowance is None:
                 self._map_allowance = MapAllowance(self.limits)
@@ -467,7 +518,7 @@ class RpcSession:
         return self._map_work
 
     def export_sink(self, stream: WritableStream) -> int:
-        """See `Exporter`."""
+        """Export a stream that the peer may write to; its new id."""
         # A received one is held until its own end, whatever becomes of where it stands.
         stream, _ = stream.held()
         return self.export_stub(ApplicationSinkHook(stream, self.calls))
@@ -476,7 +527,7 @@ class RpcSession:
         """A pipe that the peer writes to; it ends with the session."""
         if self._pipes is None:
             self._pipes = WeakSet()
-        pipe = Pipe()
+        pipe = Pipe(Kept(self.ledger, PIPE_COST))
         self._pipes.add(pipe)
         return pipe
 
@@ -493,7 +544,7 @@ class RpcSession:
     def send_release(self, import_id: int, introduced: int) -> None:
         """Give an import back."""
         self.change()
-        self.imports.entries.pop(import_id, None)
+        self.imports.forget(import_id)
         self._send(["release", import_id, introduced])
 
     def push_unneeded(self, packed: bytes, count: int) -> None:
@@ -553,11 +604,11 @@ class RpcSession:
     # What the encoder and the evaluator need of the tables.
 
     def export_stub(self, hook: Hook) -> int:
-        """See `Exporter`: take `hook` over; its new id."""
+        """Take `hook` over; its new id. Raises RpcError past the limit, SessionClosed."""
         return self._export(hook).export_id
 
     def export_promise(self, hook: Hook) -> int:
-        """See `Exporter`: take `hook` over; its new id. The resolution follows the message."""
+        """Take `hook` over as a promise; its new id. The resolution follows the message."""
         export = self._export(hook)
         self._promised = self._promised or []
         self._promised.append(export)
@@ -574,7 +625,7 @@ class RpcSession:
         return self.exports.add(self, hook)
 
     def import_id(self, hook: Hook) -> int | None:
-        """See `Exporter`: the id of `hook` if it stands for something of this very peer."""
+        """The id of `hook` if it stands for something of this very peer."""
         if isinstance(hook, ImportHook) and hook.entry is not None:
             entry = hook.entry
             if entry.session is self and entry.resolution is None:
@@ -582,7 +633,7 @@ class RpcSession:
         return None
 
     def unexport(self, ids: Iterable[int]) -> None:
-        """See `Exporter`: take back exports, and pipes, that were not sent."""
+        """Take back exports, and pipes, that were not sent."""
         for export_id in ids:
             if self._piped and export_id in self._piped:
                 source, writer = self._piped.pop(export_id)
@@ -593,18 +644,18 @@ class RpcSession:
 
     def forget_export(self, export_id: int) -> None:
         """The peer has given its last reference back."""
-        self.exports.entries.pop(export_id, None)
+        self.exports.forget(export_id)
 
     def import_stub(self, import_id: int) -> Hook:
-        """See `Importer`: a hook for something that the peer has passed by reference."""
+        """A hook for something that the peer has passed by reference."""
         return ImportHook(self.imports.introduce(self, import_id), is_promise=False)
 
     def import_promise(self, import_id: int) -> Hook:
-        """See `Importer`: a hook for a promise of the peer's."""
+        """A hook for a promise of the peer's."""
         return ImportHook(self.imports.promise(self, import_id), is_promise=True)
 
     def export_hook(self, export_id: int) -> Hook | None:
-        """See `Importer`: what this side exports under the id; it stays the table's."""
+        """What this side exports under the id; it stays the table's."""
         export = self.exports.entries.get(export_id)
         return None if export is None else export.hook
 
@@ -616,6 +667,11 @@ class RpcSession:
         sentence = str(error)
         self._end(SessionClosed(f"The session was aborted: {sentence}", reason=sentence))
         self.transport.close(CLOSED_BY_US, sentence)
+
+    def overdrawn(self) -> None:
+        """The peer makes this side keep more than it may."""
+        if self.closed_by is None:
+            self._abort(RpcError(too_much(self.limits.max_memory), code="too_many"))
 
     def peer_aborted(self, error: BaseException) -> None:
         """The peer has ended the session because of `error`."""
@@ -632,6 +688,7 @@ class RpcSession:
         self.exports.end_all()
         self._main = None
         self.calls.session = None
+        self.ledger.close()
         if self._over is not None:
             self._over.resolve(None)
 

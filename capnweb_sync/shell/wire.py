@@ -21,7 +21,7 @@ class ShownTransport:
         self._transport = transport
 
     def send(self, packed: bytes) -> None:
-        """See `Transport`. A client's message is packed as it is."""
+        """Show a message and send it. A client's is packed as it is."""
         show(">", packed)
         self._transport.send(packed)
 
@@ -39,6 +39,6 @@ class ShownSession(RpcSession):
         super().__init__(shown, *args, **options)
 
     def receive(self, message: str | bytes) -> None:
-        """See `RpcSession`."""
+        """Show a message and take it."""
         show("<", message)
         super().receive(message)

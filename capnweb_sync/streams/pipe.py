@@ -1,10 +1,15 @@
-"""…"""
+"""A pipe: chunks on their way from a writer at the peer to a reader here, with no I/O.
+
+A chunk is acknowledged when it has been read, which is what holds up a fast writer (the `pipe` and
+`stream` messages of the protocol; `streams.ts` in the reference).
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import Any, Final
 
+from ..core.ledger import Kept
 from ..core.served_calls import ServedCalls
 from ..deferred import Deferred
 from ..errors import RpcError
@@ -16,9 +21,11 @@ END: Final = object()
 class Pipe:
     """Chunks between a writer at the peer and a reader here. Touched under the step."""
 
-    __slots__ = ("__weakref__", "_chunks", "_error", "_finished", "_readers")
+    __slots__ = ("__weakref__", "_chunks", "_error", "_finished", "_kept", "_readers")
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Kept | None = None) -> None:
+        """`kept`: its place in the ledger of a session."""
+        self._kept = kept
         self._chunks: deque[tuple[Any, Deferred[None]]] = deque()
         self._readers: deque[Deferred[Any]] = deque()
         self._error: BaseException | None = None

@@ -229,6 +229,8 @@ class ApplicationSinkHook(SinkHook):
                 calls.change()
                 done(outcome)
                 proceed()
+                if calls.ledger.overdrawn:
+                    calls.end_overdrawn()
 
             calls.runtime.step.run(answer)
 

@@ -43,6 +43,14 @@ class ReadableStream(Held):
     """
 
     def __init__(self, source: Iterable[Any]) -> None:
+        """
+        Args:
+            source: an iterable of chunks, or a binary file, which is read in pieces and closed at
+                the end.
+
+        Raises:
+            TypeError: it is text, bytes, a dict, or a file that is open as text.
+        """
         self.pipe: Pipe | None = None
         """Where a received stream's chunks come from."""
         self._runtime: Runtime | None = None
@@ -76,9 +84,18 @@ class ReadableStream(Held):
         return chunk
 
     def read(self, timeout: float | None = None) -> Any:
-        """The next chunk; waits `timeout` seconds at most (None: without end).
+        """Wait for the next chunk.
 
-        Raises EOFError at the end, what the writer aborted with, and TimeoutError.
+        Args:
+            timeout: seconds; None waits without end.
+
+        Returns:
+            The chunk, anything that can be sent.
+
+        Raises:
+            EOFError: the stream has ended.
+            TimeoutError: no chunk came in time; the next call may get it.
+            RpcError: what the writer aborted with, or `SessionClosed`.
         """
         chunk = self._read(timeout)
         if chunk is END:
@@ -105,7 +122,11 @@ class ReadableStream(Held):
         return chunk.value
 
     def cancel(self, reason: str = "The reader has cancelled the stream.") -> None:
-        """Read no more. The writer is told with its next write."""
+        """Read no more. The writer is told with its next write.
+
+        Args:
+            reason: for the writer, a sentence.
+        """
         self.locked = True
         if self.pipe is not None and self._runtime is not None:
             with suppress(SessionOfParent):
@@ -174,6 +195,11 @@ class WritableStream(Held):
     """
 
     def __init__(self, sink: Any) -> None:
+        """
+        Args:
+            sink: any object with `write(chunk)`, and optionally `close()` and `abort(reason)`, such
+                as a binary file.
+        """
         self._sink = sink
         self._hook: Hook | None = None
         self._flow: FlowController | None = None
@@ -198,10 +224,16 @@ class WritableStream(Held):
         return WritableStream.of_hook(hook), hook
 
     def write(self, chunk: Any, timeout: float | None = None) -> None:
-        """Write a chunk, anything that can be sent. Blocks while the window is full, `timeout`
-        seconds at most.
+        """Write a chunk. Blocks while the window is full, which is the reference's (`streams.ts`).
 
-        Raises what an earlier write failed with, and TimeoutError; the chunk may be on its way.
+        Args:
+            chunk: anything that can be sent.
+            timeout: seconds; None waits without end.
+
+        Raises:
+            TimeoutError: the reader has not caught up; the chunk may be on its way.
+            RpcError: what an earlier write failed with, or `SessionClosed`.
+            TypeError: the chunk can't be sent.
         """
         if self._hook is None or self._flow is None:
             self._sink.write(chunk)
@@ -258,10 +290,14 @@ class WritableStream(Held):
             raise fresh_copy(self._error)
 
     def close(self, timeout: float | None = None) -> None:
-        """End the stream and wait until everything has been taken, `timeout` seconds at most.
-        Without effect the second time.
+        """End the stream and wait until everything has been taken. Without effect the second time.
 
-        Raises what any write failed with, and TimeoutError.
+        Args:
+            timeout: seconds; None waits without end.
+
+        Raises:
+            TimeoutError: the reader has not finished in time; the end is on its way.
+            RpcError: what any write failed with, or `SessionClosed`.
         """
         if self._hook is None:
             close = getattr(self._sink, "close", None)
@@ -287,7 +323,11 @@ class WritableStream(Held):
         return answer
 
     def abort(self, reason: Any = undefined) -> None:
-        """End the stream as failed; the reader gets `reason`, an exception or any value."""
+        """End the stream as failed. Never blocks.
+
+        Args:
+            reason: what the reader gets: an exception or any value.
+        """
         if self._hook is None:
             abort = getattr(self._sink, "abort", None)
             if abort is not None:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 from ..client.session import ClientSession
+from ..close_codes import CloseCode
 from ..deferred import Deferred
 from ..limits import DEFAULT_LIMITS, Limits
 from ..runtimes.interface import Runtime
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 
 SETTLE_SECONDS: Final = 10.0
 """How long settling may take before a test fails. One that passes never waits for it."""
-
-ABNORMAL: Final = 1006
-"""The close code of a connection that broke (RFC 6455, section 7.4.1)."""
-
 
 PLACE: Final = "pair://this-process"
 """Where the server of a pair is, for people."""
@@ -52,13 +49,22 @@ class Pair(Generic[MainApi]):
         runtime: Runtime,
         api: Callable[..., MainApi] | None,
     ) -> None:
+        """For `pair`.
+
+        Args:
+            service: what is served.
+            main: the client's main object.
+            limits: of the client.
+            runtime: how both run their calls.
+            api: the class that describes the server's main object.
+        """
         self._runtime = SettlingRuntime(runtime)
-        line = Line(self._runtime)
-        near, far = End(line), End(line)
+        wire = Wire(self._runtime)
+        near, far = End(wire), End(wire)
         self.server = service.session(far, self._runtime)
         client = RpcSession(near, main, runtime=self._runtime, limits=limits)
         near.other, far.other = self.server, client
-        self._line = line
+        self._wire = wire
         self._sessions = (client, self.server)
         self.client = ClientSession(client, near, PLACE, api)
 
@@ -71,13 +77,23 @@ class Pair(Generic[MainApi]):
         """Wait until everything that was sent has arrived, and whatever it set off on both sides,
         releases of stubs included, is done, or waits for a promise.
 
-        Raises TimeoutError after `timeout` seconds.
+        Args:
+            timeout: seconds.
+
+        Raises:
+            TimeoutError: something is still under way.
+            RuntimeError: a served call or a callback would wait for its own end.
         """
         self._runtime.settle(timeout)
 
-    def disconnect(self, code: int = ABNORMAL, reason: str = "") -> None:
-        """Break the connection: what is on its way never arrives, and both sides are told."""
-        self._line.cut()
+    def disconnect(self, code: int = CloseCode.ABNORMAL, reason: str = "") -> None:
+        """Break the connection: what is on its way never arrives, and both sides are told.
+
+        Args:
+            code: the WebSocket close code that both see.
+            reason: a sentence that both see.
+        """
+        self._wire.cut()
         for session in self._sessions:
             session.connection_lost(code, reason)
 
@@ -97,7 +113,7 @@ class Pair(Generic[MainApi]):
         self.close()
 
 
-class Line:
+class Wire:
     """What both ends have sent and what has not arrived yet, in one order for both."""
 
     def __init__(self, runtime: SettlingRuntime) -> None:
@@ -141,31 +157,31 @@ class End:
     can_concatenate = False
     other: RpcSession
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
 
     @staticmethod
     def pack(message: bytes) -> bytes:
-        """See `Transport`."""
+        """A message as it is."""
         return message
 
     def send(self, packed: bytes) -> None:
-        """See `Transport`."""
+        """Have the other side take the message, after what was sent before."""
         text = packed.decode()
-        self._line.send(lambda: self.other.receive(text))
+        self._wire.send(lambda: self.other.receive(text))
 
     def close(self, code: int, reason: str) -> None:
-        """See `Transport`."""
+        """Have the other side learn of the end, after what was sent before."""
 
         def arrive() -> None:
             self.other.connection_lost(code, reason)
-            self._line.cut()
+            self._wire.cut()
 
-        self._line.send(arrive)
+        self._wire.send(arrive)
 
     def join(self) -> None:
         """Wait until the other side knows of the end."""
-        self._line.runtime.wait(self._line.over, SETTLE_SECONDS)
+        self._wire.runtime.wait(self._wire.over, SETTLE_SECONDS)
 
 
 def pair(
@@ -188,6 +204,9 @@ def pair(
         limits: what the client accepts from the server; those of the server are `serve`'s.
         runtime: how both run their calls: on threads by default, which are greenlets in a process
             that gevent has patched; `gevent_runtime()` runs them as a gevent server does.
+
+    Returns:
+        Both ends, connected; `with` closes them.
     """
     service = served if isinstance(served, Service) else serve(served)
     return Pair(service, main, limits, runtime or thread_runtime(), api if check else None)

@@ -20,7 +20,7 @@ _running: ContextVar[SettlingRuntime | None] = ContextVar("_running", default=No
 
 
 class SettlingRuntime:
-    """See `Runtime`. Its state is touched under the step."""
+    """Runs what another runtime runs, and counts it. Its state is touched under the step."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -78,15 +78,15 @@ class SettlingRuntime:
 
     @property
     def step(self) -> Step:
-        """See `Runtime`."""
+        """The lock of the core's state."""
         return self._runtime.step
 
     def call_queue(self) -> CallQueue:
-        """See `Runtime`."""
+        """A queue for a new session."""
         return CountedQueue(self, self._runtime.call_queue())
 
     def wait(self, deferred: Deferred[Any], timeout: float | None) -> bool:
-        """See `Runtime`."""
+        """Block until `deferred` is settled, `timeout` seconds at most; False if time ran out."""
         if _running.get() is not self:
             return self._runtime.wait(deferred, timeout)
 
@@ -110,19 +110,19 @@ class SettlingRuntime:
             self.step.run(give_up)
 
     def enter(self, function: Callable[[], None]) -> None:
-        """See `Runtime`."""
+        """Run `function` where a step may be taken."""
         self._runtime.enter(function)
 
     def spawn(self, function: Callable[[], None]) -> None:
-        """See `Runtime`."""
+        """Run `function` beside everything else; it may block."""
         self._runtime.spawn(self.counted(function))
 
     def collect(self, function: Callable[[], None]) -> None:
-        """See `Runtime`."""
+        """Run `function`, a finalizer's, as soon as no step is under way."""
         self._runtime.collect(function)
 
     def tidy_later(self, function: Callable[[], None]) -> None:
-        """See `Runtime`; `settle` does not wait for later."""
+        """Run `function` within seconds; `settle` does not wait for that but does it at once."""
         self._untidy.append(function)
         if len(self._untidy) == 1:
             self._runtime.tidy_later(self._tidy)
@@ -133,12 +133,12 @@ class SettlingRuntime:
 
 
 class CountedQueue:
-    """See `CallQueue`."""
+    """Starts the served calls of one session, counted."""
 
     def __init__(self, runtime: SettlingRuntime, queue: CallQueue) -> None:
         self._runtime = runtime
         self._queue = queue
 
     def start(self, job: Callable[[], None]) -> None:
-        """See `CallQueue`."""
+        """Run `job` soon, counted from now on."""
         self._queue.start(self._runtime.counted(job))

@@ -48,19 +48,19 @@ class TypedStub(metaclass=_LooksAtApi):
     if TYPE_CHECKING:
 
         def dup(self) -> Self:
-            """See `RpcStub.dup`."""
+            """Another stub for the same thing, to be disposed of on its own."""
             ...
 
         def dispose(self) -> None:
-            """See `RpcStub.dispose`."""
+            """Release it; later use fails."""
             ...
 
         def on_broken(self, callback: Callable[[BaseException], Any]) -> None:
-            """See `RpcStub.on_broken`."""
+            """Run `callback(error)` when every further use would fail."""
             ...
 
         def map(self, function: Callable[[RpcPromise], Any]) -> RpcPromise:
-            """See `RpcStub.map`."""
+            """Apply `function` to the value, or to each item of a list, where the value is."""
             ...
 
         def __enter__(self) -> Self: ...
@@ -79,35 +79,36 @@ class TypedPromise(Generic[Result]):
     if TYPE_CHECKING:
 
         def result(self, timeout: float | None = None) -> Result:
-            """See `RpcPromise.result`. Raises TypeError for one that is not what it should be."""
+            """Wait for the result, `timeout` seconds at most, and return it. Raises what the call
+            raised, and TypeError for a result that is not what it should be."""
             ...
 
         def exception(self, timeout: float | None = None) -> BaseException | None:
-            """See `RpcPromise.exception`."""
+            """Wait likewise; the exception that `result` would raise, or None."""
             ...
 
         def done(self) -> bool:
-            """See `RpcPromise.done`."""
+            """Whether `result` would return at once."""
             ...
 
         def add_done_callback(self, fn: Callable[[Self], Any]) -> None:
-            """See `RpcPromise.add_done_callback`."""
+            """Run `fn(promise)` once the result is there, never inside this call."""
             ...
 
         def dup(self: TypedPromise[HeldApi]) -> HeldApi:
-            """See `RpcStub.dup`."""
+            """Another stub for the same thing, to be disposed of on its own."""
             ...
 
         def dispose(self) -> None:
-            """See `RpcStub.dispose`."""
+            """Release it; later use fails."""
             ...
 
         def on_broken(self, callback: Callable[[BaseException], Any]) -> None:
-            """See `RpcStub.on_broken`."""
+            """Run `callback(error)` when every further use would fail."""
             ...
 
         def map(self, function: Callable[[RpcPromise], Any]) -> RpcPromise:
-            """See `RpcStub.map`."""
+            """Apply `function` to the value, or to each item of a list, where the value is."""
             ...
 
         def __enter__(self) -> Self: ...

@@ -38,7 +38,7 @@ class WithApi(KnowsItsApi):
             return self._member(super().__getitem__(key), str(key))
 
         def dup(self) -> RpcStub:
-            """See `RpcStub`."""
+            """Another stub for the same thing, of the same API."""
             return held(super().dup(), self._shape)
 
     def _api(self) -> type | None:
@@ -67,14 +67,15 @@ class PromiseWithApi(WithApi, RpcPromise[Any]):
     """The result as it is annotated, once it has been asked for."""
 
     def result(self, timeout: float | None = None) -> Any:
-        """See `RpcPromise`. Raises TypeError for a result that is not what it should be."""
+        """Wait for the result, `timeout` seconds at most. Raises what the call raised, and
+        TypeError for a result that is not what it should be."""
         value = super().result(timeout)
         if self._converted is None:
             self._converted = (converted(value, self._shape.result, hold),)
         return self._converted[0]
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """See `RpcPromise`."""
+        """Wait likewise; the exception that `result` would raise, or None."""
         error = super().exception(timeout)
         if error is None:
             try:

@@ -19,8 +19,16 @@ class URL(str):
 
 
 class ByteContainer(bytes):
-    """Bytes that are an `ArrayBuffer`, a `DataView` or a `Uint8ClampedArray` in JavaScript;
-    `kind` says which. A `Uint8Array` is plain `bytes`."""
+    """Bytes that are an `ArrayBuffer`, a `DataView` or a `Uint8ClampedArray` in JavaScript. A
+    `Uint8Array` is plain `bytes`.
+
+    Args:
+        data: the content.
+        kind: which of them it is.
+
+    Raises:
+        ValueError: it is none of these kinds.
+    """
 
     kind: str
 
@@ -72,7 +80,12 @@ def kind_of_array(value: array[Any]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """Bytes with a MIME type, which may be empty."""
+    """Bytes with a MIME type (https://w3c.github.io/FileAPI/).
+
+    Attributes:
+        data: the content.
+        type: the MIME type, empty if there is none.
+    """
 
     data: bytes
     type: str = ""
@@ -80,12 +93,24 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Headers:
-    """HTTP headers: pairs of name and value, in order. Names are compared without case."""
+    """HTTP headers, as of the Fetch standard. Names are compared without case.
+
+    Attributes:
+        pairs: name and value, in order.
+    """
 
     pairs: tuple[tuple[str, str], ...] = ()
 
     def get(self, name: str) -> str | None:
-        """The values of `name`, joined with commas as HTTP allows (RFC 9110, section 5.3)."""
+        """Look a header up.
+
+        Args:
+            name: in any case.
+
+        Returns:
+            Its values, joined with commas as HTTP allows (RFC 9110, section 5.3); None if there is
+            none.
+        """
         values = [value for key, value in self.pairs if key.lower() == name.lower()]
         return ", ".join(values) if values else None
 
@@ -95,8 +120,15 @@ class Headers:
 
 @dataclass(slots=True)
 class Request:
-    """An HTTP request. `body` is None, text, bytes or a `ReadableStream`; `init` holds what else
-    the `Request` constructor takes, such as `redirect`."""
+    """An HTTP request, as of the Fetch standard. It is data: nothing is sent.
+
+    Attributes:
+        url: where to.
+        method: in capitals.
+        headers: its headers.
+        body: None, text, bytes or a `ReadableStream`.
+        init: what else the `Request` constructor takes, such as `redirect`.
+    """
 
     url: str
     method: str = "GET"
@@ -107,7 +139,15 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """An HTTP response. `body` is None, text, bytes or a `ReadableStream`."""
+    """An HTTP response, as of the Fetch standard.
+
+    Attributes:
+        body: None, text, bytes or a `ReadableStream`.
+        status: the code, 200 to 599.
+        status_text: the phrase.
+        headers: its headers.
+        init: what else the `Response` constructor takes.
+    """
 
     body: Any = None
     status: int = 200

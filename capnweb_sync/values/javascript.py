@@ -58,8 +58,9 @@ class BigInt(int):
 class JSDate:
     """A JavaScript `Date` that `datetime` cannot hold.
 
-    `ms` is milliseconds since 1970 in UTC, outside the years 1 to 9999, or None for an invalid
-    date (what `new Date("nonsense")` gives).
+    Attributes:
+        ms: milliseconds since 1970 in UTC, outside the years 1 to 9999, or None for an invalid date
+            (what `new Date("nonsense")` gives).
     """
 
     ms: float | None

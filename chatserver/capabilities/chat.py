@@ -11,7 +11,7 @@ from typing import Any
 from capnweb_sync import RpcSession, RpcStub, RpcTarget
 from chatserver.errors import BadRequest, BadType, NotJoined
 from chatserver.futures import then
-from chatserver.options import HistoryOptions, JoinOptions, sent_key
+from chatserver.options import HistoryOptions, JoinOptions, SendOptions, read_options
 from chatserver.people.limits import take
 from chatserver.people.names import check_name, clean_text
 from chatserver.rooms.member import ClientState
@@ -22,16 +22,16 @@ from chatserver.store.interface import Store
 class Chat(RpcTarget):
     """What one connection can ask for."""
 
-    __slots__ = ("_room", "_session", "_store", "_visit")
+    __slots__ = ("_client", "_room", "_session", "_store")
 
-    def __init__(self, room: Room, store: Store, visit: ClientState) -> None:
+    def __init__(self, room: Room, store: Store, client: ClientState) -> None:
         self._room = room
         self._store = store
-        self._visit = visit
+        self._client = client
 
     def _on_session(self, session: RpcSession) -> None:
         self._session = session
-        calls = self._visit.allowance.calls
+        calls = self._client.allowance.calls
         if calls:
             session.calls.before_call = partial(take, calls)
 
@@ -46,10 +46,10 @@ class Chat(RpcTarget):
         Fails with `bad_request`, `username_taken`, `too_many`, `rate_limited`, `unavailable`.
         """
         name = check_name(username)
-        wanted = JoinOptions.of(options)
-        take(self._visit.allowance.joins)
+        wanted = read_options(options, JoinOptions)
+        take(self._client.allowance.joins)
         kept, sink = receiver(callback, self._session)
-        return self._room.join(self._visit, name.key, name.shown, kept, sink, wanted)
+        return self._room.join(self._client, name.key, name.shown, kept, sink, wanted)
 
     def sendMessage(
         self, username: str, text: str, options: Any = None
@@ -59,7 +59,9 @@ class Chat(RpcTarget):
 
         Fails with `bad_request`, `too_large`, `not_joined`, `rate_limited`, `unavailable`.
         """
-        return self._room.send(self._visit, held_key(username), clean_text(text), sent_key(options))
+        name_key, said = held_key(username), clean_text(text)
+        wanted = read_options(options, SendOptions)
+        return self._room.send(self._client, name_key, said, wanted.key)
 
     def listUsers(self) -> "Future[list[str]]":
         """Everyone online, in joining order."""
@@ -67,15 +69,15 @@ class Chat(RpcTarget):
 
     def leave(self, username: str) -> "Future[dict[str, Any]]":
         """Give a name up. Fails with `not_joined`, `unavailable`."""
-        return self._room.leave(self._visit, held_key(username))
+        return self._room.leave(self._client, held_key(username))
 
     def getHistory(self, options: Any = None) -> list[dict[str, Any]]:
         """Events of the log, ascending: with `after` the oldest above it, otherwise the newest.
 
         Fails with `bad_request`, `rate_limited`, `unavailable`.
         """
-        wanted = HistoryOptions.of(options)
-        take(self._visit.allowance.history)
+        wanted = read_options(options, HistoryOptions)
+        take(self._client.allowance.history)
         events = self._store.read(
             after=wanted.after or 0,
             before=wanted.before,

@@ -20,6 +20,7 @@ from typing import Final
 import gevent
 
 from capnweb_sync import RpcStub, broadcast, broadcast_all
+from capnweb_sync.close_codes import CloseCode
 from chatserver.errors import Unavailable
 from chatserver.rooms.member import Member
 from chatserver.store.events import Event
@@ -52,9 +53,6 @@ does: what such members cost in memory, and well below what an outbox holds."""
 
 DRAIN_SECONDS: Final = 5.0
 """How long one wait for that lasts before looking whether the member is still there."""
-
-RESTARTED: Final = 1012
-"""WebSocket close code: the service restarts, come again (IANA registry of RFC 6455)."""
 
 
 class Feed:
@@ -122,7 +120,7 @@ class Feed:
         size = 0
         for event in events:
             turn.append(event)
-            size += event.size()
+            size += event.size
             if size > TURN_BYTES:
                 self._tell(turn)
                 turn, size = [], 0
@@ -150,14 +148,16 @@ class Feed:
         except BaseException:
             # Who was told and who was not cannot be said: they come back and say it themselves.
             for member in list(self._live):
-                member.send_away(RESTARTED, "An event could not be told; join again.")
+                member.send_away(
+                    CloseCode.SERVICE_RESTART, "An event could not be told; join again."
+                )
             raise
 
     def _remember(self, event: Event) -> None:
         self._recent.append(event)
-        self._recent_bytes += event.size()
+        self._recent_bytes += event.size
         while len(self._recent) > RECENT_EVENTS or self._recent_bytes > RECENT_BYTES:
-            self._recent_bytes -= self._recent.popleft().size()
+            self._recent_bytes -= self._recent.popleft().size
 
     def _forget(self, position: int) -> None:
         self.position = position
@@ -186,11 +186,13 @@ class Feed:
             self._read_on(member, after)
         except Exception:
             logger.exception("%s cannot be told what it has missed.", member.name)
-            member.send_away(RESTARTED, "What was missed could not be told; join again.")
+            member.send_away(
+                CloseCode.SERVICE_RESTART, "What was missed could not be told; join again."
+            )
 
     def _read_on(self, member: Member, after: int) -> None:
         """Until it has caught up or is removed."""
-        line = member.visit.line
+        connection = member.client.connection
         while self._has_room(member):
             if self._catch_up(member, after):
                 self._behind.discard(member)
@@ -202,20 +204,20 @@ class Feed:
                 continue
             if not events or events[0].id != after + 1:
                 # Trimmed under the reader. Joining again tells the client that some are missing.
-                member.send_away(RESTARTED, "The log was trimmed; join again.")
+                member.send_away(CloseCode.SERVICE_RESTART, "The log was trimmed; join again.")
                 return
             if member not in self._behind:
                 return
             for event in events:
-                if line.buffered > BEHIND_BYTES and not self._has_room(member):
+                if connection.buffered > BEHIND_BYTES and not self._has_room(member):
                     return
                 broadcast((member.sink,), None, event.value())
             after = events[-1].id
 
     def _has_room(self, member: Member) -> bool:
         """Wait until `member` can be told more; False if it need not be any more."""
-        line = member.visit.line
-        while member in self._behind and not line.closed:
-            if line.wait_drained(DRAINED_BYTES, DRAIN_SECONDS):
+        connection = member.client.connection
+        while member in self._behind and not connection.closed:
+            if connection.wait_drained(DRAINED_BYTES, DRAIN_SECONDS):
                 return member in self._behind
         return False

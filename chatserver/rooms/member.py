@@ -39,7 +39,7 @@ class ClientConnection(Protocol):
         most; whether it is so."""
 
 
-class BatchLine:
+class BatchConnection:
     """The `ClientConnection` of an HTTP batch: a request, its answer, and its client has left."""
 
     closed = False
@@ -62,7 +62,7 @@ class Member:
     called with each event: the callback, or its `onMessage`.
     """
 
-    visit: "ClientState"
+    client: "ClientState"
     claim: Claim
     name: str
     callback: RpcStub
@@ -71,7 +71,7 @@ class Member:
     def send_away(self, code: int, reason: str) -> None:
         """Close its connection. Never raises: whoever sends several away reaches all of them."""
         try:
-            self.visit.line.close(code, reason)
+            self.client.connection.close(code, reason)
         except Exception:
             logger.exception("The connection of %s cannot be closed.", self.name)
 
@@ -80,7 +80,7 @@ class ClientState:
     """One connection and the names that it speaks for, by their keys.
 
     Attributes:
-        line: the connection.
+        connection: how it is reached.
         allowance: how much it may do.
         members: those who have joined.
         joining: the latest join under way for a name; completed, always with None, when it is
@@ -89,12 +89,12 @@ class ClientState:
         deaf: whether it is over too soon for any event to reach it.
     """
 
-    __slots__ = ("allowance", "deaf", "joining", "line", "members", "over")
+    __slots__ = ("allowance", "connection", "deaf", "joining", "members", "over")
 
     def __init__(
-        self, line: ClientConnection, *, deaf: bool = False, allowance: Allowance = UNLIMITED
+        self, connection: ClientConnection, *, deaf: bool = False, allowance: Allowance = UNLIMITED
     ) -> None:
-        self.line = line
+        self.connection = connection
         self.allowance = allowance
         self.deaf = deaf
         self.members: dict[str, Member] = {}

@@ -16,21 +16,19 @@ from typing import Any, Final
 import gevent
 
 from capnweb_sync import RpcStub
+from capnweb_sync.close_codes import TAKEN_OVER, CloseCode
+from capnweb_sync.futures import complete, pass_on
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.futures import then, wait
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
 from chatserver.people.limits import take
-from chatserver.rooms.feed import RESTARTED, Feed
+from chatserver.rooms.feed import Feed
 from chatserver.rooms.member import ClientState, Member
 from chatserver.store.events import date
 from chatserver.store.interface import MAX_TICK_SECONDS, Claim, Joined, Receipt, Store
 
 logger = logging.getLogger("chatserver")
-
-TAKEN_OVER: Final = 4001
-"""WebSocket close code of ours (RFC 6455, section 7.4.2: 4000 to 4999 are for applications): the
-name went to another connection; do not come back by yourself."""
 
 NOT_JOINED: Final = "This connection has not joined with that name."
 
@@ -82,7 +80,7 @@ class Room:
 
     def join(
         self,
-        visit: ClientState,
+        client: ClientState,
         key: str,
         name: str,
         callback: RpcStub,
@@ -96,11 +94,11 @@ class Room:
         answer: Future[dict[str, Any]] = Future()
         holder = next(self._holders)
         try:
-            decided = visit.begin_joining(key)
+            decided = client.begin_joining(key)
             try:
                 claim = self._store.claim(key, name, holder, options.resume)
             except BaseException:
-                visit.end_joining(key, decided)
+                client.end_joining(key, decided)
                 raise
         except BaseException:
             callback.dispose()
@@ -111,7 +109,7 @@ class Room:
                 error = future.exception()
                 if error is None:
                     joined = future.result()
-                    member = Member(visit, joined.claim, joined.name, callback, sink)
+                    member = Member(client, joined.claim, joined.name, callback, sink)
                     self._welcome(member, joined, options, answer)
                 else:
                     if not isinstance(error, NameTaken):
@@ -123,66 +121,63 @@ class Room:
                     callback.dispose()
             except Exception as error:
                 logger.exception("The join of %s has failed.", name)
-                if not answer.done():
-                    answer.set_exception(error)
+                complete(answer, None, error)
             finally:
                 # Whatever happened: what waits for this join waits no longer.
-                visit.end_joining(key, decided)
+                client.end_joining(key, decided)
 
         claim.add_done_callback(claimed)
         return answer
 
-    def send(self, visit: ClientState, key: str, text: str, sent_key: str | None) -> "Future[Any]":
+    def send(self, client: ClientState, key: str, text: str, sent_key: str | None) -> "Future[Any]":
         """Say `text`; waits for a join under way.
 
         Fails with NotJoined, RateLimited, BadRequest, Unavailable."""
 
         def append(member: Member) -> "Future[Any]":
-            take(visit.allowance.messages_of(member.claim.secret))
+            take(client.allowance.messages_of(member.claim.secret))
             receipt = self._store.append(member.claim, text, sent_key)
             receipt.add_done_callback(partial(self._close_if_lost, member))
             return then(receipt, answer_to_send)
 
-        return self._with_member(visit, key, append)
+        return self._with_member(client, key, append)
 
-    def leave(self, visit: ClientState, key: str) -> "Future[Any]":
+    def leave(self, client: ClientState, key: str) -> "Future[Any]":
         """Free the name; waits for a join under way. Fails with NotJoined, Unavailable."""
 
         def release(member: Member) -> "Future[Any]":
             future = self._store.release(member.claim)
-            del visit.members[key]
+            del client.members[key]
             future.add_done_callback(partial(self._left, member))
             return then(future, lambda _: {"message": f"Goodbye, {member.name}!"})
 
-        return self._with_member(visit, key, release)
+        return self._with_member(client, key, release)
 
-    def closed(self, visit: ClientState) -> None:
+    def closed(self, client: ClientState) -> None:
         """The connection is closed."""
-        visit.over = True
-        for member in list(visit.members.values()):
+        client.over = True
+        for member in list(client.members.values()):
             self._part(member)
 
     # --- members
 
     def _with_member(
-        self, visit: ClientState, key: str, action: Callable[[Member], "Future[Any]"]
+        self, client: ClientState, key: str, action: Callable[[Member], "Future[Any]"]
     ) -> "Future[Any]":
         """`action` on who has joined with this name, once no join of it is under way."""
-        deciding = visit.joining.get(key)
+        deciding = client.joining.get(key)
         if deciding is not None:
             answer: Future[Any] = Future()
 
             def go_on(_: "Future[None]") -> None:
                 try:
-                    outcome = self._with_member(visit, key, action)
+                    pass_on(self._with_member(client, key, action), answer)
                 except Exception as error:
-                    answer.set_exception(error)
-                else:
-                    outcome.add_done_callback(partial(pass_on, answer))
+                    complete(answer, None, error)
 
             deciding.add_done_callback(go_on)
             return answer
-        member = visit.members.get(key)
+        member = client.members.get(key)
         if member is None:
             raise NotJoined(NOT_JOINED)
         return action(member)
@@ -195,34 +190,34 @@ class Room:
         answer: "Future[dict[str, Any]]",
     ) -> None:
         """The store has given the name to `member`: let it in, and answer."""
-        visit = member.visit
+        client = member.client
         try:
             after, recovered = self._starting_point(joined, options)
             self._enter(member)
             answer.set_result(welcome(joined, self._store.epoch, recovered))
-            if not visit.over and not visit.deaf:
+            if not client.over and not client.deaf:
                 self._feed.add(member, after)
         except BaseException:
             # Half in, it would hold the name and hear nothing.
-            member.send_away(RESTARTED, f"{member.name} has to join again.")
+            member.send_away(CloseCode.SERVICE_RESTART, f"{member.name} has to join again.")
             self._part(member)
             raise
 
     def _enter(self, member: Member) -> None:
-        visit, key = member.visit, member.claim.key
-        old = visit.members.get(key)
+        client, key = member.client, member.claim.key
+        old = client.members.get(key)
         if old is not None:
             # Taken over from the same connection, which lives on.
             self._forget(old)
-        self._members[member.claim.holder] = visit.members[key] = member
-        if visit.over:
+        self._members[member.claim.holder] = client.members[key] = member
+        if client.over:
             self._part(member)
 
     def _forget(self, member: Member) -> None:
         """The membership is over on this side: nothing more is delivered. Idempotent."""
         self._members.pop(member.claim.holder, None)
-        if member.visit.members.get(member.claim.key) is member:
-            del member.visit.members[member.claim.key]
+        if member.client.members.get(member.claim.key) is member:
+            del member.client.members[member.claim.key]
         self._feed.remove(member)
         try:
             member.callback.dispose()
@@ -232,18 +227,22 @@ class Room:
 
     def _part(self, member: Member) -> None:
         """The member's connection is closed: its name becomes free, or waits."""
-        end = self._store.release if member.visit.line.closed_on_purpose else self._store.suspend
+        end = (
+            self._store.release
+            if member.client.connection.closed_on_purpose
+            else self._store.suspend
+        )
         self._forget(member)
         self._insist(partial(end, member.claim))
 
     def _left(self, member: Member, released: "Future[None]") -> None:
         if not isinstance(released.exception(), Unavailable):
             self._forget(member)
-        elif member.visit.over:
+        elif member.client.over:
             self._part(member)
         else:
             # The caller may try again.
-            member.visit.members.setdefault(member.claim.key, member)
+            member.client.members.setdefault(member.claim.key, member)
 
     def _insist(self, operation: Callable[[], "Future[None]"]) -> None:
         """Ask the store until it has answered; a claim that is lost already needs nothing."""
@@ -275,7 +274,7 @@ class Room:
     def _close_lapsed(self, holder: str) -> None:
         member = self._members.get(holder)
         if member is not None:
-            self._dismiss(member, RESTARTED, f"{member.name} has to join again.")
+            self._dismiss(member, CloseCode.SERVICE_RESTART, f"{member.name} has to join again.")
 
     def _dismiss(self, member: Member, code: int, reason: str) -> None:
         """The membership is over, and its client is told so with the end of the connection."""
@@ -284,7 +283,7 @@ class Room:
 
     def _reset(self) -> None:
         for member in list(self._members.values()):
-            member.send_away(RESTARTED, "The log began anew; join again.")
+            member.send_away(CloseCode.SERVICE_RESTART, "The log began anew; join again.")
 
     def _starting_point(self, joined: Joined, options: JoinOptions) -> tuple[int, bool]:
         """The id above which a new member's events begin, and whether nothing is missing before."""
@@ -327,12 +326,3 @@ def welcome(joined: Joined, epoch: str, recovered: bool) -> dict[str, Any]:
 def answer_to_send(receipt: Receipt) -> dict[str, Any]:
     """The answer to a message."""
     return {"id": receipt.id, "time": date(receipt.time_ms)}
-
-
-def pass_on(answer: "Future[Any]", outcome: "Future[Any]") -> None:
-    """Complete `answer` as `outcome` was."""
-    error = outcome.exception()
-    if error is not None:
-        answer.set_exception(error)
-    else:
-        answer.set_result(outcome.result())

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 EventType = Literal["chat", "join", "leave"]
 NoticeType = Literal["join", "leave"]
@@ -35,7 +36,8 @@ class Event(Struct, frozen=True, gc=False):
 
     `id` grows by one from entry to entry. `time_ms` is milliseconds since 1970 in UTC. `user` is
     who said it, or the first of those who joined or left; `users` and `count` are empty and 0 for
-    a chat message.
+    a chat message. `size` is its bytes on the wire, hardly ever more than this says; whoever
+    bounds what is read or told counts with it.
     """
 
     id: int
@@ -45,6 +47,11 @@ class Event(Struct, frozen=True, gc=False):
     time_ms: int
     users: tuple[str, ...] = ()
     count: int = 0
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        # Once an event: reading, telling and remembering it all ask.
+        force_setattr(self, "size", self._size())
 
     def value(self) -> dict[str, Any]:
         """The event as members get it."""
@@ -60,8 +67,7 @@ class Event(Struct, frozen=True, gc=False):
             value["count"] = self.count
         return value
 
-    def size(self) -> int:
-        """Bytes on the wire, hardly ever more than this says; cheap, for bounding what is read."""
+    def _size(self) -> int:
         if not self.text.isprintable():
             letter = MAX_ESCAPED_BYTES
         elif self.text.isascii():

@@ -19,7 +19,8 @@ class InheritedStore(Store):
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise Unavailable("The store belongs to the process that forked this one.")
 
-    claim = release = suspend = append = names = counts = tick = read = follow = _refuse
+    claim = release = suspend = append = names = counts = tick = _refuse
+    read = read_span = follow = _refuse
 
     def close(self) -> None:
         """Nothing is held any more."""

@@ -13,6 +13,26 @@ durable as the store's URL promises. It fails with `Unavailable` if that did not
 then it may have been stored, and asking again is safe. Whoever claimed a name so lets go of it
 (`release`, `suspend`): nobody else knows the holder.
 
+**Who owns what.** A claim is its claimer's, from the moment that it is asked for: one that failed
+with `Unavailable` may have been carried out, and is released by whoever asked (which is `ClaimLost`
+if it was not, and harmless). `release`, `suspend` and another's `claim` with the secret
+end it; nothing else does, least of all the end of a `Future`. Cancelling a `Future` changes
+nothing: what was asked for takes effect. Its callbacks run on the loop's thread, in the order in
+which the operations took effect, and must not block. Lists of events are the caller's; the events
+in them are shared and never changed. The store itself belongs to who opened it, who calls `close`.
+
+    | method              | blocks | raises                | its `Future` fails with            |
+    |---------------------|--------|-----------------------|------------------------------------|
+    | claim               | no     | nothing               | NameTaken, Unavailable             |
+    | release, suspend    | no     | nothing               | ClaimLost, Unavailable             |
+    | append              | no     | nothing               | ClaimLost, BadRequest, Unavailable |
+    | names, counts, tick | no     | nothing               | Unavailable                        |
+    | read                | yes    | Unavailable           |                                    |
+    | follow              | yes    | LogReset, Unavailable |                                    |
+    | close               | yes    | nothing               |                                    |
+
+In a forked child all of them but `close` raise Unavailable at once: the store is the parent's.
+
 **Time.** Events are dated by the wall's clock, and what is kept for days is kept by it. Whatever
 waits for seconds (a name for its holder, a notice for its turn) is measured by a clock that nobody
 sets.
@@ -132,6 +152,31 @@ class Policy:
         """For how long a name waits, in milliseconds."""
         return round(self.grace_seconds * 1000)
 
+    @property
+    def keep_ms(self) -> int | None:
+        """For how long an event is kept, in milliseconds."""
+        return None if self.keep_days is None else round(self.keep_days * DAY_MS)
+
+    def keep_from(
+        self, first_id: int, last_id: int, now_ms: int, first_young: Callable[[int], int]
+    ) -> int:
+        """The id before which events are to be removed, by `now_ms` on the wall's clock; `first_id`
+        if none is. The Redis store's script has the same rules.
+
+        Args:
+            first_id: the oldest event there is.
+            last_id: the newest one, which stays whatever is asked for.
+            now_ms: milliseconds since 1970.
+            first_young: the first event that is not older than these milliseconds since 1970; of
+                the oldest MAX_TRIM only, and the one behind them if all are older.
+        """
+        keep_from = first_id
+        if self.keep_messages is not None:
+            keep_from = max(keep_from, last_id + 1 - self.keep_messages)
+        if self.keep_ms is not None:
+            keep_from = max(keep_from, first_young(now_ms - self.keep_ms))
+        return max(first_id, min(keep_from, last_id, first_id + MAX_TRIM))
+
 
 class Claim(NamedTuple):
     """The right of one membership to speak for a name."""
@@ -171,6 +216,15 @@ class Counts(NamedTuple):
     messages: int
 
 
+class Span(NamedTuple):
+    """What a read asks for, see `Store.read`: `limit` is at most MAX_READ_EVENTS."""
+
+    after: int
+    before: int | None
+    limit: int
+    newest: bool
+
+
 class Tail(NamedTuple):
     """News for the follower: events in order, and holders that have lost their claim to another
     one."""
@@ -201,36 +255,84 @@ class Store(ABC):
 
     @abstractmethod
     def claim(self, key: str, name: str, holder: str, secret: str | None) -> "Future[Joined]":
-        """Take a name for `holder`. `secret` is the one of an earlier membership. Fails with
-        NameTaken."""
+        """Take a name for `holder`.
+
+        Args:
+            key: what the name is compared by (`chatserver.people.names`).
+            name: as it is shown.
+            holder: a token of this membership, never used before.
+            secret: the one of an earlier membership, with which its name is taken over; None or a
+                wrong one takes only a name that is free.
+
+        Returns:
+            A `Future` of `Joined`, whose claim is the caller's to end. It fails with NameTaken,
+            which leaves everything as it was, and with Unavailable: then the name may be held, and
+            the caller still releases or suspends what it asked for, or asks again as `holder`.
+        """
 
     @abstractmethod
     def release(self, claim: Claim) -> "Future[None]":
-        """Free the name. Fails with ClaimLost."""
+        """Free the name.
+
+        Args:
+            claim: is over with this, whatever comes of it.
+
+        Returns:
+            A `Future` that fails with ClaimLost, if another has the name or nobody, and with
+            Unavailable: then it is to be asked again, or the name stays held.
+        """
 
     @abstractmethod
     def suspend(self, claim: Claim) -> "Future[None]":
-        """Let the name wait for its holder to come back. Fails with ClaimLost."""
+        """Let the name wait for its holder to come back, for `grace_seconds`.
+
+        Args:
+            claim: its holder speaks for the name no more; its secret takes the name again.
+
+        Returns:
+            A `Future` that fails as that of `release` does.
+        """
 
     @abstractmethod
     def append(self, claim: Claim, text: str, key: str | None = None) -> "Future[Receipt]":
-        """Store a chat message. Fails with ClaimLost, and with BadRequest for a key that was used
-        with another text."""
+        """Store a chat message.
+
+        Args:
+            claim: of who says it; stays the caller's.
+            text: checked by the caller; stored as it is.
+            key: the sender's own, 1 to 64 characters; the same one again stores nothing.
+
+        Returns:
+            A `Future` of a `Receipt`, done when the message is durable. It fails with ClaimLost,
+            and with BadRequest for a key that was used with another text: nothing is stored then.
+            With Unavailable it may be; with a key, asking again is safe.
+        """
 
     @abstractmethod
     def names(self) -> "Future[list[str]]":
-        """Everyone online, held or waiting, in joining order."""
+        """Everyone online, held or waiting.
+
+        Returns:
+            A `Future` of the names in joining order; it fails with Unavailable.
+        """
 
     @abstractmethod
     def counts(self) -> "Future[Counts]":
-        """How many are online, and how much was said."""
+        """How many are online, and how much was said.
+
+        Returns:
+            A `Future` of `Counts`; it fails with Unavailable.
+        """
 
     @abstractmethod
     def tick(self) -> "Future[float]":
-        """Free the names whose time is up, tell the notices that are due, trim. The seconds after
-        which to call it again."""
+        """Free the names whose time is up, tell the notices that are due, trim.
 
-    @abstractmethod
+        Returns:
+            A `Future` of the seconds after which to call it again, MAX_TICK_SECONDS at most. It
+            fails with Unavailable: then it is to be called again after that time.
+        """
+
     def read(
         self,
         *,
@@ -239,19 +341,59 @@ class Store(ABC):
         limit: int = MAX_READ_EVENTS,
         newest: bool = False,
     ) -> list[Event]:
-        """Events with ids between `after` and `before`, both exclusive, ascending: the oldest of
-        them, or with `newest` the newest. `before=None`: up to the end. Raises Unavailable."""
+        """Events of the log. Blocks the greenlet, and no other one.
+
+        Args:
+            after: the id above which they are.
+            before: the id below which they are; None: up to the end.
+            limit: how many at most; MAX_READ_EVENTS and about MAX_READ_BYTES are never exceeded.
+            newest: whether the newest of them are wanted rather than the oldest.
+
+        Returns:
+            The events, ascending, without gaps; the list is the caller's.
+
+        Raises:
+            Unavailable: the store did not answer in time; nothing was changed.
+        """
+        found = self.read_span(Span(after, before, min(limit, MAX_READ_EVENTS), newest))
+        return found[::-1] if newest else found
+
+    @abstractmethod
+    def read_span(self, span: Span) -> list[Event]:
+        """What an engine does for `read`. Blocks the greenlet, and no other one.
+
+        Args:
+            span: which events are wanted.
+
+        Returns:
+            Events from the oldest of the span on, or with `newest` from the newest on, `cut` to
+            what one read may return.
+
+        Raises:
+            Unavailable: the store did not answer in time; nothing was changed.
+        """
 
     @abstractmethod
     def follow(self, after: int, timeout: float) -> Tail:
-        """Wait until there is news, `timeout` seconds at most.
+        """Wait until there is news. Blocks the greenlet; for one caller per store.
 
-        `after` is the id of the last event that the caller knows. Raises LogReset, Unavailable.
+        Args:
+            after: the id of the last event that the caller knows.
+            timeout: seconds; then without news.
+
+        Returns:
+            News, perhaps none. Who lost a claim is told once: what is returned must be acted upon.
+
+        Raises:
+            LogReset: what the caller knows holds no more; told once.
+            Unavailable: nothing was told; to be called again with the same `after`.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Store what is under way and let go of everything. Blocks the greenlet."""
+        """Store what is under way and let go of everything. Blocks the greenlet until then.
+        Idempotent. What is asked afterwards is a mistake; where anything was let go of, it fails
+        with Unavailable."""
 
 
 def cut(events: Iterable[Event], limit: int) -> list[Event]:
@@ -261,7 +403,7 @@ def cut(events: Iterable[Event], limit: int) -> list[Event]:
     size = 0
     limit = min(limit, MAX_READ_EVENTS)
     for event in events:
-        size += event.size()
+        size += event.size
         if taken and size > MAX_READ_BYTES:
             break
         taken.append(event)

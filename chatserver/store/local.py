@@ -68,11 +68,7 @@ class LocalStore(Store):
         return self.submit(ChatState.counts)
 
     def tick(self) -> "Future[float]":
-        def settle(state: ChatState, now: Moment) -> float:
-            state.settle(now)
-            return state.due(now)
-
-        return self.submit(settle)
+        return self.submit(ChatState.pass_time)
 
     def follow(self, after: int, timeout: float) -> Tail:
         if self.last_id <= after and not self._lost:

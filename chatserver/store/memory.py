@@ -9,9 +9,9 @@ from capnweb_sync.runtimes.fork import in_child
 from chatserver.errors import ChatError
 from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
-from chatserver.store.interface import DAY_MS, KEY_MS, MAX_READ_EVENTS, MAX_TRIM, Clock, Policy, cut
+from chatserver.store.interface import KEY_MS, MAX_TRIM, Clock, Policy, Span, cut
 from chatserver.store.local import LocalStore, Operation
-from chatserver.store.state import ChatState, Sent
+from chatserver.store.state import ChatState, UsedKey
 
 T = TypeVar("T")
 
@@ -28,8 +28,8 @@ class MemoryStore(LocalStore):
         self._policy = policy
         self._clock = clock
         self._events: list[Event] = []
-        self._sent: dict[bytes, Sent] = {}
-        self._state = ChatState(policy, self._sent.get)
+        self._used_keys: dict[bytes, UsedKey] = {}
+        self._state = ChatState(policy, self._used_keys.get)
         in_child(self, inherit)
 
     def submit(self, operation: Operation[T]) -> "Future[T]":
@@ -40,10 +40,9 @@ class MemoryStore(LocalStore):
         except ChatError as error:
             future.set_exception(error)
             return future
-        self._state.settle(now)
         changes = self._state.take_changes()
         self._events += changes.events
-        self._sent.update(changes.sent)
+        self._used_keys.update(changes.used_keys)
         self._publish(changes)
         future.set_result(result)
         return future
@@ -56,33 +55,28 @@ class MemoryStore(LocalStore):
         """Remove the oldest events that the policy does not keep, and keys past their time."""
         now = self._clock().wall
         first, last = self._state.first_id, self._state.last_id
-        keep_from = first
-        if self._policy.keep_messages is not None:
-            keep_from = max(first, last + 1 - self._policy.keep_messages)
-        if self._policy.keep_days is not None:
-            oldest_ms = now - self._policy.keep_days * DAY_MS
-            while keep_from < last and self._events[keep_from - first].time_ms < oldest_ms:
-                keep_from += 1
-        keep_from = max(first, min(keep_from, last, first + MAX_TRIM))
+        keep_from = self._policy.keep_from(first, last, now, self._first_young)
         del self._events[: keep_from - first]
         self._state.first_id = keep_from
-        for sent in list(takewhile(lambda sent: sent.time_ms < now - KEY_MS, self._sent.values())):
-            del self._sent[sent.digest]
+        for used in list(
+            takewhile(lambda used: used.time_ms < now - KEY_MS, self._used_keys.values())
+        ):
+            del self._used_keys[used.digest]
 
-    def read(
-        self,
-        *,
-        after: int = 0,
-        before: int | None = None,
-        limit: int = MAX_READ_EVENTS,
-        newest: bool = False,
-    ) -> list[Event]:
+    def _first_young(self, oldest_ms: int) -> int:
+        oldest = self._events[:MAX_TRIM]
+        old = sum(1 for _ in takewhile(lambda event: event.time_ms < oldest_ms, oldest))
+        return self._state.first_id + old
+
+    def read_span(self, span: Span) -> list[Event]:
         first = self._state.first_id
-        start = max(after + 1, first) - first
-        end = len(self._events) if before is None else min(before - first, len(self._events))
+        start = max(span.after + 1, first) - first
+        end = len(self._events)
+        if span.before is not None:
+            end = min(span.before - first, end)
         indexes = range(start, end)
-        found = cut((self._events[i] for i in (reversed(indexes) if newest else indexes)), limit)
-        return found[::-1] if newest else found
+        found = reversed(indexes) if span.newest else indexes
+        return cut((self._events[i] for i in found), span.limit)
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -18,7 +18,6 @@ from itertools import islice
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from chatserver.errors import BadRequest, ClaimLost, NameTaken
 from chatserver.people.lookalikes import Lookalikes
 from chatserver.store.events import MAX_USERS, Event, NoticeType, notice
 from chatserver.store.interface import (
@@ -32,6 +31,7 @@ from chatserver.store.interface import (
     Policy,
     Receipt,
 )
+from chatserver.store.refusals import claim_lost, key_reused, looks_like, taken
 
 SECRET_BYTES: Final = 16
 """Randomness of a membership's secret: as hard to guess as an AES-128 key."""
@@ -67,7 +67,7 @@ class Notice(NamedTuple):
     name: str
 
 
-class Sent(NamedTuple):
+class UsedKey(NamedTuple):
     """An idempotency key that was used: digests of the key with its scope and of the text, and the
     answer that was given."""
 
@@ -82,7 +82,7 @@ class Changes:
     """What operations did, for the engine to store and to tell."""
 
     events: list[Event] = field(default_factory=list)
-    sent: dict[bytes, Sent] = field(default_factory=dict)
+    used_keys: dict[bytes, UsedKey] = field(default_factory=dict)
     holdings: dict[str, Holding | None] = field(default_factory=dict)
     """By key; None: the name became free."""
     notices: list[Notice] = field(default_factory=list)
@@ -98,7 +98,7 @@ class ChatState:
     def __init__(
         self,
         policy: Policy,
-        find_sent: Callable[[bytes], Sent | None],
+        find_used_key: Callable[[bytes], UsedKey | None],
         *,
         first_id: int = 1,
         last_id: int = 0,
@@ -110,7 +110,7 @@ class ChatState:
 
         Args:
             policy: for how long a name waits.
-            find_sent: looks a digest up among the keys that are stored and not too old.
+            find_used_key: looks a digest up among the keys that are stored and not too old.
             first_id: the oldest event there; `last_id + 1` if there is none.
             last_id: the newest event there.
             messages: how many chat messages there ever were.
@@ -121,7 +121,7 @@ class ChatState:
         self.last_id = last_id
         self.messages = messages
         self._grace_ms = policy.grace_ms
-        self._find_sent = find_sent
+        self._find_used_key = find_used_key
         self._holdings = {holding.key: holding for holding in holdings}
         self._lookalikes = Lookalikes()
         for holding in self._holdings.values():
@@ -156,7 +156,8 @@ class ChatState:
         changes, self._changes = self._changes, Changes()
         return changes
 
-    # --- operations, as `Store` describes them; each checks everything before it changes anything
+    # --- operations, as `Store` describes them; each checks everything before it changes anything,
+    # and lets time take effect after what it has changed
 
     def claim(self, now: Moment, key: str, name: str, holder: str, secret: str | None) -> Joined:
         """Free → held, or held or waiting → held with the secret."""
@@ -177,7 +178,7 @@ class ChatState:
         else:
             raise taken(holding.name)
         self._put(holding)
-        return Joined(
+        joined = Joined(
             Claim(key, holder, holding.secret),
             holding.name,
             self.first_id,
@@ -185,14 +186,18 @@ class ChatState:
             len(self._holdings),
             tuple(taken.name for taken in islice(self._holdings.values(), MAX_USERS)),
         )
+        self._settle(now)
+        return joined
 
     def release(self, now: Moment, claim: Claim) -> None:
         """Held → free."""
         self._free(self._held(claim))
+        self._settle(now)
 
     def suspend(self, now: Moment, claim: Claim) -> None:
         """Held → waiting."""
         self._put(replace(self._held(claim), holder=None, until=now.steady + self._grace_ms))
+        self._settle(now)
 
     def append(self, now: Moment, claim: Claim, text: str, key: str | None) -> Receipt:
         """Add a chat message, unless `key` says that it is there."""
@@ -201,14 +206,14 @@ class ChatState:
             return self._say(now, holding, text)
         digest = digest_of(claim.secret, key)
         text_digest = digest_of(text)
-        sent = self._changes.sent.get(digest) or self._find_sent(digest)
-        if sent is None:
+        used = self._changes.used_keys.get(digest) or self._find_used_key(digest)
+        if used is None:
             receipt = self._say(now, holding, text)
-            self._changes.sent[digest] = Sent(digest, text_digest, *receipt)
+            self._changes.used_keys[digest] = UsedKey(digest, text_digest, *receipt)
             return receipt
-        if sent.text_digest != text_digest:
-            raise BadRequest("This key was used for another text; use a new key for each message.")
-        return Receipt(sent.id, sent.time_ms)
+        if used.text_digest != text_digest:
+            raise key_reused()
+        return Receipt(used.id, used.time_ms)
 
     def names(self, now: Moment) -> list[str]:
         """Everyone online, in joining order."""
@@ -220,8 +225,13 @@ class ChatState:
 
     # --- time passes
 
-    def settle(self, now: Moment) -> None:
-        """Free the names whose time is up, and tell the notices that are due."""
+    def pass_time(self, now: Moment) -> float:
+        """Free the names whose time is up, and tell the notices that are due. The seconds until
+        there is more to do, at most MAX_TICK_SECONDS."""
+        self._settle(now)
+        return self._due(now)
+
+    def _settle(self, now: Moment) -> None:
         if not self._waiting and not any(self._notices.values()):
             return
         # One grace for all: those that began to wait first are through first.
@@ -234,8 +244,7 @@ class ChatState:
             # A leave that was told may be what the same name's join has waited for.
             pass
 
-    def due(self, now: Moment) -> float:
-        """Seconds until `settle` has something to do, at most MAX_TICK_SECONDS."""
+    def _due(self, now: Moment) -> float:
         moments = [now.steady + round(MAX_TICK_SECONDS * 1000), *islice(self._waiting.values(), 1)]
         moments += [self._told_at[kind] + NOTICE_INTERVAL_MS for kind in self._pending_types()]
         return max(0, min(moments) - now.steady) / 1000
@@ -245,7 +254,7 @@ class ChatState:
     def _held(self, claim: Claim) -> Holding:
         holding = self._holdings.get(claim.key)
         if holding is None or holding.holder != claim.holder:
-            raise ClaimLost("This connection does not speak for the name any more; join again.")
+            raise claim_lost()
         return holding
 
     def _put(self, holding: Holding) -> None:
@@ -265,7 +274,9 @@ class ChatState:
     def _say(self, now: Moment, holding: Holding, text: str) -> Receipt:
         self.messages += 1
         self._add(Event(self.last_id + 1, "chat", holding.name, text, now.wall))
-        return Receipt(self.last_id, now.wall)
+        receipt = Receipt(self.last_id, now.wall)
+        self._settle(now)
+        return receipt
 
     def _add(self, event: Event) -> None:
         self.last_id = event.id
@@ -316,16 +327,6 @@ class ChatState:
     def _pending_types(self) -> list[NoticeType]:
         """The kinds of which some wait for nothing but their interval."""
         return [kind for kind in self._told_at if any(self._tellable(kind))]
-
-
-def taken(name: str) -> NameTaken:
-    """What a claim without the secret is answered with."""
-    return NameTaken(f"The name {name} is taken; choose another one.")
-
-
-def looks_like(name: str, other: str) -> NameTaken:
-    """What a claim is answered with that could be taken for another's."""
-    return NameTaken(f"{name} looks like {other}, who is here; choose another name.")
 
 
 def same(secret: str, other: str) -> bool:

@@ -1,6 +1,7 @@
 """Arguments are checked against the method's annotations before its body runs."""
 
 import functools
+import gc
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -17,6 +18,8 @@ from capnweb_sync import (
     RpcTarget,
     undefined,
 )
+from capnweb_sync.core import arguments
+from capnweb_sync.errors import RpcTypeError
 
 from .loopback import Loopback, RawPeer
 
@@ -324,3 +327,25 @@ def test_a_mutable_default_is_not_what_the_peer_can_change() -> None:
     api = Loopback(Keeper()).api
     assert api.options(None).result() is None
     assert api.options({"a": 1}).result() == {"a": 1}
+
+
+def test_what_is_known_of_a_method_ends_with_it() -> None:
+    def check(annotation: type, right: Any) -> None:
+        class Passing(RpcTarget):
+            def method(self, value: Any) -> None:
+                pass
+
+            method.__annotations__["value"] = annotation
+
+        parameters = arguments.parameters_of(Passing().method)
+        assert list(parameters.bind([right])) == [right]
+        with pytest.raises(RpcTypeError):
+            parameters.bind([None])
+
+    gc.collect()
+    before = len(arguments._bound)
+    for _ in range(50):
+        check(int, 1)
+        check(str, "text")
+        gc.collect()
+    assert len(arguments._bound) <= before

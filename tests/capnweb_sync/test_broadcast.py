@@ -9,6 +9,7 @@ import pytest
 
 from capnweb_sync import Limits, RpcPromise, RpcStub, RpcTarget, broadcast, broadcast_all
 from capnweb_sync.core.hooks import Hook
+from capnweb_sync.core.ledger import ENTRY_COST
 
 from .loopback import EMPTY, LineTransport, Loopback, LoopbackTransport, RawPeer
 
@@ -262,7 +263,9 @@ def test_a_result_that_wraps_a_stub_of_a_full_table_is_left_out(
     """Calls of it go through the import table one by one; the peer has filled that."""
     crowd = Crowd(1)
     handler = Handler()
-    peer = RawPeer(handler, limits=Limits(max_table_entries=10), beside=crowd.pairs[0])
+    peer = RawPeer(
+        handler, limits=Limits(max_memory=14 * ENTRY_COST + 9 * 1024 + 300), beside=crowd.pairs[0]
+    )
     peer.says(["push", ["export", -1]], ["push", ["pipeline", 0, ["join"], [["import", 1]]]])
     peer.says(["push", [[["export", -index] for index in range(2, 10)]]])
     assert peer.session.stats()["imports"] == 10

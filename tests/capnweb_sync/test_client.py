@@ -27,7 +27,7 @@ from capnweb_sync import (
 )
 from capnweb_sync.client.opening import ConnectTimeout, HandshakeError, open_socket
 from capnweb_sync.client.transport import WebSocketTransport
-from tests.capnweb_sync.raw_peer import RawPeer
+from tests.capnweb_sync.frame_peer import FramePeer
 from tests.conftest import StartProcess
 from tests.processes import DEADLINE, free_port, wait_until
 
@@ -39,8 +39,8 @@ MARGIN = 3
 
 
 @pytest.fixture
-def peer() -> Iterator[RawPeer]:
-    with RawPeer() as peer:
+def peer() -> Iterator[FramePeer]:
+    with FramePeer() as peer:
         yield peer
 
 
@@ -50,7 +50,7 @@ def in_thread(function: Callable[..., Any], *args: Any) -> threading.Thread:
     return thread
 
 
-class Session:
+class Listener:
     """Stands in for an `RpcSession`: notes what it is told."""
 
     def __init__(self) -> None:
@@ -72,9 +72,9 @@ class Session:
 
 
 class Client:
-    """A connection to a `RawPeer`, with a session that takes notes."""
+    """A connection to a `FramePeer`, with a session that takes notes."""
 
-    def __init__(self, peer: RawPeer, **options: Any) -> None:
+    def __init__(self, peer: FramePeer, **options: Any) -> None:
         accepting = in_thread(peer.accept)
         sock = open_socket(peer.url, DEADLINE, {}, None, options.pop("sslopt", {}))
         accepting.join()
@@ -86,7 +86,7 @@ class Client:
             "max_waiting": 1_000_000,
         }
         self.transport = WebSocketTransport(sock, **{**defaults, **options})
-        self.session = Session()
+        self.session = Listener()
         self.transport.start(self.session)
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class Client:
 
 
 @pytest.fixture
-def client(peer: RawPeer) -> Iterator[Client]:
+def client(peer: FramePeer) -> Iterator[Client]:
     client = Client(peer)
     yield client
     peer.end()
@@ -124,7 +124,7 @@ def test_what_is_not_a_websocket_url_is_a_value_error(url: str) -> None:
 
 
 @pytest.mark.parametrize("status", [403, 404, 503])
-def test_a_refusal_carries_its_status_and_its_sentence(peer: RawPeer, status: int) -> None:
+def test_a_refusal_carries_its_status_and_its_sentence(peer: FramePeer, status: int) -> None:
     body = b"No such\npath here.\n"
     answer = (
         b"HTTP/1.1 %d Whatever\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -139,7 +139,7 @@ def test_a_refusal_carries_its_status_and_its_sentence(peer: RawPeer, status: in
     assert str(raised.value).endswith(f"the server answered {status}. No such path here.")
 
 
-def test_a_page_of_html_is_not_shown_as_a_sentence(peer: RawPeer) -> None:
+def test_a_page_of_html_is_not_shown_as_a_sentence(peer: FramePeer) -> None:
     answer = b"HTTP/1.1 404 X\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"
     refusing = in_thread(peer.refuse, answer)
     with pytest.raises(HandshakeError) as raised:
@@ -148,7 +148,7 @@ def test_a_page_of_html_is_not_shown_as_a_sentence(peer: RawPeer) -> None:
     assert raised.value.sentence == ""
 
 
-def test_a_redirect_is_not_followed(peer: RawPeer) -> None:
+def test_a_redirect_is_not_followed(peer: FramePeer) -> None:
     answer = b"HTTP/1.1 302 Found\r\nLocation: ws://elsewhere.invalid/\r\n\r\n"
     refusing = in_thread(peer.refuse, answer)
     with pytest.raises(HandshakeError, match="elsewhere") as raised:
@@ -158,7 +158,7 @@ def test_a_redirect_is_not_followed(peer: RawPeer) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH\r\n\r\n", b"", b"HTTP/1.1 101 Yes\r\n\r\n"])
-def test_what_does_not_speak_websocket_is_an_error(peer: RawPeer, answer: bytes) -> None:
+def test_what_does_not_speak_websocket_is_an_error(peer: FramePeer, answer: bytes) -> None:
     def refuse() -> None:
         peer.refuse(answer)
         peer.end()
@@ -169,14 +169,14 @@ def test_what_does_not_speak_websocket_is_an_error(peer: RawPeer, answer: bytes)
     refusing.join()
 
 
-def test_a_server_that_accepts_and_says_nothing_is_given_up_in_time(peer: RawPeer) -> None:
+def test_a_server_that_accepts_and_says_nothing_is_given_up_in_time(peer: FramePeer) -> None:
     before = time.monotonic()
     with pytest.raises(ConnectTimeout):
         connect(peer.url, timeout=SHORT)
     assert time.monotonic() - before < SHORT + MARGIN
 
 
-def test_a_handshake_that_trickles_in_is_given_up_in_time(peer: RawPeer) -> None:
+def test_a_handshake_that_trickles_in_is_given_up_in_time(peer: FramePeer) -> None:
     over = threading.Event()
 
     def trickle() -> None:
@@ -192,7 +192,7 @@ def test_a_handshake_that_trickles_in_is_given_up_in_time(peer: RawPeer) -> None
     wait_until(lambda: "capnweb_sync connect" not in thread_names())
 
 
-def test_headers_are_sent_and_an_origin_only_if_given(peer: RawPeer) -> None:
+def test_headers_are_sent_and_an_origin_only_if_given(peer: FramePeer) -> None:
     requests: list[bytes] = []
 
     def refuse() -> None:
@@ -215,7 +215,7 @@ def test_headers_are_sent_and_an_origin_only_if_given(peer: RawPeer) -> None:
     assert b"X-Token: abc\r\n" in requests[1]
 
 
-def test_name_and_password_of_the_url_are_sent_and_never_shown(peer: RawPeer) -> None:
+def test_name_and_password_of_the_url_are_sent_and_never_shown(peer: FramePeer) -> None:
     requests: list[bytes] = []
 
     def refuse() -> None:
@@ -236,18 +236,18 @@ def test_name_and_password_of_the_url_are_sent_and_never_shown(peer: RawPeer) ->
 # ---- Messages
 
 
-def test_a_message_arrives_as_text(peer: RawPeer, client: Client) -> None:
+def test_a_message_arrives_as_text(peer: FramePeer, client: Client) -> None:
     peer.send(Opcode.TEXT, '["grüße"]'.encode())
     wait_until(lambda: client.session.messages == ['["grüße"]'])
 
 
-def test_a_message_is_sent_as_one_text_frame(peer: RawPeer, client: Client) -> None:
+def test_a_message_is_sent_as_one_text_frame(peer: FramePeer, client: Client) -> None:
     client.transport.send(client.transport.pack('["grüße"]'.encode()))
     assert peer.receive() == (Opcode.TEXT, '["grüße"]'.encode())
 
 
 def test_a_message_in_fragments_with_pings_in_between_is_one_message(
-    peer: RawPeer, client: Client
+    peer: FramePeer, client: Client
 ) -> None:
     text = '["grüße"]'.encode()
     peer.send(Opcode.TEXT, text[:5], fin=False)
@@ -258,7 +258,7 @@ def test_a_message_in_fragments_with_pings_in_between_is_one_message(
     wait_until(lambda: client.session.messages == ['["grüße"]'])
 
 
-def test_frames_that_arrive_with_the_handshake_are_read(peer: RawPeer) -> None:
+def test_frames_that_arrive_with_the_handshake_are_read(peer: FramePeer) -> None:
     accepting = in_thread(peer.accept)
     sock = open_socket(peer.url, DEADLINE, {}, None, {})
     accepting.join()
@@ -272,14 +272,14 @@ def test_frames_that_arrive_with_the_handshake_are_read(peer: RawPeer) -> None:
         close_timeout=SHORT,
         max_waiting=10,
     )
-    session = Session()
+    session = Listener()
     transport.start(session)
     wait_until(lambda: session.messages == ["[1]", "[2]"])
     peer.end()
     transport.join()
 
 
-def test_large_messages_go_both_ways_at_once(peer: RawPeer) -> None:
+def test_large_messages_go_both_ways_at_once(peer: FramePeer) -> None:
     client = Client(peer, max_message=20_000_000, max_waiting=20_000_000)
     large = b"x" * 10_000_000
     client.transport.send(large)
@@ -292,7 +292,7 @@ def test_large_messages_go_both_ways_at_once(peer: RawPeer) -> None:
     client.close()
 
 
-def test_messages_of_many_threads_are_never_torn(peer: RawPeer, client: Client) -> None:
+def test_messages_of_many_threads_are_never_torn(peer: FramePeer, client: Client) -> None:
     texts = [f"{thread}".encode() * 3_000 for thread in range(8)]
 
     def send(text: bytes) -> None:
@@ -325,7 +325,7 @@ def test_messages_of_many_threads_are_never_torn(peer: RawPeer, client: Client) 
     ],
 )
 def test_a_broken_rule_ends_the_session_and_the_peer_is_told_the_code(
-    peer: RawPeer, client: Client, frames: list[tuple[Opcode, bytes, bool]], code: int
+    peer: FramePeer, client: Client, frames: list[tuple[Opcode, bytes, bool]], code: int
 ) -> None:
     for opcode, data, fin in frames:
         peer.send(opcode, data, fin=fin)
@@ -346,19 +346,19 @@ def test_a_broken_rule_ends_the_session_and_the_peer_is_told_the_code(
     ids=["huge", "too large", "large ping", "unknown opcode", "reserved bit"],
 )
 def test_a_frame_is_refused_by_its_header_alone(
-    peer: RawPeer, client: Client, opcode: int, length: int, code: int
+    peer: FramePeer, client: Client, opcode: int, length: int, code: int
 ) -> None:
     peer.send(opcode, b"", length=length)
     assert client.session.wait_for_end()[0] == code
     assert peer.receive_close() == code
 
 
-def test_a_masked_frame_from_a_server_is_refused(peer: RawPeer, client: Client) -> None:
+def test_a_masked_frame_from_a_server_is_refused(peer: FramePeer, client: Client) -> None:
     peer.sock.sendall(bytes([0x81, 0x80]) + b"mask")
     assert peer.receive_close() == 1002
 
 
-def test_a_megabyte_in_tiny_fragments_costs_linear_time(peer: RawPeer, client: Client) -> None:
+def test_a_megabyte_in_tiny_fragments_costs_linear_time(peer: FramePeer, client: Client) -> None:
     fragment = bytes([0, 1, ord("x")])
     peer.sock.sendall(bytes([1, 1, ord("x")]) + fragment * 100_000 + bytes([0x80, 1, ord("x")]))
     wait_until(lambda: client.session.messages, timeout=5)
@@ -377,21 +377,21 @@ def test_a_megabyte_in_tiny_fragments_costs_linear_time(peer: RawPeer, client: C
     ],
 )
 def test_the_close_code_and_the_reason_reach_the_session_and_are_answered(
-    peer: RawPeer, client: Client, payload: bytes, end: tuple[int, str]
+    peer: FramePeer, client: Client, payload: bytes, end: tuple[int, str]
 ) -> None:
     peer.send(Opcode.CLOSE, payload)
     assert peer.receive() == (Opcode.CLOSE, payload[:2])
     assert client.session.wait_for_end() == end
 
 
-def test_an_end_of_file_is_an_abnormal_end(peer: RawPeer, client: Client) -> None:
+def test_an_end_of_file_is_an_abnormal_end(peer: FramePeer, client: Client) -> None:
     peer.sock.close()
     code, reason = client.session.wait_for_end()
     assert code == 1006
     assert reason
 
 
-def test_a_reset_is_an_abnormal_end(peer: RawPeer, client: Client) -> None:
+def test_a_reset_is_an_abnormal_end(peer: FramePeer, client: Client) -> None:
     client.transport.send(b"[unread]")
     wait_until(lambda: peer.sock.recv(1))
     peer.sock.close()  # With unread data, this is a reset.
@@ -399,7 +399,7 @@ def test_a_reset_is_an_abnormal_end(peer: RawPeer, client: Client) -> None:
 
 
 def test_what_the_peer_said_before_it_vanished_is_still_heard(
-    peer: RawPeer, client: Client
+    peer: FramePeer, client: Client
 ) -> None:
     peer.send(Opcode.TEXT, b"[1]")
     peer.send(Opcode.CLOSE, (1001).to_bytes(2, "big"))
@@ -409,7 +409,7 @@ def test_what_the_peer_said_before_it_vanished_is_still_heard(
     assert client.session.messages == ["[1]"]
 
 
-def test_what_was_sent_before_closing_goes_out_first(peer: RawPeer) -> None:
+def test_what_was_sent_before_closing_goes_out_first(peer: FramePeer) -> None:
     client = Client(peer, max_waiting=10_000_000, close_timeout=DEADLINE)
     large = b"x" * 5_000_000
     client.transport.send(large)
@@ -426,13 +426,15 @@ def test_what_was_sent_before_closing_goes_out_first(peer: RawPeer) -> None:
     client.transport.join()
 
 
-def test_closing_does_not_wait_for_a_peer_that_says_nothing(peer: RawPeer, client: Client) -> None:
+def test_closing_does_not_wait_for_a_peer_that_says_nothing(
+    peer: FramePeer, client: Client
+) -> None:
     before = time.monotonic()
     client.close()
     assert SHORT <= time.monotonic() - before < SHORT + MARGIN
 
 
-def test_closing_does_not_wait_for_a_peer_that_reads_nothing(peer: RawPeer) -> None:
+def test_closing_does_not_wait_for_a_peer_that_reads_nothing(peer: FramePeer) -> None:
     client = Client(peer, max_waiting=20_000_000)
     client.transport.send(b"x" * 10_000_000)
     before = time.monotonic()
@@ -441,7 +443,7 @@ def test_closing_does_not_wait_for_a_peer_that_reads_nothing(peer: RawPeer) -> N
 
 
 def test_closing_does_not_wait_for_a_peer_that_never_stops_talking(
-    peer: RawPeer, client: Client
+    peer: FramePeer, client: Client
 ) -> None:
     def talk() -> None:
         try:
@@ -462,7 +464,7 @@ def test_closing_does_not_wait_for_a_peer_that_never_stops_talking(
 
 
 def test_sending_to_a_peer_that_reads_nothing_does_not_block_and_ends_at_the_bound(
-    peer: RawPeer, client: Client
+    peer: FramePeer, client: Client
 ) -> None:
     before = time.monotonic()
     for _ in range(200):
@@ -473,12 +475,12 @@ def test_sending_to_a_peer_that_reads_nothing_does_not_block_and_ends_at_the_bou
     assert "too slowly" in reason
 
 
-def test_one_message_larger_than_the_bound_is_sent(peer: RawPeer, client: Client) -> None:
+def test_one_message_larger_than_the_bound_is_sent(peer: FramePeer, client: Client) -> None:
     client.transport.send(b"x" * 5_000_000)
     assert len(peer.receive()[1]) == 5_000_000
 
 
-def test_a_pong_does_not_wait_behind_messages_that_wait(peer: RawPeer) -> None:
+def test_a_pong_does_not_wait_behind_messages_that_wait(peer: FramePeer) -> None:
     client = Client(peer, max_waiting=20_000_000)
     for _ in range(3):
         client.transport.send(b"x" * 4_000_000)
@@ -492,7 +494,7 @@ def test_a_pong_does_not_wait_behind_messages_that_wait(peer: RawPeer) -> None:
 
 
 def test_pings_that_nobody_reads_the_answers_to_do_not_fill_the_memory(
-    peer: RawPeer, client: Client
+    peer: FramePeer, client: Client
 ) -> None:
     client.transport.send(b"x" * 10_000_000)
     for _ in range(1_000):
@@ -504,7 +506,7 @@ def test_pings_that_nobody_reads_the_answers_to_do_not_fill_the_memory(
     assert peer.receive() == (Opcode.TEXT, b"[next]")
 
 
-def test_a_peer_that_answers_nothing_is_lost(peer: RawPeer) -> None:
+def test_a_peer_that_answers_nothing_is_lost(peer: FramePeer) -> None:
     before = time.monotonic()
     client = Client(peer, ping_interval=SHORT, ping_timeout=SHORT)
     code, reason = client.session.wait_for_end()
@@ -514,13 +516,13 @@ def test_a_peer_that_answers_nothing_is_lost(peer: RawPeer) -> None:
     assert peer.receive() == (Opcode.PING, b"")
 
 
-def test_a_peer_that_neither_reads_nor_answers_is_lost(peer: RawPeer) -> None:
+def test_a_peer_that_neither_reads_nor_answers_is_lost(peer: FramePeer) -> None:
     client = Client(peer, ping_interval=SHORT, ping_timeout=SHORT, max_waiting=20_000_000)
     client.transport.send(b"x" * 10_000_000)
     assert client.session.wait_for_end()[0] == 1006
 
 
-def test_a_peer_that_answers_pings_is_not_lost(peer: RawPeer) -> None:
+def test_a_peer_that_answers_pings_is_not_lost(peer: FramePeer) -> None:
     client = Client(peer, ping_interval=SHORT / 6, ping_timeout=SHORT / 2)
     for _ in range(5):
         assert peer.receive() == (Opcode.PING, b"")
@@ -548,14 +550,16 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tls_peer(certificate: Path) -> Iterator[RawPeer]:
+def tls_peer(certificate: Path) -> Iterator[FramePeer]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    with RawPeer(context) as peer:
+    with FramePeer(context) as peer:
         yield peer
 
 
-def test_large_messages_go_both_ways_at_once_over_tls(tls_peer: RawPeer, certificate: Path) -> None:
+def test_large_messages_go_both_ways_at_once_over_tls(
+    tls_peer: FramePeer, certificate: Path
+) -> None:
     sslopt = {"ca_certs": str(certificate)}
     client = Client(tls_peer, max_message=20_000_000, max_waiting=20_000_000, sslopt=sslopt)
     large = b"x" * 5_000_000
@@ -572,7 +576,7 @@ def test_large_messages_go_both_ways_at_once_over_tls(tls_peer: RawPeer, certifi
     client.close()
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(tls_peer: RawPeer) -> None:
+def test_a_certificate_that_nobody_vouches_for_is_refused(tls_peer: FramePeer) -> None:
     def accept() -> None:
         with pytest.raises((ssl.SSLError, OSError)):
             tls_peer.accept_tcp()
@@ -601,9 +605,9 @@ class Api(RpcTarget):
 
 
 class Server:
-    """A Cap'n Web server on threads: the session of `api` on a `RawPeer`."""
+    """A Cap'n Web server on threads: the session of `api` on a `FramePeer`."""
 
-    def __init__(self, peer: RawPeer, api: RpcTarget) -> None:
+    def __init__(self, peer: FramePeer, api: RpcTarget) -> None:
         self._peer = peer
         self._api = api
         self.thread = in_thread(self._serve)
@@ -634,14 +638,14 @@ class Server:
 
 
 @pytest.fixture
-def server(peer: RawPeer) -> Iterator[Server]:
+def server(peer: FramePeer) -> Iterator[Server]:
     server = Server(peer, Api())
     yield server
     server.thread.join()
 
 
 def test_calls_and_callbacks_work_and_leave_the_tables_as_they_were(
-    peer: RawPeer, server: Server
+    peer: FramePeer, server: Server
 ) -> None:
     with connect(peer.url) as session:
         before = session.stats()
@@ -652,7 +656,9 @@ def test_calls_and_callbacks_work_and_leave_the_tables_as_they_were(
         wait_until(lambda: session.stats() == before)
 
 
-def test_closing_ends_calls_that_wait_and_is_a_normal_close(peer: RawPeer, server: Server) -> None:
+def test_closing_ends_calls_that_wait_and_is_a_normal_close(
+    peer: FramePeer, server: Server
+) -> None:
     session = connect(peer.url)
     gate = threading.Event()
     promise = session.main.call_back(lambda value: gate.wait(DEADLINE), 1)
@@ -667,14 +673,14 @@ def test_closing_ends_calls_that_wait_and_is_a_normal_close(peer: RawPeer, serve
     session.close()
 
 
-def test_a_session_can_be_closed_within_a_served_call(peer: RawPeer, server: Server) -> None:
+def test_a_session_can_be_closed_within_a_served_call(peer: FramePeer, server: Server) -> None:
     session = connect(peer.url)
     session.main.call_back(lambda value: session.close(), 1)
     wait_until(lambda: session.closed)
     session.close()
 
 
-def test_the_limit_on_messages_is_that_of_the_session(peer: RawPeer, server: Server) -> None:
+def test_the_limit_on_messages_is_that_of_the_session(peer: FramePeer, server: Server) -> None:
     with connect(peer.url, limits=Limits(max_message_size=1_000)) as session:
         with pytest.raises(SessionClosed) as raised:
             session.main.text(2_000).result(DEADLINE)
@@ -691,7 +697,7 @@ def open_files() -> int:
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts files in /proc")
 @pytest.mark.usefixtures("no_thread_is_kept")
-def test_no_thread_and_no_file_is_left_after_closing(peer: RawPeer) -> None:
+def test_no_thread_and_no_file_is_left_after_closing(peer: FramePeer) -> None:
     gc.collect()
     before = open_files()
     server = Server(peer, Api())
@@ -705,7 +711,7 @@ def test_no_thread_and_no_file_is_left_after_closing(peer: RawPeer) -> None:
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts files in /proc")
 @pytest.mark.usefixtures("no_thread_is_kept")
-def test_a_session_that_is_dropped_is_told_and_lets_go_of_everything(peer: RawPeer) -> None:
+def test_a_session_that_is_dropped_is_told_and_lets_go_of_everything(peer: FramePeer) -> None:
     gc.collect()
     before = open_files()
     server = Server(peer, Api())
@@ -737,7 +743,7 @@ def let_the_peer_close(session: ClientSession, server: Server) -> None:
 
 @pytest.mark.parametrize("end", [close, close_in_the_background, let_the_peer_close])
 def test_a_session_that_is_over_is_dropped_in_silence(
-    peer: RawPeer, server: Server, end: Callable[[ClientSession, Server], None]
+    peer: FramePeer, server: Server, end: Callable[[ClientSession, Server], None]
 ) -> None:
     session = connect(peer.url)
     end(session, server)
@@ -751,7 +757,7 @@ UNCLOSED = "import sys, capnweb_sync; session = capnweb_sync.connect(sys.argv[1]
 
 
 def test_a_session_that_is_left_to_the_interpreters_end_does_not_hold_it_up(
-    peer: RawPeer, start_process: StartProcess
+    peer: FramePeer, start_process: StartProcess
 ) -> None:
     accepting = in_thread(peer.accept)
     process = start_process(sys.executable, "-W", "always", "-c", UNCLOSED, peer.url)

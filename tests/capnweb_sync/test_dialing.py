@@ -11,7 +11,7 @@ import pytest
 
 from capnweb_sync import connect
 from capnweb_sync.client.dialing import Address, alternating, race
-from tests.capnweb_sync.raw_peer import RawPeer
+from tests.capnweb_sync.frame_peer import FramePeer
 from tests.processes import DEADLINE, free_port
 
 #: The number of no family of addresses.
@@ -86,7 +86,7 @@ def test_a_session_begins_at_the_address_that_answers(
     silent: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name has two addresses, and the first is silent."""
-    with RawPeer() as peer:
+    with FramePeer() as peer:
         found = [
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", address)
             for address in (silent[1], ("127.0.0.1", peer.port))

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from capnweb_sync import connect
-from tests.capnweb_sync.raw_peer import RawPeer
+from tests.capnweb_sync.frame_peer import FramePeer
 from tests.capnweb_sync.test_client import Api, Server
 from tests.conftest import StartProcess
 from tests.processes import DEADLINE
@@ -81,7 +81,7 @@ def test_the_session_of_the_parent_goes_on_whatever_a_child_does(
     start_process: StartProcess, child: str, patched: bool
 ) -> None:
     script = (PATCH if patched else "") + PARENT.replace("{child}", child)
-    with RawPeer() as peer, RawPeer() as other:
+    with FramePeer() as peer, FramePeer() as other:
         servers = [Server(peer, Api())]
         if "argv[2]" in child:
             servers.append(Server(other, Api()))

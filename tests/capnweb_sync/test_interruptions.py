@@ -144,6 +144,28 @@ def serve_a_call(pair: Loopback) -> Operation:
     return one_thing(pair, promise)
 
 
+def receive_a_plain_call(pair: Loopback) -> Operation:
+    return one_thing(pair, pair.api.echo(1))
+
+
+def receive_what_came_together(pair: Loopback) -> Operation:
+    promise = pair.api.echo(1)
+    promise.done()
+    pair.api.echo(2)
+    messages = list(pair.client_transport.outgoing)
+    pair.client_transport.outgoing.clear()
+
+    def operation() -> None:
+        try:
+            pair.server.receive_all(iter(messages))
+        except Interruption:
+            pair.server.connection_lost(1006, "Reading failed.")
+            raise
+        assert promise is not None
+
+    return operation
+
+
 def one_thing(pair: Loopback, kept: Any = None) -> Operation:
     """Receiving the next message, or running the next call; `kept` is not released before."""
 
@@ -174,6 +196,8 @@ RECEIVING = [
     receive_a_result,
     receive_a_release,
     serve_a_call,
+    receive_a_plain_call,
+    receive_what_came_together,
 ]
 
 

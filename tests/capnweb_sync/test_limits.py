@@ -11,8 +11,13 @@ import pytest
 
 from capnweb_sync import Limits, RemoteError, RpcError, RpcPromise, RpcStub, RpcTarget
 from capnweb_sync.core.hooks import PromiseHook
+from capnweb_sync.core.ledger import ENTRY_COST, PIPE_COST, size_of
+from capnweb_sync.core.payload import Payload
 
 from .loopback import Loopback, RawPeer
+
+MAIN_OBJECTS = 2 * ENTRY_COST
+"""What a session keeps from its beginning."""
 
 
 class Api(RpcTarget):
@@ -87,25 +92,132 @@ def test_a_big_integer_past_the_digit_limit_ends_the_session() -> None:
 
 
 def test_results_that_are_never_released_end_the_session_at_the_limit() -> None:
-    peer = RawPeer(Api(), limits=Limits(max_table_entries=10))
-    peer.says(*[["push", index] for index in range(9)])
-    assert peer.session.stats()["exports"] == 10
+    peer = RawPeer(Api(), limits=Limits(max_memory=12 * ENTRY_COST))
+    peer.says(*[["push", index] for index in range(10)])
+    assert peer.session.stats()["exports"] == 11
     peer.says(["push", 10])
-    assert peer.aborted is not None
+    assert peer.aborted == "This side would keep more than 12288 bytes for its peer."
+    assert peer.session.closed
 
 
 def test_capabilities_introduced_without_end_end_the_session_at_the_limit() -> None:
-    peer = RawPeer(Api(), limits=Limits(max_table_entries=10))
+    peer = RawPeer(Api(), limits=Limits(max_memory=40 * ENTRY_COST))
     peer.says(["push", [[["export", -index] for index in range(1, 10)]]])
     assert peer.session.stats()["imports"] == 10
-    peer.says(["push", ["export", -20]])
+    assert peer.aborted is None
+    peer.says(["push", [[["export", -index] for index in range(10, 30)]]])
     assert peer.aborted is not None
+
+
+def test_one_message_does_not_introduce_more_than_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    peer = RawPeer(Api(), limits=Limits(max_memory=100 * ENTRY_COST))
+    most = 0
+    add = peer.session.imports._add
+
+    def counting(*args: Any) -> Any:
+        nonlocal most
+        most += 1
+        return add(*args)
+
+    monkeypatch.setattr(type(peer.session.imports), "_add", lambda self, *args: counting(*args))
+    peer.says(["push", [[["export", -index] for index in range(1, 10_000)]]])
+    assert peer.aborted is not None
+    assert most <= 99
+
+
+def test_a_result_counts_until_it_is_released() -> None:
+    peer = RawPeer({"history": lambda: ["x" * 1_000] * 60}, limits=Limits(max_memory=100_000))
+    for index in range(1, 50):
+        peer.says(call("history", args=[]), ["pull", index])
+        assert peer.heard[-1][0] == "resolve"
+        assert peer.session.ledger.held > 60_000
+        peer.says(["release", index, 1])
+        assert peer.session.ledger.held == MAIN_OBJECTS
+    peer.says(*[call("history", args=[])] * 2)
+    assert peer.aborted is not None
+    assert peer.session.ledger.held == 0
+
+
+def test_a_part_keeps_the_whole_and_names_of_one_result_share_it() -> None:
+    peer = RawPeer({"list": lambda: [["x" * 5_000], 2]}, limits=Limits(max_memory=150_000))
+    peer.says(call("list", args=[]), *[call(1, on=1)] * 50)
+    assert peer.aborted is None
+    peer.says(["release", 1, 1])
+    assert peer.session.ledger.held > 5_000
+    peer.says(*[["release", index, 1] for index in range(2, 52)])
+    assert peer.session.ledger.held == MAIN_OBJECTS
+
+
+def test_nested_lists_count_as_what_they_take() -> None:
+    peer = RawPeer(Api(), limits=Limits(max_memory=1024 * 1024))
+    nested: Any = 0
+    for _ in range(60):
+        nested = [[nested]]
+    message = json.dumps(["push", [[nested] * 100]])
+    sent = 0
+    while peer.aborted is None:
+        peer.says(message)
+        sent += len(message)
+    assert sent < 1024 * 1024 // 2
+
+
+def test_pipes_count() -> None:
+    peer = RawPeer(Api(), limits=Limits(max_memory=MAIN_OBJECTS + 10 * (PIPE_COST + ENTRY_COST)))
+    peer.says(*[["pipe"]] * 10, ["release", 1, 1])
+    peer.says(["pipe"])
+    assert not peer.session.closed
+    peer.says(["pipe"])
+    assert peer.aborted is not None
+
+
+def test_arguments_that_wait_for_a_promise_count_until_the_call_is_done() -> None:
+    peer = RawPeer(Api(), limits=Limits(max_memory=200_000))
+    for index in range(1, 50):
+        peer.says(call("echo", args=[["promise", -index], "x" * 100_000]), ["release", index, 1])
+        assert peer.session.ledger.held > 100_000
+        peer.says(["resolve", -index, 1])
+        assert peer.session.ledger.held == MAIN_OBJECTS
+    peer.says(*[call("echo", args=[["promise", -index], "x" * 100_000]) for index in (50, 51)])
+    assert peer.aborted is not None
+
+
+def test_what_a_promise_of_the_peer_brings_counts_where_it_stands() -> None:
+    peer = RawPeer(Api(), limits=Limits(max_memory=200_000))
+    for index in range(1, 3):
+        peer.says(["push", {"x": ["promise", -index]}], ["resolve", -index, "x" * 110_000])
+    assert peer.aborted is not None
+
+
+def test_a_call_refused_or_done_costs_nothing() -> None:
+    api = Api()
+    peer = RawPeer(api, limits=Limits(max_calls=2))
+    peer.says(*[call("wait", args=[])] * 2, call("echo", args=["x" * 1_000]), call("prop"))
+    peer.says(*[["release", index, 1] for index in range(1, 5)])
+    for future in api._futures:
+        future.set_result("x" * 1_000)
+    peer.runtime.pump()
+    assert peer.session.ledger.held == MAIN_OBJECTS
+
+
+def test_the_size_of_a_value_is_about_what_it_takes() -> None:
+    shared = ["x" * 1_000]
+    endless: list[Any] = [1]
+    endless.append(endless)
+    assert size_of(None, 100) < 20
+    assert 1_000 < size_of(shared, 10_000) < 1_300
+    assert size_of([shared] * 100, 10_000) < 2_500
+    assert size_of(endless, 10_000) < 200
+    assert size_of({"k" * 500: True, 5: False}, 10_000) > 500
+    assert size_of([[] for _ in range(1_000_000)], 1_000) < 20_000_000
+    assert 9_100_000 > size_of(list(range(250_000)), 100_000_000) > 7_000_000
 
 
 def test_a_result_with_too_many_capabilities_is_rejected_and_taken_back() -> None:
     peer = RawPeer(
         {"many": lambda: [print] * 20, "few": lambda: [print] * 5},
-        limits=Limits(max_table_entries=10),
+        limits=Limits(max_memory=MAIN_OBJECTS + 2_000 + 20 * 1024 + 10 * ENTRY_COST),
     )
     peer.says(call("many", args=[]), ["pull", 1])
     assert peer.heard[-1][:2] == ["reject", 1]
@@ -189,7 +301,7 @@ def test_calls_of_the_application_that_a_peer_lets_wait_are_bounded(
     """A promise that is not settled, of ours or of the peer's; a function of ours that takes
     its time; a stream that nobody reads."""
     api = Keeper()
-    peer = RawPeer(api, limits=Limits(max_calls=10, max_table_entries=50))
+    peer = RawPeer(api, limits=Limits(max_calls=10, max_memory=50_000))
     peer.says(*pushes, call("keep", args=[callback]))
     (kept,) = api.kept
     calls = [kept.x, kept.write, kept]
@@ -204,7 +316,8 @@ def test_calls_of_the_application_that_a_peer_lets_wait_are_bounded(
             peer.runtime.pump()
     failures += [promise.exception() for promise in promises if promise.done()]
     assert peer.session.calls.under_way <= 10
-    assert peer.session.stats()["imports"] <= 50
+    assert peer.session.stats()["imports"] <= 100
+    assert peer.session.ledger.held <= 50_000
     assert any(isinstance(error, RpcError) and error.code == "too_many" for error in failures)
     for future in api._futures:
         future.set_result(None)
@@ -214,27 +327,30 @@ def test_calls_of_the_application_that_a_peer_lets_wait_are_bounded(
 
 
 @pytest.mark.parametrize(
-    ("wait", "accepted"),
+    ("wait", "ends"),
     [
-        (["push", ["pipeline", 1, ["x"]]], 50),
-        (["push", ["import", 1]], 50),
-        (["push", ["remap", 1, [], [], [["pipeline", 0]]]], 9),
-        (["push", 0, ["remap", 0, [], [["import", 1]], [["pipeline", 0]]]], 50),
+        (["push", ["pipeline", 1, ["x"]]], True),
+        (["push", ["import", 1]], True),
+        (["push", ["remap", 1, [], [], [["pipeline", 0]]]], False),  # counted like a call
     ],
 )
-def test_what_is_set_aside_for_a_promise_and_released_is_bounded(wait: Any, accepted: int) -> None:
+def test_what_is_set_aside_for_a_promise_and_released_is_bounded(wait: Any, ends: bool) -> None:
     api = Api()
-    peer = RawPeer(api, limits=Limits(max_calls=10, max_table_entries=50))
+    peer = RawPeer(api, limits=Limits(max_calls=10, max_memory=60_000))
     peer.says(call("wait", args=[]))
-    for index in range(2, 200):
+    for index in range(2, 22):
         peer.says(wait, ["release", index, 1])
     assert peer.aborted is None
-    assert peer.session.calls._waiting <= accepted
+    assert peer.session.ledger.held > 5_000
     api._futures[0].set_result({"x": 1})
     peer.runtime.pump()
-    assert (peer.session.calls._waiting, peer.session.calls.under_way) == (0, 0)
-    peer.says(["push", ["pipeline", 1, ["x"]]], ["pull", 200])
-    assert peer.heard[-1] == ["resolve", 200, 1]
+    assert peer.session.calls.under_way == 0
+    assert peer.session.ledger.held < MAIN_OBJECTS + 2 * ENTRY_COST
+    peer.says(call("wait", args=[]))
+    wait[1][1] = 22
+    for index in range(23, 123):
+        peer.says(wait, ["release", index, 1])
+    assert (peer.aborted is not None) is ends
 
 
 def test_arguments_of_a_call_too_many_are_released() -> None:
@@ -245,6 +361,18 @@ def test_arguments_of_a_call_too_many_are_released() -> None:
         pair.api.echo(lambda: None).result()
     assert caught.value.code == "too_many"
     assert pair.tables()[0] == {"imports": 2, "exports": 1}
+
+
+def test_arguments_of_a_call_that_cannot_wait_any_more_are_released() -> None:
+    peer = RawPeer(Api(), limits=Limits(max_calls=10, max_memory=MAIN_OBJECTS + 2_500))
+    calls = peer.session.calls
+    promise = PromiseHook(calls)
+    waiting = [promise.get((), calls) for _ in range(3)]
+    argument = Api()
+    with pytest.raises(RpcError, match="would keep more"):
+        promise.call(("echo",), Payload([argument], "params"), calls)
+    peer.runtime.pump()
+    assert (len(waiting), calls.under_way, argument.disposals) == (3, 0, 1)
 
 
 def test_a_failed_call_whose_result_is_kept_does_not_keep_its_arguments() -> None:
@@ -435,7 +563,7 @@ def test_a_step_that_fails_leaves_no_bound_behind(monkeypatch: pytest.MonkeyPatc
         patched.setattr(PromiseHook, "resolve", lambda promise, hook: 1 / 0)
         peer = RawPeer(Api())
         with pytest.raises(ZeroDivisionError):
-            peer.says(call("echo", args=[1]))
+            peer.says(call("echo", args=[[[1]]]))
     assert [len(value[1].result()) for _ in range(MANY)] == [1] * MANY
     assert own.echo(1).result() == 1
 
@@ -459,18 +587,22 @@ def test_what_peers_want_of_one_promise_is_paid_for_by_each() -> None:
 
 def test_a_large_result_named_many_times_in_arguments_is_a_call_too_many() -> None:
     api = Api()
-    peer = RawPeer(api, limits=Limits(max_argument_values=10_000))
-    peer.says(call("echo", args=[[list(range(1_000))]]), call("wait", args=[]))
-    peer.says(call("echo", args=[["pipeline", 1]] * 20_000), ["pull", 3])
-    assert peer.heard[-1][2][4]["code"] == "too_many"
-    peer.says(call("echo", args=[["pipeline", 2]] * 20_000), ["pull", 4])
-    api._futures[0].set_result(list(range(1_000)))
-    peer.runtime.pump()
-    assert peer.heard[-1][2][4]["code"] == "too_many"
-    for index in range(5, 105):
+    large = list(range(1_000))
+    peer = RawPeer(api, limits=Limits(max_memory=1_000_000))
+    peer.says(call("echo", args=[[large]]), call("wait", args=[]))
+    for index in range(3, 103):
         peer.says(call("echo", args=[["pipeline", 1]]), ["pull", index])
-        assert peer.heard[-1] == ["resolve", index, [list(range(1_000))]]
-    assert peer.session.calls.under_way == 0
+        assert peer.heard[-1] == ["resolve", index, [large]]
+        peer.says(["release", index, 1])
+    assert peer.session.calls.under_way == 1
+    peer.says(call("echo", args=[["pipeline", 1]] * 100))
+    assert peer.aborted is not None
+    peer = RawPeer(api, limits=Limits(max_memory=1_000_000))
+    peer.says(call("wait", args=[]), call("echo", args=[["pipeline", 1]] * 100))
+    assert peer.aborted is None
+    api._futures[-1].set_result(large)
+    peer.runtime.pump()
+    assert peer.aborted is not None
 
 
 def test_an_argument_is_a_copy_that_the_method_may_change() -> None:
@@ -629,7 +761,7 @@ def test_a_promise_that_is_a_promise_that_is_a_promise_can_be_sent() -> None:
 
 def test_a_stream_message_that_is_released_early_gives_its_bytes_back() -> None:
     api = Api()
-    peer = RawPeer(api, limits=Limits(max_stream_bytes=200))
+    peer = RawPeer(api, limits=Limits(max_memory=60_000))
     for index in range(1, 21):
         peer.says(["stream", ["pipeline", 0, ["wait"], []]], ["release", index, 1])
         assert peer.aborted is None

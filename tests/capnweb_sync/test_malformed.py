@@ -285,7 +285,7 @@ def test_whatever_a_peer_says_no_message_raises_and_the_end_leaves_nothing(
             disposals.append(1)
 
     rng = random.Random(seed)
-    peer = RawPeer(Counted(), limits=Limits(max_calls=8, max_table_entries=12))
+    peer = RawPeer(Counted(), limits=Limits(max_calls=8, max_memory=40_000))
     own = peer.session.main.f(lambda value: value)
     ours: list[Callable[[], Any]] = [
         peer.runtime.pump,

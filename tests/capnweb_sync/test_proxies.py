@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from capnweb_sync import BatchError, ConnectError, batch, connect
-from tests.capnweb_sync.raw_peer import RawPeer
+from tests.capnweb_sync.frame_peer import FramePeer
 from tests.processes import free_port
 
 SERVER = "ws://chat.example:8080/rpc"
@@ -38,7 +38,7 @@ def test_a_session_begins_through_the_tunnel_of_a_proxy(
 ) -> None:
     """The peer is the proxy first, and after that the server."""
     requests: list[bytes] = []
-    with RawPeer() as peer:
+    with FramePeer() as peer:
         set_proxy(monkeypatch, form.format(peer.port))
 
         def serve() -> None:
@@ -80,7 +80,7 @@ def test_a_proxy_that_is_not_there_is_blamed_and_not_the_server(
 def test_a_proxy_that_lets_nobody_through_is_blamed(
     monkeypatch: pytest.MonkeyPatch, answer: bytes, why: str
 ) -> None:
-    with RawPeer() as peer:
+    with FramePeer() as peer:
         set_proxy(monkeypatch, f"http://127.0.0.1:{peer.port}")
         refusing = in_thread(lambda: peer.refuse(answer))
 

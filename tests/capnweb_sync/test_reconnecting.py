@@ -21,7 +21,7 @@ from capnweb_sync import (
     connect,
 )
 from capnweb_sync.client import reconnect
-from tests.chatclient.proxy import Proxy
+from tests.proxy.proxy import Proxy
 from tests.conftest import StartProcess
 from tests.processes import DEADLINE, wait_until
 
@@ -70,7 +70,7 @@ def worker(proxy: Proxy) -> Iterator[Worker]:
 def cut(worker: Worker, proxy: Proxy) -> None:
     """Cut the connection, and wait until the worker has another."""
     before = len(worker.stubs)
-    proxy.cut()
+    proxy.cut_all()
     wait_until(lambda: len(worker.stubs) > before)
     worker.session.wait_connected(DEADLINE)
 
@@ -93,7 +93,7 @@ def test_a_call_under_way_at_the_loss_fails(worker: Worker, proxy: Proxy) -> Non
     promise = worker.session.main.never()
     worker.session.main.who().result()
 
-    proxy.cut()
+    proxy.cut_all()
 
     assert isinstance(promise.exception(DEADLINE), SessionClosed)
 
@@ -142,7 +142,7 @@ def test_retry_calls_again_after_a_loss(worker: Worker, proxy: Proxy) -> None:
         if len(attempts) == 1:
             promise = main.never()
             main.who().result()
-            proxy.cut()
+            proxy.cut_all()
             return promise
         return main.who()
 
@@ -181,7 +181,7 @@ def test_a_callback_may_wait_for_the_next_connection(proxy: Proxy) -> None:
         sessions.append(session)
         session.main.tell("wait")
         assert entered.wait(DEADLINE)
-        proxy.cut()
+        proxy.cut_all()
         assert came.wait(DEADLINE)
 
 
@@ -204,7 +204,7 @@ def test_a_setup_that_is_refused_later_is_tried_again(proxy: Proxy) -> None:
             session.main.fail(outcome).result()
 
     with connect(proxy.url, reconnect=setup) as session:
-        proxy.cut()
+        proxy.cut_all()
         wait_until(lambda: len(done) == 4)
         session.wait_connected(DEADLINE)
 
@@ -224,7 +224,7 @@ def test_it_is_over_when_setup_is_refused_for_good_or_wrong(
             session.main.fail(failure).result()
 
     session = connect(proxy.url, reconnect=setup, on_status=statuses.append)
-    proxy.cut()
+    proxy.cut_all()
 
     assert session.wait_closed(DEADLINE)
     with pytest.raises(SessionClosed, match="for good") as raised:
@@ -288,7 +288,7 @@ def test_a_result_can_be_waited_for_without_end_in_such_a_session(proxy: Proxy) 
 def test_the_end_of_a_session_can_be_waited_for(proxy: Proxy) -> None:
     with connect(proxy.url) as session:
         assert not session.wait_closed(SHORT)
-        proxy.cut()
+        proxy.cut_all()
         assert session.wait_closed(DEADLINE)
         assert session.closed
         assert session.wait_closed(0)

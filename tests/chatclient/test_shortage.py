@@ -14,10 +14,10 @@ from capnweb_sync.client import reconnect
 from capnweb_sync.runtimes import threads
 from chatclient import ChatClient
 from chatclient.membership import Membership
-from tests.chatclient.proxy import Proxy
 from tests.chatclient.test_client import Watch
 from tests.conftest import StartProcess
 from tests.processes import DEADLINE, Processes, ServerProcess, wait_until
+from tests.proxy.proxy import Proxy
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_a_connection_that_is_lost_while_there_is_no_thread_comes_back(
     with ChatClient(proxy.url, "Lost without threads", on_status=watch) as chat:
         wait_until(only_readers)
         no_threads.lasts = True
-        proxy.cut()
+        proxy.cut_all()
         wait_until(lambda: len(watch.states) > 1)  # an attempt has failed for want of a thread
         no_threads.lasts = False
         assert chat.send("back")
@@ -123,7 +123,7 @@ def test_nothing_that_fails_once_ends_coming_back(
     with ChatClient(proxy.url, f"Lost by {name} {type(error).__name__}") as chat:
         shortage.patch(monkeypatch, owner, name, error)
         shortage.lasts = True
-        proxy.cut()
+        proxy.cut_all()
         assert shortage.met.wait(DEADLINE)
         shortage.lasts = False
         assert chat.send("back")
@@ -165,5 +165,5 @@ def test_a_bot_goes_on_where_no_thread_can_be_started_after_the_main_one(
             asker.send(f"question {connection}")
             assert next(heard) == f"heard question {connection}"
             lines = len(bot.lines)
-            proxy.cut()
+            proxy.cut_all()
             bot.wait_for_line("Back online", after=lines)

@@ -9,7 +9,6 @@ import pytest
 
 from chatclient import ChatClient
 from chatclient.terminal import MAX_LINE, Words, split_lines
-from tests.chatclient.proxy import Proxy
 from tests.chatclient.pseudo_terminal import PseudoTerminal
 from tests.conftest import StartProcess, StartServer
 from tests.processes import (
@@ -20,6 +19,7 @@ from tests.processes import (
     free_port,
     wait_until,
 )
+from tests.proxy.proxy import Proxy
 
 PROGRAM = (sys.executable, "-m", "chatclient")
 
@@ -257,7 +257,7 @@ def test_without_reconnect_a_lost_connection_ends_the_program_at_once(
 ) -> None:
     with Proxy(server.address) as proxy:
         alice = start("Alice", "--no-reconnect", url=proxy.url)
-        proxy.cut()
+        proxy.cut_all()
         assert alice.wait() == 1
         (line,) = alice.error_lines
         assert line.startswith("The connection is lost")
@@ -286,6 +286,7 @@ def test_whoever_is_told_to_go_leaves_politely(
     bob: ChatClient, start: Callable[..., Process], number: signal.Signals
 ) -> None:
     alice = start("Alice")
+    wait_until(lambda: [e.text for e in bob.newest(1)] == ["Alice joined the chat"])
     alice.signal(number)
     assert alice.wait() == 0
     assert alice.error_lines == []
@@ -432,7 +433,7 @@ def test_a_connection_lost_for_good_ends_the_prompt(
         alice.wait_for(">")
         alice.press("half a line")
         alice.wait_for("> half a line")
-        proxy.cut()
+        proxy.cut_all()
         assert alice.wait() == 1
         assert alice.lines[-1].startswith("The connection is lost")
 
@@ -446,7 +447,7 @@ def test_an_outage_is_shown_above_the_prompt(
     ):
         alice.wait_for(">")
         alice.press("half a line")
-        proxy.cut()
+        proxy.cut_all()
         alice.wait_for("Back online", "> half a line")
         assert alice.lines[-3].startswith("Connection lost; trying again in ")
 
@@ -470,6 +471,7 @@ def test_closing_the_window_leaves(
         alice.wait_for(">")
         alice.press("half a line")
         alice.wait_for("> half a line")
+        wait_until(lambda: [e.text for e in bob.newest(1)] == ["Alice joined the chat"])
         alice.hang_up()
         wait_until(lambda: [e.text for e in bob.newest(1)] == ["Alice left the chat"])
         alice.wait()

@@ -32,7 +32,7 @@ def outcome(future: "Future[T]") -> T:
         return wait(future)
 
 
-class FakeLine:
+class FakeConnection:
     """A connection, and the transport of its session, whose peer reads as the test wants it.
 
     Attributes:

@@ -3,7 +3,7 @@
 import json
 from collections import Counter, defaultdict
 
-from tests.faults.link import DOWN, Direction, Link
+from tests.proxy.link import DOWN, Direction, Link
 
 CALLS = ('["push"', '["stream"')
 """How messages begin that take the next number, with which they are answered."""

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from tests.faults.frames import TEXT
 from tests.processes import DEADLINE
+from tests.proxy.frames import TEXT
 
 REQUEST = (
     b"GET /rpc/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

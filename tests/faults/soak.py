@@ -21,10 +21,10 @@ from capnweb_sync.client import reconnect
 from chatserver.store import is_shared
 from tests.faults.deployment import Deployment, GunicornDeployment, resident_bytes
 from tests.faults.record import Outcome
-from tests.faults.redis_server import RedisServer
 from tests.faults.trial import PING_SECONDS, Trial
 from tests.faults.trouble import BLACK_HOLES, CUTS, SLOWNESS, Trouble
 from tests.processes import Processes
+from tests.redis_server import DurableRedis
 
 MEMBERS = 30
 ROUND_SECONDS = 60.0
@@ -115,7 +115,7 @@ class Soak:
 
 
 def calamities_of(
-    deployment: Deployment, redis: RedisServer | None, choose: random.Random
+    deployment: Deployment, redis: DurableRedis | None, choose: random.Random
 ) -> dict[str, Calamity]:
     """What can happen to these servers, by name. When it returns, they are up again."""
 
@@ -188,7 +188,7 @@ def soak(minutes: float, seed: int, store: str | None, workers: int, report: Tex
     with tempfile.TemporaryDirectory() as folder, Processes() as processes:
         redis = None
         if store is None and workers > 1:
-            redis = RedisServer(processes, Path(folder))
+            redis = DurableRedis(processes, Path(folder))
             store = redis.url
         elif store is None:
             store = f"sqlite:///{folder}/chat.db"

@@ -4,10 +4,10 @@ import pytest
 
 from capnweb_sync.client import reconnect
 from tests.faults.deployment import Deployment
-from tests.faults.link import BLACK_HOLE
 from tests.faults.record import Outcome
 from tests.faults.trial import Trial
 from tests.processes import Processes, wait_until
+from tests.proxy.link import BLACK_HOLE
 
 MEMBERS = 30
 SEED = 20_300_103

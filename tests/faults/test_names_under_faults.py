@@ -6,11 +6,11 @@ import pytest
 
 from tests.chatserver.wire import Rejected, WireClient
 from tests.faults.deployment import Deployment
-from tests.faults.link import BLACK_HOLE
-from tests.faults.proxy import Proxy
 from tests.faults.trial import Trial
 from tests.faults.trouble import CUTS, Trouble
 from tests.processes import DEADLINE, Processes, wait_until
+from tests.proxy.link import BLACK_HOLE
+from tests.proxy.proxy import Proxy
 
 MEMBERS = 5
 SEED = 20_300_102

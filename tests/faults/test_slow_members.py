@@ -9,12 +9,12 @@ import pytest
 
 from tests.faults.crowd import Crowd
 from tests.faults.deployment import Deployment, resident_bytes
-from tests.faults.link import DOWN, HEALTHY, STALLED
-from tests.faults.proxy import Proxy
 from tests.faults.record import Record
 from tests.faults.swarm import SwarmMember
 from tests.faults.wire_order import WireOrder
 from tests.processes import Processes, wait_until
+from tests.proxy.link import DOWN, HEALTHY, STALLED
+from tests.proxy.proxy import Proxy
 
 OTHERS = 200
 SPEAKERS = 50

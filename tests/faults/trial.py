@@ -7,11 +7,11 @@ from typing import Any
 from chatclient import ChatClient
 from tests.faults.checker import Evidence, check, read_log
 from tests.faults.deployment import Deployment
-from tests.faults.link import Inspector
-from tests.faults.proxy import Proxy
 from tests.faults.record import Outcome, Record
 from tests.faults.swarm import Swarm
 from tests.faults.wire_order import WireOrder
+from tests.proxy.link import Inspector
+from tests.proxy.proxy import Proxy
 
 PING_SECONDS = 1.0
 """How long the client may hear nothing before it asks, and then before it gives up: silence is

@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from tests.faults.link import BLACK_HOLE, DOWN, HEALTHY, STALLED, UP, Impairment, Link
-from tests.faults.proxy import Proxy
 from tests.processes import DEADLINE
+from tests.proxy.link import BLACK_HOLE, DOWN, HEALTHY, STALLED, UP, Impairment, Link
+from tests.proxy.proxy import Proxy
 
 Fault = Callable[[Link], None]
 

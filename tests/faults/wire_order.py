@@ -7,7 +7,7 @@ import json
 import re
 from weakref import WeakKeyDictionary
 
-from tests.faults.link import UP, Direction, Inspector, Link
+from tests.proxy.link import UP, Direction, Inspector, Link
 
 EVENT = re.compile(r'\["push",\["pipeline",-\d+,\["onMessage"\],\[\{"id":(\d+)')
 """An event on its way to a member who has joined with an object of its own."""

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from chatclient import ChatClient
-from tests.faults.proxy import Proxy
 from tests.processes import ServerProcess
+from tests.proxy.proxy import Proxy
 from tests.web.chat_page import ChatPage
 from tests.web.conftest import AXE, PHONE, OpenPage
 

@@ -13,9 +13,9 @@ from playwright.sync_api import expect
 
 from chatclient import ChatClient
 from tests.conftest import StartServer
-from tests.faults.link import BLACK_HOLE, DOWN, HEALTHY, STALLED
-from tests.faults.proxy import Proxy
 from tests.processes import ServerProcess, free_port
+from tests.proxy.link import BLACK_HOLE, DOWN, HEALTHY, STALLED
+from tests.proxy.proxy import Proxy
 from tests.web.conftest import OpenPage
 
 

@@ -7,9 +7,8 @@ import pytest
 
 from tests.faults.conftest import clients_come_back_soon as clients_come_back_soon
 from tests.faults.deployment import GunicornDeployment
-from tests.faults.redis_server import RedisServer
 from tests.processes import Processes
-from tests.redis_server import require_redis
+from tests.redis_server import DurableRedis, require_redis
 
 WORKERS = 4
 
@@ -17,14 +16,14 @@ Deploy = Callable[..., GunicornDeployment]
 
 
 @pytest.fixture
-def redis(processes: Processes, tmp_path: Path) -> RedisServer:
+def redis(processes: Processes, tmp_path: Path) -> DurableRedis:
     """With an append-only file that is synced with each write, in the test's folder."""
     require_redis()
-    return RedisServer(processes, tmp_path)
+    return DurableRedis(processes, tmp_path)
 
 
 @pytest.fixture
-def deploy(processes: Processes, redis: RedisServer) -> Deploy:
+def deploy(processes: Processes, redis: DurableRedis) -> Deploy:
     """Start four workers on that Redis. The first argument is added to the store's URL; the others
     are settings of the server."""
 

@@ -10,8 +10,8 @@ from redis import Redis
 from chatserver.store.interface import MAX_TICK_SECONDS
 from chatserver.store.redis.connection import PREFIX
 from tests.chatserver.wire import WireClient
-from tests.faults.redis_server import RedisServer
 from tests.processes import wait_until
+from tests.redis_server import DurableRedis
 from tests.workers.conftest import Deploy
 from tests.workers.placement import connect_to, stop
 
@@ -21,14 +21,14 @@ GRACE_SECONDS = 2.0
 NAMES = ["soon", "late", "gone", "gone too", "gone as well"]
 
 
-def lease_is_over(redis: RedisServer) -> bool:
+def lease_is_over(redis: DurableRedis) -> bool:
     """Whether a worker's is."""
     with Redis.from_url(redis.url) as client:
         return bool(client.zcard(f"{PREFIX}gone"))
 
 
 def test_of_a_killed_worker_who_comes_back_elsewhere_is_unnoticed_and_each_other_one_leaves_once(
-    deploy: Deploy, redis: RedisServer
+    deploy: Deploy, redis: DurableRedis
 ) -> None:
     deployment = deploy(f"?lease={LEASE_SECONDS}", grace=GRACE_SECONDS)
     victim, refuge, *_ = deployment.workers()

@@ -8,8 +8,8 @@ import pytest
 
 from tests.chatserver.wire import Rejected, WireClient
 from tests.faults.deployment import GunicornDeployment
-from tests.faults.redis_server import RedisServer
 from tests.processes import wait_until
+from tests.redis_server import DurableRedis
 from tests.workers.conftest import Deploy
 from tests.workers.placement import connect_to
 
@@ -40,7 +40,7 @@ def join_on_each_worker(deployment: GunicornDeployment) -> dict[str, WireClient]
 
 
 def test_while_redis_is_away_members_stay_and_are_told_so_and_then_all_goes_on(
-    deploy: Deploy, redis: RedisServer
+    deploy: Deploy, redis: DurableRedis
 ) -> None:
     deployment = deploy(OPTIONS, grace=GRACE_SECONDS)
     members = join_on_each_worker(deployment)
@@ -88,7 +88,7 @@ def test_while_redis_is_away_members_stay_and_are_told_so_and_then_all_goes_on(
 
 
 def test_when_redis_comes_back_empty_members_are_sent_away_and_learn_of_it_when_they_join(
-    deploy: Deploy, redis: RedisServer, tmp_path: Path
+    deploy: Deploy, redis: DurableRedis, tmp_path: Path
 ) -> None:
     deployment = deploy(OPTIONS, grace=GRACE_SECONDS)
     members = join_on_each_worker(deployment)

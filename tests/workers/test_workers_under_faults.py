@@ -2,10 +2,10 @@
 connections are cut, while everybody talks."""
 
 from tests.faults.record import Outcome
-from tests.faults.redis_server import RedisServer
 from tests.faults.trial import Trial
 from tests.faults.trouble import CUTS, Trouble
 from tests.processes import wait_until
+from tests.redis_server import DurableRedis
 from tests.workers.conftest import WORKERS, Deploy
 from tests.workers.placement import connections
 
@@ -14,7 +14,7 @@ SEED = 20_300_107
 
 
 def test_nothing_is_lost_or_doubled_when_workers_and_redis_are_killed_and_connections_cut(
-    deploy: Deploy, redis: RedisServer, full: bool
+    deploy: Deploy, redis: DurableRedis, full: bool
 ) -> None:
     deployment = deploy()
     with Trial(deployment, MEMBERS, seed=SEED) as trial:

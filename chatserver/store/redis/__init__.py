@@ -36,16 +36,26 @@ from chatserver.store.interface import (
     LogReset,
     Policy,
     Receipt,
+    Span,
     Store,
     Tail,
     cut,
     system_clock,
 )
 from chatserver.store.redis import operations
-from chatserver.store.redis.connection import LOG, META, PREFIX, RETRY_SECONDS, Address, Line, Lines
+from chatserver.store.redis.connection import (
+    LOG,
+    META,
+    PREFIX,
+    RETRY_SECONDS,
+    Address,
+    ConnectionPool,
+    RedisConnection,
+)
 from chatserver.store.redis.entries import event_of, read_range
 from chatserver.store.redis.operations import Answer, Header, Operation
 from chatserver.store.redis.writer import Writer
+from chatserver.store.refusals import not_readable
 
 logger = logging.getLogger("chatserver")
 
@@ -84,11 +94,11 @@ class RedisStore(Store):
         self._clock = None if clock is system_clock else clock
         self._rules = operations.rules(policy, self._address.lease)
         self._worker = secrets.token_hex(TOKEN_BYTES)
-        self._line = self._address.line()
-        self._tails = Lines(self._address, 1, BLOCK_SECONDS)
+        self._connection = self._address.connection()
+        self._tails = ConnectionPool(self._address, 1, BLOCK_SECONDS)
         self._streams = (LOG, f"{PREFIX}lost:{self._worker}")
         self._lost_position = "0-0"
-        self._readers = Lines(self._address, READERS)
+        self._readers = ConnectionPool(self._address, READERS)
         self._reset_due = False
         self._reset_told = Signal()
         self._followed = False
@@ -103,7 +113,7 @@ class RedisStore(Store):
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                self._call(self._line, 0)
+                self._call(self._connection, 0)
                 self._updates = self._missing_looks()
                 return
             except (RedisError, ValueError) as error:
@@ -119,9 +129,9 @@ class RedisStore(Store):
     def _missing_looks(self) -> "list[Operation[None]]":
         """What brings a database up to date that is of a version which did not look for names that
         look alike. Raises RedisError."""
-        if self._line.ask("HGET", META, "described"):
+        if self._connection.ask("HGET", META, "described"):
             return []
-        names = iter(self._line.ask("HGETALL", f"{PREFIX}names"))
+        names = iter(self._connection.ask("HGETALL", f"{PREFIX}names"))
         missing = [
             operations.describe(key.decode(), operations.decode(record)["name"])
             for key, record in zip(names, names, strict=True)
@@ -130,7 +140,9 @@ class RedisStore(Store):
 
     # --- the script
 
-    def _call(self, line: Line, sequence: int, batch: bytes = b"") -> Answer | None:
+    def _call(
+        self, connection: RedisConnection, sequence: int, batch: bytes = b""
+    ) -> Answer | None:
         """Run the script; note what it tells of the log. Raises RedisError, LogReset."""
         caller: dict[str, Any] = {
             "worker": self._worker,
@@ -142,7 +154,7 @@ class RedisStore(Store):
         }
         if self._clock is not None:
             caller["now"], caller["steady"] = self._clock()
-        head, *rest = line.run(self._rules, operations.encode(caller), batch)
+        head, *rest = connection.run(self._rules, operations.encode(caller), batch)
         header = Header(*operations.decode(head))
         if header.epoch != self.epoch:
             self.epoch = header.epoch
@@ -163,7 +175,7 @@ class RedisStore(Store):
     def _send(self, sequence: int, batch: bytes) -> Answer:
         """Have a batch carried out, for the writer. Raises RedisError, LogReset."""
         try:
-            answer = self._call(self._line, sequence, batch)
+            answer = self._call(self._connection, sequence, batch)
         except RedisError as error:
             self._failed(error)
             raise
@@ -207,25 +219,14 @@ class RedisStore(Store):
 
     # --- reading
 
-    def read(
-        self,
-        *,
-        after: int = 0,
-        before: int | None = None,
-        limit: int = MAX_READ_EVENTS,
-        newest: bool = False,
-    ) -> list[Event]:
-        limit = min(limit, MAX_READ_EVENTS)
-        events = read_range(self._readers.ask, after, before, limit, newest)
+    def read_span(self, span: Span) -> list[Event]:
         try:
-            found = cut(events, limit)
+            found = cut(read_range(self._readers.ask, span), span.limit)
         except RedisError:
-            # The reason names machines, and this travels to a client.
-            raise Unavailable("The store cannot be read at the moment; try again.") from None
+            raise not_readable() from None
         # Between two questions the oldest may have been trimmed: what comes then is no range.
-        step = -1 if newest else 1
-        found = [event for i, event in enumerate(found) if event.id == found[0].id + i * step]
-        return found[::-1] if newest else found
+        step = -1 if span.newest else 1
+        return [event for i, event in enumerate(found) if event.id == found[0].id + i * step]
 
     def follow(self, after: int, timeout: float) -> Tail:
         self._followed = True
@@ -236,8 +237,10 @@ class RedisStore(Store):
                 self._reset_told.set()
                 raise LogReset
             try:
-                with self._tails.one() as line:
-                    news = self._ask_for_news(line, after, max(0.0, deadline - time.monotonic()))
+                with self._tails.one() as connection:
+                    news = self._ask_for_news(
+                        connection, after, max(0.0, deadline - time.monotonic())
+                    )
             except RedisError as error:
                 raise Unavailable(f"The store cannot be followed ({error}).") from None
             except LogReset:
@@ -251,20 +254,20 @@ class RedisStore(Store):
             if news.events or news.lost or (time.monotonic() >= deadline and not self._reset_due):
                 return news
 
-    def _ask_for_news(self, line: Line, after: int, timeout: float) -> Tail:
+    def _ask_for_news(self, connection: RedisConnection, after: int, timeout: float) -> Tail:
         """News that come within `timeout` and BLOCK_SECONDS. Raises RedisError, LogReset."""
-        if not line.connected:
+        if not connection.connected:
             # Perhaps to another server: then what came before `after` need not be there.
-            self._call(line, 0)
+            self._call(connection, 0)
         block = max(1, round(min(timeout, BLOCK_SECONDS) * 1000))
         positions = (f"{after}-0", self._lost_position)
         streams = ("STREAMS", *self._streams, *positions)
-        answer, epoch = line.ask_all(
+        answer, epoch = connection.ask_all(
             ("XREAD", "COUNT", FOLLOW_EVENTS, "BLOCK", block, *streams), ("HGET", META, "epoch")
         )
         if epoch != self.epoch.encode():
             # Asked afterwards, for an epoch never comes back: those may be another log's events.
-            self._call(line, 0)
+            self._call(connection, 0)
         events: list[Event] = []
         lost: list[str] = []
         for key, entries in answer or ():
@@ -279,7 +282,7 @@ class RedisStore(Store):
     def _leave_to_parent(self) -> None:
         """In a forked child: the connections, and what this worker says on them, are the
         parent's."""
-        self._line.leave_to_parent()
+        self._connection.leave_to_parent()
         self._tails.leave_to_parent()
         self._readers.leave_to_parent()
         inherit(self)
@@ -287,6 +290,6 @@ class RedisStore(Store):
     def close(self) -> None:
         self._writer.submit(operations.goodbye())
         self._writer.close()
-        self._line.drop()
+        self._connection.drop()
         self._tails.close()
         self._readers.close()

@@ -308,7 +308,7 @@ local function list_users()
   return #lists, #first_users
 end
 
--- Names that look alike; see chatserver/lookalikes.py. `looks` is {scripts, skeletons}.
+-- Names that look alike; see chatserver/people/lookalikes.py. `looks` is {scripts, skeletons}.
 
 local function remember_looks(key, record, skeletons, scripts)
   record.looks = {scripts, skeletons}
@@ -590,10 +590,12 @@ function operations.counts()
   return {call('ZCARD', ORDER), meta.messages}
 end
 
+local ticked = false
+
+-- Answered once the whole batch is settled.
 function operations.tick()
-  settle()
-  trim()
-  return due()
+  ticked = true
+  return true
 end
 
 -- The worker ends: what it still holds waits from now on.
@@ -638,6 +640,13 @@ for i, operation in ipairs(batch) do
   results[i] = operations[operation[1]](unpack(operation, 2))
 end
 settle()
+if ticked then
+  trim()
+  local rest = due()
+  for i, operation in ipairs(batch) do
+    results[i] = operation[1] == 'tick' and rest or results[i]
+  end
+end
 save_meta()
 local reply = encode({results, lists})
 call('HSET', DONE .. worker, 'sequence', caller.sequence, 'reply', reply)

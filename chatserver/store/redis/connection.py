@@ -52,7 +52,7 @@ Word = str | bytes | int
 """What a command consists of."""
 
 
-class Line:
+class RedisConnection:
     """One connection, made when it is first used and again after each failure. Everything raises
     RedisError within the timeout."""
 
@@ -132,7 +132,7 @@ class Address:
             make = options.pop("connection_class", Connection)
             options |= {"protocol": RESP, "driver_info": None, "client_name": "chatserver"}
             address = cls(shown, timeout, lease, make, options)
-            address.line()
+            address.connection()
         except (TypeError, ValueError, RedisError) as error:
             raise StartError(
                 f"The store's URL does not fit ({error}); it looks like"
@@ -140,9 +140,9 @@ class Address:
             ) from None
         return address
 
-    def line(self, extra: float = 0.0) -> Line:
+    def connection(self, extra: float = 0.0) -> RedisConnection:
         """A connection to be, whose answers may take `extra` seconds longer than the timeout."""
-        return Line(
+        return RedisConnection(
             self._make(
                 **self._options,
                 socket_timeout=self.timeout + extra,
@@ -181,32 +181,32 @@ def _seconds(value: Any) -> float:
     return seconds
 
 
-class Lines:
+class ConnectionPool:
     """A bounded number of connections for questions that may be asked again."""
 
     def __init__(self, address: Address, size: int, extra: float = 0.0) -> None:
-        """Up to `size` connections, see `Address.line`."""
+        """Up to `size` connections, see `Address.connection`."""
         self._timeout = address.timeout
         self._closed = False
         # The one used last comes first: where one is enough, one is connected.
-        self._free: LifoQueue[Line] = LifoQueue()
-        self._all = [address.line(extra) for _ in range(size)]
-        for line in self._all:
-            self._free.put(line)
+        self._free: LifoQueue[RedisConnection] = LifoQueue()
+        self._all = [address.connection(extra) for _ in range(size)]
+        for connection in self._all:
+            self._free.put(connection)
 
     @contextmanager
-    def one(self) -> Iterator[Line]:
+    def one(self) -> Iterator[RedisConnection]:
         """A connection for the time of the block. Raises RedisError."""
         try:
-            line = self._free.get(timeout=self._timeout)
+            connection = self._free.get(timeout=self._timeout)
         except Empty:
             raise RedisTimeoutError("all connections are in use") from None
         try:
-            yield line
+            yield connection
         finally:
-            self._free.put(line)
+            self._free.put(connection)
             if self._closed:
-                line.drop()
+                connection.drop()
 
     def ask(self, *command: Word) -> Any:
         """Send one command, again and again for the time of the timeout; its answer. Raises
@@ -214,8 +214,8 @@ class Lines:
         deadline = time.monotonic() + self._timeout
         while True:
             try:
-                with self.one() as line:
-                    return line.ask(*command)
+                with self.one() as connection:
+                    return connection.ask(*command)
             except RedisError:
                 if time.monotonic() >= deadline:
                     raise
@@ -224,11 +224,11 @@ class Lines:
     def leave_to_parent(self) -> None:
         """In a forked child: cut off all, also those that are in use."""
         self._closed = True
-        for line in self._all:
-            line.leave_to_parent()
+        for connection in self._all:
+            connection.leave_to_parent()
 
     def close(self) -> None:
         """Close those that are free now, and each other one after its use."""
         self._closed = True
-        for line in self._free.queue:
-            line.drop()
+        for connection in self._free.queue:
+            connection.drop()

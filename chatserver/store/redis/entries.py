@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from chatserver.store.events import Event, notice
+from chatserver.store.interface import Span
 from chatserver.store.redis.connection import LOG
 from chatserver.store.redis.operations import decode
 
@@ -26,16 +27,15 @@ def event_of(entry: list[Any]) -> Event:
     raise ValueError(f"the log's entry {number} is not of this version")
 
 
-def read_range(
-    ask: Callable[..., Any], after: int, before: int | None, limit: int, newest: bool
-) -> Iterator[Event]:
-    """Events with ids between `after` and `before`, both exclusive, from the oldest on, or with
-    `newest` from the newest on; `limit` at least, if so many are there. Asks as far as it is asked.
+def read_range(ask: Callable[..., Any], span: Span) -> Iterator[Event]:
+    """The events of `span`, from the oldest on, or with `newest` from the newest on; `limit` at
+    least, if so many are there. Asks as far as it is asked.
 
     `ask` sends a command to Redis.
     """
-    low = max(0, after) + 1
-    high = LARGEST_ID if before is None else min(before - 1, LARGEST_ID)
+    low = max(0, span.after) + 1
+    high = LARGEST_ID if span.before is None else min(span.before - 1, LARGEST_ID)
+    limit, newest = span.limit, span.newest
     while low <= high and limit > 0:
         bounds = (f"{high}-0", f"{low}-0") if newest else (f"{low}-0", f"{high}-0")
         count = min(limit, CHUNK_EVENTS)

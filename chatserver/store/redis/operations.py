@@ -9,11 +9,9 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from chatserver.errors import BadRequest, ClaimLost
 from chatserver.people.lookalikes import looks_of
 from chatserver.store.events import MAX_USERS
 from chatserver.store.interface import (
-    DAY_MS,
     KEY_MS,
     MAX_NOTICES,
     MAX_TICK_SECONDS,
@@ -25,7 +23,8 @@ from chatserver.store.interface import (
     Policy,
     Receipt,
 )
-from chatserver.store.state import SECRET_BYTES, digest_of, looks_like, taken
+from chatserver.store.refusals import claim_lost, key_reused, looks_like, taken
+from chatserver.store.state import SECRET_BYTES, digest_of
 
 T = TypeVar("T")
 
@@ -110,7 +109,6 @@ def batch_of(operations: "Sequence[Operation[Any]]") -> bytes:
 
 def rules(policy: Policy, lease: float) -> bytes:
     """The numbers of the rules as the script reads them; `lease` is in seconds."""
-    keep_days = policy.keep_days
     return encode(
         {
             "grace_ms": policy.grace_ms,
@@ -122,7 +120,7 @@ def rules(policy: Policy, lease: float) -> bytes:
             "max_users": MAX_USERS,
             "max_trim": MAX_TRIM,
             "max_tick_ms": round(MAX_TICK_SECONDS * 1000),
-            "keep_ms": keep_days is not None and round(keep_days * DAY_MS),
+            "keep_ms": policy.keep_ms is not None and policy.keep_ms,
             "keep_messages": policy.keep_messages or False,
         }
     )
@@ -186,9 +184,9 @@ def _refused(result: Any) -> None:
     """Raise what a result tells that is not a success."""
     match result:
         case ["lost"]:
-            raise ClaimLost("This connection does not speak for the name any more; join again.")
+            raise claim_lost()
         case ["key"]:
-            raise BadRequest("This key was used for another text; use a new key for each message.")
+            raise key_reused()
 
 
 def _nothing(result: Any, answer: Answer) -> None:

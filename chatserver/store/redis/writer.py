@@ -19,23 +19,22 @@ import gevent
 from gevent.event import Event
 from redis.exceptions import RedisError
 
-from chatserver.errors import Unavailable
 from chatserver.loop import Loop
 from chatserver.store.interface import LogReset
 from chatserver.store.redis.connection import RETRY_SECONDS
 from chatserver.store.redis.operations import Answer, Operation, batch_of
+from chatserver.store.refusals import not_written, stopping
 
 T = TypeVar("T")
 
 logger = logging.getLogger("chatserver")
 
-NO_ANSWER: Final = "The store did not answer in time; try again."
-
 MAX_BATCH: Final = 256
 """Operations in a batch: a few milliseconds of Redis, in which nobody else gets a turn."""
 
 MAX_BATCH_BYTES: Final = 256 * 1024
-"""Bytes in a batch, about: for the same reason, and so that a slow line is through in time."""
+"""Bytes in a batch, about: for the same reason, and so that it is through in time where the
+connection is slow."""
 
 
 class Writer:
@@ -70,7 +69,7 @@ class Writer:
     def submit(self, operation: Operation[T]) -> "Future[T]":
         """Carry out `operation` after all that were submitted before."""
         if self._closed:
-            operation.future.set_exception(Unavailable("The server is stopping."))
+            operation.future.set_exception(stopping())
         else:
             operation.deadline = time.monotonic() + self._timeout
             self._queue.append(operation)
@@ -141,7 +140,7 @@ class Writer:
                 operation.complete(result, answer)
                 continue
             if not operation.future.done():
-                operation.future.set_exception(Unavailable(NO_ANSWER))
+                operation.future.set_exception(not_written())
             if operation.regret is not None:
                 self._regrets.append(operation.regret)
         self._batch = []
@@ -161,4 +160,4 @@ class Writer:
             due.append(self._queue.popleft())
         for operation in due:
             if not operation.future.done():
-                operation.future.set_exception(Unavailable(NO_ANSWER))
+                operation.future.set_exception(not_written())

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Final
 
 from chatserver.store.events import Event
-from chatserver.store.interface import cut
+from chatserver.store.interface import Span, cut
 from chatserver.store.sqlite.schema import Connect, leave_open
 
 MAX_ID: Final = 2**63 - 1
@@ -27,19 +27,21 @@ class Reader:
         self._connect = connect
         self._idle: list[sqlite3.Connection] = []
 
-    def read(self, after: int, before: int | None, limit: int, newest: bool) -> list[Event]:
-        """As `Store.read`, but blocks the thread. Raises sqlite3.Error."""
+    def read(self, span: Span) -> list[Event]:
+        """As `Store.read_span`, but blocks the thread. Raises sqlite3.Error."""
+        before = MAX_ID if span.before is None else min(span.before, MAX_ID)
         connection = self._idle.pop() if self._idle else self._connect()
-        bounds = (min(after, MAX_ID), MAX_ID if before is None else min(before, MAX_ID), limit)
+        bounds = (min(span.after, MAX_ID), before, span.limit)
+        query = NEWEST if span.newest else OLDEST
         try:
             # Closed before the end is reached, too: an open one would keep old pages in the WAL.
-            with closing(connection.execute(NEWEST if newest else OLDEST, bounds)) as rows:
-                found = cut(events(rows), limit)
+            with closing(connection.execute(query, bounds)) as rows:
+                found = cut(events(rows), span.limit)
         except BaseException:
             connection.close()
             raise
         self._idle.append(connection)
-        return found[::-1] if newest else found
+        return found
 
     def leave_to_parent(self) -> None:
         """In a forked child: neither use nor close the connections."""

@@ -9,7 +9,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -18,13 +18,15 @@ import gevent
 from gevent.event import Event as Signal
 from gevent.threadpool import ThreadPool
 
+from capnweb_sync.futures import complete
 from capnweb_sync.runtimes.fork import in_child
-from chatserver.errors import StartError, Unavailable
+from chatserver.errors import StartError
 from chatserver.loop import Loop
 from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
-from chatserver.store.interface import MAX_READ_EVENTS, Clock, Policy
+from chatserver.store.interface import Clock, Policy, Span
 from chatserver.store.local import LocalStore, Operation
+from chatserver.store.refusals import not_readable, not_written, stopping
 from chatserver.store.sqlite.ownership import take_lock
 from chatserver.store.sqlite.reader import Reader
 from chatserver.store.sqlite.schema import Connect, connect
@@ -42,10 +44,6 @@ READERS: Final = 2
 ANSWER_SECONDS: Final = 5.0
 """How long a disk may take before those who wait are told that it does not answer: longer than one
 hiccups, shorter than people wait."""
-
-NO_ANSWER: Final = "The store cannot be written to at the moment; try again, it may not be stored."
-
-STOPPING: Final = "The server is about to stop; try again."
 
 logger = logging.getLogger("chatserver")
 
@@ -114,7 +112,7 @@ class SqliteStore(LocalStore):
         self._closing = False
         self._let_go_of = False
         self._all_written = Signal()
-        error = self._writing.apply(attempt, (self._writer.open,))
+        error = self._writing.apply(result_or_error, (self._writer.open,))
         if error is not None:
             self._let_go()
             raise why_not(self._path, error)
@@ -126,7 +124,7 @@ class SqliteStore(LocalStore):
     def submit(self, operation: Operation[T]) -> "Future[T]":
         future: Future[T] = Future()
         if self._closing:
-            future.set_exception(Unavailable(STOPPING))
+            future.set_exception(stopping())
         else:
             self._queue.append((operation, future))
             self._wake.set()
@@ -136,25 +134,17 @@ class SqliteStore(LocalStore):
         self._trim = True
         return super().tick()
 
-    def read(
-        self,
-        *,
-        after: int = 0,
-        before: int | None = None,
-        limit: int = MAX_READ_EVENTS,
-        newest: bool = False,
-    ) -> list[Event]:
+    def read_span(self, span: Span) -> list[Event]:
         if self._closing:
-            raise Unavailable(STOPPING)
+            raise stopping()
         found: Any = None
         with gevent.Timeout(ANSWER_SECONDS, False):  # type: ignore[arg-type]  # not in the stubs
             # A thread that cannot be started is a reason like any other.
-            reading = (self._reader.read, after, before, limit, newest)
-            found = attempt(self._reading.apply, attempt, reading)
+            found = result_or_error(self._reading.apply, result_or_error, (self._reader.read, span))
         if isinstance(found, list):
             return found
         logger.error("Cannot read from %s: %s", self._path, found or "no answer")
-        raise Unavailable("The store cannot be read from at the moment; try again.")
+        raise not_readable()
 
     def close(self) -> None:
         if not self._closing:
@@ -206,13 +196,13 @@ class SqliteStore(LocalStore):
             # Those who have been answered are not told twice. What else was told cannot be said:
             # the next batch begins with what is stored, and so does the follower.
             self._fail(batch, error)
-            self._writing.apply(attempt, (self._writer.close,))
+            self._writing.apply(result_or_error, (self._writer.close,))
             raise
 
     def _write(self, batch: list[Request], trim: bool) -> Any:
         """What the writer returns for this batch, or raises."""
         operations = [operation for operation, _ in batch]
-        job = self._writing.spawn(attempt, self._writer.write, operations, trim)
+        job = self._writing.spawn(result_or_error, self._writer.write, operations, trim)
         while job.wait(ANSWER_SECONDS) is None and not job.ready():
             # Those who have come since are behind it. Whether all this is stored shows later.
             waiting, self._queue = self._queue, []
@@ -227,7 +217,8 @@ class SqliteStore(LocalStore):
             self._continue_from(written.reloaded_to)
         self._publish(written.changes)
         for (_, future), answer in zip(batch, written.answers, strict=True):
-            complete(future, answer)
+            # Who waits may have been told already that it took too long.
+            complete(future, answer, answer if isinstance(answer, Exception) else None)
 
     def _fail(self, batch: Iterable[Request], error: Exception) -> None:
         if self.available:
@@ -240,21 +231,10 @@ class SqliteStore(LocalStore):
                 exc_info=None if expected else error,
             )
         for _, future in batch:
-            complete(future, Unavailable(NO_ANSWER))
+            complete(future, None, not_written())
 
 
-def complete(future: "Future[Any]", answer: Any) -> None:
-    """Answer who waits, who may have been told already that it took too long."""
-    try:
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
-    except InvalidStateError:
-        pass
-
-
-def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
+def result_or_error(function: Callable[..., Any], *arguments: Any) -> Any:
     """The result of a call in a thread, or the exception that it raised: gevent would print one
     that leaves a thread of its pool."""
     try:

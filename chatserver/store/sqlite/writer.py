@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 
 from chatserver.errors import ChatError
 from chatserver.store.events import Event
-from chatserver.store.interface import DAY_MS, KEY_MS, MAX_TRIM, Clock, Moment, Policy
+from chatserver.store.interface import KEY_MS, MAX_TRIM, Clock, Moment, Policy
 from chatserver.store.local import Operation
 from chatserver.store.sqlite.schema import Connect, create_if_missing, leave_open, prepare
-from chatserver.store.state import Changes, ChatState, Holding, Notice, Sent
+from chatserver.store.state import Changes, ChatState, Holding, Notice, UsedKey
 
 FIRST_YOUNG: Final = """
     SELECT coalesce(min(CASE WHEN time_ms >= ? THEN id END), max(id) + 1)
@@ -144,7 +144,7 @@ class Writer:
         notices = connection.execute("SELECT number, type, key, name FROM notice ORDER BY number")
         self._state = ChatState(
             self._policy,
-            self._find_sent,
+            self._find_used_key,
             first_id=last_id + 1 if first_id is None else first_id,
             last_id=last_id,
             messages=said,
@@ -153,11 +153,11 @@ class Writer:
         )
         return connection, self._state
 
-    def _find_sent(self, digest: bytes) -> Sent | None:
+    def _find_used_key(self, digest: bytes) -> UsedKey | None:
         assert self._connection is not None
         query = "SELECT digest, text_digest, id, time_ms FROM sent WHERE digest = ?"
         row = self._connection.execute(query, (digest,)).fetchone()
-        return None if row is None else Sent(*row)
+        return None if row is None else UsedKey(*row)
 
     # --- from the state to the file
 
@@ -177,7 +177,7 @@ class Writer:
         many(
             connection,
             "INSERT OR REPLACE INTO sent VALUES (?,?,?,?)",
-            [(s.id, s.digest, s.text_digest, s.time_ms) for s in changes.sent.values()],
+            [(s.id, s.digest, s.text_digest, s.time_ms) for s in changes.used_keys.values()],
         )
         many(
             connection,
@@ -204,25 +204,22 @@ class Writer:
 
     def _keep_from(self, connection: sqlite3.Connection, state: ChatState, now: int) -> int | None:
         """The id before which events are to be removed; None if none is."""
-        keep_from = state.first_id
-        if self._policy.keep_messages is not None:
-            keep_from = max(keep_from, state.last_id + 1 - self._policy.keep_messages)
-        if self._policy.keep_days is not None:
-            oldest_ms = now - round(self._policy.keep_days * DAY_MS)
-            keep_from = max(keep_from, first_young(connection, "event", oldest_ms) or 0)
-        keep_from = min(keep_from, state.last_id, state.first_id + MAX_TRIM)
-        return keep_from if keep_from > state.first_id else None
+
+        def first_young_event(oldest_ms: int) -> int:
+            return first_young(connection, "event", oldest_ms) or state.first_id
+
+        first_id = state.first_id
+        keep_from = self._policy.keep_from(first_id, state.last_id, now, first_young_event)
+        return keep_from if keep_from > first_id else None
 
 
 def outcome(operation: Operation[Any], state: ChatState, now: Moment) -> Any:
     """The answer to an operation, or the error that it is answered with; a refused one has changed
     nothing."""
     try:
-        answer = operation(state, now)
+        return operation(state, now)
     except ChatError as error:
         return error
-    state.settle(now)
-    return answer
 
 
 def rows(events: Iterable[Event], said: int) -> Iterable[tuple[Any, ...]]:

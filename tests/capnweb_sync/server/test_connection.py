@@ -1,13 +1,14 @@
 """A connection over real sockets: messages in both directions, and applications that fail."""
 
 import logging
+from collections.abc import Iterable
 
 import pytest
 
 from capnweb_sync.server import Connection
 
 from .conftest import Open, Serve
-from .frame_building import CONTINUATION, PING, PONG, client_frame
+from .frame_building import CONTINUATION, PING, PONG, client_close, client_frame
 from .serving import RecordingSession, turn
 from .waiting import eventually
 
@@ -78,6 +79,73 @@ def test_the_session_may_answer_while_it_receives(serve: Serve, open_client: Ope
 
 
 # Misbehaving applications.
+
+
+def takes_together(session: RecordingSession) -> list[list[str]]:
+    """Have `session` take what arrives together in one call; what each call brought."""
+    taken: list[list[str]] = []
+
+    def receive_all(messages: Iterable[str]) -> None:
+        taken.append([])
+        for message in messages:
+            taken[-1].append(message)
+            session.receive(message)
+
+    session.receive_all = receive_all  # type: ignore[attr-defined]
+    return taken
+
+
+def test_messages_that_arrive_together_are_taken_together_between_control_frames(
+    serve: Serve, open_client: Open
+) -> None:
+    server = serve()
+    client = open_client(server)
+    eventually(lambda: server.sessions)
+    taken = takes_together(server.sessions[0])
+
+    texts = [client_frame(text) for text in (b"one", b"two", b"three")]
+    client.send(texts[0] + texts[1] + client_frame(b"hey", PING) + texts[2])
+
+    assert client.frame() == (PONG, b"hey")
+    eventually(lambda: taken == [["one", "two"], ["three"]])
+
+
+def test_nothing_that_came_together_is_taken_after_the_end_that_one_brings(
+    serve: Serve, open_client: Open
+) -> None:
+    server = serve()
+    client = open_client(server)
+    eventually(lambda: server.sessions)
+    session = server.sessions[0]
+    taken = takes_together(session)
+    session.on_message = lambda _: session.connection.close(3000, "Over.")
+
+    client.send(client_frame(b"end it") + client_frame(b"ignored"))
+
+    assert client.close_frame() == (3000, "Over.")
+    eventually(lambda: session.lost)
+    assert taken == [["end it"]]
+
+
+def test_the_close_frame_behind_a_message_that_fails_is_read(
+    serve: Serve, open_client: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve()
+    client = open_client(server)
+    eventually(lambda: server.sessions)
+    session = server.sessions[0]
+    taken = takes_together(session)
+
+    def fail(_: str) -> None:
+        raise RuntimeError("a bug in a session")
+
+    session.on_message = fail
+    client.send(client_frame(b"x") + client_frame(b"ignored") + client_close(1000))
+
+    assert client.close_frame()[0] == 1011
+    assert client.at_end()
+    assert "a bug in a session" in caplog.text
+    assert taken == [["x"]]
 
 
 def test_a_session_that_raises_ends_its_own_connection_with_1011(

@@ -9,7 +9,7 @@ import pytest
 from capnweb_sync.server import Connections, drain_process
 
 from .conftest import Open, Serve
-from .frame_building import PING, PONG, client_close, client_frame
+from .frame_building import CLOSE, PING, PONG, client_close, client_frame
 from .serving import connect
 from .waiting import eventually
 
@@ -191,3 +191,38 @@ def test_everything_in_the_process_is_drained(serve: Serve, open_client: Open) -
     drain_process(1.0)
 
     assert [client.close_frame()[0] for client in clients] == [1001, 1001]
+
+
+def test_past_the_memory_of_all_the_one_that_keeps_the_most_is_closed_with_1013(
+    serve: Serve, open_client: Open
+) -> None:
+    server = serve(max_memory=4 << 20)
+    clients = [open_client(server) for _ in range(3)]
+    eventually(lambda: len(server.sessions) == 3)
+    ledgers = [session.connection.ledger for session in server.sessions]
+    ledgers[0].hold(1 << 20)
+    ledgers[1].hold(2 << 20)
+
+    ledgers[2].hold((1 << 20) + 1)
+
+    opcode, payload = clients[1].frame()
+    assert (opcode, payload[:2]) == (CLOSE, (1013).to_bytes(2, "big"))
+    assert [session.connection.closed for session in server.sessions] == [False, True, False]
+    clients[1].send(client_close(1013))
+    eventually(lambda: len(server.connections) == 2)
+    assert server.connections.memory is not None
+    assert server.connections.memory.held <= 3 << 20
+
+
+def test_a_message_that_is_not_whole_yet_counts_and_is_given_back(
+    serve: Serve, open_client: Open
+) -> None:
+    server = serve()
+    client = open_client(server)
+    frame = client_frame(b"x" * 10_000)
+    client.send(frame[:9_000])
+    eventually(lambda: server.sessions and server.sessions[0].connection.ledger.held > 8_000)
+
+    client.send(frame[9_000:])
+
+    eventually(lambda: server.sessions[0].connection.ledger.held == 0)

@@ -9,16 +9,15 @@ from hypothesis import strategies as st
 from websockets.frames import Opcode
 from websockets.protocol import Protocol, Side, State
 
+from capnweb_sync.close_codes import CloseCode, describe_close
 from capnweb_sync.server.frames import (
     Close,
-    CloseCode,
     Event,
     Failure,
     FrameReader,
     Ping,
     Pong,
     close_frame,
-    describe_close,
     ping_frame,
     pong_frame,
     text_frame,
@@ -214,6 +213,78 @@ def test_nothing_is_read_after_a_close_frame() -> None:
 
     assert reader.feed(client_close(1000) + client_frame(b"late")) == [Close(1000, "")]
     assert reader.feed(client_frame(b"later")) == []
+
+
+NOT_UTF8 = "κόσμε".encode() + b"\xf4\x90"  # the beginning of a code point above U+10FFFF
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_invalid_utf8_in_a_fragment_is_refused_before_the_message_ends(cut: int) -> None:
+    reader = FrameReader(MAX_MESSAGE)
+    assert reader.feed(client_frame(NOT_UTF8[:cut], final=False)) == []
+    assert reader.feed(client_frame(b"", PING)) == [Ping(b"")]
+    (failure,) = reader.feed(client_frame(NOT_UTF8[cut:], CONTINUATION, final=False))
+    assert isinstance(failure, Failure)
+    assert failure.code == CloseCode.INVALID_DATA
+    assert reader.feed(client_frame(b"more", CONTINUATION)) == []
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("length", [50, 500])
+def test_invalid_utf8_is_refused_before_its_frame_is_complete(size: int, length: int) -> None:
+    frame = client_frame(NOT_UTF8 + b"x" * length)
+    head = len(frame) - len(NOT_UTF8) - length
+    reader = FrameReader(MAX_MESSAGE)
+    for start in range(0, head + len(NOT_UTF8) - size, size):
+        assert reader.feed(frame[start : start + size]) == []
+    start = start + size
+    events = reader.feed(frame[start : head + len(NOT_UTF8)])
+    assert [event.code for event in events if isinstance(event, Failure)] == [1007]
+
+
+@given(st.text(max_size=200), st.lists(st.integers(1, 40)), st.lists(st.integers(1, 40)))
+def test_valid_text_arrives_however_it_is_cut(
+    text: str, fragments: list[int], chunks: list[int]
+) -> None:
+    pieces = cut_at(text.encode(), fragments)
+    stream = b"".join(
+        client_frame(piece, TEXT if index == 0 else CONTINUATION, final=index == len(pieces) - 1)
+        for index, piece in enumerate(pieces)
+    )
+    reader = FrameReader(MAX_MESSAGE)
+    assert [event for chunk in cut_at(stream * 2, chunks) for event in reader.feed(chunk)] == [
+        text,
+        text,
+    ]
+
+
+def cut_at(data: bytes, sizes: list[int]) -> list[bytes]:
+    pieces = []
+    for size in sizes:
+        pieces.append(data[:size])
+        data = data[size:]
+    return [*pieces, data]
+
+
+class Counted:
+    """A ledger that sums up."""
+
+    held = 0
+
+    def hold(self, size: int) -> None:
+        self.held += size
+
+
+def test_what_is_not_whole_yet_counts_until_it_is() -> None:
+    ledger = Counted()
+    reader = FrameReader(MAX_MESSAGE, ledger)
+    frame = client_frame(b"x" * 500)
+    reader.feed(frame[:400])
+    assert ledger.held == 400
+    reader.feed(frame[400:] + client_frame(b"y" * 300, final=False))
+    assert ledger.held == 300
+    reader.feed(client_frame(b"z", CONTINUATION))
+    assert ledger.held == 0
 
 
 def test_a_character_may_be_cut_by_fragments() -> None:

@@ -3,13 +3,15 @@
 The socket is one end of a real socket pair unless a test must see each `send`.
 """
 
+import contextlib
 import socket
 from collections.abc import Iterator
 
 import gevent
 import pytest
 
-from capnweb_sync.server.outbox import FlushQueue, Outbox
+from capnweb_sync.core.ledger import Ledger
+from capnweb_sync.server.outbox import FRAME_COST, FlushQueue, Outbox
 
 from .waiting import eventually
 
@@ -67,6 +69,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     with ours, theirs:
         yield ours, theirs
+        gevent.sleep(0.001)  # the loop lets go of what it watched before that is closed
 
 
 def read(theirs: socket.socket, outbox: Outbox) -> bytes:
@@ -138,7 +141,7 @@ def test_more_frames_than_one_send_takes_all_arrive_in_order(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     ours, theirs = pair
-    outbox = Outbox(ours, Owner(), FlushQueue(), LIMIT)
+    outbox = Outbox(ours, Owner(), FlushQueue(), 4 * LIMIT)
     frames = [b"%05d" % number for number in range(2000)]
 
     for frame in frames:
@@ -345,3 +348,80 @@ def test_waiting_ends_when_the_outbox_does(pair: tuple[socket.socket, socket.soc
 
     eventually(waiting.ready)
     assert waiting.get() is False
+
+
+class FullSocket(CountingSocket):
+    """Takes nothing, and is never ready."""
+
+    def __init__(self, sockets: tuple[socket.socket, socket.socket]) -> None:
+        super().__init__()
+        self._socket = sockets[0]
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._socket.send(bytes(4096))
+
+    def send(self, data: bytes | memoryview, /) -> int:
+        raise BlockingIOError
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+
+def test_frames_count_as_objects_so_that_empty_ones_are_bounded(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    owner = Owner()
+    outbox = Outbox(FullSocket(pair), owner, FlushQueue(), LIMIT)
+
+    for _ in range(LIMIT // FRAME_COST + 2):
+        outbox.append(b"")
+
+    outbox.discard()
+    assert owner.overflows == 1
+
+
+def test_what_waits_to_be_sent_stands_in_the_ledger_until_it_is_gone(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = pair
+    ledger = Ledger(1 << 20)
+    outbox = Outbox(ours, Owner(), FlushQueue(), 1 << 20, ledger)
+    for index in range(400):
+        outbox.append(bytes(1_000 + index))
+    gevent.sleep(0)
+
+    assert ledger.held > 400_000
+    assert ledger.shared == 0
+    read(theirs, outbox)
+    assert ledger.held == 0
+
+
+def test_what_is_discarded_is_given_back(pair: tuple[socket.socket, socket.socket]) -> None:
+    ledger = Ledger(1 << 20)
+    outbox = Outbox(FullSocket(pair), Owner(), FlushQueue(), 1 << 20, ledger)
+    outbox.append(bytes(100_000))
+    gevent.sleep(0)
+    assert ledger.held == 100_000 + FRAME_COST
+
+    outbox.discard()
+
+    assert ledger.held == 0
+
+
+def test_a_frame_that_waits_in_several_outboxes_is_shared(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    ledgers = [Ledger(1 << 20) for _ in range(2)]
+    flushes = FlushQueue()
+    full = FullSocket(pair)
+    outboxes = [Outbox(full, Owner(), flushes, 1 << 20, ledger) for ledger in ledgers]
+    for frame in [bytes(1_000 + index) for index in range(100)]:
+        for outbox in outboxes:
+            outbox.append(frame)
+    del frame, outbox
+    outboxes[0].append(bytes(50_000))
+    gevent.sleep(0)
+
+    assert [ledger.own for ledger in ledgers] == [50_000 + 101 * FRAME_COST, 100 * FRAME_COST]
+    for outbox in outboxes:
+        outbox.discard()

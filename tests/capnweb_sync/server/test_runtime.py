@@ -226,4 +226,7 @@ def test_something_spawned_may_block(runtime: GeventRuntime) -> None:
         done.append(1)
 
     runtime.spawn(slowly)
+    at_once = list(done)
     eventually(lambda: done)
+
+    assert at_once == []

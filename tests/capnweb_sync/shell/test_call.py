@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from capnweb_sync.shell import main
-from tests.capnweb_sync.raw_peer import RawPeer
+from tests.capnweb_sync.frame_peer import FramePeer
 from tests.conftest import StartProcess
 from tests.processes import DEADLINE, REPOSITORY, Process, Processes, free_port
 
@@ -178,7 +178,7 @@ def test_wire_shows_each_message(url: str, capsysbinary: Captured) -> None:
 
 
 def test_headers_go_with_the_request(capsysbinary: Captured) -> None:
-    with RawPeer() as peer:
+    with FramePeer() as peer:
         requests: list[bytes] = []
 
         def refuse() -> None:

@@ -101,7 +101,7 @@ def test_one_read_returns_about_a_mebibyte_at_most(store: Store) -> None:
 
     for found in (oldest, newest):
         assert 60 < len(found) < 70
-        assert sum(event.size() for event in found) <= MAX_READ_BYTES
+        assert sum(event.size for event in found) <= MAX_READ_BYTES
     assert oldest[0].id == 1
     assert newest[-1].text == "last"
 

@@ -19,14 +19,13 @@ from chatserver.errors import NameTaken, StartError, Unavailable
 from chatserver.store import open_store
 from chatserver.store.interface import LogReset, Store
 from chatserver.store.redis import operations
-from chatserver.store.redis.connection import LOG, Line
-from tests.chatclient.proxy import Proxy
+from chatserver.store.redis.connection import LOG, RedisConnection
+from chatserver.store.refusals import not_readable, not_written
 from tests.chatserver.greenlets import eventually, outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
 from tests.processes import Processes, free_port, wait_until
-from tests.redis_server import RedisServer
-
-ON_DISK = ("--appendonly", "yes", "--appendfsync", "always")
+from tests.proxy.proxy import Proxy
+from tests.redis_server import ON_DISK, RedisServer
 
 TIMEOUT_SECONDS = 0.4
 """Of operations, where one is to time out."""
@@ -85,9 +84,10 @@ def test_while_redis_is_away_writes_fail_in_time_and_afterwards_all_goes_on(
     proxy.go_down()
     started = time.monotonic()
 
-    for operation in (lambda: say(cut_off, alice, "lost"), lambda: events(cut_off)):
-        with pytest.raises(Unavailable):
-            operation()
+    with pytest.raises(Unavailable, match=str(not_written())):
+        say(cut_off, alice, "lost")
+    with pytest.raises(Unavailable, match=str(not_readable())):
+        events(cut_off)
     with pytest.raises(Unavailable):
         cut_off.follow(1, 5)
 
@@ -120,7 +120,7 @@ def test_when_the_answer_is_lost_on_its_way_it_is_asked_for_again_and_stored_onc
     names = cut_off.names()
     eventually(lambda: len(events(direct)) == 2)
     proxy.mute = False
-    proxy.cut()
+    proxy.cut_all()
 
     assert outcome(future).id == 2
     assert outcome(names) == ["Alice"]
@@ -135,7 +135,7 @@ def test_a_claim_that_is_answered_too_late_holds_nothing(
         claim(cut_off, "Alice")
     assert outcome(direct.names()) == ["Alice"]
     proxy.mute = False
-    proxy.cut()
+    proxy.cut_all()
 
     eventually(lambda: outcome(direct.names()) == [])
     assert claim(cut_off, "Alice").name == "Alice"
@@ -149,7 +149,7 @@ def test_a_takeover_that_is_answered_too_late_leaves_the_name_waiting(
     with pytest.raises(Unavailable):
         claim(cut_off, "Alice", secret)
     proxy.mute = False
-    proxy.cut()
+    proxy.cut_all()
     outcome(cut_off.counts())
 
     with pytest.raises(NameTaken):
@@ -340,7 +340,7 @@ def test_what_nobody_foresaw_fails_one_batch_and_not_all_that_follow(
 ) -> None:
     monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.01)
     with monkeypatch.context() as failing:
-        failing.setattr(Line, "run", Mock(side_effect=ZeroDivisionError))
+        failing.setattr(RedisConnection, "run", Mock(side_effect=ZeroDivisionError))
         with pytest.raises(Unavailable):
             claim(direct, "Alice")
 

@@ -13,20 +13,22 @@ from chatserver.rooms.feed import Feed
 from chatserver.rooms.member import ClientState, Member
 from chatserver.store import open_store
 from chatserver.store.interface import Joined, Policy, Store
-from tests.chatserver.greenlets import FakeLine, eventually, outcome
+from tests.chatserver.greenlets import FakeConnection, eventually, outcome
 
 
 class Listener:
     """A member and what it has heard."""
 
     def __init__(self, joined: Joined) -> None:
-        self.line = FakeLine()
-        callback = self.line.callback()
-        self.member = Member(ClientState(self.line), joined.claim, joined.name, callback, callback)
+        self.connection = FakeConnection()
+        callback = self.connection.callback()
+        self.member = Member(
+            ClientState(self.connection), joined.claim, joined.name, callback, callback
+        )
 
     @property
     def heard(self) -> list[int]:
-        return [event["id"] for event in self.line.heard]
+        return [event["id"] for event in self.connection.heard]
 
 
 def raising(error: Exception) -> Callable[..., Any]:
@@ -119,20 +121,20 @@ def test_a_member_behind_is_told_no_faster_than_its_connection_takes_it(chat: Ch
     eventually(lambda: behind.heard[-1:] == [chat.store.last_id])
 
     # The last ones come at once, as soon as they are at hand.
-    assert behind.line.most < 64 * 1024 + 512 * 200
+    assert behind.connection.most < 64 * 1024 + 512 * 200
 
 
 def test_a_member_behind_whose_connection_is_stuck_is_no_burden(chat: Chat) -> None:
     chat.say(5_000)
     eventually(lambda: chat.feed.position == chat.store.last_id)
     stuck = chat.listen(after=1)
-    stuck.line.stuck = True
+    stuck.connection.stuck = True
     live = chat.listen(after=chat.store.last_id)
 
     last = chat.say(2_000)
     eventually(lambda: live.heard[-1:] == [last])
 
-    assert stuck.line.most < 128 * 1024
+    assert stuck.connection.most < 128 * 1024
     chat.feed.remove(stuck.member)
 
 
@@ -159,16 +161,16 @@ def test_the_log_trimmed_under_a_reader_closes_it_instead_of_leaving_a_gap() -> 
     chat.say(1500)
     eventually(lambda: chat.feed.position == chat.store.last_id)
     behind = chat.listen(after=1)
-    behind.line.stuck = True
-    behind.line.buffered = 10**6
+    behind.connection.stuck = True
+    behind.connection.buffered = 10**6
     gevent.sleep(0)
 
     while chat.store.read()[0].id < 900:
         outcome(chat.store.tick())
-    behind.line.stuck = False
+    behind.connection.stuck = False
 
-    eventually(lambda: behind.line.closed)
-    assert behind.line.close_code == 1012
+    eventually(lambda: behind.connection.closed)
+    assert behind.connection.close_code == 1012
     assert behind.heard == []
     chat.follower.kill()
 
@@ -208,13 +210,13 @@ def test_members_of_whom_nobody_knows_what_they_were_told_are_sent_to_join_again
     with monkeypatch.context() as failing:
         failing.setattr(feed, "broadcast_all", raising(ZeroDivisionError()))
         chat.say(1)
-        eventually(lambda: listener.line.closed)
+        eventually(lambda: listener.connection.closed)
     chat.feed.remove(listener.member)
     back = chat.listen(after=chat.store.last_id)
 
     last = chat.say(1)
 
-    assert listener.line.close_code == 1012
+    assert listener.connection.close_code == 1012
     eventually(lambda: back.heard == [last])
 
 
@@ -250,8 +252,8 @@ def test_a_reader_of_the_log_that_fails_sends_its_member_away_instead_of_staying
 
     behind = chat.listen(after=1)
 
-    eventually(lambda: behind.line.closed)
-    assert behind.line.close_code == 1012
+    eventually(lambda: behind.connection.closed)
+    assert behind.connection.close_code == 1012
 
 
 def test_a_member_behind_who_read_what_the_tail_has_not_told_hears_it_once(chat: Chat) -> None:

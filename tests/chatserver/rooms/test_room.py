@@ -17,7 +17,7 @@ from chatserver.rooms.room import Room
 from chatserver.store.interface import LogReset, Policy, Tail, system_clock
 from chatserver.store.local import Operation
 from chatserver.store.memory import MemoryStore
-from tests.chatserver.greenlets import FakeLine, eventually, outcome
+from tests.chatserver.greenlets import FakeConnection, eventually, outcome
 
 T = TypeVar("T")
 
@@ -70,19 +70,19 @@ class Caller:
 
     def __init__(self, room: Room) -> None:
         self.room = room
-        self.line = FakeLine()
-        self.visit = ClientState(self.line)
+        self.connection = FakeConnection()
+        self.client = ClientState(self.connection)
 
     def join(self, name: str, resume: str | None = None) -> dict[str, Any]:
-        callback = self.line.callback()
+        callback = self.connection.callback()
         return outcome(
-            self.room.join(self.visit, name, name, callback, callback, JoinOptions(resume=resume))
+            self.room.join(self.client, name, name, callback, callback, JoinOptions(resume=resume))
         )
 
     def end(self, on_purpose: bool = False) -> None:
-        self.line.closed = True
-        self.line.closed_on_purpose = on_purpose
-        self.room.closed(self.visit)
+        self.connection.closed = True
+        self.connection.closed_on_purpose = on_purpose
+        self.room.closed(self.client)
 
 
 def online(store: MoodyStore) -> list[str]:
@@ -98,17 +98,17 @@ def test_calls_fail_as_unavailable_while_the_store_is_away_and_go_on_afterwards(
 
     for call in (
         lambda: alice.join("Bob"),
-        lambda: outcome(room.send(alice.visit, "Alice", "hello", None)),
-        lambda: outcome(room.leave(alice.visit, "Alice")),
+        lambda: outcome(room.send(alice.client, "Alice", "hello", None)),
+        lambda: outcome(room.leave(alice.client, "Alice")),
     ):
         with pytest.raises(Unavailable):
             call()
 
     store.away = False
-    assert outcome(room.send(alice.visit, "Alice", "hello", None))["id"]
-    eventually(lambda: alice.line.heard and alice.line.heard[-1]["text"] == "hello")
+    assert outcome(room.send(alice.client, "Alice", "hello", None))["id"]
+    eventually(lambda: alice.connection.heard and alice.connection.heard[-1]["text"] == "hello")
     alice.join("Bob")
-    outcome(room.leave(alice.visit, "Alice"))
+    outcome(room.leave(alice.client, "Alice"))
     assert online(store) == ["Bob"]
 
 
@@ -134,7 +134,7 @@ def test_a_leave_that_failed_and_then_the_end_of_the_connection_leave_nobody_beh
     alice.join("Alice")
     store.away = True
     with pytest.raises(Unavailable):
-        outcome(room.leave(alice.visit, "Alice"))
+        outcome(room.leave(alice.client, "Alice"))
     alice.end(on_purpose=True)
     store.away = False
 
@@ -178,8 +178,8 @@ def test_members_are_sent_away_with_1012_when_the_log_began_anew(
 
     store.reset = True
 
-    eventually(lambda: alice.line.closed)
-    assert alice.line.close_code == 1012
+    eventually(lambda: alice.connection.closed)
+    assert alice.connection.close_code == 1012
 
 
 def test_a_claim_lost_to_elsewhere_closes_the_member_instead_of_writing(
@@ -190,10 +190,10 @@ def test_a_claim_lost_to_elsewhere_closes_the_member_instead_of_writing(
     outcome(store.claim("Alice", "Alice", "a holder of another worker", secret))
 
     with pytest.raises(NotJoined):
-        outcome(room.send(alice.visit, "Alice", "am I still?", None))
+        outcome(room.send(alice.client, "Alice", "am I still?", None))
 
-    eventually(lambda: alice.line.closed)
-    assert alice.line.close_code == 4001
+    eventually(lambda: alice.connection.closed)
+    assert alice.connection.close_code == 4001
     assert [event.type for event in store.read()] == ["join"]
 
 
@@ -204,7 +204,7 @@ def test_a_message_waits_for_the_latest_join_of_its_name(room: Room, store: Mood
     with pytest.raises(NameTaken):
         alice.join("Alice")
 
-    assert outcome(room.send(alice.visit, "Alice", "hello", None))["id"] == 2
+    assert outcome(room.send(alice.client, "Alice", "hello", None))["id"] == 2
 
 
 @pytest.mark.parametrize("step", ["_starting_point", "_enter"])
@@ -217,9 +217,9 @@ def test_what_fails_in_the_middle_of_a_join_leaves_nothing_behind(
         with pytest.raises(ZeroDivisionError):
             alice.join("Alice")
 
-    assert alice.line.close_code == 1012
+    assert alice.connection.close_code == 1012
     with pytest.raises(NotJoined):
-        room.send(alice.visit, "Alice", "hello", None)
+        room.send(alice.client, "Alice", "hello", None)
     eventually(lambda: online(store) == [])
 
 
@@ -231,9 +231,9 @@ def test_a_member_whom_nothing_can_be_told_joins_again_and_what_it_sends_is_answ
 
     assert alice.join("Alice")["username"] == "Alice"
 
-    assert alice.line.close_code == 1012
+    assert alice.connection.close_code == 1012
     with pytest.raises(NotJoined):
-        room.send(alice.visit, "Alice", "hello", None)
+        room.send(alice.client, "Alice", "hello", None)
 
 
 def test_a_claim_that_cannot_even_be_asked_for_ends_the_join(
@@ -246,7 +246,7 @@ def test_a_claim_that_cannot_even_be_asked_for_ends_the_join(
             alice.join("Alice")
 
     with pytest.raises(NotJoined):
-        room.send(alice.visit, "Alice", "hello", None)
+        room.send(alice.client, "Alice", "hello", None)
     assert alice.join("Alice")["username"] == "Alice"
 
 
@@ -255,11 +255,11 @@ def test_what_waits_for_a_join_hears_of_whatever_kept_it_from_being_done(
 ) -> None:
     alice = Caller(room)
     alice.join("Alice")
-    under_way = alice.visit.begin_joining("Alice")
-    answer = room.send(alice.visit, "Alice", "hello", None)
+    under_way = alice.client.begin_joining("Alice")
+    answer = room.send(alice.client, "Alice", "hello", None)
     monkeypatch.setattr(store, "submit", Mock(side_effect=ZeroDivisionError))
 
-    alice.visit.end_joining("Alice", under_way)
+    alice.client.end_joining("Alice", under_way)
 
     with pytest.raises(ZeroDivisionError):
         outcome(answer)
@@ -291,8 +291,10 @@ def test_the_room_outlives_what_nobody_foresaw_and_says_meanwhile_that_it_is_not
 
     eventually(lambda: room.running)
 
-    outcome(room.send(alice.visit, "Alice", "hello", None))
-    eventually(lambda: alice.line.heard[-1:] and alice.line.heard[-1]["text"] == "hello")
+    outcome(room.send(alice.client, "Alice", "hello", None))
+    eventually(
+        lambda: alice.connection.heard[-1:] and alice.connection.heard[-1]["text"] == "hello"
+    )
     alice.end()
     eventually(lambda: online(store) == [])
 
@@ -303,10 +305,10 @@ def test_a_member_whose_claim_has_lapsed_is_sent_to_join_again(
     alice = Caller(room)
     alice.join("Alice")
     # As when the worker was cut off for longer than its lease and the grace.
-    outcome(store.release(alice.visit.members["Alice"].claim))
+    outcome(store.release(alice.client.members["Alice"].claim))
 
     with pytest.raises(ClaimLost):
-        outcome(room.send(alice.visit, "Alice", "Am I still here?", None))
+        outcome(room.send(alice.client, "Alice", "Am I still here?", None))
 
-    eventually(lambda: alice.line.closed)
-    assert alice.line.close_code == 1012
+    eventually(lambda: alice.connection.closed)
+    assert alice.connection.close_code == 1012

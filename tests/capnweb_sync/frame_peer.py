@@ -12,7 +12,7 @@ from websockets.server import ServerProtocol
 from tests.processes import DEADLINE
 
 
-class RawPeer:
+class FramePeer:
     """Listens at once; `accept` answers one handshake, and from then on frames are the test's.
 
     Attributes:
@@ -97,7 +97,7 @@ class RawPeer:
         if hasattr(self, "sock"):
             self.sock.close()
 
-    def __enter__(self) -> "RawPeer":
+    def __enter__(self) -> "FramePeer":
         return self
 
     def __exit__(

@@ -10,9 +10,9 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 from websockets.sync.server import Server, ServerConnection, serve
 
-from tests.faults.link import BLACK_HOLE, DOWN, HEALTHY, STALLED, UP, Direction, Impairment, Link
-from tests.faults.proxy import Proxy
 from tests.processes import DEADLINE, wait_until
+from tests.proxy.link import BLACK_HOLE, DOWN, HEALTHY, STALLED, UP, Direction, Impairment, Link
+from tests.proxy.proxy import Proxy
 
 MOMENT = 0.1
 """Seconds in which nothing shall happen, or after which something shall."""

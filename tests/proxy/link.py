@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from tests.faults.frames import FrameCutter
+from tests.proxy.frames import FrameCutter
 
 RECEIVE_BYTES = 64 * 1024
 """Taken from a socket at a time."""

@@ -1,7 +1,7 @@
 """A TCP proxy between clients and a server that does to connections what networks do.
 
 It runs on one thread of its own and touches sockets only there. What a test asks for is done when
-the call returns. It must not run where gevent has patched the standard library.
+the call returns.
 """
 
 from __future__ import annotations
@@ -14,8 +14,19 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from tests.faults.link import HEALTHY, RESET_ON_CLOSE, Direction, Flow, Impairment, Inspector, Link
 from tests.processes import DEADLINE
+from tests.proxy.link import (
+    BLACK_HOLE,
+    DOWN,
+    HEALTHY,
+    RESET_ON_CLOSE,
+    UP,
+    Direction,
+    Flow,
+    Impairment,
+    Inspector,
+    Link,
+)
 
 Address = tuple[str, int]
 
@@ -86,6 +97,33 @@ class Proxy:
                 link.impair(impairment, *directions)
 
         self.run(change)
+
+    @property
+    def deaf(self) -> bool:
+        """Drop what clients send, for the rest of each connection, which stays open."""
+        return self._impairments[UP] == BLACK_HOLE
+
+    @deaf.setter
+    def deaf(self, deaf: bool) -> None:
+        self.impair(BLACK_HOLE if deaf else HEALTHY, UP)
+
+    @property
+    def mute(self) -> bool:
+        """Drop what the server sends, for the rest of each connection, which stays open."""
+        return self._impairments[DOWN] == BLACK_HOLE
+
+    @mute.setter
+    def mute(self, mute: bool) -> None:
+        self.impair(BLACK_HOLE if mute else HEALTHY, DOWN)
+
+    def go_down(self) -> None:
+        """End all connections in order, and reset new ones as soon as they are made."""
+        self.refusing = True
+        self.cut_all()
+
+    def come_up(self) -> None:
+        """Let connections be made again."""
+        self.refusing = False
 
     def cut_all(self) -> None:
         """End all connections in order; new ones can be made."""
