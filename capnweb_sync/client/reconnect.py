@@ -64,9 +64,12 @@ class Status:
     """The connection was lost, or is there again, or the server asks for patience; `str(status)` is
     a line for a person.
 
-    `retry_in` is in how many seconds the next attempt is made: to connect, or while online, to do
-    what the server has refused as too much at once. None when nothing is waited for. `error` is
-    why the connection is not there, or the last attempt has failed, where that is known.
+    Attributes:
+        online: whether there is a connection.
+        retry_in: in how many seconds the next attempt is made: to connect, or while online, to do
+            what the server has refused as too much at once. None when nothing is waited for.
+        error: why there is no connection, or the last attempt has failed; None where that is not
+            known.
     """
 
     online: bool

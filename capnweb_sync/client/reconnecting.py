@@ -63,8 +63,16 @@ class ReconnectingSession(Generic[MainApi]):
         setup: Callable[[ClientSession[MainApi]], Any],
         on_status: Callable[[Status], Any] | None = None,
     ) -> None:
-        """For `connect`. Makes the first connection at once, and raises what keeps it from that,
-        or what `setup` raises."""
+        """For `connect`. Makes the first connection at once.
+
+        Args:
+            open_session: makes a connection.
+            setup: called with the session of each connection before it is used.
+            on_status: told of the loss, of each attempt to come back, and of being back.
+
+        Raises:
+            Exception: what keeps the first connection from being made, or what `setup` raises.
+        """
         self._open = open_session
         self._setup = setup
         self._on_status = on_status
@@ -87,7 +95,11 @@ class ReconnectingSession(Generic[MainApi]):
 
     @property
     def main(self) -> MainApi:
-        """The main object of the present connection. Raises SessionClosed while there is none."""
+        """The main object of the present connection.
+
+        Raises:
+            SessionClosed: there is none at the moment, or for good.
+        """
         session = self._session
         if session is not None and not session.closed:
             return session.main
@@ -106,10 +118,17 @@ class ReconnectingSession(Generic[MainApi]):
         return self._ended is not None
 
     def wait_connected(self, timeout: float | None = None) -> MainApi:
-        """The main object of the present connection, as soon as there is one, which may take
-        `timeout` seconds at most (None: without end).
+        """Wait for a connection.
 
-        Raises SessionClosed if it is over, and TimeoutError if time ran out.
+        Args:
+            timeout: seconds; None waits without end.
+
+        Returns:
+            The main object of the present connection, as soon as there is one.
+
+        Raises:
+            SessionClosed: it is over.
+            TimeoutError: time ran out.
         """
         with self._changed:
             self._changed.wait_for(lambda: self.connected or self.closed, bounded(timeout))
@@ -135,13 +154,16 @@ class ReconnectingSession(Generic[MainApi]):
 
     def retry(self, function: Callable[[MainApi], Any], timeout: float | None = None) -> Any:
         """Call `function(main)`, and again on the next connection for as long as the connection is
-        lost under it. The outcome is what it returns; of a promise, the result.
+        lost under it.
 
         A call whose answer was lost may have been made: this is for what may be made twice.
 
         Args:
             function: what to do with the main object of whichever connection it is.
             timeout: seconds in all, outages included; None waits without end.
+
+        Returns:
+            What `function` returns; of a promise, the result.
 
         Raises:
             SessionClosed: this session is over.
@@ -165,13 +187,25 @@ class ReconnectingSession(Generic[MainApi]):
                 self._lost(session)
 
     def wait_closed(self, timeout: float | None = None) -> bool:
-        """Wait until it is over, `timeout` seconds at most (None: without end). False if time ran
-        out."""
+        """Wait until it is over: closed, or refused for good.
+
+        Args:
+            timeout: seconds; None waits without end.
+
+        Returns:
+            False if time ran out.
+        """
         with self._changed:
             return self._changed.wait_for(lambda: self.closed, bounded(timeout))
 
     def close(self, code: int = CloseCode.NORMAL, reason: str = "", *, wait: bool = True) -> None:
-        """End it, see `ClientSession.close`. Idempotent."""
+        """End it, and wait until its connection is gone, see `ClientSession.close`. Idempotent.
+
+        Args:
+            code: a WebSocket close code (RFC 6455, section 7.4).
+            reason: a sentence for the server; cut to 123 bytes.
+            wait: false has the rest happen in the background; so it may be called by finalizers.
+        """
         for session in self._end(SessionClosed(CLOSED_HERE, close_code=code, reason=reason)):
             session.close(code, reason, wait=wait)
 

@@ -85,8 +85,14 @@ class ClientSession(Generic[MainApi]):
         return end if isinstance(end, SessionClosed) else None
 
     def wait_closed(self, timeout: float | None = None) -> bool:
-        """Wait until the session is over, whoever ends it, `timeout` seconds at most (None: without
-        end). False if time ran out."""
+        """Wait until the session is over, whoever ends it.
+
+        Args:
+            timeout: seconds; None waits without end.
+
+        Returns:
+            False if time ran out.
+        """
         return self._session.wait_closed(timeout)
 
     def stats(self) -> dict[str, int]:

@@ -325,8 +325,14 @@ class RpcSession:
         return self._drained
 
     def wait_closed(self, timeout: float | None = None) -> bool:
-        """Wait until the session is over, whoever ends it, `timeout` seconds at most (None: without
-        end). False if time ran out."""
+        """Wait until the session is over, whoever ends it.
+
+        Args:
+            timeout: seconds; None waits without end.
+
+        Returns:
+            False if time ran out.
+        """
         try:
             over = self.when_closed()
             return over.settled or self.runtime.wait(over, timeout)
@@ -334,7 +340,11 @@ class RpcSession:
             return True
 
     def when_closed(self) -> Deferred[None]:
-        """Settled when the session is over: for callbacks, which run under the step."""
+        """For callbacks, which run under the step.
+
+        Returns:
+            What is settled when the session is over.
+        """
         return self._step.run(self._when_closed)
 
     def _when_closed(self) -> Deferred[None]:

@@ -21,9 +21,9 @@ from capnweb_sync import (
     connect,
 )
 from capnweb_sync.client import reconnect
-from tests.proxy.proxy import Proxy
 from tests.conftest import StartProcess
 from tests.processes import DEADLINE, wait_until
+from tests.proxy.proxy import Proxy
 
 SHORT = 0.05
 """Seconds after which a wait of these tests gives up, where giving up is the test."""
