@@ -131,8 +131,8 @@ def test_nothing_that_fails_once_ends_coming_back(
 
 BOT = """
 import sys, threading
-from capnweb_sync import threads
 from capnweb_sync.client import reconnect
+from capnweb_sync.runtimes import threads
 from chatclient import ChatClient
 
 def no_more(thread):
