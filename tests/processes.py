@@ -256,7 +256,9 @@ class Processes:
     pytest shows what a test prints only when the test fails.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
+        """`quiet` keeps what they wrote to itself."""
+        self._quiet = quiet
         self._started: list[Process] = []
 
     def add(self, process: AnyProcess) -> AnyProcess:
@@ -275,4 +277,5 @@ class Processes:
     ) -> None:
         for process in self._started:
             process.kill()
-            print(process.output)
+            if not self._quiet:
+                print(process.output)

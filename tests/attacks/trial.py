@@ -1,0 +1,147 @@
+"""One attack on one server, with bystanders: what it cost everyone else."""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.attacks.socket_client import address_of
+from tests.processes import POLL_INTERVAL, Process, Processes, ServerProcess, wait_until
+
+SAMPLE_SECONDS = 0.02
+"""Between two looks at the server's memory."""
+
+CALM_SECONDS = 3.0
+"""How long the bystanders are undisturbed first."""
+
+SETTLED_SECONDS = 20.0
+"""How long the server may take until it has given back what the attacker held."""
+
+PERCENTILE = 0.99
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one attack did.
+
+    Attributes:
+        sent: bytes that the attacker sent.
+        calm: seconds, p99 of the bystanders before.
+        during: the same while the attack lasted; infinite if nothing was heard at all.
+        before: resident memory of the server, in bytes.
+        most: the same at most.
+        after: the same once the attacker was gone.
+        fate: what became of the attacker.
+    """
+
+    sent: int
+    calm: float
+    during: float
+    before: int
+    most: int
+    after: int
+    fate: str
+
+
+def p99(latencies: list[float]) -> float:
+    """The latency that 99 of 100 stay below; infinite if there is none."""
+    if not latencies:
+        return math.inf
+    return sorted(latencies)[math.ceil(len(latencies) * PERCENTILE) - 1]
+
+
+def resident(pid: int) -> int:
+    """Resident memory of a process in bytes (`proc(5)`, VmRSS)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+class Bystanders:
+    """The pair, in a process of its own."""
+
+    def __init__(self, processes: Processes, url: str) -> None:
+        self._process = processes.add(Process([sys.executable, "-m", "tests.attacks.pair", url]))
+
+    def heard(self, since: float, until: float) -> list[float]:
+        """Latencies of what was said between these moments (`time.monotonic`)."""
+        noted = [json.loads(line) for line in self._process.lines]
+        return [late for at, late in noted if since <= at < until]
+
+    def heard_since(self, moment: float) -> bool:
+        """Whether something that was said after `moment` has been heard."""
+        return bool(self.heard(moment, math.inf))
+
+
+def attacked(
+    processes: Processes, server: ServerProcess, name: str, seconds: float, scale: float
+) -> Outcome:
+    """Let the attack run against the server, and measure."""
+    bystanders = Bystanders(processes, server.url)
+    started = time.monotonic()
+    wait_until(lambda: bystanders.heard_since(started), message="the bystanders talk")
+    calm_since = time.monotonic()
+    time.sleep(CALM_SECONDS)
+    calm = p99(bystanders.heard(calm_since, time.monotonic()))
+    before = most = resident(server.pid)
+    done = threading.Event()
+
+    def sample() -> None:
+        nonlocal most
+        while not done.wait(SAMPLE_SECONDS):
+            most = max(most, resident(server.pid))
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    since = time.monotonic()
+    program = [sys.executable, "-m", "tests.attacks.attacks", name, server.url]
+    attacker = processes.add(Process([*program, str(seconds), str(scale)]))
+    try:
+        attacker.wait(timeout=seconds * 3 + 60)
+        until = time.monotonic()
+        again = heard_again(bystanders, until)
+        settle(lambda: resident(server.pid), before)
+    finally:
+        done.set()
+        sampler.join()
+    during = p99(bystanders.heard(since, until)) if again else math.inf
+    sent, fate = json.loads(attacker.lines[-1]) if attacker.lines else (0, "it failed")
+    return Outcome(sent, calm, during, before, most, resident(server.pid), fate)
+
+
+def heard_again(bystanders: Bystanders, since: float) -> bool:
+    """Wait until the bystanders talk again; whether they do."""
+    deadline = time.monotonic() + SETTLED_SECONDS
+    while not bystanders.heard_since(since) and time.monotonic() < deadline:
+        time.sleep(POLL_INTERVAL)
+    return bystanders.heard_since(since)
+
+
+def settle(memory: Callable[[], int], before: int) -> None:
+    """Wait until memory is nearly what it was, or falls no more."""
+    deadline = time.monotonic() + SETTLED_SECONDS
+    recent = [memory()]
+    while time.monotonic() < deadline and recent[-1] > before * 1.1:
+        time.sleep(0.5)
+        recent.append(memory())
+        if len(recent) > 6 and statistics.pstdev(recent[-6:]) < 64 * 1024:
+            return
+
+
+def answers(url: str, request: bytes, timeout: float = 5.0) -> bytes:
+    """What a server answers to these bytes; empty if it closes without a word."""
+    with socket.create_connection(address_of(url), timeout) as connection:
+        connection.sendall(request)
+        data = b""
+        while chunk := connection.recv(65536):
+            data += chunk
+        return data
