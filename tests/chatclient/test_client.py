@@ -644,8 +644,8 @@ def test_a_chat_that_is_dropped_while_it_is_offline_does_not_come_back(
     watch.wait_for_loss()
     with pytest.warns(ResourceWarning, match="^unclosed <ChatClient 'Alice"):  # noqa: PT031
         del alice
-        # An attempt that is being made keeps the chat until it has failed, and a failure may keep it
-        # until the cyclic collector comes.
+        # An attempt that is being made keeps the chat until it has failed, and its failure may keep
+        # it until the cyclic collector comes.
         wait_until(lambda: gc.collect() >= 0 and not threads_of("chatclient", "capnweb_sync"))
 
 
