@@ -218,7 +218,9 @@ class ThreadRuntime:
                 if work is None and not self._woken() and self.step.run(self._may_end, me):
                     return
         except SessionOfParent:
-            return  # In a forked child; under gevent, threads are greenlets, which are there, too.
+            # In a forked child; under gevent, threads are greenlets, which are there, too. The
+            # child's `threading` knows nothing of them, and would complain of their end.
+            threading.Event().wait()
 
     def _work_off(self, work: Callable[[], None]) -> None:
         try:
