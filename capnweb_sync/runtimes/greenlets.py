@@ -19,6 +19,7 @@ from ..deferred import Deferred
 from .fork import in_child
 from .interface import inherit, set_default_runtime
 from .steps import Step, run_all_safely
+from .turns import Pieces, turns
 
 TIDY_SECONDS: Final = 2.0
 """How long `tidy_later` gathers work: releases that nobody waits for, at one more `send` for each
@@ -47,6 +48,7 @@ class GeventRuntime:
         self._thread = _thread_ident()
         self._untidy: list[Callable[[], None]] = []
         self._runners = Runners(self._loop)
+        self._turns = turns()
         in_child(self, forget_runtime)
 
     def call_queue(self) -> GreenletCallQueue:
@@ -105,6 +107,10 @@ class GeventRuntime:
         functions, self._untidy = self._untidy, []
         # In a greenlet: should it fail, a handler of the log may block, and the hub must not.
         gevent.spawn_raw(run_all_safely, functions)
+
+    def in_turns(self, pieces: Pieces) -> Deferred[None]:
+        """Have `pieces` done, see `turns.py`; on the loop's thread only."""
+        return self._turns.add(pieces)
 
     def spawn(self, function: Callable[[], None]) -> None:
         """Run `function` in a greenlet of its own."""
