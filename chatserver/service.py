@@ -47,6 +47,9 @@ their number bounds, it is 16 MiB."""
 BATCH_CALLS: Final = 100
 """Calls in one HTTP batch: all their answers are held in memory until the last is there."""
 
+BATCH_BYTES: Final = 256 * 1024
+"""Bytes of one HTTP batch: that many calls with 2 KiB each, and as much again."""
+
 
 class ChatService:
     """The chat of one process: its store, its room, its connections.
@@ -111,7 +114,7 @@ class ChatService:
             Chat(self.room, self.store, client),
             limits=self._batch_limits,
             batch_timeout=BATCH_SECONDS,
-            max_batch=self.settings.max_message,
+            max_batch=BATCH_BYTES,
             allow_origins=self.origins,
         )
         try:

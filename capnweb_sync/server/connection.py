@@ -396,12 +396,13 @@ class Connection:
             except Exception as error:
                 self._log("A session failed to take a message", error)
                 self.close(CloseCode.INTERNAL_ERROR, "The server met with an error of its own.")
-                control += [event for event in left if type(event) is not str]
+                for event in left:  # the rest is not delivered
+                    if type(event) is not str:
+                        self._take_control(event)
+                return
             if not control:
                 return
-            for event in control:
-                self._take_control(event)
-            control.clear()
+            self._take_control(control.pop())
 
     def _messages(
         self, events: Iterator[Event], control: list[Event], began: float, in_turn: bool
