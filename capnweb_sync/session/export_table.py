@@ -136,6 +136,8 @@ class Export:
         session, self._session = self._session, None
         if session is not None:
             self._answered(session)
+        if self._pulled != "no" and isinstance(self.hook, PromiseHook):
+            self.hook.remove_callback(self._here)  # does not wait for it any more
         self.hook.dispose()
         if session is not None:
             session.forget_export(self.export_id)
