@@ -83,14 +83,20 @@ class Bystanders:
 
 
 def attacked(
-    processes: Processes, server: ServerProcess, name: str, seconds: float, scale: float
+    processes: Processes,
+    server: ServerProcess,
+    name: str,
+    seconds: float,
+    scale: float,
+    *,
+    calm_seconds: float = CALM_SECONDS,
 ) -> Outcome:
     """Let the attack run against the server, and measure."""
     bystanders = Bystanders(processes, server.url)
     started = time.monotonic()
     wait_until(lambda: bystanders.heard_since(started), message="the bystanders talk")
     calm_since = time.monotonic()
-    time.sleep(CALM_SECONDS)
+    time.sleep(calm_seconds)
     calm = p99(bystanders.heard(calm_since, time.monotonic()))
     before = most = resident(server.pid)
     done = threading.Event()
