@@ -95,9 +95,9 @@ class BatchRuntime:
         """Run `function` within seconds, gathered with what else there is to tidy."""
         self._threads.tidy_later(function)
 
-    def in_turns(self, pieces: Iterator[object]) -> Deferred[None]:
+    def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
         """See `Runtime`."""
-        return self._threads.in_turns(pieces)
+        return self._threads.in_turns(pieces, frees=frees)
 
     def spawn(self, function: Callable[[], None]) -> None:
         """Run `function` beside everything else; only streams need it."""

@@ -169,10 +169,11 @@ class Runtime(Protocol):
         """
         ...
 
-    def in_turns(self, pieces: Iterator[object]) -> Deferred[None]:
+    def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
         """Have long work done; what is settled when it is. A loop that serves many does a piece at
         a time, in turns with what others want; elsewhere it is done when this returns. `pieces`
-        yields after each piece, and does not raise."""
+        yields after each piece, and does not raise. `frees`: it gives memory back, and does not
+        wait behind all that takes more."""
         ...
 
     def collect(self, function: Callable[[], None]) -> None:
@@ -232,7 +233,7 @@ class InheritedRuntime:
     def forget(self, function: Callable[[], None]) -> None:
         """`function` is for the parent to run."""
 
-    def in_turns(self, pieces: Iterator[object]) -> NoReturn:
+    def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> NoReturn:
         """Raises SessionOfParent."""
         raise SessionOfParent
 

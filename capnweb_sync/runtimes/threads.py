@@ -88,7 +88,7 @@ class ThreadRuntime:
         """Run `function` at once: any thread may take a step."""
         function()
 
-    def in_turns(self, pieces: Iterator[object]) -> Deferred[None]:
+    def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
         """Do all of it: nobody else waits for this thread."""
         for _ in pieces:
             pass

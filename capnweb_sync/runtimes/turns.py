@@ -6,6 +6,9 @@ in one queue, which is served round robin for `TURN_SECONDS`; then whatever else
 comes first. What a single piece took beyond that is waited for before the next turn, so that the
 queue never has more than about half of the loop.
 
+What gives memory back stands in a queue beside it, and has every other piece: otherwise what many
+connections bring would go before what they have left.
+
 A turn is a timer and no callback of the loop: gevent runs callbacks that were added by callbacks
 before it looks for what has arrived.
 """
@@ -36,35 +39,39 @@ Pieces = Iterator[object]
 class Turns:
     """The queue of one loop, on whose thread everything here happens."""
 
-    __slots__ = ("__weakref__", "_loop", "_timer", "_waiting")
+    __slots__ = ("__weakref__", "_freeing", "_loop", "_timer", "_waiting")
 
     def __init__(self, loop: Any) -> None:
         self._loop = loop
         self._waiting: deque[tuple[Pieces, Deferred[None]]] = deque()
+        self._freeing: deque[tuple[Pieces, Deferred[None]]] = deque()
         self._timer: Any = None
         in_child(self, Turns._leave_to_parent)
 
     def __len__(self) -> int:
         """How much is waiting for its next turn."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._freeing)
 
-    def add(self, pieces: Pieces) -> Deferred[None]:
-        """Begin `pieces` soon, never inside this call; what is settled when they are done."""
+    def add(self, pieces: Pieces, *, frees: bool = False) -> Deferred[None]:
+        """Begin `pieces` soon, never inside this call; what is settled when they are done. `frees`:
+        they give memory back."""
         done: Deferred[None] = Deferred()
-        self._waiting.append((pieces, done))
+        queue = self._freeing if frees else self._waiting
+        queue.append((pieces, done))
         self._serve_in(0.0)
         return done
 
     def _leave_to_parent(self) -> None:
         """In a forked child: all of it is the parent's. More may be added here."""
         self._waiting.clear()
+        self._freeing.clear()
         if self._timer is not None:
             self._timer.close()
             self._timer = None
         in_child(self, Turns._leave_to_parent)
 
     def _serve_in(self, seconds: float) -> None:
-        if self._timer is None and self._waiting:
+        if self._timer is None and len(self):
             self._timer = self._loop.timer(seconds)
             self._timer.start(self._serve)
 
@@ -74,24 +81,28 @@ class Turns:
         began = perf_counter()
         took = 0.0
         try:
-            while self._waiting and took < TURN_SECONDS:
-                self._serve_next()
+            while len(self) and took < TURN_SECONDS:
+                for queue in (self._freeing, self._waiting):
+                    if queue:
+                        serve_next(queue)
                 took = perf_counter() - began
         finally:
             self._serve_in(max(0.0, took - TURN_SECONDS))
 
-    def _serve_next(self) -> None:
-        pieces, done = self._waiting.popleft()
-        try:
-            next(pieces)
-        except StopIteration:
-            done.resolve(None)
-        except Exception as error:
-            # A handler of the log may block, and the hub must not.
-            gevent.spawn_raw(logger.error, "Work in turns has failed", exc_info=error)
-            done.resolve(None)
-        else:
-            self._waiting.append((pieces, done))
+
+def serve_next(queue: deque[tuple[Pieces, Deferred[None]]]) -> None:
+    """Do one piece of what has waited longest."""
+    pieces, done = queue.popleft()
+    try:
+        next(pieces)
+    except StopIteration:
+        done.resolve(None)
+    except Exception as error:
+        # A handler of the log may block, and the hub must not.
+        gevent.spawn_raw(logger.error, "Work in turns has failed", exc_info=error)
+        done.resolve(None)
+    else:
+        queue.append((pieces, done))
 
 
 _turns: WeakKeyDictionary[Any, Turns] = WeakKeyDictionary()

@@ -47,7 +47,7 @@ import logging
 import socket as socket_names
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any, Final, Protocol
 
 import gevent
@@ -194,6 +194,7 @@ class Connection:
         "_started",
         "_state",
         "_waits_for_outbox",
+        "_was_slow",
         "_watcher",
         "close_code",
         "close_reason",
@@ -236,6 +237,7 @@ class Connection:
         """What has been read and waits for its turn."""
         self._light_from = 0.0
         self._waits_for_outbox = False
+        self._was_slow = False
         self._watcher: Any = None
         self._deadline: Any = None
         #: Hand over a packed message. Never blocks, never raises; after the end it drops.
@@ -377,12 +379,21 @@ class Connection:
         if began < self._light_from:
             self._later = events
         else:
+            used = thread_time() if self._was_slow else 0.0
             self._take_events(events, began, in_turn=False)
-            took = perf_counter() - began
-            if took > HEAVY_SECONDS:
-                self._light_from = began + took * HEAVY_TIMES
+            if perf_counter() - began > HEAVY_SECONDS:
+                self._note_slow(began, used)
         if self._later or self._reader.more or self._leaves_unread():
             self._read_later()
+
+    def _note_slow(self, began: float, used: float) -> None:
+        """What was taken at once from `began` on took long. Another thread may have run meanwhile:
+        from the second time on it is known how much of the processor's time was `used` before."""
+        if self._was_slow:
+            took = thread_time() - used
+            if took > HEAVY_SECONDS:
+                self._light_from = began + took * HEAVY_TIMES
+        self._was_slow = True
 
     def _take_events(self, events: list[Event], began: float, *, in_turn: bool) -> None:
         """Take of `events` what makes one piece; the rest is for later."""

@@ -722,7 +722,7 @@ class RpcSession:
             self.closed_by = error
         rest = self._ending(self.closed_by)
         if not self._end_some(rest):
-            self.runtime.in_turns(self._end_later(rest))
+            self.runtime.in_turns(self._end_later(rest), frees=True)
         self._main = None
         self.calls.session = None
         self.ledger.on_shed = None

@@ -113,9 +113,9 @@ class SettlingRuntime:
         """Run `function` where a step may be taken."""
         self._runtime.enter(function)
 
-    def in_turns(self, pieces: Iterator[object]) -> Deferred[None]:
+    def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
         """See `Runtime`."""
-        return self._runtime.in_turns(pieces)
+        return self._runtime.in_turns(pieces, frees=frees)
 
     def spawn(self, function: Callable[[], None]) -> None:
         """Run `function` beside everything else; it may block."""

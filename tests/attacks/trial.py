@@ -137,9 +137,9 @@ def settle(memory: Callable[[], int], before: int) -> None:
     deadline = time.monotonic() + SETTLED_SECONDS
     recent = [memory()]
     while time.monotonic() < deadline and recent[-1] > before * 1.1:
-        time.sleep(0.5)
+        time.sleep(0.1)
         recent.append(memory())
-        if len(recent) > 6 and statistics.pstdev(recent[-6:]) < 64 * 1024:
+        if len(recent) > 10 and statistics.pstdev(recent[-10:]) < 64 * 1024:
             return
 
 

@@ -53,7 +53,7 @@ class LoopbackRuntime:
     def enter(self, function: Callable[[], None]) -> None:
         function()
 
-    def in_turns(self, pieces: Iterator[object]) -> Deferred[None]:
+    def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
         for _ in pieces:
             pass
         return Deferred.of(None)

@@ -20,7 +20,7 @@ class TurnsRuntime(LoopbackRuntime):
         super().__init__()
         self.waiting: list[Iterator[object]] = []
 
-    def in_turns(self, pieces: Iterator[object]) -> Deferred[None]:
+    def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
         self.waiting.append(pieces)
         return Deferred()
 
