@@ -13,18 +13,9 @@ from typing import Final, TypeVar
 from gevent.event import Event as Signal
 
 from chatserver.store.events import Event
-from chatserver.store.interface import (
-    MAX_READ_EVENTS,
-    Claim,
-    Counts,
-    Joined,
-    Moment,
-    Receipt,
-    Store,
-    Tail,
-    cut,
-)
+from chatserver.store.interface import MAX_READ_EVENTS, Store, cut
 from chatserver.store.state import Changes, ChatState
+from chatserver.store.values import Claim, Counts, Joined, Moment, Receipt, Tail
 
 T = TypeVar("T")
 Operation = Callable[[ChatState, Moment], T]

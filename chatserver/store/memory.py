@@ -9,9 +9,10 @@ from capnweb_sync.runtimes.fork import in_child
 from chatserver.errors import ChatError
 from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
-from chatserver.store.interface import KEY_MS, MAX_TRIM, Clock, Policy, Span, cut
+from chatserver.store.interface import KEY_MS, MAX_TRIM, Clock, Policy, cut
 from chatserver.store.local import LocalStore, Operation
 from chatserver.store.state import ChatState, UsedKey
+from chatserver.store.values import Span
 
 T = TypeVar("T")
 

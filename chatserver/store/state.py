@@ -9,7 +9,6 @@ Nothing here blocks, reads a clock or knows gevent. All times are milliseconds; 
 idempotency keys are the wall's, all others steady.
 """
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Iterable, Iterator
@@ -20,25 +19,12 @@ from typing import Final, NamedTuple
 
 from chatserver.people.lookalikes import Lookalikes
 from chatserver.store.events import MAX_USERS, Event, NoticeType, notice
-from chatserver.store.interface import (
-    MAX_NOTICES,
-    MAX_TICK_SECONDS,
-    NOTICE_INTERVAL_MS,
-    Claim,
-    Counts,
-    Joined,
-    Moment,
-    Policy,
-    Receipt,
-)
+from chatserver.store.interface import MAX_NOTICES, MAX_TICK_SECONDS, NOTICE_INTERVAL_MS, Policy
 from chatserver.store.refusals import claim_lost, key_reused, looks_like, taken
+from chatserver.store.values import digest_of, Claim, Counts, Joined, Moment, Receipt
 
 SECRET_BYTES: Final = 16
 """Randomness of a membership's secret: as hard to guess as an AES-128 key."""
-
-DIGEST_BYTES: Final = 16
-"""Length of the digests that stand for keys and texts; among the keys of a week at a thousand
-messages a second, the odds that two collide are below 1 in 10**20."""
 
 NOTICE_TYPES: Final[tuple[NoticeType, ...]] = ("join", "leave")
 
@@ -334,12 +320,3 @@ def same(secret: str, other: str) -> bool:
     return hmac.compare_digest(
         secret.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass")
     )
-
-
-def digest_of(*parts: str) -> bytes:
-    """A digest that only the same parts have; any string will do, lone surrogates included."""
-    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for part in parts:
-        encoded = part.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(8, "big") + encoded)
-    return digest.digest()

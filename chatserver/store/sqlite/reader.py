@@ -7,8 +7,9 @@ from contextlib import closing
 from typing import Final
 
 from chatserver.store.events import Event
-from chatserver.store.interface import Span, cut
+from chatserver.store.interface import cut
 from chatserver.store.sqlite.schema import Connect, leave_open
+from chatserver.store.values import Span
 
 MAX_ID: Final = 2**63 - 1
 """The largest whole number that SQLite knows."""

@@ -24,13 +24,14 @@ from chatserver.errors import StartError
 from chatserver.loop import Loop
 from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
-from chatserver.store.interface import Clock, Policy, Span
+from chatserver.store.interface import Clock, Policy
 from chatserver.store.local import LocalStore, Operation
 from chatserver.store.refusals import not_readable, not_written, stopping
 from chatserver.store.sqlite.ownership import take_lock
 from chatserver.store.sqlite.reader import Reader
 from chatserver.store.sqlite.schema import Connect, connect
 from chatserver.store.sqlite.writer import FileGone, Writer, Written
+from chatserver.store.values import Span
 
 T = TypeVar("T")
 

@@ -15,10 +15,11 @@ from typing import Any, Final, NamedTuple
 
 from chatserver.errors import ChatError
 from chatserver.store.events import Event
-from chatserver.store.interface import KEY_MS, MAX_TRIM, Clock, Moment, Policy
+from chatserver.store.interface import KEY_MS, MAX_TRIM, Clock, Policy
 from chatserver.store.local import Operation
 from chatserver.store.sqlite.schema import Connect, create_if_missing, leave_open, prepare
 from chatserver.store.state import Changes, ChatState, Holding, Notice, UsedKey
+from chatserver.store.values import Moment
 
 FIRST_YOUNG: Final = """
     SELECT coalesce(min(CASE WHEN time_ms >= ? THEN id END), max(id) + 1)
