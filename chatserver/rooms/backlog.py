@@ -1,0 +1,81 @@
+"""What a member is still to be told that the tail does not tell yet."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from chatserver.rooms.member import Member
+from chatserver.store.events import SEED_TYPES, Event
+from chatserver.store.seats import Seat, SeatChange
+
+
+class Span(NamedTuple):
+    """A part of a room's events: those above `after`, up to `until`; None: no end in sight."""
+
+    room: str
+    after: int
+    until: int | None = None
+
+    def has(self, event: Event) -> bool:
+        return (
+            event.room == self.room
+            and event.id > self.after
+            and (self.until is None or event.id <= self.until)
+        )
+
+
+class Backlog:
+    """What one member hears, from when it came until it is up to date.
+
+    Attributes:
+        after: the id up to which it has been told.
+        known: that of the entry as of which its seats were known when it came; what earlier ones
+            say of them is in there already.
+        last: the newest event of the lobby that was told, or passed over, since then.
+    """
+
+    __slots__ = ("_spans", "after", "known", "last", "member")
+
+    def __init__(self, member: Member, seats: Iterable[Seat], after: int, known: int) -> None:
+        self.member = member
+        self.after = after
+        self.known = known
+        self.last = after
+        self._spans = [Span(seat.room, seat.number) for seat in seats if member.hears(seat.room)]
+
+    def change(self, change: SeatChange, event: Event) -> None:
+        """A seat of the member has begun or ended with `event`, which it is still to hear then."""
+        if change.begins:
+            self._spans.append(Span(change.room, change.number))
+            return
+        self._spans = [
+            span._replace(until=event.id)
+            if span.room == change.room and span.until is None
+            else span
+            for span in self._spans
+            if span.until is None or span.until > self.after
+        ]
+
+    @property
+    def afters(self) -> dict[str, int]:
+        """The rooms in which there may be something to tell, and the ids above which it is."""
+        afters: dict[str, int] = {}
+        for room, since, until in self._spans:
+            if until is None or until > self.after:
+                since = max(since, self.after)
+                afters[room] = min(since, afters.get(room, since))
+        return afters
+
+    def unbroken(self, events: Iterable[Event]) -> bool:
+        """Whether each of these events of the lobby follows the one before: none was trimmed in
+        between."""
+        for event in events:
+            if event.prev > self.last:
+                return False
+            self.last = event.id
+        return True
+
+    def concerns(self, event: Event) -> bool:
+        """Whether the member is to be told `event`."""
+        if event.type not in SEED_TYPES and (event.type == "seat" or not self.member.full):
+            return False
+        return any(span.has(event) for span in self._spans)
