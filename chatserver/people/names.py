@@ -64,19 +64,23 @@ BLANK_PATTERN: Final = "\u2800"
 """Braille without a dot: a symbol to Unicode, and nothing to see."""
 
 
+FLAG_LETTER: Final = "[\U0001f1e6-\U0001f1ff]"
+
+
 def _emoji_pattern(spans: Spans) -> "re.Pattern[str]":
     """Matches one emoji with all that makes it one picture (section 1.4.9)."""
     pictures = [chr(code) for first, last in spans for code in range(first, last + 1)]
     # The others, such as ™, are letters to PRECIS unless a style says that they are not.
     always = [c for c in pictures if not c.isascii() and unicodedata.normalize("NFKC", c) == c]
     seldom = [c for c in pictures if not c.isascii() and c not in always]
+    # Two letters of a flag are a picture, one of them is none.
+    always = [c for c in always if not re.match(FLAG_LETTER, c)]
     # Those without a style of their own may have a skin tone.
     style, tone, joiner = "[\ufe0e\ufe0f]", "[\U0001f3fb-\U0001f3ff]", "\u200d"
     element = f"(?:[{''.join(always)}](?:{style}|{tone})?|[{''.join(seldom)}]{style})"
     keycap = "[0-9#*]\ufe0f?\u20e3"
-    flag = "[\U0001f1e6-\U0001f1ff]{2}"
     tagged_flag = "\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"
-    return re.compile(f"{keycap}|{flag}|{tagged_flag}|{element}(?:{joiner}{element})*")
+    return re.compile(f"{keycap}|{FLAG_LETTER}{{2}}|{tagged_flag}|{element}(?:{joiner}{element})*")
 
 
 EMOJI_SEQUENCE: Final = _emoji_pattern(EMOJI)

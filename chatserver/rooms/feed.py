@@ -136,12 +136,7 @@ class Feed:
             tail = self._store.follow(self.position, FOLLOW_SECONDS)
         except LogReset:
             logger.warning("The log began anew; all members are sent away to join again.")
-            self.position = self._store.last_id
-            self._recent.clear(self.position)
-            self._reset()
-            agenda, self._agenda = self._agenda, []
-            for _, _, action in agenda:
-                action()
+            self._begin_anew()
             return
         except Unavailable as error:
             if not self._unreachable:
@@ -156,6 +151,14 @@ class Feed:
         self._tell_all(tail.events)
         for room, asides in groupby(tail.asides, room_of):
             self._whisper(room, list(asides))
+
+    def _begin_anew(self) -> None:
+        self.position = self._store.last_id
+        self._recent.clear(self.position)
+        self._reset()
+        agenda, self._agenda = self._agenda, []
+        for _, _, action in agenda:
+            action()
 
     # --- telling
 

@@ -56,11 +56,15 @@ WORKER_BYTES: Final = 8
 
 
 class Stays:
-    """Those who are here, in this process."""
+    """Those who are here, in this process.
+
+    Attributes:
+        feed: tells them what the log says.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._feed = Feed(store, self._lost, self._reset)
+        self.feed = Feed(store, self._lost, self._reset)
         self._members: dict[str, Member] = {}
         """By holder."""
         worker = secrets.token_hex(WORKER_BYTES)
@@ -77,7 +81,7 @@ class Stays:
     def start(self) -> None:
         """Begin to follow the log and to let time take effect."""
         self._loops = [
-            Loop("Telling members what the log says", self._feed.follow),
+            Loop("Telling members what the log says", self.feed.follow),
             Loop("Letting time take effect", self._pass_time),
         ]
 
@@ -192,7 +196,7 @@ class Stays:
             self._enter(member)
             answer.set_result(answer_of(arrival))
             if not client.over and (member.full or not client.deaf):
-                self._feed.add(member, arrival.spans, arrival.after, joined.last_id)
+                self.feed.add(member, arrival.spans, arrival.after, joined.last_id)
         except BaseException:
             # Half in, it would hold the name and hear nothing.
             member.send_away(CloseCode.SERVICE_RESTART, f"{member.name} has to join again.")
@@ -252,7 +256,7 @@ class Stays:
                 complete(answer, None, error)
             else:
                 seat = future.result()
-                self._feed.when_told(seat.number, lambda: complete(answer, seat))
+                self.feed.when_told(seat.number, lambda: complete(answer, seat))
 
         self.ask(member, operation).add_done_callback(seated)
         return answer
@@ -327,7 +331,7 @@ class Stays:
         self._members.pop(member.claim.holder, None)
         if member.client.members.get(member.claim.key) is member:
             del member.client.members[member.claim.key]
-        self._feed.remove(member)
+        self.feed.remove(member)
         if member.callback is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""People who log in at a real server over a real connection, with our library, and what they hear."""
+"""People who log in at a real server, over a real connection, and what they hear."""
 
 from typing import Any
 
@@ -68,6 +68,10 @@ class Guest:
 
         wait_until(found, message=f"{kind} in {self.events}")
         return found()[0]
+
+    def lose(self) -> None:
+        """The connection is lost: the name waits for a while."""
+        self.session.close(code=4000)
 
     def close(self) -> None:
         """Leave on purpose."""

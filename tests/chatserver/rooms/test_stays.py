@@ -11,9 +11,9 @@ from capnweb_sync import RpcStub
 from chatserver import loop
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.options import JoinOptions
+from chatserver.rooms import stays as stays_module
 from chatserver.rooms.feed import Feed
 from chatserver.rooms.member import ClientState
-from chatserver.rooms import stays as stays_module
 from chatserver.rooms.stays import Stays
 from chatserver.store.interface import Policy, system_clock
 from chatserver.store.local import Operation
