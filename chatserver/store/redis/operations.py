@@ -20,7 +20,7 @@ from chatserver.store.interface import (
     Policy,
 )
 from chatserver.store.refusals import claim_lost, key_reused, looks_like, taken
-from chatserver.store.state import SECRET_BYTES
+from chatserver.store.state.names import SECRET_BYTES
 from chatserver.store.values import Claim, Counts, Joined, Receipt, digest_of
 
 T = TypeVar("T")
