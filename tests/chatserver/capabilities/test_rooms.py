@@ -1,5 +1,6 @@
 """People and rooms, over real connections, on each engine."""
 
+from collections.abc import Callable
 from itertools import count, pairwise
 from typing import Any
 
@@ -159,7 +160,7 @@ def test_a_room_that_was_left_is_over_for_who_held_it(ann: Guest, bob: Guest, ro
     ann.person.enter(room).say("alone again").result()
     ann.wait_for("alone again")
 
-    calls = {
+    calls: dict[str, Callable[[], Any]] = {
         "say": lambda: there.say("hello?"),
         "history": lambda: there.history(),
         "events": lambda: there.events({"after": 0}),

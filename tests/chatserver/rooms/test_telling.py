@@ -1,18 +1,18 @@
 """What is told to whom of several rooms, in this process: nothing that one may not hear, nothing
 twice, each event encoded once, and why one is sent out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import pytest
 
 from capnweb_sync import RpcStub
+from capnweb_sync.session.broadcast import broadcast_all
 from chatserver.capabilities.person import Person
 from chatserver.capabilities.room import Room
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
-from chatserver.rooms import cast
 from chatserver.rooms.member import ClientState
 from chatserver.rooms.recent import Recent
 from chatserver.rooms.stays import Stays
@@ -110,8 +110,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
         seen.append((len(stubs), [event.get("text") for (event,) in calls]))
         return broadcast_all(stubs, method, calls)
 
-    broadcast_all: Callable[..., int] = cast.broadcast_all
-    monkeypatch.setattr(cast, "broadcast_all", note)
+    monkeypatch.setattr("chatserver.rooms.cast.broadcast_all", note)
     return seen
 
 
@@ -199,8 +198,8 @@ def test_whoever_is_sent_out_hears_why_and_nothing_after_it(stays: Stays) -> Non
     outcome(here.close())
     say(other, "after")
 
+    eventually(lambda: "after" in ann.texts() and "after" in bob.texts())
     for somebody in (ann, bob):
-        eventually(lambda somebody=somebody: "after" in somebody.texts())
         private = [event for event in somebody.heard if event["room"].startswith("+")]
         assert private[-1]["text"] == "Ann closed the room"
 
