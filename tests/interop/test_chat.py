@@ -62,6 +62,16 @@ EXPECTED: dict[str, Any] = {
     },
     "properties are read without a call": [1, 1],
     "whoever disposes of the main stub has left": ["Dora"],
+    "logging in, entering and speaking is one round trip": {
+        "kinds": ["push", "push", "push", "pull"],
+        "heard": ["gardening", "Ann", "hello", True],
+    },
+    "a room is handed on in a session of a program's own": {
+        "said": ["Ann", "beep", True],
+        "leaving": ["TypeError", None],
+        "before": "no error",
+        "after": ["Error", "not_joined"],
+    },
 }
 
 
@@ -94,6 +104,16 @@ def test_1000_messages_and_a_leave_leave_nothing_in_the_tables_of_either_side(
     result = official_client.ask({"url": chat_tables_server, "scenario": scenario})
 
     assert result == {"observed": {"before": TABLES, "after": TABLES, "inOrder": True}}
+
+
+def test_people_and_rooms_leave_nothing_in_the_tables_of_either_side(
+    official_client: NodeProgram, chat_tables_server: str
+) -> None:
+    scenario = "the tables of both sides after an hour in rooms"
+
+    result = official_client.ask({"url": chat_tables_server, "scenario": scenario})
+
+    assert result == {"observed": {"before": TABLES, "after": TABLES, "name": "Ann"}}
 
 
 # ---- our clients, the other server
