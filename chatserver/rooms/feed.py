@@ -76,8 +76,8 @@ class Feed:
         self._reset = reset
         self._casts: dict[str, Cast] = {}
         """By room; of rooms without live members there is none."""
-        self._people: dict[str, tuple[Member, ...]] = {}
-        """By identity: those whose seats may change."""
+        self._people: dict[str, Member | tuple[Member, ...]] = {}
+        """By identity: those whose seats may change; hardly ever more than one."""
         self._backlogs: dict[Member, Backlog] = {}
         """Of those who are not live."""
         self._recent = Recent(self.position)
@@ -99,7 +99,8 @@ class Feed:
         """
         by = member.claim.by
         backlog = self._backlogs[member] = Backlog(member, seats, after, known)
-        self._people[by] = (*self._people.get(by, ()), member)
+        others = self._members_of(by)
+        self._people[by] = (*others, member) if others else member
         if known < self._recent.after and member.full:
             member.send_away(CloseCode.SERVICE_RESTART, "It took too long to come in; join again.")
             return
@@ -112,7 +113,7 @@ class Feed:
     def remove(self, member: Member) -> None:
         """Tell `member` nothing more. Costs the same however many there are."""
         by = member.claim.by
-        others = tuple(other for other in self._people.get(by, ()) if other is not member)
+        others = tuple(other for other in self._members_of(by) if other is not member)
         if others:
             self._people[by] = others
         else:
@@ -203,7 +204,7 @@ class Feed:
                     cast.tell(told)
         finally:
             for change in last.seats:
-                for member in self._people.get(change.by, ()):
+                for member in self._members_of(change.by):
                     self._change(member, change, last)
             while self._agenda and self._agenda[0][0] <= self.position:
                 heappop(self._agenda)[2]()
@@ -214,6 +215,10 @@ class Feed:
             cast.whisper(asides)
 
     # --- seats
+
+    def _members_of(self, by: str) -> tuple[Member, ...]:
+        found = self._people.get(by, ())
+        return found if isinstance(found, tuple) else (found,)
 
     def _change(self, member: Member, change: SeatChange, event: Event) -> None:
         """A seat of `member` begins or ends with `event`."""

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from math import inf
 from sys import intern
 from typing import Final, Protocol
 
@@ -72,8 +71,7 @@ class Member:
     called with each event: the callback, or its `onMessage`. Both are None for who wants to hear
     nothing. `full` is whether it has logged in and hears all rooms; who came by `join` hears what
     callbacks of before know of the lobby. `seats` are the numbers of its seats by their rooms, as
-    of where the feed is; they are replaced, never changed. `over` is whether the name is not spoken
-    for from here any more, `typed_at` when it was last told that it is typing.
+    of where the feed is; they are replaced, never changed.
     """
 
     client: "ClientState"
@@ -83,8 +81,11 @@ class Member:
     sink: RpcStub | None
     full: bool = False
     seats: Mapping[str, int] = field(default_factory=lambda: IN_THE_LOBBY)
-    over: bool = False
-    typed_at: float = -inf
+
+    @property
+    def over(self) -> bool:
+        """Whether the name is not spoken for from here any more."""
+        return self.client.members.get(self.claim.key) is not self
 
     def hears(self, room: str) -> bool:
         """Whether what is said in a room in which it is concerns it."""

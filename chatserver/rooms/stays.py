@@ -11,7 +11,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from itertools import count
-from time import monotonic
 from typing import Any, Final, TypeVar
 
 import gevent
@@ -19,11 +18,11 @@ import gevent
 from capnweb_sync import Lookup, RpcStub
 from capnweb_sync.close_codes import TAKEN_OVER, CloseCode
 from capnweb_sync.futures import complete, pass_on
-from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
+from chatserver.errors import ClaimLost, NameTaken, NotJoined, RateLimited, Unavailable
 from chatserver.futures import then, wait
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
-from chatserver.people.limits import take
+from chatserver.people.limits import Bucket, Rate, Table, take
 from chatserver.rooms.arrival import Arrival, arrival_of, welcome
 from chatserver.rooms.feed import Feed
 from chatserver.rooms.member import ClientState, Member
@@ -48,8 +47,8 @@ taken over must not come back by itself, so the two must not be mixed up."""
 MIN_TICK_SECONDS: Final = 0.005
 """Pause between two ticks at least."""
 
-TYPING_SECONDS: Final = 3.0
-"""Seconds between two tellings that one person is typing."""
+TYPING: Final = Rate(1 / 3, 1)
+"""How often it is told that one person is typing."""
 
 WORKER_BYTES: Final = 8
 """Randomness of a worker's token: no two workers share one."""
@@ -70,6 +69,7 @@ class Stays:
         worker = secrets.token_hex(WORKER_BYTES)
         self._holders = (f"{worker}.{number}" for number in count(1))
         self._loops: list[Loop] = []
+        self._typing = Table(lambda: Bucket(TYPING))
         self._unanswered: list[Callable[[], Future[None]]] = []
         """What the store is to be asked again as soon as it answers."""
 
@@ -227,7 +227,6 @@ class Stays:
         check_here(member)
         future = self._store.release(member.claim)
         member.client.members.pop(member.claim.key, None)
-        member.over = True
         future.add_done_callback(partial(self._left, member))
         return then(future, lambda _: {"message": f"Goodbye, {member.name}!"})
 
@@ -280,10 +279,10 @@ class Stays:
         check_here(member)
         if not member.has(seat):
             raise not_seated()
-        now = monotonic()
-        if now - member.typed_at < TYPING_SECONDS:
-            return
-        member.typed_at = now
+        try:
+            take((self._typing.of(member.claim.by),))
+        except RateLimited:
+            return  # It is known for a while.
         self._store.whisper(Aside(seat.room, "typing", member.name, member.claim.by))
 
     def closed(self, client: ClientState) -> None:
@@ -327,7 +326,6 @@ class Stays:
 
     def _forget(self, member: Member) -> None:
         """The stay is over on this side: nothing more is delivered. Idempotent."""
-        member.over = True
         self._members.pop(member.claim.holder, None)
         if member.client.members.get(member.claim.key) is member:
             del member.client.members[member.claim.key]
@@ -357,7 +355,6 @@ class Stays:
             self._part(member)
         else:
             # The caller may try again.
-            member.over = False
             member.client.members.setdefault(member.claim.key, member)
 
     def _insist(self, operation: Callable[[], "Future[None]"]) -> None:
