@@ -1,15 +1,18 @@
 """The chat through the official library, which knows nothing of this project, and our clients
 against a small chat server that is written with it."""
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from capnweb_sync import RemoteError, RpcTarget, connect
 from chatclient import ChatClient
-from tests.interop.node import NodeProgram
-from tests.processes import Processes, ServerProcess, wait_until
+from tests.conftest import StartServer
+from tests.interop.node import FOLDER, NodeProgram
+from tests.processes import DEADLINE, REPOSITORY, Processes, ServerProcess, wait_until
 
 TABLES = {"ours": {"imports": 1, "exports": 1}, "theirs": [{"imports": 1, "exports": 1}]}
 
@@ -114,6 +117,26 @@ def test_people_and_rooms_leave_nothing_in_the_tables_of_either_side(
     result = official_client.ask({"url": chat_tables_server, "scenario": scenario})
 
     assert result == {"observed": {"before": TABLES, "after": TABLES, "name": "Ann"}}
+
+
+def test_the_conversation_of_the_protocol_in_javascript_is_what_happens(
+    node: str, start_server: StartServer, tmp_path: Path
+) -> None:
+    page = (REPOSITORY / "docs" / "protocol.md").read_text(encoding="utf-8")
+    program = page.partition("```js\n")[2].partition("```")[0]
+    printed = page.partition("It prints:\n\n```\n")[2].partition("```")[0]
+    # Node has had it since 22 only.
+    socket = 'import { WebSocket } from "ws";\nglobalThis.WebSocket ??= WebSocket;\n'
+    conversation = tmp_path / "page.mjs"
+    url = start_server().url
+    conversation.write_text(socket + program.replace("ws://127.0.0.1:8080/rpc/ws", url), "utf-8")
+    (tmp_path / "node_modules").symlink_to(FOLDER / "node_modules")
+
+    finished = subprocess.run(
+        [node, conversation], capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+
+    assert (finished.stderr, finished.stdout) == ("", printed)
 
 
 # ---- our clients, the other server
