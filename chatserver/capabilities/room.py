@@ -98,12 +98,17 @@ class SharedRoom(RpcTarget):
     def read(self, message: int) -> "Future[None]":
         """What lies above is unread."""
         last = message_id(message)
-        return self._ask(lambda store, *seat: store.mark_read(*seat, last))
+        # Asked with each message that somebody sees, and nobody hears of it.
+        return self._ask(lambda store, *seat: store.mark_read(*seat, last), counts=False)
 
-    def _ask(self, operation: "Callable[[Store, Claim, Seat], Future[T]]") -> "Future[T]":
+    def _ask(
+        self, operation: "Callable[[Store, Claim, Seat], Future[T]]", *, counts: bool = True
+    ) -> "Future[T]":
         """What the store does in this seat."""
-        claim, seat = self._member.claim, self._seat
-        return self._stays.ask(self._member, lambda store: operation(store, claim, seat))
+        member, seat = self._member, self._seat
+        return self._stays.ask(
+            member, lambda store: operation(store, member.claim, seat), counts=counts
+        )
 
     def _receipt(
         self, operation: "Callable[[Store, Claim, Seat], Future[Receipt]]"

@@ -11,16 +11,16 @@ from chatserver.store.seats import Seat, SeatChange
 class Span(NamedTuple):
     """A part of a room's events: those above `after`, up to `until`; None: no end in sight."""
 
-    room: str
     after: int
     until: int | None = None
 
-    def has(self, event: Event) -> bool:
-        return (
-            event.room == self.room
-            and event.id > self.after
-            and (self.until is None or event.id <= self.until)
-        )
+    def has(self, number: int) -> bool:
+        """Whether the event with this id is one of them."""
+        return number > self.after and (self.until is None or number <= self.until)
+
+    def over(self, number: int) -> bool:
+        """Whether all of them were told once those up to this id are."""
+        return self.until is not None and self.until <= number
 
 
 class Backlog:
@@ -40,30 +40,26 @@ class Backlog:
         self.after = after
         self.known = known
         self.last = after
-        self._spans = [Span(seat.room, seat.number) for seat in seats if member.hears(seat.room)]
+        self._spans = {seat.room: [Span(seat.number)] for seat in seats if member.hears(seat.room)}
 
     def change(self, change: SeatChange, event: Event) -> None:
         """A seat of the member has begun or ended with `event`, which it is still to hear then."""
+        spans = self._spans.setdefault(change.room, [])
         if change.begins:
-            self._spans.append(Span(change.room, change.number))
-            return
-        self._spans = [
-            span._replace(until=event.id)
-            if span.room == change.room and span.until is None
-            else span
-            for span in self._spans
-            if span.until is None or span.until > self.after
-        ]
+            spans.append(Span(change.number))
+        elif spans and spans[-1].until is None:
+            spans[-1] = spans[-1]._replace(until=event.id)
+        # Of one who comes and goes without end, not more is kept than it is still to hear of.
+        self._spans[change.room] = [span for span in spans if not span.over(self.after)]
 
     @property
     def afters(self) -> dict[str, int]:
         """The rooms in which there may be something to tell, and the ids above which it is."""
-        afters: dict[str, int] = {}
-        for room, since, until in self._spans:
-            if until is None or until > self.after:
-                since = max(since, self.after)
-                afters[room] = min(since, afters.get(room, since))
-        return afters
+        return {
+            room: max(self.after, min(begins))
+            for room, spans in self._spans.items()
+            if (begins := [span.after for span in spans if not span.over(self.after)])
+        }
 
     def unbroken(self, events: Iterable[Event]) -> bool:
         """Whether each of these events of the lobby follows the one before: none was trimmed in
@@ -78,4 +74,4 @@ class Backlog:
         """Whether the member is to be told `event`."""
         if event.type not in SEED_TYPES and (event.type == "seat" or not self.member.full):
             return False
-        return any(span.has(event) for span in self._spans)
+        return any(span.has(event.id) for span in self._spans.get(event.room, ()))

@@ -1,23 +1,29 @@
 """Who of this process is in a room, and hears it live."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from capnweb_sync import RpcStub, broadcast_all
 from capnweb_sync.close_codes import CloseCode
+from chatserver.people.limits import Bucket, Rate, allows
 from chatserver.rooms.member import Member
 from chatserver.store.events import SEED_TYPES, Event
 from chatserver.store.seats import Aside
+
+WHISPERS: Final = Rate(4, 16)
+"""How often something is told beside the log in one room."""
 
 
 class Cast:
     """The live members of one room: those who came by `join`, who hear what a callback of before
     knows, and those who have logged in, who hear all of it."""
 
-    __slots__ = ("_full", "_seed")
+    __slots__ = ("_full", "_seed", "_whispers")
 
     def __init__(self) -> None:
         self._seed: dict[Member, RpcStub] = {}
         self._full: dict[Member, RpcStub] = {}
+        self._whispers: Bucket | None = None
 
     def __len__(self) -> int:
         return len(self._seed) + len(self._full)
@@ -51,6 +57,10 @@ class Cast:
             raise
 
     def whisper(self, asides: Sequence[Aside]) -> None:
-        """Tell those who have logged in what is beside the log; it may be lost."""
+        """Tell those who have logged in what is beside the log. What is more than WHISPERS is lost:
+        a crowd that types must not cost more than what it says."""
+        if self._whispers is None:
+            self._whispers = Bucket(WHISPERS)
+        told = [(aside.value(),) for aside in asides if allows(self._whispers)]
         if self._full:
-            broadcast_all(self._full.values(), None, [(aside.value(),) for aside in asides])
+            broadcast_all(self._full.values(), None, told)

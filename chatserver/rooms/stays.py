@@ -18,11 +18,11 @@ import gevent
 from capnweb_sync import Lookup, RpcStub
 from capnweb_sync.close_codes import TAKEN_OVER, CloseCode
 from capnweb_sync.futures import complete, pass_on
-from chatserver.errors import ClaimLost, NameTaken, NotJoined, RateLimited, Unavailable
+from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.futures import then, wait
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
-from chatserver.people.limits import Bucket, Rate, Table, take
+from chatserver.people.limits import Bucket, Rate, Table, allows, take
 from chatserver.rooms.arrival import Arrival, arrival_of, welcome
 from chatserver.rooms.feed import Feed
 from chatserver.rooms.member import ClientState, Member
@@ -230,13 +230,17 @@ class Stays:
         future.add_done_callback(partial(self._left, member))
         return then(future, lambda _: {"message": f"Goodbye, {member.name}!"})
 
-    def ask(self, member: Member, operation: Callable[[Store], "Future[T]"]) -> "Future[T]":
-        """What `operation` asks of the store for `member`; it counts as a message.
+    def ask(
+        self, member: Member, operation: Callable[[Store], "Future[T]"], *, counts: bool = True
+    ) -> "Future[T]":
+        """What `operation` asks of the store for `member`; `counts` is whether it counts as a
+        message, as all does that others hear of.
 
         Fails with NotJoined, RateLimited, and with what the operation fails with.
         """
         check_here(member)
-        take(member.client.allowance.messages_of(member.claim.by))
+        if counts:
+            take(member.client.allowance.messages_of(member.claim.by))
         answered = operation(self._store)
         answered.add_done_callback(partial(self._close_if_lost, member))
         return answered
@@ -279,11 +283,8 @@ class Stays:
         check_here(member)
         if not member.has(seat):
             raise not_seated()
-        try:
-            take((self._typing.of(member.claim.by),))
-        except RateLimited:
-            return  # It is known for a while.
-        self._store.whisper(Aside(seat.room, "typing", member.name, member.claim.by))
+        if allows(self._typing.of(member.claim.by)):
+            self._store.whisper(Aside(seat.room, "typing", member.name, member.claim.by))
 
     def closed(self, client: ClientState) -> None:
         """The connection is closed."""
