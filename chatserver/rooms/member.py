@@ -8,7 +8,7 @@ from sys import intern
 from typing import Final, Protocol
 
 from capnweb_sync import RpcStub
-from chatserver.errors import TooMany
+from chatserver.errors import NotJoined, TooMany
 from chatserver.people.limits import UNLIMITED, Allowance
 from chatserver.rooms.history import HistoryReads
 from chatserver.store.seats import LOBBY, Seat
@@ -109,6 +109,12 @@ class Member:
             self.client.connection.close(code, reason)
         except Exception:
             logger.exception("The connection of %s cannot be closed.", self.name)
+
+
+def check_here(member: Member) -> None:
+    """Raises NotJoined if the stay is over, or goes on elsewhere."""
+    if member.over:
+        raise NotJoined("You have logged out, or gone on elsewhere; log in again.")
 
 
 class ClientState:

@@ -25,7 +25,8 @@ from chatserver.options import JoinOptions
 from chatserver.people.limits import Bucket, Rate, Table, allows, take
 from chatserver.rooms.arrival import Arrival, arrival_of, welcome
 from chatserver.rooms.feed import Feed
-from chatserver.rooms.member import ClientState, Member
+from chatserver.rooms.member import ClientState, Member, check_here
+from chatserver.rooms.unanswered import Unanswered
 from chatserver.store.events import date
 from chatserver.store.interface import MAX_TICK_SECONDS, Store
 from chatserver.store.refusals import not_seated
@@ -35,8 +36,6 @@ from chatserver.store.values import Claim, Joined, Receipt
 logger = logging.getLogger("chatserver")
 
 NOT_JOINED: Final = "This connection has not joined with that name."
-
-OVER: Final = "You have logged out, or gone on elsewhere; log in again."
 
 T = TypeVar("T")
 
@@ -70,8 +69,7 @@ class Stays:
         self._holders = (f"{worker}.{number}" for number in count(1))
         self._loops: list[Loop] = []
         self._typing = Table(lambda: Bucket(TYPING))
-        self._unanswered: list[Callable[[], Future[None]]] = []
-        """What the store is to be asked again as soon as it answers."""
+        self._unanswered = Unanswered()
 
     @property
     def running(self) -> bool:
@@ -167,7 +165,7 @@ class Stays:
                         # Should it be stored, nobody speaks for the name. Who came with a secret
                         # is waited for.
                         end = self._store.suspend if options.resume else self._store.release
-                        self._insist(partial(end, Claim(key, holder, "")))
+                        self._unanswered.ask(partial(end, Claim(key, holder, "")))
                     answer.set_exception(error)
                     if callback is not None:
                         callback.dispose()
@@ -347,7 +345,7 @@ class Stays:
             else self._store.suspend
         )
         self._forget(member)
-        self._insist(partial(end, member.claim))
+        self._unanswered.ask(partial(end, member.claim))
 
     def _left(self, member: Member, released: "Future[None]") -> None:
         if not isinstance(released.exception(), Unavailable):
@@ -357,19 +355,6 @@ class Stays:
         else:
             # The caller may try again.
             member.client.members.setdefault(member.claim.key, member)
-
-    def _insist(self, operation: Callable[[], "Future[None]"]) -> None:
-        """Ask the store until it has answered; a claim that is lost already needs nothing."""
-
-        def done(future: "Future[None]") -> None:
-            if isinstance(future.exception(), Unavailable):
-                self._unanswered.append(operation)
-
-        try:
-            operation().add_done_callback(done)
-        except Exception:
-            logger.exception("The store cannot be asked; trying again.")
-            self._unanswered.append(operation)
 
     # --- what the log and the store tell
 
@@ -406,16 +391,8 @@ class Stays:
         except Unavailable:
             seconds = MAX_TICK_SECONDS
         else:
-            operations, self._unanswered = self._unanswered, []
-            for operation in operations:
-                self._insist(operation)
+            self._unanswered.ask_again()
         gevent.sleep(max(MIN_TICK_SECONDS, seconds))
-
-
-def check_here(member: Member) -> None:
-    """Raises NotJoined if the stay is over, or goes on elsewhere."""
-    if member.over:
-        raise NotJoined(OVER)
 
 
 def answer_to_send(receipt: Receipt) -> dict[str, Any]:
