@@ -154,9 +154,9 @@ def heard_again(bystanders: Bystanders, since: float) -> bool:
 def settled_sockets(pid: int, before: int) -> int:
     """How many sockets there are beyond `before` once all are given back, or time is up."""
     deadline = time.monotonic() + SETTLED_SECONDS
-    while sockets(pid) > before and time.monotonic() < deadline:
+    while (left := sockets(pid) - before) > 0 and time.monotonic() < deadline:
         time.sleep(POLL_INTERVAL)
-    return max(0, sockets(pid) - before)
+    return max(0, left)
 
 
 def settle(memory: Callable[[], int], before: int) -> None:
