@@ -20,6 +20,7 @@ from .errors import (
     RpcTypeError,
     SessionClosed,
 )
+from .handshake import Refused
 from .limits import DEFAULT_LIMITS, Limits
 from .runtimes.interface import Runtime, Transport
 from .session.broadcast import broadcast, broadcast_all
@@ -57,6 +58,7 @@ __all__ = [
     "Limits",
     "ReadableStream",
     "ReconnectingSession",
+    "Refused",
     "RemoteError",
     "RemoteRangeError",
     "RemoteTypeError",

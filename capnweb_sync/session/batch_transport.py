@@ -12,7 +12,8 @@ class BatchTransport:
     can_concatenate = False
     carries_streams = False
 
-    def __init__(self) -> None:
+    def __init__(self, remote_address: tuple[str, int] | None = None) -> None:
+        self.remote_address = remote_address
         self._messages: list[bytes] | None = []
 
     @staticmethod
