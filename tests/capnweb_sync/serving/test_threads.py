@@ -83,8 +83,9 @@ import sys
 sys.modules["simple_websocket"] = None
 from werkzeug.test import Client
 from {APP} import app
-answer = Client(app).get("/rpc", headers={{"Upgrade": "websocket", "Connection": "Upgrade"}}, environ_overrides={{
-    "werkzeug.socket": object(), "wsgi.multithread": True}})
+asked = {{"Upgrade": "websocket", "Connection": "Upgrade"}}
+environ = {{"werkzeug.socket": object(), "wsgi.multithread": True}}
+answer = Client(app).get("/rpc", headers=asked, environ_overrides=environ)
 print(answer.status_code, answer.text)
 """
     done = subprocess.run(
