@@ -13,13 +13,10 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from ..limits import DEFAULT_LIMITS
 from ..runtimes.fork import in_child
-
-if TYPE_CHECKING:
-    from .connection import ThreadedConnection
 
 DEFAULT_MAX_CONNECTIONS: Final = 1_000
 """Each holds a thread, about 50 KiB of memory and a part of what the system allows."""
@@ -40,6 +37,14 @@ LOOK_SECONDS: Final = 0.25
 """How often it is looked whether gunicorn's worker stops: unnoticed by people, and no load."""
 
 GOING_AWAY: Final = 1001
+
+
+class Closable(Protocol):
+    """An open connection, as it is seen here."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close it politely."""
+        ...
 
 
 class ThreadedConnections:
@@ -66,7 +71,7 @@ class ThreadedConnections:
         self.draining = False
         self._changed = threading.Condition()
         self._reserved = 0
-        self._open: set[ThreadedConnection] = set()
+        self._open: set[Closable] = set()
         self._watched: Any = None
         atexit.register(_drain_at_exit, weakref.ref(self))
         in_child(self, ThreadedConnections._let_go)
@@ -94,7 +99,7 @@ class ThreadedConnections:
             self._changed.notify_all()
 
     @contextmanager
-    def open(self, connection: ThreadedConnection) -> Iterator[None]:
+    def open(self, connection: Closable) -> Iterator[None]:
         """While `connection` is open."""
         with self._changed:
             self._open.add(connection)
