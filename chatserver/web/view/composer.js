@@ -53,9 +53,10 @@ export class Composer extends Component {
   /** As high as the text, where the style sheet alone cannot do it. */
   fit() {
     if (CSS.supports("field-sizing", "content")) return;
-    const { style } = this.field.current;
-    style.height = "auto";
-    style.height = `${this.field.current.scrollHeight}px`;
+    const { current } = this.field;
+    if (!current) return; // the view has changed before the text was drawn
+    current.style.height = "auto";
+    current.style.height = `${current.scrollHeight}px`;
   }
 
   input = ({ currentTarget: { value, selectionStart } }) => {

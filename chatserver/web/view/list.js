@@ -87,7 +87,7 @@ export class Messages extends Component {
 
   toEnd() {
     const { current } = this.scroller;
-    current.scrollTop = current.scrollHeight;
+    if (current) current.scrollTop = current.scrollHeight; // an observer may tell of its end
   }
 
   /** Go to the newest message, from wherever one is. */
@@ -134,6 +134,7 @@ export class Messages extends Component {
   scrolled = () => {
     if (this.following && performance.now() < this.held) return this.toEnd();
     const { current } = this.scroller;
+    if (!current) return; // a last event of the list that has gone
     const { room } = this.props;
     const { items } = room.timeline;
     const below = current.scrollHeight - current.clientHeight - current.scrollTop;
