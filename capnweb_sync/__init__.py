@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .client.batch import BatchError, batch
 from .codec.encoder import serialize
 from .codec.evaluator import deserialize
+from .core.lookup import Lookup
 from .core.stubs import RpcPromise, RpcStub
 from .core.targets import RpcTarget
 from .errors import (
@@ -56,6 +57,7 @@ __all__ = [
     "Headers",
     "JSDate",
     "Limits",
+    "Lookup",
     "ReadableStream",
     "ReconnectingSession",
     "Refused",

@@ -66,9 +66,13 @@ class UpgradeUnavailable(Exception):
     """The server that runs the application cannot do WebSocket."""
 
     def __init__(self, sentence: str = GEVENT_NEEDED) -> None:
+        """
+        Args:
+            sentence: which server can, for the body of the answer.
+        """
+        super().__init__(sentence)
         #: For the body of the answer.
         self.sentence = sentence
-        super().__init__(sentence)
 
     def __reduce__(self) -> Reduced:
         return reduced(self)

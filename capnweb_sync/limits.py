@@ -39,6 +39,11 @@ class Limits:
     settles, or of a function of this side. Stops: queueing work faster than it can be done. Past it
     the call fails with the code `too_many` and reading goes on."""
 
+    max_calls_per_message: int = 1_024
+    """Calls that one message starts, those within its arguments and maps included, and those that
+    had waited for one call. Stops: a message of some kilobytes that is a second of work in one
+    piece. Past it the call fails with the code `too_many`."""
+
     max_map_steps: int = 10_000
     """What the maps in one message of the peer's execute, those of the maps inside included:
     instructions times items. An instruction counts once more for each two values and each 512

@@ -13,7 +13,8 @@ unless they are allowed (see `origins`). Nothing here needs Flask or gevent unti
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -39,6 +40,10 @@ BATCH_SECONDS: Final = 30.0
 
 BATCH_BYTES: Final = 4 * 1024 * 1024
 """Bytes of a batch by default; it is held in memory while it is served."""
+
+ANSWER_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of the answer to a batch by default. A short batch can name one large result many times,
+and the answer is held in memory until its client has read it."""
 
 FOREIGN_PAGE: Final = (
     b"Pages of another site may not use this service; allow_origins of serve() lets them.\n"
@@ -71,6 +76,7 @@ class Service:
         session_class: type[RpcSession],
         batch_timeout: float,
         max_batch: int,
+        max_answer: int,
         origins: Origins,
         max_connections: int | None,
     ) -> None:
@@ -84,6 +90,7 @@ class Service:
             session_class: as there.
             batch_timeout: as there, in seconds.
             max_batch: as there, in bytes.
+            max_answer: as there, in bytes.
             origins: the sites whose pages may use the service.
             max_connections: as there.
 
@@ -99,6 +106,7 @@ class Service:
         self._session_class = session_class
         self._batch_timeout = batch_timeout
         self._max_batch = max_batch
+        self._max_answer = max_answer
         self._origins = origins
         self._max_connections = max_connections
         self._connections: Connections | None = None
@@ -256,13 +264,21 @@ class Service:
             return "413 Content Too Large", [], [sentence.encode()]
         except ValueError:
             return "400 Bad Request", [], [b"The body of the request is incomplete.\n"]
-        transport = BatchTransport(address_of(environ))
+        transport = BatchTransport(self._max_answer, address_of(environ))
         session = self._session(transport, self._main_for(environ), None)
-        for message in body.splitlines():
-            session.receive(message)
-        in_time = session.drain(self._batch_timeout)
+        transport.on_too_large = session.close
+        deadline = time.monotonic() + self._batch_timeout
+        taken = session.runtime.in_turns(take_lines(session, body, deadline))
+        in_time = (
+            session.runtime.wait(taken, self._batch_timeout)
+            and time.monotonic() < deadline
+            and session.drain(deadline - time.monotonic())
+        )
         answer = transport.take()
         session.connection_lost(None, "The batch is over.")
+        if transport.too_large:
+            sentence = f"An answer has {self._max_answer} bytes at most: ask for less at a time.\n"
+            return "413 Content Too Large", [], [sentence.encode()]
         if not in_time:
             sentence = f"The batch took longer than {self._batch_timeout:g} s.\n"
             return "504 Gateway Timeout", [], [sentence.encode()]
@@ -324,6 +340,19 @@ def address_of(environ: Environ) -> tuple[str, int]:
     return environ.get("REMOTE_ADDR", ""), int(port) if port.isdecimal() else 0
 
 
+def take_lines(session: RpcSession, body: bytes, deadline: float) -> Iterator[None]:
+    """Take the messages of a batch, in pieces; no more of them once the session is over or it is
+    later than `deadline` (`time.monotonic`)."""
+    start = 0
+    while start < len(body) and not session.closed and time.monotonic() < deadline:
+        end = body.find(b"\n", start)
+        if end < 0:
+            end = len(body)
+        session.receive(body[start:end])
+        start = end + 1
+        yield
+
+
 class TooLarge(Exception):
     """The body of a request has more bytes than are accepted."""
 
@@ -365,6 +394,7 @@ def serve(
     session_class: type[RpcSession] = RpcSession,
     batch_timeout: float = BATCH_SECONDS,
     max_batch: int = BATCH_BYTES,
+    max_answer: int = ANSWER_BYTES,
     allow_origins: Iterable[str] | Origins = (),
     max_connections: int | None = None,
 ) -> Service:
@@ -375,12 +405,13 @@ def serve(
             object or function that all sessions share.
         for_request: makes the main object of each connection, and of each batch, from its request
             (`flask.Request`), before anything is answered. In a Flask application it runs in the
-            request's context. Raises `Refused` for those who get none.
+            request's context. With `Refused` it sends a plain answer to those who get none.
         limits: of each session.
         send_stack_traces: whether errors carry stack traces to the peers: for development only.
         session_class: a subclass of `RpcSession` that sees what goes through the sessions.
-        batch_timeout: seconds that the calls of one batch may take.
+        batch_timeout: seconds that one batch may take, taking it and its calls together.
         max_batch: bytes of one batch.
+        max_answer: bytes of the answer to one; a larger one gets status 413 instead.
         allow_origins: other sites whose web pages may use the service, such as
             `https://chat.example`; `*` for any. Without it, those of the same origin may, and
             programs, which send none.
@@ -407,6 +438,7 @@ def serve(
         session_class=session_class,
         batch_timeout=batch_timeout,
         max_batch=max_batch,
+        max_answer=max_answer,
         origins=origins,
         max_connections=max_connections,
     )

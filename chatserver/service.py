@@ -43,9 +43,14 @@ SESSION_MEMORY: Final = 14 * MIB
 messages of 4,000 characters takes 2 to 8 MiB until it is released. With the calls under way, which
 their number bounds, it is 16 MiB."""
 
+MESSAGE_CALLS: Final = 256
+"""Calls that one message may start: no client has a use for more."""
 
 BATCH_CALLS: Final = 100
 """Calls in one HTTP batch: all their answers are held in memory until the last is there."""
+
+BATCH_BYTES: Final = 256 * 1024
+"""Bytes of one HTTP batch: that many calls with 2 KiB each, and as much again."""
 
 
 class ChatService:
@@ -78,7 +83,11 @@ class ChatService:
             ping_timeout=settings.ping_timeout,
         )
         self.connections.on_drain.append(self._answer)
-        self._limits = Limits(max_message_size=settings.max_message, max_memory=SESSION_MEMORY)
+        self._limits = Limits(
+            max_message_size=settings.max_message,
+            max_calls_per_message=MESSAGE_CALLS,
+            max_memory=SESSION_MEMORY,
+        )
         self._batch_limits = replace(self._limits, max_calls=BATCH_CALLS)
         gevent_runtime()
         self.room.start()
@@ -111,7 +120,7 @@ class ChatService:
             Chat(self.room, self.store, client),
             limits=self._batch_limits,
             batch_timeout=BATCH_SECONDS,
-            max_batch=self.settings.max_message,
+            max_batch=BATCH_BYTES,
             allow_origins=self.origins,
         )
         try:

@@ -232,7 +232,7 @@ class Settings:
         MIB, OutboxBytes, "what may wait to be sent to one connection", "BYTES"
     )
     max_message: int = setting(
-        256 * 1024, MessageBytes, "the largest message accepted from a client", "BYTES"
+        64 * 1024, MessageBytes, "the largest message accepted from a client", "BYTES"
     )
     max_memory: int = setting(
         1024 * MIB,

@@ -17,7 +17,7 @@ import http.client
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Generic
 from urllib.parse import urlsplit
@@ -94,6 +94,10 @@ class BatchRuntime:
     def tidy_later(self, function: Callable[[], None]) -> None:
         """Run `function` within seconds, gathered with what else there is to tidy."""
         self._threads.tidy_later(function)
+
+    def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
+        """Have `pieces` done at once: a batch has its thread to itself."""
+        return self._threads.in_turns(pieces, frees=frees)
 
     def spawn(self, function: Callable[[], None]) -> None:
         """Run `function` beside everything else; only streams need it."""

@@ -11,6 +11,7 @@ From the bottom up, each file importing only those before it:
     served_calls   where application code runs: in order, and bounded
     hooks          what stands behind a stub: the interface, promises and failures
     local_hooks    what stands behind a stub for something that is here
+    lookup         results that need not be made when nobody waits for them
     served_call    one call of the application's code
 """
 

@@ -338,13 +338,16 @@ class PromiseHook(Deferred[Hook], Hook):
     A callback that waits for it does not refer to it: the two would keep each other alive.
     """
 
-    __slots__ = ("_calls",)
+    __slots__ = ("_calls", "_unused")
 
     value: Hook
 
     def __init__(self, calls: ServedCalls) -> None:
         super().__init__()
         self._calls = calls
+        self._unused: bool | Callable[[], object] = False
+        """Whether it was disposed of before it was here and nobody else waits for it, or what to
+        call then."""
 
     @property
     def calls(self) -> ServedCalls:
@@ -437,7 +440,19 @@ class PromiseHook(Deferred[Hook], Hook):
             for callback in list(self._callbacks or ()):
                 if isinstance(callback, Watch):
                     callback.let_go()
+            waited_for = bool(self._callbacks)
             self.add_callback(lambda here: hook_in(here).dispose())
+            if not waited_for:
+                when_unused, self._unused = self._unused, True
+                if callable(when_unused):
+                    when_unused()
+
+    def when_unused(self, function: Callable[[], object]) -> None:
+        """Call `function` if it turns out that nobody waits for this any more."""
+        if self._unused is True:
+            function()
+        else:
+            self._unused = function
 
     def on_broken(self, watch: Watch) -> None:
         watch.wait_for(self)

@@ -10,6 +10,7 @@ stands for its result; a returned `concurrent.futures.Future` settles it when th
 from __future__ import annotations
 
 import concurrent.futures
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import RpcError
@@ -20,6 +21,7 @@ from .hooks import ErrorHook, Hook, PromiseHook, attempt, call_hook, failed
 from .late import late
 from .ledger import NOTHING
 from .local_hooks import PayloadHook, follow, not_a_function
+from .lookup import Lookup
 from .payload import Payload, copied
 from .served_calls import ServedCalls
 from .stubs import Path, RpcStub
@@ -51,6 +53,8 @@ class Job:
             return
         self._target = None  # it may be what holds the Future
         if isinstance(outcome, concurrent.futures.Future):
+            if isinstance(outcome, Lookup):
+                self._calls.runtime.step.run(self._when_unused, outcome.cancel)
             outcome.add_done_callback(self._future_done)
         else:
             self._finish(outcome, None)
@@ -85,6 +89,11 @@ class Job:
 
     def _settle(self, outcome: Any, error: BaseException | None) -> None:
         """The outcome is there. Under the step."""
+        raise NotImplementedError
+
+    def _when_unused(self, function: Callable[[], object]) -> None:
+        """Call `function` if it turns out, or is so already, that nobody waits for the outcome.
+        Under the step."""
         raise NotImplementedError
 
 
@@ -172,6 +181,9 @@ class ServedCall(Job):
         if type(outcome) not in NOTHING:
             payload.keep(self._calls.ledger)
         return PayloadHook(payload, self._calls)
+
+    def _when_unused(self, function: Callable[[], object]) -> None:
+        self._result.when_unused(function)
 
     def _settle(self, outcome: Any, error: BaseException | None) -> None:
         hook = ErrorHook(error) if error is not None else attempt(self._hook_for, outcome)

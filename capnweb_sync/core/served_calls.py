@@ -35,8 +35,10 @@ class ServedCalls:
     """The calls that one session serves: their queue, their number, their limit."""
 
     __slots__ = (
+        "_begun",
         "_copies_left",
         "_queue",
+        "answered",
         "before_call",
         "ledger",
         "limits",
@@ -69,6 +71,9 @@ class ServedCalls:
         self.received_size = 0
         """Bytes of the message that is being taken."""
         self._copies_left = MAX_COPIED_VALUES
+        self._begun = 0
+        self.answered = 0
+        """Bytes of answers for one message, or when one call was done."""
         self.session: Serving | None = None
         """Whose calls these are, until its end; None for calls that no session makes."""
 
@@ -96,8 +101,14 @@ class ServedCalls:
                 " Wait for some of them to finish.",
                 code="too_many",
             )
+        if self._begun >= self.limits.max_calls_per_message:
+            raise RpcError(
+                f"One message starts more than {self.limits.max_calls_per_message} calls.",
+                code="too_many",
+            )
         if self.before_call is not None:
             self.before_call()
+        self._begun += 1
         self.under_way += 1
 
     def end(self) -> None:
@@ -139,8 +150,10 @@ class ServedCalls:
             raise RpcError(too_much(self.limits.max_memory), code="too_many")
 
     def renew_copies(self) -> None:
-        """A message is taken, or a call is done: what it may have copied begins anew."""
+        """A message is taken, or a call is done: what it may copy and begin starts anew."""
         self._copies_left = MAX_COPIED_VALUES
+        self._begun = 0
+        self.answered = 0
 
     def pay_copy(self, value: Any) -> None:
         """Pay for a copy of `value`. Raises RpcError with the code `too_many` if that is too
@@ -226,7 +239,7 @@ class Callback:
             logger.exception("The callback %r failed", self._function)
 
 
-LOCAL_LIMITS = Limits(max_calls=2**31, max_memory=sys.maxsize)
+LOCAL_LIMITS = Limits(max_calls=2**31, max_calls_per_message=2**31, max_memory=sys.maxsize)
 """The application may ask of itself what it likes."""
 
 

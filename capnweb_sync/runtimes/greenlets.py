@@ -6,7 +6,8 @@ waits for the step's lock. A call that blocks, on whatever, lets the next one of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextvars import Context
 from typing import Any, Final
 
@@ -16,13 +17,18 @@ from gevent.event import Event
 from gevent.hub import get_hub
 
 from ..deferred import Deferred
+from ..errors import logger
 from .fork import in_child
 from .interface import inherit, set_default_runtime
 from .steps import Step, run_all_safely
+from .turns import Pieces, turns
 
 TIDY_SECONDS: Final = 2.0
 """How long `tidy_later` gathers work: releases that nobody waits for, at one more `send` for each
 connection."""
+
+COLLECTED_AT_ONCE: Final = 64
+"""What finalizers have noted and is done in one piece; some microseconds each."""
 
 MAX_IDLE_RUNNERS: Final = 64
 """Greenlets that are kept for the next calls: more are rarely busy in one turn of the loop, and
@@ -47,6 +53,10 @@ class GeventRuntime:
         self._thread = _thread_ident()
         self._untidy: list[Callable[[], None]] = []
         self._runners = Runners(self._loop)
+        self._turns = turns()
+        self._collected: deque[Callable[[], None]] = deque()
+        """What finalizers have noted."""
+        self._collecting = False
         in_child(self, forget_runtime)
 
     def call_queue(self) -> GreenletCallQueue:
@@ -90,8 +100,28 @@ class GeventRuntime:
             self._loop.run_callback_threadsafe(function)
 
     def collect(self, function: Callable[[], None]) -> None:
-        """Run `function` soon, between everything else: a finalizer may interrupt anything."""
-        self._loop.run_callback_threadsafe(function)
+        """Run `function` soon, between everything else: a finalizer may interrupt anything. In
+        turns, since thousands may come at once, with the end of one session."""
+        self._collected.append(function)
+        if not self._collecting:
+            self._collecting = True
+            self._loop.run_callback_threadsafe(self._collect)
+
+    def _collect(self) -> None:
+        self._turns.add(self._collect_in_turns(), frees=True)
+
+    def _collect_in_turns(self) -> Iterator[None]:
+        while self._collected:
+            for _ in range(min(COLLECTED_AT_ONCE, len(self._collected))):
+                try:
+                    self._collected.popleft()()
+                except Exception as error:  # noqa: PERF203 - the rest is to be done all the same
+                    gevent.spawn_raw(logger.error, "Tidying up failed", exc_info=error)
+            yield
+        self._collecting = False
+        if self._collected:  # come in between, from another thread
+            self._collecting = True
+            self._loop.run_callback_threadsafe(self._collect)
 
     def tidy_later(self, function: Callable[[], None]) -> None:
         """Run `function` soon, together with what else there is to tidy."""
@@ -105,6 +135,10 @@ class GeventRuntime:
         functions, self._untidy = self._untidy, []
         # In a greenlet: should it fail, a handler of the log may block, and the hub must not.
         gevent.spawn_raw(run_all_safely, functions)
+
+    def in_turns(self, pieces: Pieces, *, frees: bool = False) -> Deferred[None]:
+        """Have `pieces` done, see `turns.py`; on the loop's thread only."""
+        return self._turns.add(pieces, frees=frees)
 
     def spawn(self, function: Callable[[], None]) -> None:
         """Run `function` in a greenlet of its own."""

@@ -29,7 +29,7 @@ these raises SessionOfParent or forgets the function (`InheritedRuntime`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, Protocol
 
 from ..deferred import Deferred
@@ -169,6 +169,19 @@ class Runtime(Protocol):
         """
         ...
 
+    def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
+        """Have long work done. A loop that serves many does a piece at a time, in turns with what
+        others want; elsewhere it is done when this returns.
+
+        Args:
+            pieces: yields after each piece, and does not raise.
+            frees: it gives memory back, and does not wait behind all that takes more.
+
+        Returns:
+            What is settled when it is done.
+        """
+        ...
+
     def collect(self, function: Callable[[], None]) -> None:
         """Run a function that takes a step: at once if the step is free, otherwise right after the
         step that is under way. For finalizers, which Python runs in any thread and in the middle of
@@ -225,6 +238,10 @@ class InheritedRuntime:
 
     def forget(self, function: Callable[[], None]) -> None:
         """`function` is for the parent to run."""
+
+    def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> NoReturn:
+        """Raises SessionOfParent."""
+        raise SessionOfParent
 
     enter = tidy_later = spawn = collect = forget
 

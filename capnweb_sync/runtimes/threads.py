@@ -88,6 +88,12 @@ class ThreadRuntime:
         """Run `function` at once: any thread may take a step."""
         function()
 
+    def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
+        """Do all of it: nobody else waits for this thread."""
+        for _ in pieces:
+            pass
+        return Deferred.of(None)
+
     def wait(self, deferred: Deferred[Any], timeout: float | None) -> bool:
         """Block until `deferred` is settled, for `timeout` seconds at most (None: without end).
 

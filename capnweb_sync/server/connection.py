@@ -4,6 +4,11 @@ No greenlet stands behind an idle connection. The loop calls `_readable` when by
 and they become calls of `Session.receive`, which never blocks and never runs application code. That
 saves the stack of a greenlet per connection, and reading cannot be held up by what it starts.
 
+A connection has no more of the loop than others. What is short is taken as it comes, up to
+`FRAMES_AT_ONCE` in a turn of the loop. What is long, and what came beyond that, waits in the queue
+that all connections share (`turns`); the kernel is asked for more only when it has been taken, so
+that TCP slows the peer down. So it is while the peer leaves the answers that it asked for unread.
+
 The session and the application learn of the end in a callback of its own, never inside one of their
 calls, so `close` and `abort` may be called from anywhere on the loop's thread.
 
@@ -42,6 +47,7 @@ import logging
 import socket as socket_names
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
+from time import perf_counter, thread_time
 from typing import Any, Final, Protocol
 
 import gevent
@@ -51,6 +57,7 @@ from ..close_codes import CLOSED_BY_US, CloseCode, describe_close
 from ..core.ledger import Ledger, MemoryOfAll
 from ..limits import DEFAULT_LIMITS
 from ..runtimes.fork import close_copy
+from ..runtimes.turns import turns
 from .frames import (
     Close,
     Event,
@@ -69,6 +76,28 @@ _logger = logging.getLogger("capnweb_sync")
 
 #: Bytes taken from the kernel at a time. About a hundred short calls: then others have their turn.
 _RECEIVE_SIZE = 16 * 1024
+
+FRAMES_AT_ONCE: Final = 16
+"""Frames of one connection that are taken in one piece: a keystroke of a fast client with some
+room, and less than a millisecond of most calls."""
+
+LONG_MESSAGE: Final = 4096
+"""Characters above which a message is long: evaluating it takes up to a millisecond, and that of
+one at the usual bound up to twenty."""
+
+LONG_PIECE: Final = 0.001
+"""Seconds after which a piece is over, whatever is left of its frames."""
+
+HEAVY_SECONDS: Final = 0.002
+HEAVY_TIMES: Final = 200
+"""When what came at once took more than the one, nothing more of the connection is taken at once
+for that many times as long: a hundred such connections together have half of the loop then, and
+their turns."""
+
+CALM_SECONDS: Final = 0.25
+"""How long a connection that had more than was taken at once has to wait for its turn with the
+rest, too: otherwise each of many such connections would have its `FRAMES_AT_ONCE` between any two
+turns."""
 
 #: `loop.io`: call back when there is something to read.
 _READABLE = 1
@@ -104,6 +133,7 @@ class Home(Protocol):
     """What a connection needs of the `Connections` that it is one of."""
 
     max_message: int
+    max_unread: int
     max_buffered: int
     memory: MemoryOfAll | None
     close_timeout: float
@@ -156,11 +186,15 @@ class Connection:
     __slots__ = (
         "_connections",
         "_deadline",
+        "_later",
+        "_light_from",
         "_outbox",
         "_reader",
         "_socket",
         "_started",
         "_state",
+        "_waits_for_outbox",
+        "_was_slow",
         "_watcher",
         "close_code",
         "close_reason",
@@ -199,6 +233,11 @@ class Connection:
         self._reader = FrameReader(connections.max_message, self.ledger)
         self._state = _State.OPEN
         self._started = False
+        self._later: list[Event] = []
+        """What has been read and waits for its turn."""
+        self._light_from = 0.0
+        self._waits_for_outbox = False
+        self._was_slow = False
         self._watcher: Any = None
         self._deadline: Any = None
         #: Hand over a packed message. Never blocks, never raises; after the end it drops.
@@ -335,53 +374,127 @@ class Connection:
 
     def _take(self, data: bytes) -> None:
         self.silent = False
-        events = self._reader.feed(data)
-        receive_all = getattr(self.session, "receive_all", None)
-        if receive_all is None:
-            self._take_one_by_one(events)
-            return
-        # What came together is taken together, up to each control frame.
-        messages = iter(events)
+        events = self._reader.feed(data, FRAMES_AT_ONCE)
+        began = perf_counter()
+        if began < self._light_from:
+            self._later = events
+        else:
+            used = thread_time() if self._was_slow else 0.0
+            self._take_events(events, began, in_turn=False)
+            if perf_counter() - began > HEAVY_SECONDS:
+                self._note_slow(began, used)
+        if self._later or self._reader.more or self._leaves_unread():
+            self._read_later()
+
+    def _note_slow(self, began: float, used: float) -> None:
+        """What was taken at once from `began` on took long. Another thread may have run meanwhile:
+        from the second time on it is known how much of the processor's time was `used` before."""
+        if self._was_slow:
+            took = thread_time() - used
+            if took > HEAVY_SECONDS:
+                self._light_from = began + took * HEAVY_TIMES
+        self._was_slow = True
+
+    def _take_events(self, events: list[Event], began: float, *, in_turn: bool) -> None:
+        """Take of `events` what makes one piece; the rest is for later."""
+        receive_all = getattr(self.session, "receive_all", self._receive_each)
+        left = iter(events)
         control: list[Event] = []
+        # What came together is taken together, up to each control frame.
         while True:
             try:
-                receive_all(self._messages(messages, control))
+                receive_all(self._messages(left, control, began, in_turn))
             except Exception as error:
-                self._failed_to_take(error)
-                self._take_one_by_one(messages)  # control frames: the rest is not delivered
+                self._log("A session failed to take a message", error)
+                self.close(CloseCode.INTERNAL_ERROR, "The server met with an error of its own.")
+                for event in left:  # the rest is not delivered
+                    if type(event) is not str:
+                        self._take_control(event)
                 return
             if not control:
                 return
             self._take_control(control.pop())
 
-    def _messages(self, events: Iterator[Event], control: list[Event]) -> Iterator[str]:
-        """The messages up to the next control frame, which is appended to `control`; none after
-        the end of the connection, which one of them may bring."""
+    def _messages(
+        self, events: Iterator[Event], control: list[Event], began: float, in_turn: bool
+    ) -> Iterator[str]:
+        """The messages up to the next control frame, which is appended to `control`, or to the end
+        of the piece. None after the end of the connection, which one of them may bring."""
+        taken = 0
         for event in events:
             if type(event) is not str:
                 control.append(event)
                 return
-            if self._state is _State.OPEN:
-                yield event
+            if self._state is not _State.OPEN:
+                continue
+            if not (in_turn or is_short(event)) or (taken and self._is_enough(began)):
+                self._later = [event, *events]
+                return
+            taken += 1
+            yield event
 
-    def _take_one_by_one(self, events: Iterable[Event]) -> None:
-        for event in events:
-            if type(event) is not str:
-                self._take_control(event)
-            elif self._state is _State.OPEN and self.session is not None:
-                try:
-                    self.session.receive(event)
-                except Exception as error:
-                    self._failed_to_take(error)
+    def _receive_each(self, messages: Iterable[str]) -> None:
+        for message in messages:
+            if self.session is not None:
+                self.session.receive(message)
 
-    def _failed_to_take(self, error: Exception) -> None:
-        self._log("A session failed to take a message", error)
-        self.close(CloseCode.INTERNAL_ERROR, "The server met with an error of its own.")
+    def _is_enough(self, began: float) -> bool:
+        """Whether a piece that began then is to end here."""
+        return perf_counter() - began > LONG_PIECE or self._leaves_unread()
+
+    # What waits for its turn.
+
+    def _read_later(self) -> None:
+        """Read no more until what has been read is taken."""
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Take what is left in turns, or read on, as soon as the peer has taken enough of what it
+        asked for."""
+        if self._watcher is None:
+            return
+        if self._leaves_unread():
+            self._waits_for_outbox = True
+            self._outbox.tell_below(self._connections.max_unread // 2)
+        elif self._later or self._reader.more:
+            turns().add(self._pieces())
+        else:
+            self._watcher.start(self._readable)
+
+    def _leaves_unread(self) -> bool:
+        return self._state is _State.OPEN and self._outbox.waiting > self._connections.max_unread
+
+    def _pieces(self) -> Iterator[None]:
+        """What is left, in pieces."""
+        while self._take_piece():
+            yield
+        self._light_from = max(self._light_from, perf_counter() + CALM_SECONDS)
+        self._go_on()
+
+    def _take_piece(self) -> bool:
+        """Take one long message or some short ones; whether to go on with that."""
+        if self._state is _State.CLOSED:
+            return False
+        self.silent = False
+        events, self._later = self._later, []
+        if not events:
+            events = self._reader.feed(b"", FRAMES_AT_ONCE)
+        self._take_events(events, perf_counter(), in_turn=True)
+        return bool(self._later or self._reader.more) and not self._leaves_unread()
+
+    def outbox_low(self) -> None:
+        """The peer has taken enough of what it asked for."""
+        if self._waits_for_outbox:
+            self._waits_for_outbox = False
+            self.silent = False
+            self._go_on()
 
     def _take_control(self, event: Event) -> None:
         if isinstance(event, Ping):
             # Dropped by the outbox once our close frame is on its way.
-            self._outbox.append(pong_frame(event.payload))
+            self._outbox.answer(pong_frame(event.payload))
         elif isinstance(event, Close):
             self._leave(event.code, event.reason, by_peer=True)
         elif isinstance(event, Failure):
@@ -417,6 +530,7 @@ class Connection:
         self.close_reason = reason or describe_close(code)
         loop = get_hub().loop
         loop.run_callback(self._tell)
+        self.outbox_low()  # to hear the peer's close frame
         self._deadline = loop.timer(self._connections.close_timeout)
         self._deadline.start(self.abort)
 
@@ -467,6 +581,7 @@ class Connection:
             if watcher is not None:
                 watcher.close()
         self._watcher = self._deadline = None
+        self._later = []
         self._outbox.discard()
         self.ledger.close()
         self._connections.remove(self)
@@ -514,3 +629,14 @@ class Connection:
 
 
 _PING = ping_frame()
+
+
+def is_short(message: str) -> bool:
+    """Whether a message may be taken at once: one that is long, or that may be a map, takes its
+    turn. The escapes are those with which the word could be spelled."""
+    return (
+        len(message) <= LONG_MESSAGE
+        and "remap" not in message
+        and "\\u006" not in message
+        and "\\u007" not in message
+    )

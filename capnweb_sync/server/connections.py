@@ -90,6 +90,8 @@ class Connections:
         self.max_buffered = max_buffered
         #: What all of them keep for their peers.
         self.memory = MemoryOfAll(max_memory) if max_memory is not None else None
+        #: Bytes of answers that may be unread before nothing more is read from their peer.
+        self.max_unread = max_buffered // 2
         self.close_timeout = close_timeout
         #: The outboxes of these connections that are to be flushed in this turn of the loop.
         self.flushes = FlushQueue()

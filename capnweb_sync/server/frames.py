@@ -13,6 +13,7 @@ message is refused.
 from __future__ import annotations
 
 import codecs
+from sys import maxsize
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from ..close_codes import CloseCode, may_be_sent
@@ -105,6 +106,7 @@ class FrameReader:
         "_max_message",
         "_message",
         "_over",
+        "more",
     )
 
     def __init__(self, max_message: int, ledger: Ledger | None = None) -> None:
@@ -130,9 +132,14 @@ class FrameReader:
         self._ledger = ledger
         self._held = 0
         self._over = False
+        #: Whether `feed` has stopped before the end of what it had.
+        self.more = False
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes, most: int = maxsize) -> list[Event]:
         """Take the next bytes of the stream and return what is complete with them, in order.
+
+        At most `most` frames are looked at, empty ones and fragments included. If there is `more`,
+        call again without data before any other bytes.
 
         After a `Close` or a `Failure` all further bytes are ignored (RFC 6455, section 1.4).
         """
@@ -155,7 +162,7 @@ class FrameReader:
             return []
         events: list[Event] = []
         try:
-            self._read_frames(data, events)
+            self._read_frames(data, events, most)
         except _Violation as violation:
             events.append(violation.failure)
             self._over = True
@@ -165,6 +172,7 @@ class FrameReader:
         if self._over:
             self._buffer = b""
             self._message = None
+            self.more = False
         if self._ledger is not None:
             self._count(self._ledger)
         return events
@@ -175,7 +183,7 @@ class FrameReader:
             ledger.hold(held - self._held)
             self._held = held
 
-    def _read_frames(self, data: bytes, events: list[Event]) -> None:
+    def _read_frames(self, data: bytes, events: list[Event], most: int) -> None:
         """Append the event of each complete frame to `events`; keep what is left over."""
         waiting = self._buffer
         buffer: bytes | bytearray = data
@@ -184,7 +192,9 @@ class FrameReader:
             buffer = waiting
         end = len(buffer)
         position = 0
-        while not self._over and end - position >= 2:
+        frames = 0
+        while not self._over and end - position >= 2 and frames < most:
+            frames += 1
             first, second = buffer[position], buffer[position + 1]
             if (
                 first == _FINAL_TEXT
@@ -220,6 +230,7 @@ class FrameReader:
             payload = _unmask(buffer[start:payload_start], buffer[payload_start:position_after])
             position = position_after
             self._take_frame(first, payload, events)
+        self.more = frames >= most and position < end
         if isinstance(waiting, bytearray):
             del waiting[:position]
             if not waiting:

@@ -16,7 +16,7 @@ from .http_connections import HttpConnections, HttpLimits, Wait
 _logger = logging.getLogger("capnweb_sync")
 
 #: Places beyond `max_connections`: for newcomers, while those whose places they take are closed. As
-#: many as the server accepts at a time.
+#: many as a server accepts at a time, and some.
 _SPARE_PLACES = WSGIServer.max_accept
 
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)
@@ -30,6 +30,10 @@ class HttpServer(WSGIServer):
     """
 
     handler_class = WebSocketHandler
+
+    #: Connections that are accepted in a turn of the loop; the parent's hundred, each of which may
+    #: be a request, hold up the WebSockets for as many.
+    max_accept = 8
 
     pool: Pool
     #: With TLS, what begins it, and the arguments for that.

@@ -72,6 +72,9 @@ class OutboxOwner(Protocol):
     def outbox_failed(self, reason: str) -> None:
         """The connection is broken."""
 
+    def outbox_low(self) -> None:
+        """Less waits than was asked for with `Outbox.tell_below`."""
+
     def outbox_finished(self) -> None:
         """All that was appended up to `Outbox.finish` has been handed to the kernel."""
 
@@ -112,9 +115,11 @@ class Outbox:
         "_frames",
         "_ledger",
         "_limit",
+        "_low",
         "_noted",
         "_noted_shared",
         "_owner",
+        "_pong",
         "_progress",
         "_socket",
         "_watcher",
@@ -152,6 +157,8 @@ class Outbox:
         #: Whether a flush has more to do than to send: `_after_send` knows what.
         self._attended = False
         self._finishing = False
+        self._low = 0
+        self._pong: bytes | None = None
         self._watcher: Any = None
         self._progress: Event | None = None
 
@@ -171,6 +178,24 @@ class Outbox:
             return
         frames.append(frame)
         self.buffered += len(frame)
+
+    def answer(self, pong: bytes) -> None:
+        """Send a pong: the latest only, once the peer does not take what waits before it (RFC 6455,
+        section 5.5.3). So pings make nobody keep anything."""
+        if self._watcher is None:
+            self.append(pong)
+        else:
+            self._pong = pong
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait to be sent, `FRAME_COST` of them for each frame."""
+        return self.buffered + FRAME_COST * len(self._frames)
+
+    def tell_below(self, size: int) -> None:
+        """Tell the owner, once, when less than `size` bytes are `waiting`. There must be more."""
+        self._low = size
+        self._attended = True
 
     def flush(self) -> None:
         """Hand to the kernel what it takes now."""
@@ -235,10 +260,18 @@ class Outbox:
         if self._progress is not None:
             self._progress.set()
             self._progress = None
+        if self.waiting < self._low:
+            self._low = 0
+            if self._owner is not None:
+                self._owner.outbox_low()
         if self._frames:
+            self._attended = True
             return
         self._stop_watching()
         self._attended = False
+        if self._pong is not None:
+            pong, self._pong = self._pong, None
+            self.append(pong)  # without effect after the last frame
         if self._finishing and self._owner is not None:
             self._owner.outbox_finished()
 

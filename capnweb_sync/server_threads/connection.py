@@ -107,11 +107,11 @@ class ThreadedConnection:
 
     @staticmethod
     def pack(message: bytes) -> bytes:
-        """See `Transport`."""
+        """The message as it is; wsproto makes a frame of it."""
         return message
 
     def send(self, packed: bytes) -> None:
-        """See `Transport`."""
+        """Queue a message for this connection's thread; never blocks."""
         line, websocket = self._line, self._websocket
         if line is None or websocket is None or self._closing is not None:
             return
@@ -123,11 +123,11 @@ class ThreadedConnection:
             self.close(TRY_AGAIN_LATER, TOO_SLOW)
 
     def wait_room(self, timeout: float | None) -> bool:
-        """See `Transport`."""
+        """Block until half of what may wait is free, or until the end; see `Transport`."""
         return self._line is None or self._line.wait_room(timeout)
 
     def close(self, code: int, reason: str) -> None:
-        """See `Transport`: what was sent before goes out first."""
+        """Close it politely: what was sent before goes out first; see `Transport`."""
         if self._closing is not None:
             return
         self._closing = code, reason

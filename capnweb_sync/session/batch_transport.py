@@ -5,6 +5,9 @@ The server answers a batch with what it has collected; nothing can be sent after
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from sys import maxsize
+
 
 class BatchTransport:
     """Collects messages until they are taken."""
@@ -12,9 +15,17 @@ class BatchTransport:
     can_concatenate = False
     carries_streams = False
 
-    def __init__(self, remote_address: tuple[str, int] | None = None) -> None:
+    def __init__(
+        self, max_bytes: int = maxsize, remote_address: tuple[str, int] | None = None
+    ) -> None:
+        """More than `max_bytes` are never kept: then it is too large, and nothing is left."""
         self.remote_address = remote_address
         self._messages: list[bytes] | None = []
+        self._room = max_bytes
+        self.too_large = False
+        """Whether more was sent than there was room for."""
+        self.on_too_large: Callable[[], None] | None = None
+        """Called once, in the middle of a step, to have no more sent."""
 
     @staticmethod
     def pack(message: bytes) -> bytes:
@@ -23,8 +34,16 @@ class BatchTransport:
 
     def send(self, packed: bytes) -> None:
         """Keep a message until they are taken; drop it afterwards."""
-        if self._messages is not None:
+        if self._messages is None:
+            return
+        self._room -= len(packed) + 1
+        if self._room >= 0:
             self._messages.append(packed)
+            return
+        self._messages = None
+        self.too_large = True
+        if self.on_too_large is not None:
+            self.on_too_large()
 
     def close(self, code: int, reason: str) -> None:
         """Nothing: there is no connection to close."""

@@ -36,6 +36,9 @@ still under way for it from sending anything: the states need not know of the en
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from ..codec.encoder import LITERAL, Encoder
@@ -69,6 +72,14 @@ class ExportingSession(Exporter, Protocol):
 
     def send_reject(self, export_id: int, error: BaseException) -> None:
         """Send that an export has failed."""
+        ...
+
+    def has_answered_much(self) -> bool:
+        """Whether what was answered in this step is enough for one piece."""
+        ...
+
+    def answer_later(self, answer: Callable[[], None]) -> None:
+        """Have `answer` called, as a step, in a turn of its own."""
         ...
 
     def pull_begun(self) -> None:
@@ -125,6 +136,8 @@ class Export:
         session, self._session = self._session, None
         if session is not None:
             self._answered(session)
+        if self._pulled != "no" and isinstance(self.hook, PromiseHook):
+            self.hook.remove_callback(self._here)  # does not wait for it any more
         self.hook.dispose()
         if session is not None:
             session.forget_export(self.export_id)
@@ -176,6 +189,15 @@ class Export:
         self._follow(hook_in(promise))
 
     def _resolve(self, session: ExportingSession, payload: Payload) -> None:
+        if session.has_answered_much():
+            session.answer_later(partial(self._resolve_now, payload))
+        else:
+            self._resolve_now(payload)
+
+    def _resolve_now(self, payload: Payload) -> None:
+        session = self._session
+        if session is None or session.closed_by is not None:
+            return
         expression = payload.value
         if type(expression) not in LITERAL:
             try:
@@ -274,8 +296,12 @@ class ExportTable:
         export.readable = None
         return readable
 
-    def end_all(self) -> None:
-        """The session is over. Done again, it does what an exception has cut."""
-        for export in list(self.entries.values()):
+    def ending(self) -> Iterator[None]:
+        """The session is over: end the entries, one at each `next`. Begun again, it does what an
+        exception has cut."""
+        entries = deque(self.entries.values())
+        while entries:
+            export = entries.popleft()
             export.end()
-        self.entries.clear()
+            self.forget(export.export_id)
+            yield

@@ -10,7 +10,8 @@ This side numbers what it pushes, 1, 2, 3, …; the peer numbers what it exports
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from ..core.hooks import ErrorHook, Hook, Pulled
@@ -281,9 +282,12 @@ class ImportTable:
             if entry.is_promise:
                 entry.pull()
 
-    def fail_all(self, error: BaseException) -> None:
-        """The session is over. Done again, it does what an exception has cut."""
-        for entry in list(self.entries.values()):
+    def failing(self, error: BaseException) -> Iterator[None]:
+        """The session is over: fail the entries, one at each `next`. Begun again, it does what an
+        exception has cut."""
+        entries = deque(self.entries.values())
+        while entries:
+            entry = entries.popleft()
             entry.fail(error)
-        for import_id in list(self.entries):
-            self.forget(import_id)
+            self.forget(entry.import_id)
+            yield

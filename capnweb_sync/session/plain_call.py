@@ -18,6 +18,7 @@ disposed of when it comes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from types import FunctionType
 from typing import Any, Final
@@ -44,7 +45,16 @@ GIVEN: Final = object()
 class PlainCall(Export, Job):
     """See the top of this file."""
 
-    __slots__ = ("_arguments", "_calls", "_hook", "_name", "_outcome", "_received_size", "_target")
+    __slots__ = (
+        "_arguments",
+        "_calls",
+        "_hook",
+        "_name",
+        "_outcome",
+        "_received_size",
+        "_target",
+        "_unused",
+    )
 
     def __init__(
         self,
@@ -70,6 +80,8 @@ class PlainCall(Export, Job):
         self._outcome: Any = PENDING
         """The value; an `ErrorHook` for a failure."""
         self._hook: Hook | None = None
+        self._unused: Callable[[], object] | None = None
+        """What to call if nobody waits for the outcome any more."""
 
     # The entry.
 
@@ -83,6 +95,8 @@ class PlainCall(Export, Job):
             self._hook = promise = PromiseHook(self._calls)
             if self._pulled == "waiting":
                 promise.add_callback(self._here)
+            if self._unused is not None:
+                promise.when_unused(self._unused)
         else:
             self._hook = self._hook_for(outcome)
             self._outcome = GIVEN
@@ -103,6 +117,8 @@ class PlainCall(Export, Job):
         if session is not None and self._pulled == "waiting":
             self._answered(session)
         if self._hook is not None:
+            if self._outcome is PENDING and isinstance(self._hook, PromiseHook):
+                self._hook.remove_callback(self._here)
             self._hook.dispose()
             if self._outcome is GIVEN:
                 self._hook = None  # a failure in it, by way of its frames, holds this call
@@ -112,6 +128,9 @@ class PlainCall(Export, Job):
                 self._hook_for(outcome).dispose()
         if session is not None:
             session.forget_export(self.export_id)
+        unused, self._unused = self._unused, None
+        if unused is not None and self._hook is None and self._outcome is PENDING:
+            unused()
 
     def _answer(self, session: ExportingSession) -> None:
         """The outcome is there, the peer has pulled it, and nobody else wants it."""
@@ -185,6 +204,14 @@ class PlainCall(Export, Job):
             self._outcome, self._hook = GIVEN, self._hook_for(outcome)
         if self._pulled == "waiting":
             self._answer(session)
+
+    def _when_unused(self, function: Callable[[], object]) -> None:
+        if isinstance(self._hook, PromiseHook):
+            self._hook.when_unused(function)
+        elif self._session is None:
+            function()
+        else:
+            self._unused = function
 
     def _hook_for(self, outcome: Any) -> Hook:
         if isinstance(outcome, Hook):

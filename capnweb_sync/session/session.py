@@ -18,9 +18,10 @@ object; none is used twice. Every export gets a new id, also of an object that w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache, partial
+from itertools import islice
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -54,6 +55,17 @@ INTERRUPTED: Final = int(CloseCode.INTERNAL_ERROR)
 GATHERED_RELEASES: Final = 64
 """Releases of unneeded results that are sent together. More would let the peer's table grow;
 fewer would cost a frame's share of a system call for each."""
+
+
+ENDED_AT_ONCE: Final = 256
+"""Entries of the tables that end in one piece; where there are more, each piece has its turn. An
+entry takes some microseconds, unless it has much."""
+
+ANSWERED_AT_ONCE: Final = 64 * 1024
+"""Bytes of answers that are encoded in one step; a millisecond or two."""
+
+ANSWER_OVERHEAD: Final = 256
+"""Bytes that count for each answer besides its own: the time that the shortest one takes."""
 
 
 class RpcSession:
@@ -186,7 +198,10 @@ class RpcSession:
 
     def on_disconnect(self, callback: Callable[[BaseException], Any]) -> Callable[[], None]:
         """Run `callback(error)` when the session is over, whoever ended it and however; `error` is
-        a `SessionClosed`. It runs like a served call.
+        a `SessionClosed`.
+
+        Args:
+            callback: called once; it runs like a served call.
 
         Returns:
             A function that takes this back.
@@ -618,7 +633,31 @@ class RpcSession:
     def send_resolve(self, export_id: int, expression: Any) -> None:
         """Send what an export stands for."""
         self.change()
-        self._send(["resolve", export_id, expression])
+        message = json_text.dumps(["resolve", export_id, expression])
+        self.calls.answered += len(message) + ANSWER_OVERHEAD
+        self._send_encoded(message)
+
+    def has_answered_much(self) -> bool:
+        """One result can be named many times, and the peer can have all of them wait for one
+        promise.
+
+        Returns:
+            Whether what was answered in this step is enough for one piece.
+        """
+        return self.calls.answered > ANSWERED_AT_ONCE
+
+    def answer_later(self, answer: Callable[[], None]) -> None:
+        """Have something answered in a turn of its own.
+
+        Args:
+            answer: called as a step.
+        """
+
+        def piece() -> Iterator[None]:
+            self._step.run(answer)
+            yield
+
+        self.runtime.in_turns(piece())
 
     def send_reject(self, export_id: int, error: BaseException) -> None:
         """Send that an export has failed; what the peer may know of it."""
@@ -710,15 +749,32 @@ class RpcSession:
         # All of it can be done again: for the rest, when an exception has cut it.
         if self.closed_by is None:
             self.closed_by = error
-        self.imports.fail_all(self.closed_by)
-        for pipe in self._pipes or ():
-            pipe.lose(self.closed_by)
-        self.exports.end_all()
+        rest = self._ending(self.closed_by)
+        if not self._end_some(rest):
+            self.runtime.in_turns(self._end_later(rest), frees=True)
         self._main = None
         self.calls.session = None
-        self.ledger.close()
+        self.ledger.on_shed = None
         if self._over is not None:
             self._over.resolve(None)
+
+    def _ending(self, error: BaseException) -> Iterator[None]:
+        """End what the session has, one thing at each `next`."""
+        yield from self.imports.failing(error)
+        for pipe in list(self._pipes or ()):
+            pipe.lose(error)
+            yield
+        yield from self.exports.ending()
+        self.ledger.close()  # not earlier: until then it is kept
+
+    def _end_later(self, rest: Iterator[None]) -> Iterator[None]:
+        while not self._step.run(self._end_some, rest):
+            yield
+
+    def _end_some(self, rest: Iterator[None]) -> bool:
+        """End ENDED_AT_ONCE of what is left; whether that was all."""
+        self.change()
+        return sum(1 for _ in islice(rest, ENDED_AT_ONCE)) < ENDED_AT_ONCE
 
     # Hooks that were dropped without having been disposed of.
 

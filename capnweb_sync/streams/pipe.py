@@ -31,6 +31,11 @@ class Pipe:
         self._error: BaseException | None = None
         self._finished = False
 
+    @property
+    def failed(self) -> bool:
+        """Whether nothing more can be read or written."""
+        return self._error is not None
+
     def write(self, chunk: Any) -> Deferred[None]:
         """Offer a chunk; settled when it has been read."""
         if self._error is not None:

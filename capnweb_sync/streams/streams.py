@@ -151,7 +151,7 @@ class ReadableStream(Held):
         if is_over():  # the interpreter's end: what the rest needs is gone, the name `sys` too
             return
         pipe, runtime = self.pipe, self._runtime
-        if pipe is not None and runtime is not None:
+        if pipe is not None and runtime is not None and not pipe.failed:
             error = RpcError("The reader has let go of the stream.", code="cancelled")
             runtime.collect(partial(runtime.step.run, pipe.fail, error))
 

@@ -7,7 +7,7 @@ promise is settled, so there is no moment in between at which everything seems t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -112,6 +112,10 @@ class SettlingRuntime:
     def enter(self, function: Callable[[], None]) -> None:
         """Run `function` where a step may be taken."""
         self._runtime.enter(function)
+
+    def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
+        """Have `pieces` done as the runtime below does it."""
+        return self._runtime.in_turns(pieces, frees=frees)
 
     def spawn(self, function: Callable[[], None]) -> None:
         """Run `function` beside everything else; it may block."""

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from capnweb_sync import RpcSession, RpcStub, RpcTarget
+from capnweb_sync import Lookup, RpcSession, RpcStub, RpcTarget
 from chatserver.errors import BadRequest, BadType, NotJoined
 from chatserver.futures import then
 from chatserver.options import HistoryOptions, JoinOptions, SendOptions, read_options
@@ -71,20 +71,22 @@ class Chat(RpcTarget):
         """Give a name up. Fails with `not_joined`, `unavailable`."""
         return self._room.leave(self._client, held_key(username))
 
-    def getHistory(self, options: Any = None) -> list[dict[str, Any]]:
-        """Events of the log, ascending: with `after` the oldest above it, otherwise the newest.
+    def getHistory(self, options: Any = None) -> "Lookup[list[dict[str, Any]]]":
+        """Events of the log, ascending: with `after` the oldest above it, otherwise the newest. Not
+        read at all if the result is given up before its turn comes.
 
         Fails with `bad_request`, `rate_limited`, `unavailable`.
         """
         wanted = read_options(options, HistoryOptions)
         take(self._client.allowance.history)
-        events = self._store.read(
+        read = partial(
+            self._store.read,
             after=wanted.after or 0,
             before=wanted.before,
             limit=wanted.limit,
             newest=wanted.after is None,
         )
-        return [event.value() for event in events]
+        return self._client.history.ask(read)
 
     @property
     def userCount(self) -> "Future[int]":

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from capnweb_sync import RpcStub
 from chatserver.errors import TooMany
 from chatserver.people.limits import UNLIMITED, Allowance
+from chatserver.rooms.history import HistoryReads
 from chatserver.store.interface import Claim
 
 logger = logging.getLogger("chatserver")
@@ -89,7 +90,7 @@ class ClientState:
         deaf: whether it is over too soon for any event to reach it.
     """
 
-    __slots__ = ("allowance", "connection", "deaf", "joining", "members", "over")
+    __slots__ = ("_history", "allowance", "connection", "deaf", "joining", "members", "over")
 
     def __init__(
         self, connection: ClientConnection, *, deaf: bool = False, allowance: Allowance = UNLIMITED
@@ -100,6 +101,14 @@ class ClientState:
         self.members: dict[str, Member] = {}
         self.joining: dict[str, Future[None]] = {}
         self.over = False
+        self._history: HistoryReads | None = None
+
+    @property
+    def history(self) -> HistoryReads:
+        """What it reads of the log; made with the first use, since most never do."""
+        if self._history is None:
+            self._history = HistoryReads()
+        return self._history
 
     def begin_joining(self, key: str) -> "Future[None]":
         """Note that a join is under way. Raises TooMany."""

@@ -497,7 +497,7 @@ def main(name: str, url: str, seconds: str, scale: str) -> None:
     with contextlib.suppress(OSError, Refused):
         ATTACKS[name](attack)
     fates = ", ".join(f"{count} {fate}" for fate, count in attack.fates.most_common(3))
-    print(json.dumps([attack.sent, fates]))
+    print(json.dumps([attack.sent, fates, attack.fates.total()]))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import socket
 import statistics
 import sys
@@ -40,6 +42,8 @@ class Outcome:
         most: the same at most.
         after: the same once the attacker was gone.
         fate: what became of the attacker.
+        connections: how many it had, one after another or at a time.
+        left: sockets that the server has open beyond those of before.
     """
 
     sent: int
@@ -49,6 +53,8 @@ class Outcome:
     most: int
     after: int
     fate: str
+    connections: int
+    left: int
 
 
 def p99(latencies: list[float]) -> float:
@@ -64,6 +70,15 @@ def resident(pid: int) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def sockets(pid: int) -> int:
+    """How many sockets a process has open (`proc(5)`). Files may be kept: those of a database."""
+    count = 0
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            count += os.readlink(entry).startswith("socket:")
+    return count
 
 
 class Bystanders:
@@ -83,16 +98,23 @@ class Bystanders:
 
 
 def attacked(
-    processes: Processes, server: ServerProcess, name: str, seconds: float, scale: float
+    processes: Processes,
+    server: ServerProcess,
+    name: str,
+    seconds: float,
+    scale: float,
+    *,
+    calm_seconds: float = CALM_SECONDS,
 ) -> Outcome:
     """Let the attack run against the server, and measure."""
     bystanders = Bystanders(processes, server.url)
     started = time.monotonic()
     wait_until(lambda: bystanders.heard_since(started), message="the bystanders talk")
     calm_since = time.monotonic()
-    time.sleep(CALM_SECONDS)
+    time.sleep(calm_seconds)
     calm = p99(bystanders.heard(calm_since, time.monotonic()))
     before = most = resident(server.pid)
+    held = sockets(server.pid)
     done = threading.Event()
 
     def sample() -> None:
@@ -110,12 +132,15 @@ def attacked(
         until = time.monotonic()
         again = heard_again(bystanders, until)
         settle(lambda: resident(server.pid), before)
+        left = settled_sockets(server.pid, held)
     finally:
         done.set()
         sampler.join()
     during = p99(bystanders.heard(since, until)) if again else math.inf
-    sent, fate = json.loads(attacker.lines[-1]) if attacker.lines else (0, "it failed")
-    return Outcome(sent, calm, during, before, most, resident(server.pid), fate)
+    said = json.loads(attacker.lines[-1]) if attacker.lines else (0, "it failed", 0)
+    sent, fate, connections = said
+    after = resident(server.pid)
+    return Outcome(sent, calm, during, before, most, after, fate, connections, left)
 
 
 def heard_again(bystanders: Bystanders, since: float) -> bool:
@@ -126,14 +151,22 @@ def heard_again(bystanders: Bystanders, since: float) -> bool:
     return bystanders.heard_since(since)
 
 
+def settled_sockets(pid: int, before: int) -> int:
+    """How many sockets there are beyond `before` once all are given back, or time is up."""
+    deadline = time.monotonic() + SETTLED_SECONDS
+    while sockets(pid) > before and time.monotonic() < deadline:
+        time.sleep(POLL_INTERVAL)
+    return max(0, sockets(pid) - before)
+
+
 def settle(memory: Callable[[], int], before: int) -> None:
     """Wait until memory is nearly what it was, or falls no more."""
     deadline = time.monotonic() + SETTLED_SECONDS
     recent = [memory()]
     while time.monotonic() < deadline and recent[-1] > before * 1.1:
-        time.sleep(0.5)
+        time.sleep(0.1)
         recent.append(memory())
-        if len(recent) > 6 and statistics.pstdev(recent[-6:]) < 64 * 1024:
+        if len(recent) > 10 and statistics.pstdev(recent[-10:]) < 64 * 1024:
             return
 
 

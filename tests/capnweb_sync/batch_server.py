@@ -20,6 +20,7 @@ from capnweb_sync import ReadableStream, RpcTarget, serve
 
 BATCH_SECONDS = 0.5
 MAX_BATCH = 100_000
+MAX_ANSWER = 1_000_000
 
 
 class Api(RpcTarget):
@@ -47,7 +48,7 @@ class Api(RpcTarget):
 
 def main() -> None:
     app = Flask("batches")
-    service = serve(Api, batch_timeout=BATCH_SECONDS, max_batch=MAX_BATCH)
+    service = serve(Api, batch_timeout=BATCH_SECONDS, max_batch=MAX_BATCH, max_answer=MAX_ANSWER)
     app.register_blueprint(service.blueprint("/rpc"))
     app.register_blueprint(serve({"answer": lambda: 42}).blueprint("/dict", name="dict"))
     app.register_blueprint(serve(lambda n: n + 1).blueprint("/function", name="function"))

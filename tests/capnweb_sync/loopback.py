@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from capnweb_sync import Limits, RpcSession
@@ -52,6 +52,11 @@ class LoopbackRuntime:
 
     def enter(self, function: Callable[[], None]) -> None:
         function()
+
+    def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
+        for _ in pieces:
+            pass
+        return Deferred.of(None)
 
     def tidy_later(self, function: Callable[[], None]) -> None:
         self.tidying.append(function)

@@ -9,16 +9,19 @@ import json
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from capnweb_sync import Blob, Limits, RemoteError, RpcError, SessionClosed, batch
+from capnweb_sync import Blob, Limits, RemoteError, RpcError, SessionClosed, batch, serve
 from capnweb_sync.client.batch import BatchError, BatchSession
+from capnweb_sync.session.batch_transport import BatchTransport
+from capnweb_sync.wsgi import take_lines
 from tests.processes import DEADLINE, Process, Processes
 
-from .batch_server import MAX_BATCH
+from .batch_server import MAX_BATCH, Api
 
 READY = r"^ready http://127\.0\.0\.1:(\d+)$"
 
@@ -140,6 +143,26 @@ def test_a_broken_body_is_refused_and_nothing_of_it_is_run(
 def test_a_batch_that_takes_too_long_is_given_up(server: Server) -> None:
     status, sentence = server.post(lines(["push", ["pipeline", 0, ["never"], []]], PULL))
     assert (status, sentence) == (504, b"The batch took longer than 0.5 s.\n")
+
+
+def test_one_result_that_is_named_many_times_makes_no_endless_answer(server: Server) -> None:
+    zeros = ["push", [[0] * 20_000]]
+    again = [["push", ["pipeline", 1]]] * 200
+    pulls = [["pull", number + 2] for number in range(200)]
+
+    status, sentence = server.post(lines(zeros, *again, *pulls))
+
+    assert status == 413
+    assert sentence == b"An answer has 1000000 bytes at most: ask for less at a time.\n"
+
+
+def test_an_answer_up_to_the_bound_is_given(server: Server) -> None:
+    zeros = ["push", [[0] * 30_000]]
+
+    status, answer = server.post(lines(zeros, ["pull", 1]))
+
+    assert status == 200
+    assert len(json.loads(answer)[2][0]) == 30_000
 
 
 def test_a_batch_carries_streams_to_the_server_and_none_back(server: Server) -> None:
@@ -318,3 +341,20 @@ def test_a_batch_of_ours_carries_no_stream(value: Any) -> None:
     session = batch("http://127.0.0.1:9/")
     with pytest.raises(RpcError, match="stream"):
         session.main.echo(value)
+
+
+def test_no_line_of_a_batch_is_taken_later_than_its_deadline() -> None:
+    session = serve(Api).session(BatchTransport())
+    taking = take_lines(session, lines(ECHO, ECHO), time.monotonic() - 1)
+
+    assert list(taking) == []
+    assert session.stats()["exports"] == 1
+
+
+def test_a_batch_is_taken_line_by_line() -> None:
+    session = serve(Api).session(BatchTransport())
+    taking = take_lines(session, lines(ECHO, ECHO), time.monotonic() + DEADLINE)
+
+    next(taking)
+
+    assert session.stats()["exports"] == 2

@@ -7,7 +7,7 @@ import gevent
 import pytest
 
 from .conftest import Open, Serve
-from .frame_building import BINARY, PING, client_frame, header
+from .frame_building import BINARY, PING, PONG, client_frame, header
 from .serving import turn
 from .waiting import eventually
 
@@ -79,23 +79,28 @@ def test_a_slow_peer_that_reads_on_gets_whole_frames_and_then_the_close_frame_10
     assert int.from_bytes(payload[:2], "big") == 1013
 
 
-def test_a_peer_that_pings_without_reading_is_bounded_too(serve: Serve, open_client: Open) -> None:
-    server = serve(max_buffered=10_000, close_timeout=0.05)
+def test_of_pings_that_pile_up_only_the_latest_is_answered(serve: Serve, open_client: Open) -> None:
+    server = serve(max_buffered=100_000)
     client = open_client(server)
-    pings = client_frame(b"x" * 125, PING) * 1000
+    eventually(lambda: server.sessions)
+    connection = server.sessions[0].connection
+    size = 40_000
+    sent = 0
+    while connection.buffered < size:  # the kernel takes no more
+        server.sessions[0].send("x" * size)
+        sent += 1
+        turn()
+    waiting = connection.buffered
 
-    def flood() -> None:
-        try:
-            while True:
-                client.send(pings)
-        except OSError:
-            pass  # the server has dropped the connection
+    for number in range(1000):
+        client.send(client_frame(b"%d" % number, PING))
+    client.send_text("after them")
 
-    flooding = gevent.spawn(flood)
-
-    eventually(lambda: server.closed)
-    assert server.sessions[0].lost[0][0] == 1013
-    eventually(flooding.ready)
+    eventually(lambda: server.sessions[0].messages == ["after them"])
+    assert connection.buffered == waiting
+    for _ in range(sent):
+        assert client.text() == "x" * size
+    assert client.frame() == (PONG, b"999")
 
 
 def test_a_peer_that_accepts_one_byte_a_second_delays_no_one(

@@ -6,6 +6,7 @@ The socket is one end of a real socket pair unless a test must see each `send`.
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import gevent
 import pytest
@@ -25,12 +26,16 @@ class Owner:
         self.overflows = 0
         self.failures: list[str] = []
         self.finished = False
+        self.low = False
 
     def outbox_overflowed(self) -> None:
         self.overflows += 1
 
     def outbox_failed(self, reason: str) -> None:
         self.failures.append(reason)
+
+    def outbox_low(self) -> None:
+        self.low = True
 
     def outbox_finished(self) -> None:
         self.finished = True
@@ -62,14 +67,27 @@ class BrokenSocket(CountingSocket):
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+def pair(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two ends; what waits to be sent on one is forgotten before they are closed, or the loop would
+    go on waiting for room on a socket that is none any more."""
+    outboxes: list[Outbox] = []
+    begin = Outbox.__init__
+
+    def note(outbox: Outbox, *args: Any, **options: Any) -> None:
+        outboxes.append(outbox)
+        begin(outbox, *args, **options)
+
+    monkeypatch.setattr(Outbox, "__init__", note)
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     with ours, theirs:
         yield ours, theirs
-        gevent.sleep(0.001)  # the loop lets go of what it watched before that is closed
+        for outbox in outboxes:
+            outbox.discard()
 
 
 def read(theirs: socket.socket, outbox: Outbox) -> bytes:

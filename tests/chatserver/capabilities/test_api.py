@@ -85,7 +85,7 @@ def test_what_is_no_stub_of_the_callers_own_is_no_callback(
     assert name not in client.call("listUsers")
 
 
-@pytest.mark.parametrize("name", ["e" + "\u0301" * 20_000, "", "\ud800", "system"])
+@pytest.mark.parametrize("name", ["e" + "\u0301" * 8_000, "", "\ud800", "system"])
 def test_a_name_that_nobody_can_have_is_not_joined_with(client: WireClient, name: str) -> None:
     assert refusal(client, "sendMessage", name, "hello") == ("Error", "not_joined")
     assert refusal(client, "leave", name) == ("Error", "not_joined")

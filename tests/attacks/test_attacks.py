@@ -1,0 +1,56 @@
+"""Each attack of the table for a second or two, at a small scale: what it does to everyone else.
+
+`scripts/run_attacks.sh` runs them at full length. Here each has a part of its connections and its
+time, so that all of them together take less than a minute; what is asserted leaves room for a busy
+machine, and none for what was measured before there were bounds: seconds, and hundreds of MiB.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.__main__ import UNPRIVILEGED
+from tests.attacks.attacks import ATTACKS
+from tests.attacks.trial import attacked
+from tests.processes import Processes, ServerProcess
+
+MIB = 1024 * 1024
+
+SECONDS = 1.2
+CALM_SECONDS = 0.5
+SCALE = 0.1
+
+LATE = 0.25
+"""Seconds beside what the undisturbed p99 of the same run was, ten times: the goal for many
+connections, which a message meets whatever else the machine does."""
+
+ROOM = 64 * MIB
+"""What the server may have more than before, for one connection: 16 MiB, and what the allocator
+does not give back at once."""
+
+PER_CONNECTION = 16 * MIB
+
+WITHOUT_A_WORD = frozenset({"sockets", "silent"})
+"""Attacks that may be over before they have sent anything."""
+
+
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    with Processes() as started:
+        yield started
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_nobody_else_notices(processes: Processes, name: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = f"sqlite:///{Path(folder) / 'chat.db'}"
+        server = processes.add(ServerProcess("--store", store, env=UNPRIVILEGED))
+
+        outcome = attacked(processes, server, name, SECONDS, SCALE, calm_seconds=CALM_SECONDS)
+
+        assert outcome.sent or name in WITHOUT_A_WORD, outcome
+        assert outcome.during < LATE + 10 * outcome.calm, outcome
+        assert outcome.most - outcome.before < ROOM + PER_CONNECTION * outcome.connections, outcome
+        assert outcome.left == 0, outcome
