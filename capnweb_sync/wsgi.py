@@ -69,6 +69,7 @@ class Service:
             limits: as there.
             batch_timeout: as there, in seconds.
             max_batch: as there, in bytes.
+            max_answer: as there, in bytes.
             origins: the sites whose pages may use the service.
             max_connections: as there.
 
