@@ -71,15 +71,15 @@ class EventQueue:
             return
         if self._lost:
             lost, self._lost = self._lost, 0
-            self._append(self._tell_missed, (lost,), EVENT_COST)
-        self._append(told, args, cost)
-
-    def _append(self, told: Told, args: tuple[Any, ...], cost: int) -> None:
+            self._events.append((self._tell_missed, (lost,), 0))
         self._events.append((told, args, cost))
         self._waiting += cost
         if not self._summoned:
-            self._start(self._deliver)
-            self._summoned = True
+            self._summon()
+
+    def _summon(self) -> None:
+        self._start(self._deliver)
+        self._summoned = True
 
     def _tell_missed(self, count: int) -> None:
         logger.warning("An observer is too slow; it was not told of %d events", count)
@@ -92,8 +92,7 @@ class EventQueue:
                 return
             try:
                 while self._runtime.step.run(self._goes_on):
-                    for _ in range(len(self._events)):
-                        self._tell_next()
+                    self._tell_all()
             finally:
                 self._delivering = None
 
@@ -111,15 +110,20 @@ class EventQueue:
             self._delivering = None
         return bool(self._events)
 
-    def _tell_next(self) -> None:
-        told, args, cost = self._events.popleft()
-        self._delivered += cost
-        try:
-            told(*args)
-        except Exception:
-            if told not in self._failed:
-                self._failed.add(told)
-                logger.exception("An observer failed in %r; it will not be logged again", told)
+    def _tell_all(self) -> None:
+        events = self._events
+        for _ in range(len(events)):
+            told, args, cost = events.popleft()
+            self._delivered += cost
+            try:
+                told(*args)
+            except Exception:
+                self._has_failed(told)
+
+    def _has_failed(self, told: Told) -> None:
+        if told not in self._failed:
+            self._failed.add(told)
+            logger.exception("An observer failed in %r; it will not be logged again", told)
 
     def flush(self, timeout: float) -> None:
         """Wait until what has happened so far is told, `timeout` seconds at most. Not within the
@@ -135,7 +139,8 @@ class EventQueue:
         if not self._events and self._delivering is None:
             return None
         told: Deferred[None] = Deferred()
-        self._append(self._runtime.step.run, (told.resolve, None), 0)
+        self._events.append((self._runtime.step.run, (told.resolve, None), 0))
+        self._summon()
         return told
 
 

@@ -11,6 +11,7 @@ connect(url, observer=Slow())
 from __future__ import annotations
 
 import time
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,14 +47,18 @@ class Conversation:
         self.peer = peer
         self.batch = batch
         self.began = time.time()
-        self._clock = time.perf_counter()
+        self._clock = perf_counter()
         self.seconds = 0.0
         self.calls_made = 0
         self.calls_served = 0
 
+    def time_of(self, clock: float) -> float:
+        """The time at which `perf_counter` showed `clock`; for calls, which are many."""
+        return self.began + clock - self._clock
+
     def end(self, calls_made: int, calls_served: int) -> None:
         """It is over; for the session."""
-        self.seconds = time.perf_counter() - self._clock
+        self.seconds = perf_counter() - self._clock
         self.calls_made = calls_made
         self.calls_served = calls_served
 
@@ -70,13 +75,11 @@ class Call:
             Empty for a function.
         outgoing: whether this side calls the peer.
         reading: whether a property is read, and nothing is called.
-        began: when it began, in seconds of `time.time()`.
     """
 
     __slots__ = (
         "__weakref__",
         "_clock",
-        "began",
         "conversation",
         "error",
         "outgoing",
@@ -85,14 +88,13 @@ class Call:
     )
 
     def __init__(
-        self, conversation: Conversation, path: Path, *, outgoing: bool, reading: bool
+        self, conversation: Conversation, path: Path, outgoing: bool, reading: bool
     ) -> None:
         self.conversation = conversation
         self.path = path
         self.outgoing = outgoing
         self.reading = reading
-        self.began = time.time()
-        self._clock = time.perf_counter()
+        self._clock = perf_counter()
         self.error: BaseException | None = None
         """What application code has raised, before it was decided what the peer learns of it."""
 
@@ -101,9 +103,14 @@ class Call:
         """The path, as one writes it: `room.history`. For a function `()`."""
         return method_name(self.path)
 
+    @property
+    def began(self) -> float:
+        """When it began, in seconds of `time.time()`."""
+        return self.conversation.time_of(self._clock)
+
     def seconds(self) -> float:
         """How long ago it began."""
-        return time.perf_counter() - self._clock
+        return perf_counter() - self._clock
 
     def __repr__(self) -> str:
         direction = "to" if self.outgoing else "from"
