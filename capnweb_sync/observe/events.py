@@ -8,6 +8,7 @@ is at most one such job under way: an observer is told one thing after another.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,6 +30,9 @@ FLUSH_SECONDS: Final = 1.0
 """How long whoever closes a session waits for its observers: long enough for a log on any disk, and
 short enough for one that is stuck."""
 
+WARN_SECONDS: Final = 60.0
+"""How often the log says of an observer that it is too slow."""
+
 Told = Callable[..., object]
 
 
@@ -46,6 +50,7 @@ class EventQueue:
         "_start",
         "_summoned",
         "_waiting",
+        "_warn_at",
     )
 
     def __init__(self, runtime: Runtime, missed: Callable[[int], None]) -> None:
@@ -61,6 +66,7 @@ class EventQueue:
         self._delivering: int | None = None
         """The thread (or greenlet) that tells the observer."""
         self._lost = 0
+        self._warn_at = 0.0
         self._failed: set[Told] = set()
 
     def add(self, told: Told, args: tuple[Any, ...], size: int = 0) -> None:
@@ -82,7 +88,10 @@ class EventQueue:
         self._summoned = True
 
     def _tell_missed(self, count: int) -> None:
-        logger.warning("An observer is too slow; it was not told of %d events", count)
+        now = time.monotonic()
+        if now >= self._warn_at:
+            self._warn_at = now + WARN_SECONDS
+            logger.warning("An observer is too slow; it was not told of %d events", count)
         self._missed(count)
 
     def _deliver(self) -> None:

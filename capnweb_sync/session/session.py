@@ -345,7 +345,7 @@ class RpcSession:
     def _close(self, code: int, reason: str) -> None:
         if self.closed_by is None:
             self.change()
-            self._end(SessionClosed(reason, close_code=code, reason=reason))
+            self._end(SessionClosed(closed_here(reason), close_code=code, reason=reason))
             self.transport.close(code, reason)
 
     def drain(self, timeout: float | None = None) -> bool:
@@ -556,7 +556,10 @@ class RpcSession:
         carries none."""
         self._check_may_push()
         if not getattr(self.transport, "carries_streams", True):
-            raise RpcError("A batch is sent at once; it can't carry a stream, nor a Blob.")
+            raise RpcError(
+                "A batch is sent at once; it can't carry a stream, nor a Blob. connect() makes a"
+                " connection, which can."
+            )
         if source.sent:
             raise RpcError("The stream has been sent already.")
         self.change()
@@ -683,7 +686,14 @@ class RpcSession:
     # What the encoder and the evaluator need of the tables.
 
     def export_stub(self, hook: Hook) -> int:
-        """Take `hook` over; its new id. Raises RpcError past the limit, SessionClosed."""
+        """Take `hook` over; its new id. Raises RpcError past the limit, or where nobody could call
+        it, and SessionClosed."""
+        if not getattr(self.transport, "can_be_called", True):
+            hook.dispose()
+            raise RpcError(
+                "A batch can't carry a function, a stub of another session or an object by"
+                " reference: nobody could call it. connect() makes a connection, which can."
+            )
         return self._export(hook).export_id
 
     def export_promise(self, hook: Hook) -> int:
@@ -807,6 +817,12 @@ def releases(pack: Callable[[bytes], bytes], first: int, count: int) -> bytes:
     """The messages that release `count` imports from `first` on, packed and joined."""
     ids = range(first, first + count)
     return b"".join(pack(release_message(import_id)) for import_id in ids)
+
+
+def closed_here(reason: str) -> str:
+    """What those learn who use a session that this side has closed."""
+    why = f" ({reason.rstrip('.')})" if reason else ""
+    return f"This side has closed the session{why}. Calls need a new one."
 
 
 def release_message(import_id: int) -> bytes:

@@ -25,10 +25,10 @@ class WithApi(KnowsItsApi):
 
     if not TYPE_CHECKING:
 
-        def __call__(self, *args: Any) -> RpcPromise:
+        def __call__(self, *args: Any, **named: Any) -> RpcPromise:
             method = self._shape.method
-            if method is None:
-                return super().__call__(*args)
+            if method is None or named:
+                return super().__call__(*args, **named)
             return with_shape(super().__call__(*with_kinds(method, args)), returned(method))
 
         def __getattr__(self, name: str) -> RpcPromise:
