@@ -10,8 +10,7 @@ connect(url, observer=Slow())
 
 from __future__ import annotations
 
-import time
-from time import perf_counter
+from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,15 +45,11 @@ class Conversation:
     def __init__(self, peer: str, *, batch: bool) -> None:
         self.peer = peer
         self.batch = batch
-        self.began = time.time()
+        self.began = time()
         self._clock = perf_counter()
         self.seconds = 0.0
         self.calls_made = 0
         self.calls_served = 0
-
-    def time_of(self, clock: float) -> float:
-        """The time at which `perf_counter` showed `clock`; for calls, which are many."""
-        return self.began + clock - self._clock
 
     def end(self, calls_made: int, calls_served: int) -> None:
         """It is over; for the session."""
@@ -75,11 +70,13 @@ class Call:
             Empty for a function.
         outgoing: whether this side calls the peer.
         reading: whether a property is read, and nothing is called.
+        began: when it began, in seconds of `time.time()`.
     """
 
     __slots__ = (
         "__weakref__",
         "_clock",
+        "began",
         "conversation",
         "error",
         "outgoing",
@@ -94,6 +91,7 @@ class Call:
         self.path = path
         self.outgoing = outgoing
         self.reading = reading
+        self.began = time()
         self._clock = perf_counter()
         self.error: BaseException | None = None
         """What application code has raised, before it was decided what the peer learns of it."""
@@ -102,11 +100,6 @@ class Call:
     def method(self) -> str:
         """The path, as one writes it: `room.history`. For a function `()`."""
         return method_name(self.path)
-
-    @property
-    def began(self) -> float:
-        """When it began, in seconds of `time.time()`."""
-        return self.conversation.time_of(self._clock)
 
     def seconds(self) -> float:
         """How long ago it began."""
