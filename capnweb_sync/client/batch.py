@@ -208,6 +208,10 @@ class BatchSession(Generic[MainApi]):
             return ""
         return f" through the proxy {without_password(proxy)}"
 
+    def __repr__(self) -> str:
+        state = "sent" if self._sent else "not sent"
+        return f"<BatchSession with {self._session.peer}, {state}>"
+
     def __enter__(self) -> MainApi:
         return self._main
 

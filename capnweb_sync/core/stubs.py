@@ -10,7 +10,7 @@ from __future__ import annotations
 import concurrent.futures
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from functools import partial
 from types import TracebackType
@@ -108,7 +108,7 @@ class RpcStub:
         )
         return place
 
-    def __call__(self, *args: Any, **named: Any) -> RpcPromise:
+    def __call__(self, *args: Any, **named: NoReturn) -> RpcPromise:
         """Call the function that this stands for. Raises TypeError for keyword arguments."""
         if named:
             raise no_keywords(named)
@@ -235,7 +235,11 @@ class RpcStub:
         described: str = self._hook.describe()
         if self._path:
             described = f"{'.'.join(map(str, self._path))} of {described}"
-        return f"<{type(self).__name__} {described}>"
+        return f"<{self._kind()} {described}>"
+
+    def _kind(self) -> str:
+        """What it is, for people."""
+        return type(self).__name__
 
 
 class RpcPromise(RpcStub, Generic[Result]):
@@ -418,7 +422,7 @@ class RpcPromise(RpcStub, Generic[Result]):
         raise TypeError("A promise is no Future. Give this function promise.future() instead.")
 
 
-def no_keywords(named: dict[str, Any]) -> TypeError:
+def no_keywords(named: Iterable[str]) -> TypeError:
     """The error for arguments that were given by keyword."""
     names = ", ".join(f"{name}=" for name in named)
     return TypeError(

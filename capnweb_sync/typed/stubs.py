@@ -48,6 +48,11 @@ class WithApi(KnowsItsApi):
         api = self._shape.api
         return promise if api is None else with_shape(promise, member_shape(api, name))
 
+    def _kind(self) -> str:
+        what = "RpcPromise" if isinstance(self, RpcPromise) else "RpcStub"
+        api = self._shape.api
+        return what if api is None else f"{what} of {api.__name__}:"
+
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *members(self._shape.api or object)]
 

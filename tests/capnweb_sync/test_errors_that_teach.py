@@ -104,6 +104,12 @@ def test_a_batch_says_at_once_that_it_carries_nothing_to_be_called(
         in_batch.main.call_back(what)
 
 
+def test_a_batch_says_where_it_goes_and_whether_it_has_been_sent(in_batch: Answers) -> None:
+    assert repr(in_batch) == "<BatchSession with http://127.0.0.1:9/, not sent>"
+    in_batch.send()
+    assert repr(in_batch) == "<BatchSession with http://127.0.0.1:9/, sent>"
+
+
 def test_a_batch_says_at_once_that_it_carries_no_stream(in_batch: Answers) -> None:
     with pytest.raises(RpcError, match=r"^A batch .*can't carry a stream.*connect\(\)"):
         in_batch.main.call_back(iter([b"a"]))
