@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,7 +34,20 @@ short enough for one that is stuck."""
 WARN_SECONDS: Final = 60.0
 """How often the log says of an observer that it is too slow."""
 
+SUMMONED_AGAIN: Final = 64
+"""Each time that so many more wait, a job is started although one should be coming: an exception
+out of a signal's handler may have ended that one before it began."""
+
 Told = Callable[..., object]
+
+
+class Delivery:
+    """That an observer is being told. Gone with the job that does it, however that ends."""
+
+    __slots__ = ("__weakref__", "thread")
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
 
 
 class EventQueue:
@@ -63,8 +77,8 @@ class EventQueue:
         """Bytes of what was told since that was last taken off `_waiting`."""
         self._summoned = False
         """Whether a job will come, and has not yet."""
-        self._delivering: int | None = None
-        """The thread (or greenlet) that tells the observer."""
+        self._delivering: weakref.ref[Delivery] | None = None
+        """Who tells the observer."""
         self._lost = 0
         self._warn_at = 0.0
         self._failed: set[Told] = set()
@@ -80,7 +94,7 @@ class EventQueue:
             self._events.append((self._tell_missed, (lost,), 0))
         self._events.append((told, args, cost))
         self._waiting += cost
-        if not self._summoned:
+        if not self._summoned or not len(self._events) % SUMMONED_AGAIN:
             self._summon()
 
     def _summon(self) -> None:
@@ -96,21 +110,21 @@ class EventQueue:
 
     def _deliver(self) -> None:
         """Tell all that waits, unless that is being done already."""
+        delivery = Delivery()
         with suppress(SessionOfParent):
-            if not self._runtime.step.run(self._begin):
-                return
-            try:
+            if self._runtime.step.run(self._begin, delivery):
                 while self._runtime.step.run(self._goes_on):
                     self._tell_all()
-            finally:
-                self._delivering = None
 
-    def _begin(self) -> bool:
+    def _begin(self, delivery: Delivery) -> bool:
         self._summoned = False
-        if self._delivering is not None:
+        if self._current() is not None:
             return False
-        self._delivering = threading.get_ident()
+        self._delivering = weakref.ref(delivery)
         return True
+
+    def _current(self) -> Delivery | None:
+        return None if self._delivering is None else self._delivering()
 
     def _goes_on(self) -> bool:
         self._waiting -= self._delivered
@@ -137,7 +151,8 @@ class EventQueue:
     def flush(self, timeout: float) -> None:
         """Wait until what has happened so far is told, `timeout` seconds at most. Not within the
         step; the observer itself waits for nothing."""
-        if self._delivering == threading.get_ident():
+        current = self._current()
+        if current is not None and current.thread == threading.get_ident():
             return
         told = self._runtime.step.run(self._last)
         if told is not None:
@@ -145,7 +160,7 @@ class EventQueue:
 
     def _last(self) -> Deferred[None] | None:
         """What is settled when all that waits now is told; None if nothing does."""
-        if not self._events and self._delivering is None:
+        if not self._events and self._current() is None:
             return None
         told: Deferred[None] = Deferred()
         self._events.append((self._runtime.step.run, (told.resolve, None), 0))
