@@ -45,7 +45,7 @@ from chatserver.store.redis.connection import (
 from chatserver.store.redis.entries import tail_event
 from chatserver.store.redis.operations import Answer, Header
 from chatserver.store.redis.scripts import ERASED, META, PREFIX, TAIL
-from chatserver.store.redis.upgrade import upgrade
+from chatserver.store.redis.upgrade import take_over
 from chatserver.store.redis.writer import Writer
 from chatserver.store.refusals import not_readable
 from chatserver.store.seats import Aside, Occupant, RoomInfo, Seat
@@ -107,7 +107,7 @@ class RedisStore(Store):
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                upgrade(self._connection, self._policy)
+                take_over(self._connection, self._policy)
                 self._call(self._connection, 0)
                 return
             except (RedisError, ValueError) as error:
@@ -319,7 +319,8 @@ class RedisStore(Store):
             # Perhaps to another server: then what came before `after` need not be there.
             self._call(connection, 0)
             self._asides.follower = connection.ask("CLIENT", "ID")
-        block = max(1, round(min(timeout, BLOCK_SECONDS) * 1000))
+        seconds = 0.0 if self._asides.waiting else min(timeout, BLOCK_SECONDS)
+        block = max(1, round(seconds * 1000))
         positions = (f"{after}-0", self._lost_position)
         streams = ("STREAMS", *self._streams, *positions)
         answer, epoch = connection.ask_all(

@@ -50,6 +50,11 @@ class Asides:
         self._out.append(aside)
         self._signal.set()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._in)
+
     def take(self) -> tuple[Aside, ...]:
         """What was heard since the last call."""
         asides = tuple(self._in)

@@ -17,7 +17,7 @@ PART_EVENTS: Final = 1000
 """Events that are taken over at a time: a few milliseconds of Redis."""
 
 
-def upgrade(connection: RedisConnection, policy: Policy) -> None:
+def take_over(connection: RedisConnection, policy: Policy) -> None:
     """Take over what there is, if there is something. Raises RedisError."""
     names: dict[str, tuple[Any, ...]] = {}
     while True:

@@ -361,25 +361,30 @@ function rooms.tell_due()
   rooms.tell()
 end
 
--- Remember when there is something to tell of the rooms in which there may be.
+-- The moment at which there is something to tell of the room; nil: never.
+local function due(room)
+  local moment
+  for _, kind in ipairs({'join', 'leave'}) do
+    -- Those whose time has come and that are still there wait for the other kind.
+    if room['pending_' .. kind] > 0 and not is_due(room, kind) then
+      local told = room['told_' .. kind] + rules.notice_interval_ms
+      moment = math.min(moment or told, told)
+    end
+  end
+  if call('EXISTS', at.reacting_of .. room.number) == 1 then
+    local told = room.reacted_at + rules.reaction_interval_ms
+    moment = math.min(moment or told, told)
+  end
+  return moment
+end
+
 function rooms.save_due()
   for room in pairs(later) do
-    local moment
-    for _, kind in ipairs({'join', 'leave'}) do
-      -- Those whose time has come and that are still there wait for the other kind.
-      if room['pending_' .. kind] > 0 and not is_due(room, kind) then
-        local due = room['told_' .. kind] + rules.notice_interval_ms
-        moment = math.min(moment or due, due)
-      end
-    end
-    if call('EXISTS', at.reacting_of .. room.number) == 1 then
-      local due = room.reacted_at + rules.reaction_interval_ms
-      moment = math.min(moment or due, due)
-    end
-    if room.finished or not moment then
-      call('ZREM', at.due, room.name)
-    else
+    local moment = not room.finished and due(room)
+    if moment then
       call('ZADD', at.due, moment, room.name)
+    elseif not room.finished then
+      call('ZREM', at.due, room.name)
     end
   end
 end

@@ -137,7 +137,7 @@ function seats.leave(room, key, record)
   is_gone(room, key, record.name, record.by)
 end
 
--- End all seats of an identity, and what goes with it.
+-- End all seats of an identity, and what goes with it; returns how many.
 function seats.end_stay(key, record)
   local by = record.by
   local left, changes = {}, {}
@@ -155,4 +155,5 @@ function seats.end_stay(key, record)
     is_gone(room, key, record.name, by)
   end
   call('UNLINK', at.blocks_of .. by)
+  return #left
 end

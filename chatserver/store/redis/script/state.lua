@@ -96,7 +96,8 @@ local FIELDS = {
 }
 local LOBBY = 'lobby'
 
-local FREED = 500 -- names that become free in one settling, so that nobody waits long behind it
+local FREED = 500 -- seats that end with names that become free in one settling, so that nobody waits
+-- long behind it, and rooms that are looked at
 local SCANNED = 64 -- events whose age is looked at in one go
 local PUSHED = 1000 -- values in one call; a Lua stack holds about 8000
 local LOST_KEPT = 10000 -- holders that a follower may be behind

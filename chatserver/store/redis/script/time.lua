@@ -2,29 +2,33 @@
 
 local time = {}
 
--- Somebody's stay is over.
+-- Somebody's stay is over. Returns how many seats end with it.
 function time.end_stay(key, record)
   names.free(key, record)
-  seats.end_stay(key, record)
+  return seats.end_stay(key, record)
 end
 
-local function free_names_of(gone)
-  for _, key in ipairs(call('ZRANGE', at.held_of .. gone, 0, FREED - 1)) do
-    time.end_stay(key, names.find(key))
+-- End the stays of these names, some seats at a time; returns how many more may end.
+local function end_stays(keys, most)
+  for _, key in ipairs(keys) do
+    if most <= 0 then
+      break
+    end
+    most = most - math.max(1, time.end_stay(key, names.find(key)))
   end
-  if call('EXISTS', at.held_of .. gone) == 0 then
-    call('ZREM', at.gone, gone)
-    call('DEL', at.lost_of .. gone, at.done_of .. gone)
-  end
+  return most
 end
 
 -- Free the names whose time is up, and tell what is due.
 function time.settle()
-  for _, key in ipairs(call('ZRANGEBYSCORE', at.waiting, '-inf', steady, 'LIMIT', 0, FREED)) do
-    time.end_stay(key, names.find(key))
-  end
+  local waiting = call('ZRANGEBYSCORE', at.waiting, '-inf', steady, 'LIMIT', 0, FREED)
+  local most = end_stays(waiting, FREED)
   for _, gone in ipairs(call('ZRANGEBYSCORE', at.gone, '-inf', steady)) do
-    free_names_of(gone)
+    most = end_stays(call('ZRANGE', at.held_of .. gone, 0, FREED - 1), most)
+    if call('EXISTS', at.held_of .. gone) == 0 then
+      call('ZREM', at.gone, gone)
+      call('DEL', at.lost_of .. gone, at.done_of .. gone)
+    end
   end
   rooms.tell_due()
 end
