@@ -52,8 +52,8 @@ class Event(Struct, frozen=True, gc=False):
     or begin seats, too, after it was told: who is sent out hears that.
 
     The last ones are those of a message as it stands: `edited_ms`, `removed` (its text is "") and
-    `reactions`, which history shows. `reactions` of a `react` is what it tells. `number` counts the room's messages
-    up to and including this entry.
+    `reactions`, which history shows. `reactions` of a `react` is what it tells. `number` counts the
+    room's messages up to and including this entry.
     """
 
     id: int
@@ -129,8 +129,8 @@ class Event(Struct, frozen=True, gc=False):
 
 
 def notice_text(kind: NoticeType, names: Sequence[str], count: int, place: str) -> str:
-    """What tells that `count` joined, or left, the first of them being `names`. `place` is the title
-    of the room, `the chat` for the lobby."""
+    """What tells that `count` joined, or left, the first of them being `names`. `place` is the
+    title of the room, `the chat` for the lobby."""
     return f"{listed(names, count)} {VERBS[kind]} {place}"
 
 

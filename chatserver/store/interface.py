@@ -4,9 +4,10 @@ What every engine keeps to, and what `tests/chatserver/store` asks of each. Room
 `chatserver.store.room_interface` has their rules. `claim` with `lobby`, `append`, `names`, `counts`
 and `read` mean the lobby; `tick` and `follow` are about all rooms.
 
-**The log.** Its entries have ids 1, 2, 3, … without gaps over all rooms, in the order in which they were stored; an id
-is never given twice, whatever is trimmed. Each is of one room, and knows the id of that room's entry
-before. `epoch` names the log's incarnation: another epoch, other events behind the same ids.
+**The log.** Its entries have ids 1, 2, 3, … without gaps over all rooms, in the order in which they
+were stored; an id is never given twice, whatever is trimmed. Each is of one room, and knows the id
+of that room's entry before. `epoch` names the log's incarnation: another epoch, other events behind
+the same ids.
 
 **Writing.** `claim`, `release`, `suspend`, `append`, `names`, `counts` and `tick` return a
 `concurrent.futures.Future` at once and never block. They take effect in the order in which one
@@ -294,21 +295,6 @@ class Store(RoomStore):
         span = Span(LOBBY, "seed", after, before, min(limit, MAX_READ_EVENTS), newest)
         found = self.read_span(span)
         return found[::-1] if newest else found
-
-    @abstractmethod
-    def read_span(self, span: Span) -> list[Event]:
-        """What an engine does for `read`. Blocks the greenlet, and no other one.
-
-        Args:
-            span: which events are wanted.
-
-        Returns:
-            Events from the oldest of the span on, or with `newest` from the newest on, `cut` to
-            what one read may return.
-
-        Raises:
-            Unavailable: the store did not answer in time; nothing was changed.
-        """
 
     @abstractmethod
     def follow(self, after: int, timeout: float) -> Tail:

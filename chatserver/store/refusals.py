@@ -43,7 +43,8 @@ def no_such_room() -> NoSuchRoom:
 
 
 def no_such_message() -> BadRequest:
-    """An id which names no message of this room that the caller may read, or one that was removed."""
+    """An id which names no message of this room that the caller may read, or one that was
+    removed."""
     return BadRequest("There is no such message in this room, or it was removed.")
 
 

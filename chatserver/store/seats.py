@@ -14,7 +14,8 @@ RoomKind = Literal["public", "private", "direct"]
 
 Kinds = Literal["seed", "events", "messages"]
 """Which of a room's events a read is for: `seed` those of SEED_TYPES, `events` all but those of the
-type `seat`, `messages` the chat messages. All as they stand: with their present text, or removed."""
+type `seat`, `messages` the chat messages. All as they stand: with their present text, or
+removed."""
 
 MAX_ROOMS: Final = 20
 """Seats of one guest, beside the lobby."""
@@ -43,8 +44,8 @@ MAX_BLOCKED: Final = 1000
 
 class Seat(NamedTuple):
     """A person's place in a room, from entering to leaving. Its number is the id of the log's entry
-    that began it (of `join`, the newest there was): what comes above it is the person's to hear, and
-    no later seat of the same person in the room has it again."""
+    that began it (of `join`, the newest there was): what comes above it is the person's to hear,
+    and no later seat of the same person in the room has it again."""
 
     room: str
     number: int
@@ -63,8 +64,8 @@ class RoomInfo(NamedTuple):
     """A room as one person sees it.
 
     `people` have a seat in it. `last_id` is its newest event, 0 before the first. `number` is that
-    of the person's seat, None without one; `unread` is 0 then. `other` is the name of the other one in
-    a direct room. `everything`: whoever enters may read what was before.
+    of the person's seat, None without one; `unread` is 0 then. `other` is the name of the other one
+    in a direct room. `everything`: whoever enters may read what was before.
     """
 
     name: str

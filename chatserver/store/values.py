@@ -67,8 +67,8 @@ class Counts(NamedTuple):
 
 
 class Span(NamedTuple):
-    """What a read asks for, see `Store.read_room`: `limit` is at most MAX_READ_EVENTS. `by` and `seat`
-    are checked in the same step; without `by` it is the server itself that reads."""
+    """What a read asks for, see `Store.read_room`: `limit` is at most MAX_READ_EVENTS. `by` and
+    `seat` are checked in the same step; without `by` it is the server itself that reads."""
 
     room: str
     kinds: Kinds

@@ -30,12 +30,11 @@ from chatserver.store.seats import (
     REACTION_INTERVAL_MS,
     Seat,
 )
+from chatserver.store.state.names import SECRET_BYTES
 from chatserver.store.values import Claim, Counts, Joined, Receipt, digest_of, identity_of
 
 T = TypeVar("T")
 
-SECRET_BYTES: Final = 16
-"""Randomness of a membership's secret: as hard to guess as an AES-128 key."""
 
 STANDSTILL_SECONDS: Final = 2.0
 """When no worker has called for so long, Redis was away, or all of them were: nobody could renew
