@@ -224,7 +224,7 @@ class Rates:
     def exempt(self, host: str) -> bool:
         """Whether nothing that comes from there is limited."""
         address = ip_address(host)
-        return address is not None and any(address in net for net in self._limits.unlimited)
+        return address is not None and subscriber(address, self._limits.unlimited) is None
 
     def address(self, host: str) -> Address | None:
         """What counts for the address `host`, the text of an IP address; None if it is exempt. What
@@ -232,9 +232,8 @@ class Rates:
         address = ip_address(host)
         if address is None:
             return Address(self._limits)
-        if any(address in network for network in self._limits.unlimited):
-            return None
-        return self._addresses.of(address.packed[:SUBSCRIBER_BYTES])
+        who = subscriber(address, self._limits.unlimited)
+        return None if who is None else self._addresses.of(who)
 
     def connect(self, address: Address | None) -> None:
         """Count a new connection. Raises RateLimited, also while too many are open."""
@@ -280,6 +279,13 @@ class Rates:
             (Bucket(limits.messages), address.messages),
             self._persons,
         )
+
+
+def subscriber(address: IpAddress, unlimited: tuple[Network, ...]) -> bytes | None:
+    """Who has `address`, as far as one can tell; None where limits are for nobody."""
+    if any(address in network for network in unlimited):
+        return None
+    return address.packed[:SUBSCRIBER_BYTES]
 
 
 def ip_address(host: str) -> IpAddress | None:
