@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from capnweb_sync import Lookup, RpcSession, RpcStub, RpcTarget
+from capnweb_sync.server import Connection
 from chatserver.errors import BadRequest, BadType, NotJoined
 from chatserver.futures import then
 from chatserver.options import HistoryOptions, JoinOptions, SendOptions, read_options
@@ -35,6 +36,13 @@ class Chat(RpcTarget):
         if calls:
             session.calls.before_call = partial(take, calls)
 
+    def _closed(self, connection: Connection) -> None:
+        """Its connection is closed."""
+        # The client refers to the connection: without the way back, both go at once.
+        connection.on_closed = None
+        self._client.allowance.let_go()
+        self._room.closed(self._client)
+
     def join(self, username: str, callback: Any, options: Any = None) -> "Future[dict[str, Any]]":
         """Join with a name. From the answer's `lastId` on (or from `options.since`), each event
         goes to `callback.onMessage`, until `leave` or the end of the connection.
@@ -59,7 +67,7 @@ class Chat(RpcTarget):
 
         Fails with `bad_request`, `too_large`, `not_joined`, `rate_limited`, `unavailable`.
         """
-        name_key, said = held_key(username), clean_text(text)
+        name_key, said = self._held_key(username), clean_text(text)
         wanted = read_options(options, SendOptions)
         return self._room.send(self._client, name_key, said, wanted.key)
 
@@ -69,7 +77,7 @@ class Chat(RpcTarget):
 
     def leave(self, username: str) -> "Future[dict[str, Any]]":
         """Give a name up. Fails with `not_joined`, `unavailable`."""
-        return self._room.leave(self._client, held_key(username))
+        return self._room.leave(self._client, self._held_key(username))
 
     def getHistory(self, options: Any = None) -> "Lookup[list[dict[str, Any]]]":
         """Events of the log, ascending: with `after` the oldest above it, otherwise the newest. Not
@@ -98,13 +106,12 @@ class Chat(RpcTarget):
         """How many messages have been said since the log began."""
         return then(self._store.counts(), lambda counts: counts.messages)
 
-
-def held_key(username: str) -> str:
-    """What a name is compared by that the caller may have joined with. Raises NotJoined."""
-    try:
-        return check_name(username).key
-    except BadRequest:
-        raise NotJoined(NOT_JOINED) from None
+    def _held_key(self, username: str) -> str:
+        """What a name is compared by that the caller may have joined with. Raises NotJoined."""
+        try:
+            return self._client.key_of(username) or check_name(username).key
+        except BadRequest:
+            raise NotJoined(NOT_JOINED) from None
 
 
 def receiver(callback: Any, session: RpcSession) -> tuple[RpcStub, RpcStub]:
