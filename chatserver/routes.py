@@ -92,7 +92,8 @@ def health() -> tuple[Response, int]:
     """For load balancers and supervisors: 200, or 503 if no one should be sent here."""
     service = current_service()
     state = service.state
-    answer = jsonify(status=state, connections=len(service.connections))
+    connections = service.connections
+    answer = jsonify(status=state, connections=len(connections), memory=connections.kept)
     return answer, 200 if state == "ok" else 503
 
 
