@@ -26,6 +26,7 @@ FLOORS = {
         ("handshake",),
         ("values",),
         ("runtimes",),
+        ("line",),
         ("core",),
         ("streams",),
         ("codec",),
@@ -57,7 +58,7 @@ that are alone in their package's last row may import anything of it."""
 SHELLS = tuple(
     f"capnweb_sync.{room}"
     for room in (
-        *("client", "server", "server_threads", "wsgi"),
+        *("client", "line", "server", "server_threads", "wsgi"),
         *("runtimes", "shell", "testing", "__main__"),
     )
 )

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
+from ..close_codes import CloseCode
 from ..limits import DEFAULT_LIMITS
 from ..runtimes.fork import in_child
 
@@ -35,8 +36,6 @@ DEFAULT_CLOSE_TIMEOUT: Final = 3.0
 
 LOOK_SECONDS: Final = 0.25
 """How often it is looked whether gunicorn's worker stops: unnoticed by people, and no load."""
-
-GOING_AWAY: Final = 1001
 
 
 class Closable(Protocol):
@@ -130,7 +129,7 @@ class ThreadedConnections:
             self.draining = True
             connections = list(self._open)
         for connection in connections:
-            connection.close(GOING_AWAY, "The server is going away.")
+            connection.close(CloseCode.GOING_AWAY, "The server is going away.")
         with self._changed:
             # Each keeps its own deadline.
             self._changed.wait_for(lambda: not self._reserved, 2 * self.close_timeout)
