@@ -14,6 +14,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from simple_websocket import ConnectionClosed, Server
@@ -22,7 +23,7 @@ from wsproto.utilities import LocalProtocolError, ProtocolError
 
 from ..close_codes import CloseCode
 from ..line import RECEIVE_SIZE, Line
-from ..runtimes.threads import named
+from ..runtimes.threads import named, thread_runtime
 from .line_socket import PING, LineSocket
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("capnweb_sync")
 
 TOO_SLOW: Final = "Too much waits to be sent: the peer reads too slowly."
+
+ERROR_OF_OURS: Final = "The server met with an error of its own."
 
 MAX_REASON: Final = 123
 """Bytes of the reason in a close frame (RFC 6455, section 5.5)."""
@@ -132,6 +135,9 @@ class ThreadedConnection:
         self._closing = code, reason
         if self._line_socket is not None and self._websocket is not None:
             self._send_close(self._line_socket, self._websocket, code, reason)
+        if self._session is not None:
+            # Now, whenever the peer answers; but never inside one of the session's own calls.
+            thread_runtime().spawn(partial(self._session.connection_lost, code, reason))
 
     @staticmethod
     def _send_close(line_socket: LineSocket, websocket: Server, code: int, reason: str) -> None:
@@ -161,9 +167,30 @@ class ThreadedConnection:
         if self._socket.family in (socket.AF_INET, socket.AF_INET6):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         line_socket = self._line_socket = LineSocket(line)
+        try:
+            websocket = self._websocket = self._accept(line_socket)
+            try:
+                self._session = begin()
+            except Exception:
+                _logger.exception("The application failed to take a connection")
+                self.close(CloseCode.INTERNAL_ERROR, ERROR_OF_OURS)
+            if self._connections.draining:
+                self.close(CloseCode.GOING_AWAY, "The server is going away.")
+            if self._closing is not None:
+                self._send_close(line_socket, websocket, *self._closing)
+            with named("capnweb_sync connection"):
+                websocket.thread.run()  # type: ignore[attr-defined]  # it is `_Here`
+        finally:
+            # At once, so that whoever waits for an answer learns of it.
+            self._tell(line, line_socket)
+            self._part(line)
+            self._line = self._line_socket = self._websocket = self._session = None
+
+    def _accept(self, line_socket: LineSocket) -> Server:
+        """Answer the handshake, with only what that needs: what else the client has sent was the
+        application's."""
         arrivals = _Arrivals(self._deliver)
-        # Only what the handshake needs: what else the client has sent was the application's.
-        websocket = Server.accept(
+        return Server.accept(
             {
                 self._key: line_socket,
                 "HTTP_HOST": "localhost",
@@ -177,24 +204,6 @@ class ThreadedConnection:
             thread_class=_Here,
             event_class=lambda: arrivals,  # type: ignore[arg-type]  # called like a class
         )
-        self._websocket = websocket
-        try:
-            try:
-                self._session = begin()
-            except Exception:
-                _logger.exception("The application failed to take a connection")
-                self.close(CloseCode.INTERNAL_ERROR, "The server met with an error of its own.")
-            if self._connections.draining:
-                self.close(CloseCode.GOING_AWAY, "The server is going away.")
-            if self._closing is not None:
-                self._send_close(line_socket, websocket, *self._closing)
-            with named("capnweb_sync connection"):
-                websocket.thread.run()  # type: ignore[attr-defined]  # it is `_Here`
-        finally:
-            # At once, so that whoever waits for an answer learns of it.
-            self._tell(line, line_socket)
-            self._part(line)
-            self._line = self._line_socket = self._websocket = self._session = None
 
     def _part(self, line: Line) -> None:
         """End the connection. The server that owns the socket finds it shut down, whatever it does
@@ -215,10 +224,14 @@ class ThreadedConnection:
             message = websocket.receive(timeout=0)
             if self._closing is not None or self._session is None:
                 continue
-            if isinstance(message, str):
-                self._session.receive(message)
-            else:
+            if not isinstance(message, str):
                 self.close(CloseCode.UNSUPPORTED_DATA, "Messages are text here.")
+                continue
+            try:
+                self._session.receive(message)
+            except Exception:
+                _logger.exception("A session failed to take a message")
+                self.close(CloseCode.INTERNAL_ERROR, ERROR_OF_OURS)
 
     def _tell(self, line: Line, line_socket: LineSocket) -> None:
         """Tell the session why it is over."""

@@ -95,6 +95,12 @@ def our_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def our_server_in_threads() -> Iterator[str]:
+    """The WebSocket address where we serve the scenarios in a WSGI server with threads."""
+    yield from serving(sys.executable, "-m", "tests.interop.scenario_server", "threads")
+
+
+@pytest.fixture(scope="session")
 def reference_chat_server(node: str) -> Iterator[str]:
     """The WebSocket address of a small chat server that is written with the official library."""
     yield from serving(node, str(FOLDER / "reference_chat_server.mjs"))
@@ -118,9 +124,9 @@ CLIENTS = {
     "test_reference_batch": "npm",
 }
 
-SERVERS = {"our_server": "ours", "reference_server": "npm"}
+SERVERS = {"our_server": "ours", "our_server_in_threads": "threads", "reference_server": "npm"}
 
-COLUMNS = ("ours → ours", "ours → npm", "npm → ours", "npm → npm")
+COLUMNS = tuple(f"{client} → {server}" for client in ("ours", "npm") for server in SERVERS.values())
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -156,5 +162,7 @@ def pytest_terminal_summary(
     terminalreporter.line(f"{'':{width}}  " + "  ".join(COLUMNS))
     for scenario in scenarios:
         cells = [outcomes.get((scenario, column), "-") for column in COLUMNS]
-        line = "  ".join(f"{cell:11}" for cell in cells)
+        line = "  ".join(
+            f"{cell:{len(column)}}" for cell, column in zip(cells, COLUMNS, strict=True)
+        )
         terminalreporter.line(f"{scenario:{width}}  {line.rstrip()}")
