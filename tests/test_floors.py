@@ -23,7 +23,7 @@ FLOORS = {
     "capnweb_sync": (
         ("errors", "close_codes", "limits", "deferred", "urls", "origins", "floods"),
         ("futures",),
-        ("handshake",),
+        ("handshake", "wsgi_requests"),
         ("values",),
         ("runtimes",),
         ("line",),
@@ -59,7 +59,7 @@ SHELLS = tuple(
     f"capnweb_sync.{room}"
     for room in (
         *("client", "line", "server", "server_threads", "wsgi"),
-        *("runtimes", "shell", "testing", "__main__"),
+        *("wsgi_requests", "runtimes", "shell", "testing", "__main__"),
     )
 )
 """What does I/O and starts threads. Everything else of the library is the core."""
@@ -74,7 +74,7 @@ NOT_IN_THE_CORE = {"flask", "gevent", "geventwebsocket", "websocket", "werkzeug"
     "subprocess",
 }
 
-LATE_LIBRARIES = {"capnweb_sync.wsgi", "capnweb_sync"}
+LATE_LIBRARIES = {"capnweb_sync.wsgi", "capnweb_sync.wsgi_requests", "capnweb_sync"}
 """Where importing the library of a shell waits until it is used: who never serves needs no Flask,
 and who never connects no websocket-client."""
 
