@@ -3,7 +3,8 @@
 `Conversation` is the response of the request. The server iterates over it when the application has
 answered and whatever belongs to the request has been torn down; then the connection begins, and it
 is over when iterating ends, with an exception that servers take for what it is: the client is gone.
-Would it return, the server would write an answer of HTTP into the WebSocket.
+Would it return, the server would write an answer of HTTP: to nobody, as the socket is shut down by
+then, but its log would tell of one. Only a debugger, which would show the exception, is left so.
 """
 
 from __future__ import annotations
@@ -95,6 +96,7 @@ class ThreadedConnection:
                 believes its proxies; 0 for a port that nobody tells.
             connections: have the limits.
         """
+        self.has_debugger = server.has_debugger
         self._key = server.key
         self._socket = server.socket
         self._websocket_key = environ["HTTP_SEC_WEBSOCKET_KEY"].strip()
@@ -267,12 +269,14 @@ class Conversation:
         return self
 
     def __next__(self) -> NoReturn:
-        """Never anything but the end."""
+        """Never anything but the end. Raises StopIteration or BrokenPipeError."""
         try:
             with self._connections.open(self._connection):
                 self._connection.run(self._begin)
         finally:
             self.close()
+        if self._connection.has_debugger:
+            raise StopIteration
         raise BrokenPipeError(errno.EPIPE, "The WebSocket is over.")
 
     def close(self) -> None:
