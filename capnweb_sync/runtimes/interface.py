@@ -175,7 +175,7 @@ class Runtime(Protocol):
 
         Args:
             pieces: yields after each piece, and does not raise.
-            frees: it gives memory back, and does not wait behind all that takes more.
+            frees: whether it gives memory back; it does not wait behind all that takes more then.
 
         Returns:
             What is settled when it is done.

@@ -638,8 +638,7 @@ class RpcSession:
         self._send_encoded(message)
 
     def has_answered_much(self) -> bool:
-        """One result can be named many times, and the peer can have all of them wait for one
-        promise.
+        """One result can be named many times, and the peer can have all of them wait for the same.
 
         Returns:
             Whether what was answered in this step is enough for one piece.
@@ -647,10 +646,10 @@ class RpcSession:
         return self.calls.answered > ANSWERED_AT_ONCE
 
     def answer_later(self, answer: Callable[[], None]) -> None:
-        """Have something answered in a turn of its own.
+        """Have something sent later than now.
 
         Args:
-            answer: called as a step.
+            answer: called once, as a step, in a turn of its own.
         """
 
         def piece() -> Iterator[None]:
