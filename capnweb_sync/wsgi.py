@@ -257,6 +257,8 @@ class Service:
     def _batch(self, environ: Environ) -> Answer:
         if self._draining():
             raise no_room()
+        # Before its body is read: whoever is refused need not send it.
+        main = self._main_for(environ)
         try:
             body = read_body(environ, self._max_batch)
         except TooLarge:
@@ -265,7 +267,7 @@ class Service:
         except ValueError:
             return "400 Bad Request", [], [b"The body of the request is incomplete.\n"]
         transport = BatchTransport(self._max_answer, address_of(environ))
-        session = self._session(transport, self._main_for(environ), None)
+        session = self._session(transport, main, None)
         transport.on_too_large = session.close
         deadline = time.monotonic() + self._batch_timeout
         taken = session.runtime.in_turns(take_lines(session, body, deadline))
@@ -376,7 +378,8 @@ def serve(
             programs, which send none.
         max_connections: WebSockets at a time in this process, by default as many as `Connections`
             has, or `ThreadedConnections`; one more gets status 503. Where each holds one of
-            gunicorn's threads, one of these is always left for everything else.
+            gunicorn's threads, one of these is always left for everything else, whatever other
+            services of the process hold.
 
     Raises:
         TypeError: what could be no main object, such as a class that is not an `RpcTarget`; both

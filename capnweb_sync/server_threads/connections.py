@@ -46,6 +46,11 @@ class Closable(Protocol):
         ...
 
 
+_all: list[weakref.ref[ThreadedConnections]] = []
+"""Those of all services of this process, which share the threads of its server. Services are made
+with the application, and there are few."""
+
+
 class ThreadedConnections:
     """The open connections of one application in this process. For all threads."""
 
@@ -72,6 +77,7 @@ class ThreadedConnections:
         self._reserved = 0
         self._open: set[Closable] = set()
         self._watched: Any = None
+        _all.append(weakref.ref(self))
         atexit.register(_drain_at_exit, weakref.ref(self))
         in_child(self, ThreadedConnections._let_go)
 
@@ -82,14 +88,16 @@ class ThreadedConnections:
         """Keep room for one more, unless there is none; `release` gives it back.
 
         Args:
-            room: how many the server can hold, if it says so.
+            room: how many the server can hold, if it says so, of all services together.
         """
-        most = self.max_connections if room is None else min(room, self.max_connections)
         with self._changed:
-            if self.draining or self._reserved >= most:
+            if self.draining or self._reserved >= self.max_connections:
                 return False
             self._reserved += 1
+        if room is None or _reserved_by_all() <= room:
             return True
+        self.release()
+        return False
 
     def release(self) -> None:
         """The connection is over, or never began."""
@@ -140,6 +148,12 @@ class ThreadedConnections:
         self._open.clear()
         self._reserved = 0
         self._watched = None
+
+
+def _reserved_by_all() -> int:
+    """How many connections there are, or are about to be."""
+    found = (reference() for reference in _all)
+    return sum(connections._reserved for connections in found if connections is not None)
 
 
 def _drain_at_exit(found: weakref.ref[ThreadedConnections]) -> None:

@@ -48,7 +48,7 @@ def test_a_server_that_cannot_do_it_says_so_and_still_serves_batches(
 
 def test_connections_leave_a_thread_of_gunicorns_for_everything_else(start: Start) -> None:
     server = start([*GUNICORN, "--threads", "3", f"{APP}:app"])
-    sessions = [connect(server.url) for _ in range(2)]
+    sessions = [connect(server.url), connect(server.url.replace("/rpc", "/traces"))]
 
     with pytest.raises(HandshakeError) as refused:
         connect(server.url)
