@@ -190,6 +190,27 @@ class RpcSession:
         except SessionOfParent:
             return True
 
+    @property
+    def peer_address(self) -> Any:
+        """Host and port of the peer, or of the client behind proxies that the application
+        believes; None where the transport knows of none, as on the client's side."""
+        return getattr(self.transport, "remote_address", None)
+
+    def on_disconnect(self, callback: Callable[[BaseException], Any]) -> Callable[[], None]:
+        """Run `callback(error)` when the session is over, whoever ended it and however; `error` is
+        a `SessionClosed`.
+
+        Args:
+            callback: called once; it runs like a served call.
+
+        Returns:
+            A function that takes this back.
+
+        Raises:
+            SessionClosed: it is over already.
+        """
+        return self.main.on_broken(callback)
+
     def owns(self, value: object) -> bool:
         """Whether `value` is a live stub for something that the peer of this very session passed
         by reference.
