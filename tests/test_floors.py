@@ -26,6 +26,7 @@ FLOORS = {
         ("handshake",),
         ("values",),
         ("runtimes",),
+        ("observe",),
         ("core",),
         ("streams",),
         ("codec",),
@@ -264,6 +265,7 @@ def test_only_known_libraries_are_imported() -> None:
         "precis_i18n",
         "simple_websocket",
         "wsproto",
+        "prometheus_client",  # by the observer for it
         "pytest",  # by the plugin for those who test with it
         "typing_extensions",  # by type checkers alone, which bring it
         "capnweb_sync",
