@@ -36,7 +36,7 @@ suppress_warnings = ["ref.python"]
 
 
 def without_the_repository(app: Sphinx, page: str, source: list[str]) -> None:
-    """Files outside of this folder are links on the page in the repository, and names on the site."""
+    """Files outside of this folder are links in the repository, and names on the site."""
     source[0] = re.sub(r"\[([^]]+)\]\(\.\./[^)]+\)", r"\1", source[0])
 
 

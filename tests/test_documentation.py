@@ -1,7 +1,7 @@
 """The code in the documentation does what it says.
 
-A page is one program, whose blocks run from top to bottom; or files, which begin with their name, and
-terminals, which show what is typed and what is answered.
+A page is one program, whose blocks run from top to bottom; or files, which begin with their name,
+and terminals, which show what is typed and what is answered.
 """
 
 from __future__ import annotations

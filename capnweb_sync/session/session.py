@@ -226,6 +226,7 @@ class RpcSession:
         """
         return self.main.on_broken(callback)
 
+    @property
     def peer(self) -> str:
         """Who is at the other end, for people: the URL of a server, the address of a client."""
         return peer_of(self.transport)

@@ -47,7 +47,7 @@ def test_a_batch_is_seen_as_one(server: Process) -> None:
 
     assert promise.result() == 3
     assert seen.of("begins", "ends") == [("begins", "add", "out"), ("ends", "add", None)]
-    server.wait_for_line(r"^opens 127\.0\.0\.1 True$")
+    server.wait_for_line(r"^opens 127\.0\.0\.1:\d+ True$")
     server.wait_for_line(r"^closes None 1$")
 
 
