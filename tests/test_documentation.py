@@ -19,7 +19,18 @@ from tests.processes import Process, free_port
 
 ROOT = Path(__file__).parents[1]
 
-PROGRAMS = ["capnweb_sync", "flask", "reconnecting", "streams", "testing", "typed"]
+PROGRAMS = [
+    "capnweb_sync",
+    "flask",
+    "from-flask-socketio",
+    "from-javascript",
+    "index",
+    "reconnecting",
+    "seeing",
+    "streams",
+    "testing",
+    "typed",
+]
 
 FILES_AND_TERMINALS = ["tutorial"]
 
@@ -60,6 +71,20 @@ def test_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path) -> None:
     )
 
     assert (finished.stderr, finished.stdout) == ("", "all of it\n")
+
+
+def test_a_site_is_made_of_the_pages_without_a_warning(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet"]
+    # Everything but writing the pages.
+    made = subprocess.run(
+        [*build, "-b", "dummy", ROOT / "docs", tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=2 * DEADLINE_SECONDS,
+        check=False,
+    )
+
+    assert (made.stderr, made.returncode) == ("", 0)
 
 
 class Terminal:
