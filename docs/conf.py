@@ -4,6 +4,7 @@ import re
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -43,11 +44,15 @@ def without_the_repository(app: Sphinx, page: str, source: list[str]) -> None:
 def in_its_own_markup(
     app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]
 ) -> None:
-    """Docstrings quote code as Markdown does; those of packages are for readers of the code."""
-    if what == "module":
-        lines.clear()
+    """Docstrings quote code as Markdown does, and have its tables, which are shown as they are."""
     text = re.sub(r"(?<!`)`([^`]+)`(?!`)", r"``\1``\\ ", "\n".join(lines))
+    text = re.sub(r"(?:^\|.*\n?)+", lambda table: as_it_is(table[0]), text, flags=re.MULTILINE)
     lines[:] = text.splitlines()
+
+
+def as_it_is(text: str) -> str:
+    """A literal block."""
+    return "::\n\n" + indent(text.replace("``\\ ", "").replace("``", ""), "    ") + "\n"
 
 
 def skipped(
