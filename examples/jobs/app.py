@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hmac
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from flask import Flask, Request, abort, request, session
 
 from capnweb_sync import Refused, serve
@@ -17,17 +19,25 @@ from .desk import Bench, Desk
 from .jobs import Jobs
 
 
+class Settings(msgspec.Struct, rename="upper"):
+    """What the environment has to say."""
+
+    folder: str
+    people: dict[str, str]
+    token: str
+
+
 def create_app() -> Flask:
     """Make it."""
     app = Flask(__name__)
     app.config.from_prefixed_env("JOBS")
-    jobs = Jobs(Path(app.config["FOLDER"]))
-    people: dict[str, str] = app.config["PEOPLE"]
+    settings = msgspec.convert(dict[str, Any](app.config), Settings)
+    jobs = Jobs(Path(settings.folder))
 
     @app.post("/login")
     def login() -> str:  # pyright: ignore[reportUnusedFunction]
         name, password = request.form["name"], request.form["password"]
-        if not hmac.compare_digest(people.get(name, ""), password) or not password:
+        if not hmac.compare_digest(settings.people.get(name, ""), password) or not password:
             abort(403)
         session["user"] = name
         return f"Welcome, {name}!"
@@ -38,7 +48,7 @@ def create_app() -> Flask:
         return Desk(jobs, session["user"])
 
     def bench_of(asked: Request) -> Bench:
-        expected = f"Bearer {app.config['TOKEN']}"
+        expected = f"Bearer {settings.token}"
         if not hmac.compare_digest(asked.headers.get("Authorization", ""), expected):
             raise Refused(401, "Workers have a token.")
         return Bench(jobs)
