@@ -206,6 +206,18 @@ class RpcSession:
             return True
 
     @property
+    def peer(self) -> str:
+        """Who is at the other end, for people: the URL of a server, the address of a client."""
+        return peer_of(self.transport)
+
+    def __repr__(self) -> str:
+        if self.closed:
+            state = f"over: {self.closed_by or SessionOfParent()}"
+        else:
+            state = "{imports} imports, {exports} exports".format(**self.stats())
+        return f"<RpcSession with {self.peer}, {state}>"
+
+    @property
     def peer_address(self) -> Any:
         """Host and port of the peer, or of the client behind proxies that the application
         believes; None where the transport knows of none, as on the client's side."""
@@ -225,18 +237,6 @@ class RpcSession:
             SessionClosed: it is over already.
         """
         return self.main.on_broken(callback)
-
-    @property
-    def peer(self) -> str:
-        """Who is at the other end, for people: the URL of a server, the address of a client."""
-        return peer_of(self.transport)
-
-    def __repr__(self) -> str:
-        if self.closed:
-            state = f"over: {self.closed_by or SessionOfParent()}"
-        else:
-            state = "{imports} imports, {exports} exports".format(**self.stats())
-        return f"<RpcSession with {self.peer}, {state}>"
 
     def owns(self, value: object) -> bool:
         """Whether `value` is a live stub for something that the peer of this very session passed
@@ -366,7 +366,7 @@ class RpcSession:
     def _close(self, code: int, reason: str) -> None:
         if self.closed_by is None:
             self.change()
-            self._end(SessionClosed(reason, close_code=code, reason=reason))
+            self._end(SessionClosed(closed_here(reason), close_code=code, reason=reason))
             self.transport.close(code, reason)
 
     def drain(self, timeout: float | None = None) -> bool:
@@ -577,7 +577,10 @@ class RpcSession:
         carries none."""
         self._check_may_push()
         if not getattr(self.transport, "carries_streams", True):
-            raise RpcError("A batch is sent at once; it can't carry a stream, nor a Blob.")
+            raise RpcError(
+                "A batch is sent at once; it can't carry a stream, nor a Blob. connect() makes a"
+                " connection, which can."
+            )
         if source.sent:
             raise RpcError("The stream has been sent already.")
         self.change()
@@ -711,7 +714,14 @@ class RpcSession:
     # What the encoder and the evaluator need of the tables.
 
     def export_stub(self, hook: Hook) -> int:
-        """Take `hook` over; its new id. Raises RpcError past the limit, SessionClosed."""
+        """Take `hook` over; its new id. Raises RpcError past the limit, or where nobody could call
+        it, and SessionClosed."""
+        if not getattr(self.transport, "can_be_called", True):
+            hook.dispose()
+            raise RpcError(
+                "A batch can't carry a function, a stub of another session or an object by"
+                " reference: nobody could call it. connect() makes a connection, which can."
+            )
         return self._export(hook).export_id
 
     def export_promise(self, hook: Hook) -> int:
@@ -835,6 +845,12 @@ def releases(pack: Callable[[bytes], bytes], first: int, count: int) -> bytes:
     """The messages that release `count` imports from `first` on, packed and joined."""
     ids = range(first, first + count)
     return b"".join(pack(release_message(import_id)) for import_id in ids)
+
+
+def closed_here(reason: str) -> str:
+    """What those learn who use a session that this side has closed."""
+    why = f" ({reason.rstrip('.')})" if reason else ""
+    return f"This side has closed the session{why}. Calls need a new one."
 
 
 def release_message(import_id: int) -> bytes:
