@@ -249,6 +249,18 @@ class ServedCalls:
         self._queue.start(Callback(function, args))
 
 
+class SeenCalls(ServedCalls):
+    """Those of a session that is observed."""
+
+    __slots__ = ()
+
+    def start(self, job: Callable[[], None]) -> None:
+        called: Callable[[], tuple[Path, bool]] | None = getattr(job, "called", None)
+        if called is not None and self.seen is not None:  # none for a write to a stream
+            self.seen.serving(job, *called())
+        self._queue.start(job)
+
+
 def too_much(most: int) -> str:
     """What a peer is told that makes this side keep more than `most` bytes."""
     return f"This side would keep more than {most} bytes for its peer."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 from ..errors import SessionClosed
@@ -32,7 +32,6 @@ class Seen:
         "_out",
         "_queues",
         "sees_calls",
-        "sees_messages_in",
         "sees_messages_out",
     )
 
@@ -59,8 +58,6 @@ class Seen:
         self._out = listeners("message_out")
         self.sees_calls = bool(self._begins or self._ends)
         """Whether anybody has a use for calls."""
-        self.sees_messages_in = bool(self._in)
-        """Likewise for messages that arrive."""
         self.sees_messages_out = bool(self._out)
         """Likewise for messages that go out."""
         self._calls: dict[object, Call] = {}
@@ -77,10 +74,16 @@ class Seen:
         for queue, told in self._closes:
             queue.add(told, (self._conversation, error))
 
-    def message_in(self, message: str | bytes) -> None:
-        """A message is about to be taken."""
-        for queue, told in self._in:
-            queue.add(told, (self._conversation, message), len(message))
+    def arriving(self, messages: Iterable[str | bytes]) -> Iterable[str | bytes]:
+        """`messages`, each of which is told when it is about to be taken, if anybody has a use for
+        that."""
+        return self._telling(messages) if self._in else messages
+
+    def _telling(self, messages: Iterable[str | bytes]) -> Iterator[str | bytes]:
+        for message in messages:
+            for queue, told in self._in:
+                queue.add(told, (self._conversation, message), len(message))
+            yield message
 
     def packing(self, pack: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
         """`pack`, which tells of each message, if anybody has a use for that. One of its own for
@@ -99,7 +102,7 @@ class Seen:
         """This side calls the peer; None if nobody has a use for calls."""
         return self._begin(path, True, reading) if self.sees_calls else None
 
-    def serving(self, job: object, path: Path, *, reading: bool) -> None:
+    def serving(self, job: object, path: Path, reading: bool) -> None:
         """The peer calls this side, which `job` will serve."""
         if self.sees_calls:
             self._calls[job] = self._begin(path, False, reading)

@@ -32,7 +32,7 @@ from ..core.hooks import ErrorHook, Hook
 from ..core.ledger import PIPE_COST, Kept, Ledger
 from ..core.local_hooks import hook_for_value
 from ..core.payload import Payload
-from ..core.served_calls import OnSendError, ServedCalls, too_much
+from ..core.served_calls import OnSendError, SeenCalls, ServedCalls, too_much
 from ..core.stubs import Path, RpcStub
 from ..core.targets import BEGINNER
 from ..deferred import Deferred, abandon_turn, trampoline
@@ -152,10 +152,15 @@ class RpcSession:
         self.ledger: Ledger = ledger if ledger is not None else Ledger(limits.max_memory)
         """What is kept for the peer; also by the transport, if that has brought it."""
         self.ledger.limit(limits.max_memory)
-        self.calls = ServedCalls(self.runtime, self.runtime.call_queue(), limits, self.ledger)
+        seen = seen_by(observer, self.runtime, transport)
+        queue = self.runtime.call_queue()
+        if seen is None:
+            self.calls = ServedCalls(self.runtime, queue, limits, self.ledger)
+        else:
+            self.calls = SeenCalls(self.runtime, queue, limits, self.ledger)
+            self.calls.seen = seen
         self.calls.session = self
         self.calls.on_send_error = on_send_error
-        self.calls.seen = seen = seen_by(observer, self.runtime, transport)
         if seen is not None:
             self.pack = seen.packing(transport.pack)
         self._pulls_under_way = 0
@@ -300,15 +305,14 @@ class RpcSession:
             return
         self._changing.add(self)
         calls, most = self.calls, self.limits.max_message_size
-        seen = calls.seen if calls.seen is not None and calls.seen.sees_messages_in else None
+        if calls.seen is not None:
+            messages = calls.seen.arriving(messages)
         before, serving.calls = serving.calls, calls
         try:
             for message in messages:
                 size = len(message)
                 if size > most:
                     raise RpcTypeError(f"Incoming message exceeds maximum size of {most} bytes.")
-                if seen is not None:
-                    seen.message_in(message)
                 calls.received_size = size
                 self._map_work = None
                 calls.renew_copies()

@@ -304,7 +304,6 @@ def test_what_no_observer_defines_is_not_computed() -> None:
 
     assert both.server.pack is both.server_transport.pack
     assert not both.server.calls.seen.sees_calls
-    assert not both.server.calls.seen.sees_messages_in
 
 
 def test_a_session_that_nobody_sees_has_nothing_of_it() -> None:
