@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from ..errors import SessionClosed
 from ..runtimes.interface import Runtime, Transport
-from .events import FLUSH_SECONDS, EventQueue, Told, queue_of
+from .events import FLUSH_SECONDS, EventQueue, Source, Told, queue_of
 from .logs import listening
 from .observer import Call, Conversation, Observer, Path
 
@@ -31,6 +31,7 @@ class Seen:
         "_opens",
         "_out",
         "_queues",
+        "_source",
         "sees_calls",
         "sees_messages_out",
     )
@@ -39,7 +40,8 @@ class Seen:
         self, observers: list[Observer], runtime: Runtime, conversation: Conversation
     ) -> None:
         self._conversation = conversation
-        self._queues = [queue_of(observer, runtime) for observer in observers]
+        self._source = Source(runtime)
+        self._queues = [queue_of(observer, runtime.step) for observer in observers]
         pairs = list(zip(observers, self._queues, strict=True))
 
         def listeners(event: str) -> Listeners:
@@ -66,13 +68,13 @@ class Seen:
     def opened(self) -> None:
         """The session is made."""
         for queue, told in self._opens:
-            queue.add(told, (self._conversation,))
+            queue.add(self._source, told, (self._conversation,))
 
     def closed(self, error: SessionClosed, calls_made: int, calls_served: int) -> None:
         """The session is over."""
         self._conversation.end(calls_made, calls_served)
         for queue, told in self._closes:
-            queue.add(told, (self._conversation, error))
+            queue.add(self._source, told, (self._conversation, error))
 
     def arriving(self, messages: Iterable[str | bytes]) -> Iterable[str | bytes]:
         """`messages`, each of which is told when it is about to be taken, if anybody has a use for
@@ -82,7 +84,7 @@ class Seen:
     def _telling(self, messages: Iterable[str | bytes]) -> Iterator[str | bytes]:
         for message in messages:
             for queue, told in self._in:
-                queue.add(told, (self._conversation, message), len(message))
+                queue.add(self._source, told, (self._conversation, message), len(message))
             yield message
 
     def packing(self, pack: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
@@ -93,7 +95,7 @@ class Seen:
 
         def pack_seen(message: bytes) -> bytes:
             for queue, told in self._out:
-                queue.add(told, (self._conversation, message), len(message))
+                queue.add(self._source, told, (self._conversation, message), len(message))
             return pack(message)
 
         return pack_seen
@@ -110,7 +112,7 @@ class Seen:
     def _begin(self, path: Path, outgoing: bool, reading: bool) -> Call:
         call = Call(self._conversation, path, outgoing, reading)
         for queue, told in self._begins:
-            queue.add(told, (call,))
+            queue.add(self._source, told, (call,))
         return call
 
     def moved(self, job: object, to: object) -> None:
@@ -136,13 +138,13 @@ class Seen:
         call.error = None
         seconds = call.seconds()
         for queue, told in self._ends:
-            queue.add(told, (call, seconds, error))
+            queue.add(self._source, told, (call, seconds, error))
 
     def flush(self, timeout: float = FLUSH_SECONDS) -> None:
         """Wait until observers have been told what has happened, `timeout` seconds at most. Not
         within the step."""
         for queue in self._queues:
-            queue.flush(timeout)
+            queue.flush(self._source, timeout)
 
 
 def seen_by(observers: Observers, runtime: Runtime, transport: Transport) -> Seen | None:

@@ -19,6 +19,7 @@ from capnweb_sync import (
     RpcPromise,
     RpcTarget,
     SessionClosed,
+    batch,
     broadcast,
     serve,
 )
@@ -330,6 +331,27 @@ def test_closing_a_session_waits_until_its_end_is_told() -> None:
         ("ends", "add", None),
         ("closes", 1000, "", 0, 1),
     ]
+
+
+def test_a_batch_that_waits_is_not_sent_because_another_session_with_its_observer_ends() -> None:
+    seen = Everything()
+    waiting = batch("http://127.0.0.1:9/", observer=seen)
+    waiting.main.add(1, 2)
+
+    with pair(Api, observer=seen) as both:
+        both.main.add(1, 2).result()
+
+    assert "not sent" in repr(waiting)
+
+
+def test_settling_waits_for_observers_whatever_they_have_seen_before() -> None:
+    seen = Calls()
+
+    for _ in range(3):
+        with pair(serve(Api, observer=seen)) as both:
+            both.main.add(1, 2).result()
+            both.settle()
+            assert seen.ended.pop() == ("add", None)
 
 
 def test_an_observer_that_blocks_holds_nobody_up_but_the_end_for_a_moment(
