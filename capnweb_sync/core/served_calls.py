@@ -88,7 +88,7 @@ class ServedCalls:
         self.answered = 0
         """Bytes of answers for one message, or when one call was done."""
         self.seen: Seen | None = None
-        """Those who observe the session, if anybody does."""
+        """Those who observe the calls of the session, if anybody does."""
         self.on_send_error: OnSendError | None = None
         """What the application has to say on errors that are sent."""
         self.session: Serving | None = None
@@ -250,7 +250,7 @@ class ServedCalls:
 
 
 class SeenCalls(ServedCalls):
-    """Those of a session that is observed."""
+    """Those of a session whose calls are observed."""
 
     __slots__ = ()
 

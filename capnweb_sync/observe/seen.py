@@ -100,14 +100,13 @@ class Seen:
 
         return pack_seen
 
-    def calling(self, path: Path, *, reading: bool) -> Call | None:
-        """This side calls the peer; None if nobody has a use for calls."""
-        return self._begin(path, True, reading) if self.sees_calls else None
+    def calling(self, path: Path, reading: bool) -> Call:
+        """This side calls the peer."""
+        return self._begin(path, True, reading)
 
     def serving(self, job: object, path: Path, reading: bool) -> None:
         """The peer calls this side, which `job` will serve."""
-        if self.sees_calls:
-            self._calls[job] = self._begin(path, False, reading)
+        self._calls[job] = self._begin(path, False, reading)
 
     def _begin(self, path: Path, outgoing: bool, reading: bool) -> Call:
         call = Call(self._conversation, path, outgoing, reading)

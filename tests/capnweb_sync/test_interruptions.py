@@ -255,7 +255,7 @@ class Counting(Observer):
 
 def tell_observers(pair: Loopback) -> Operation:
     pair.api.echo(1).done()
-    seen = pair.client.calls.seen
+    seen = pair.client._seen
     assert seen is not None
     return seen._queues[0]._deliver
 

@@ -17,6 +17,7 @@ from capnweb_sync import (
     Observer,
     RpcError,
     RpcPromise,
+    RpcSession,
     RpcTarget,
     SessionClosed,
     batch,
@@ -177,6 +178,19 @@ def test_looking_at_a_property_is_told_as_reading() -> None:
     assert sorted(kinds) == [("motto", True, False), ("motto", True, True)]
 
 
+def test_a_map_is_a_call_of_the_one_who_asks_for_it() -> None:
+    seen = Everything()
+    both = Loopback(Api(), client_observer=seen)
+
+    both.api.motto.map(lambda motto: both.api.add(1, 2)).result()
+    both.pump()
+
+    assert seen.of("begins", "ends") == [
+        ("begins", "motto.map", "out"),
+        ("ends", "motto.map", None),
+    ]
+
+
 def test_a_callback_is_a_call_of_a_function() -> None:
     seen = Everything()
     both = Loopback(Api(), client_observer=seen)
@@ -299,12 +313,11 @@ def test_an_observer_that_is_too_slow_is_told_what_it_missed(
 
 def test_what_no_observer_defines_is_not_computed() -> None:
     both = Loopback(Api(), observer=Observer())
-    assert both.server.calls.seen is not None
 
     both.api.add(1, 2).result()
 
     assert both.server.pack is both.server_transport.pack
-    assert not both.server.calls.seen.sees_calls
+    assert both.server.calls.seen is None
 
 
 def test_a_session_that_nobody_sees_has_nothing_of_it() -> None:
@@ -312,6 +325,21 @@ def test_a_session_that_nobody_sees_has_nothing_of_it() -> None:
 
     assert both.server.calls.seen is None
     assert both.server.pack is both.server_transport.pack
+
+
+def test_a_session_whose_main_object_fails_to_begin_is_told_to_be_over() -> None:
+    class Failing(RpcTarget):
+        def _on_session(self, session: Any) -> None:
+            raise ZeroDivisionError
+
+    seen = Everything()
+    runtime = Loopback().runtime
+
+    with pytest.raises(ZeroDivisionError):
+        RpcSession(LineTransport(), Failing(), runtime=runtime, observer=seen)
+    runtime.pump()
+
+    assert [event[0] for event in seen.told] == ["opens", "closes"]
 
 
 def test_what_is_no_observer_is_refused() -> None:
