@@ -21,7 +21,9 @@ from .errors import (
     RpcTypeError,
     SessionClosed,
 )
+from .handshake import Refused
 from .limits import DEFAULT_LIMITS, Limits
+from .observe import Observer
 from .runtimes.interface import Runtime, Transport
 from .session.broadcast import broadcast, broadcast_all
 from .session.session import RpcSession
@@ -57,8 +59,10 @@ __all__ = [
     "JSDate",
     "Limits",
     "Lookup",
+    "Observer",
     "ReadableStream",
     "ReconnectingSession",
+    "Refused",
     "RemoteError",
     "RemoteRangeError",
     "RemoteTypeError",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import StartServer
+
 ROOT = Path(__file__).parents[1]
 
 PREAMBLE = """
@@ -18,7 +20,7 @@ monkey.patch_all()
 DEADLINE_SECONDS = 60
 
 
-@pytest.mark.parametrize("page", ["capnweb_sync", "typed"])
+@pytest.mark.parametrize("page", ["capnweb_sync", "seeing", "typed"])
 def test_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path) -> None:
     blocks = python_blocks((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
     program = tmp_path / "page.py"
@@ -35,6 +37,28 @@ def test_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path) -> None:
     )
 
     assert (finished.stderr, finished.stdout) == ("", "all of it\n")
+
+
+def test_the_conversation_of_the_protocol_in_python_is_what_happens(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    (conversation,) = python_blocks(page)
+    program = tmp_path / "page.py"
+    url = start_server().url
+    program.write_text(conversation.replace("ws://127.0.0.1:8080/rpc/ws", url), encoding="utf-8")
+
+    finished = subprocess.run(
+        [sys.executable, program],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+
+    assert (finished.stderr, finished.returncode) == ("", 0)
 
 
 def python_blocks(page: str) -> list[str]:
