@@ -40,6 +40,7 @@ time.settle()
 if operations.ticked then
   time.trim()
   rooms.erase_ended()
+  rooms.forget_erased()
 end
 rooms.trim_tail()
 telling.save()
