@@ -96,17 +96,10 @@ class ChatService:
         """The session of a new connection, whose main object is the chat."""
         address = self.rates.address(host_of(connection.remote_address))
         client = ClientState(connection, allowance=self.rates.connection(address))
-
-        def closed(_: Connection) -> None:
-            # The client refers to the connection: without the way back, both go at once.
-            connection.on_closed = None
-            self.rates.let_go(address)
-            self.stays.closed(client)
-
-        connection.on_closed = closed
+        chat = Chat(self.stays, self.store, client)
+        connection.on_closed = chat._closed
         if not self.rates.hold(address):
             connection.close(CloseCode.TRY_AGAIN_LATER, "Too many connections from this address.")
-        chat = Chat(self.stays, self.store, client)
         return RpcSession(connection, chat, runtime=gevent_runtime(), limits=self._limits)
 
     def batch(self, environ: dict[str, Any]) -> Response:

@@ -66,6 +66,9 @@ if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
 elif ! install_node_packages tests/interop || ! install_node_packages tests/deploy; then
     missing 'npm ci failed: no tests against the reference implementation'
 fi
+if ! install_node_packages tests/capnweb_sync/typed; then
+    missing 'npm ci failed: typed APIs are not checked with pyright'
+fi
 if ! set_up_page || ! install_node_packages tests/web; then
     missing 'npm ci failed: no tests of the page'
 elif ! command -v chromium >/dev/null && ! apt_install chromium fonts-noto-color-emoji; then

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from capnweb_sync import Lookup, RpcSession, RpcStub, RpcTarget
+from capnweb_sync.server import Connection
 from chatserver.capabilities.person import Person
 from chatserver.errors import BadRequest, BadType, NotJoined, Unauthorized
 from chatserver.futures import then
@@ -46,6 +47,13 @@ class Chat(RpcTarget):
         calls = self._client.allowance.calls
         if calls:
             session.calls.before_call = partial(take, calls)
+
+    def _closed(self, connection: Connection) -> None:
+        """Its connection is closed."""
+        # The client refers to the connection: without the way back, both go at once.
+        connection.on_closed = None
+        self._client.allowance.let_go()
+        self._stays.closed(self._client)
 
     def join(self, username: str, callback: Any, options: Any = None) -> "Future[dict[str, Any]]":
         """Join with a name. From the answer's `lastId` on (or from `options.since`), each event
@@ -89,7 +97,7 @@ class Chat(RpcTarget):
 
         Fails with `bad_request`, `too_large`, `not_joined`, `rate_limited`, `unavailable`.
         """
-        name_key, said = held_key(username), clean_text(text)
+        name_key, said = self._held_key(username), clean_text(text)
         wanted = read_options(options, SendOptions)
         return self._stays.send(self._client, name_key, said, wanted.key)
 
@@ -99,7 +107,7 @@ class Chat(RpcTarget):
 
     def leave(self, username: str) -> "Future[dict[str, Any]]":
         """Give a name up. Fails with `not_joined`, `unavailable`."""
-        return self._stays.leave(self._client, held_key(username))
+        return self._stays.leave(self._client, self._held_key(username))
 
     def getHistory(self, options: Any = None) -> "Lookup[list[dict[str, Any]]]":
         """Events of the log, ascending: with `after` the oldest above it, otherwise the newest. Not
@@ -137,6 +145,13 @@ class Chat(RpcTarget):
         """How many messages have been said since the log began."""
         return then(self._store.counts(), lambda counts: counts.messages)
 
+    def _held_key(self, username: str) -> str:
+        """What a name is compared by that the caller may have joined with. Raises NotJoined."""
+        try:
+            return self._client.key_of(username) or check_name(username).key
+        except BadRequest:
+            raise NotJoined(NOT_JOINED) from None
+
 
 @cache
 def our_version() -> str:
@@ -145,14 +160,6 @@ def our_version() -> str:
         return version("capnweb-chat")
     except PackageNotFoundError:
         return ""
-
-
-def held_key(username: str) -> str:
-    """What a name is compared by that the caller may have joined with. Raises NotJoined."""
-    try:
-        return check_name(username).key
-    except BadRequest:
-        raise NotJoined(NOT_JOINED) from None
 
 
 def receiver(callback: Any, session: RpcSession) -> tuple[RpcStub, RpcStub]:

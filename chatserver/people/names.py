@@ -42,9 +42,9 @@ UNTYPED: Final = "+@*"
 """What names of rooms begin with that the server gives: private and direct ones, and the one of
 announcements."""
 
-REMEMBERED_NAMES: Final = 4096
-"""Names whose check is not made again: that of everyone who chats is asked for with each message,
-and costs more than storing it."""
+REMEMBERED_NAMES: Final = 256
+"""Names whose check is not made again: it costs more than storing a message. Those who have joined
+are found without it, by `ClientState.key_of`."""
 
 SHOWN: Final = get_profile("NicknameCasePreserved")
 COMPARED: Final = get_profile("NicknameCaseMapped:CaseFold")
