@@ -47,6 +47,10 @@ class OldChat:
         fields: dict[str, str | int] = {"epoch": "e", "first_id": 1, "messages": 7, "number": 2}
         client.hset("{chat}:meta", mapping=fields | {"steady": self.steady, "seen": self.steady})
 
+    def note(self, **fields: str | int) -> None:
+        for field, value in fields.items():
+            self.client.hset("{chat}:meta", field, str(value))
+
     def store(self, entry: list[Any]) -> None:
         self._last_id += 1
         last: dict[str, int] = {"last_id": self._last_id, "last_ms": self._clock.now}
