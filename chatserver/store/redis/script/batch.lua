@@ -33,7 +33,7 @@ end
 
 local results = {}
 for i, operation in ipairs(batch) do
-  results[i] = operations[operation[1]](unpack(operation, 2))
+  results[i] = operations.run(unpack(operation))
   telling.tell()
 end
 time.settle()
