@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from heapq import nsmallest
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from chatserver.store.events import Event
 from chatserver.store.interface import MAX_READ_EVENTS, cut
 from chatserver.store.redis.entries import room_event
-from chatserver.store.redis.operations import decode, encode
+from chatserver.store.redis.operations import encode
 from chatserver.store.refusals import not_seated
-from chatserver.store.seats import Occupant, RoomInfo, RoomKind, Seat
+from chatserver.store.seats import Occupant, RoomInfo, Seat
 from chatserver.store.values import Span
 
 Ask = Callable[[bytes], Any]
@@ -27,21 +27,6 @@ ROOM_EVENTS: Final = 8
 
 LARGEST_ID: Final = 2**53
 """Above all ids, and still a number of Lua's."""
-
-
-class RoomRecord(NamedTuple):
-    """What rooms.lua keeps of a room, as far as it is read here."""
-
-    number: int
-    kind: RoomKind
-    title: str
-    topic: str
-    owner: str
-    maker: str
-    everything: bool
-    last_id: int
-    said: int
-    pair: list[str]
 
 
 def read_range(ask: Ask, span: Span) -> Iterator[Event]:
@@ -104,13 +89,13 @@ def people(ask: Ask, by: str, seat: Seat, after: str | None, limit: int) -> list
 def room(ask: Ask, by: str, seat: Seat) -> RoomInfo:
     """Raises NotJoined."""
     (found,) = _inside(ask, "room", seat.room, by, seat.number)
-    return _info(by, found)
+    return _info(found)
 
 
 def rooms(ask: Ask, by: str, after: str | None, limit: int, inside: bool) -> list[RoomInfo]:
     """Those that this identity sees."""
     found = ask(encode(("rooms", by, after is not None and after, limit, inside)))
-    seen = (_info(by, row) for row in found)
+    seen = (_info(row) for row in found)
     later = [info for info in seen if after is None or info.name > after]
     return nsmallest(limit, later, key=lambda info: info.name)
 
@@ -123,23 +108,18 @@ def _inside(ask: Ask, *question: Any) -> list[Any]:
     return answer
 
 
-def _info(by: str, row: list[Any]) -> RoomInfo:
-    name, packed, people, number, read = row
-    record = RoomRecord(*decode(packed)[: len(RoomRecord._fields)])
-    other = None
-    if record.pair:
-        first, first_name, _, second_name = record.pair
-        other = second_name if first == by else first_name
+def _info(row: list[Any]) -> RoomInfo:
+    name, kind, title, topic, people, last_id, number, unread, other, owner, everything = row
     return RoomInfo(
         name.decode(),
-        record.kind,
-        record.title,
-        record.topic,
+        kind.decode(),
+        title.decode(),
+        topic.decode(),
         people,
-        record.last_id,
+        last_id,
         number,
-        0 if number is None else record.said - read,
-        other,
-        record.kind == "private" and record.owner == by,
-        record.everything,
+        unread,
+        None if other is None else other.decode(),
+        bool(owner),
+        bool(everything),
     )

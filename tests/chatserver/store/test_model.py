@@ -308,11 +308,8 @@ class Play:
 
     def follow(self) -> None:
         """Hear what the log tells."""
-        while True:
-            tail = self.store.follow(self.tail[-1].id if self.tail else 0, 0.02)
-            self.tail += tail.events
-            if (self.tail[-1].id if self.tail else 0) >= self.store.last_id:
-                return
+        while (self.tail[-1].id if self.tail else 0) < self.store.last_id:
+            self.tail += self.store.follow(self.tail[-1].id if self.tail else 0, 0.02).events
 
     def check(self) -> None:
         for who, joined in self.joined.items():
@@ -361,6 +358,8 @@ class Play:
                 newest[event.room] = event.id
             for by, room, _, begins in event.seats:
                 (inside.add if begins else inside.discard)((by, room))
+                if room in PRIVATE and not any(other == room for _, other in inside):
+                    newest.pop(room, None)  # It has ended; another one may have its name.
             hearers = self.hearers.get(event.id)
             if hearers is not None and event.room != "lobby":
                 assert {self.by[by] for by, room in inside if room == event.room} == hearers

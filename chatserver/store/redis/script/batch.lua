@@ -34,7 +34,7 @@ end
 local results = {}
 for i, operation in ipairs(batch) do
   results[i] = operations[operation[1]](unpack(operation, 2))
-  rooms.tell()
+  telling.tell()
 end
 time.settle()
 if operations.ticked then
@@ -42,7 +42,7 @@ if operations.ticked then
   rooms.erase_ended()
 end
 rooms.trim_tail()
-rooms.save_due()
+telling.save()
 rooms.save()
 if operations.ticked then
   local rest = time.due()
