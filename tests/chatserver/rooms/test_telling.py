@@ -2,15 +2,12 @@
 twice, each event encoded once, and why one is sent out."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import pytest
 
 from capnweb_sync import RpcStub
 from capnweb_sync.session.broadcast import broadcast_all
-from chatserver.capabilities.person import Person
-from chatserver.capabilities.room import Room
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
 from chatserver.rooms.member import ClientState
@@ -21,48 +18,9 @@ from chatserver.store.events import Event
 from chatserver.store.interface import Store
 from chatserver.store.seats import Aside
 from tests.chatserver.greenlets import FakeConnection, eventually, outcome
+from tests.chatserver.rooms.somebody import Somebody, follow, say
 
 pytestmark = pytest.mark.usefixtures("gevent_default")
-
-
-class Somebody:
-    """Somebody who has logged in, in this process."""
-
-    def __init__(self, stays: Stays, name: str, options: JoinOptions | None = None) -> None:
-        self.connection = FakeConnection()
-        self.client = ClientState(self.connection)
-        self._stays = stays
-        callback = self.connection.callback()
-        self.person: Person = outcome(
-            stays.log_in(
-                self.client,
-                name.casefold(),
-                name,
-                callback,
-                callback,
-                options or JoinOptions(),
-                partial(Person, stays),
-            )
-        )
-
-    def enter(self, room: str) -> Room:
-        return outcome(self.person.enter(room))
-
-    def me(self) -> dict[str, Any]:
-        return outcome(self.person.me)
-
-    @property
-    def heard(self) -> list[dict[str, Any]]:
-        return self.connection.heard
-
-    def texts(self) -> list[str]:
-        """Of chat messages."""
-        return [event.get("text", "") for event in self.heard if event["type"] == "chat"]
-
-    def end(self, on_purpose: bool = False) -> None:
-        self.connection.closed = True
-        self.connection.closed_on_purpose = on_purpose
-        self._stays.closed(self.client)
 
 
 @pytest.fixture
@@ -84,17 +42,6 @@ def following(stays: Stays) -> Iterator[Loop]:
     loop = Loop("Following", stays.feed.follow)
     yield loop
     loop.kill()
-
-
-def follow(stays: Stays, store: Store) -> None:
-    """Tell all that is there."""
-    while stays.feed.position < store.last_id:
-        stays.feed.follow()
-
-
-def say(room: Room, text: str) -> int:
-    number: int = outcome(room.say(text))["id"]
-    return number
 
 
 Told = list[tuple[int, list[Any]]]
