@@ -310,17 +310,43 @@ def test_nothing_is_kept_of_who_is_gone(stays: Stays) -> None:
 
 
 @pytest.mark.usefixtures("following")
-def test_a_thousand_rooms_of_ten_each_hear_their_own(stays: Stays) -> None:
-    people = [Somebody(stays, f"Person {n}") for n in range(1_000)]
+def test_a_thousand_rooms_of_ten_each_hear_their_own(stays: Stays, full: bool) -> None:
+    number_of_rooms = 1_000 if full else 200
+    people = [Somebody(stays, f"Person {n}") for n in range(number_of_rooms)]
     rooms = [person.enter(f"room{number}") for number, person in enumerate(people)]
     for number, person in enumerate(people):
         for offset in range(1, 10):
-            person.person.enter(f"room{(number + offset) % 1_000}")
+            person.person.enter(f"room{(number + offset) % number_of_rooms}")
 
     for number, room in enumerate(rooms):
         room.say(f"hello {number}")
 
     eventually(lambda: all(len(person.texts()) == 10 for person in people))
     for number, person in enumerate(people):
-        expected = {f"hello {(number + offset) % 1_000}" for offset in range(10)}
+        expected = {f"hello {(number + offset) % number_of_rooms}" for offset in range(10)}
         assert set(person.texts()) == expected
+
+
+@pytest.mark.usefixtures("following")
+def test_one_large_room_is_no_burden_to_many_small_ones(
+    stays: Stays, full: bool, told: Told
+) -> None:
+    crowd = [Somebody(stays, f"Person {n}") for n in range(10_000 if full else 400)]
+    for person in crowd:
+        person.person.enter("crowd")
+    pairs = [
+        (Somebody(stays, f"One {n}"), Somebody(stays, f"Other {n}"))
+        for n in range(1_000 if full else 40)
+    ]
+    rooms = [
+        (one.enter(f"pair{n}"), other.enter(f"pair{n}")) for n, (one, other) in enumerate(pairs)
+    ]
+    told.clear()
+
+    say(crowd[0].enter("crowd"), "to all")
+    for n, (one, _) in enumerate(rooms):
+        one.say(f"to one {n}")
+
+    eventually(lambda: all(other.texts() == [f"to one {n}"] for n, (_, other) in enumerate(pairs)))
+    assert [person.texts() for person in crowd] == [["to all"]] * len(crowd)
+    assert sum(1 for members, _ in told if members == len(crowd)) == 1
