@@ -199,7 +199,8 @@ class Feed:
         try:
             cast = self._casts.get(last.room)
             if cast is not None:
-                told = [event for event in events if event.type != "seat"]
+                # It says nothing but which seats change, so it is the last of its piece.
+                told = events[:-1] if last.type == "seat" else events
                 if told:
                     cast.tell(told)
         finally:

@@ -1,6 +1,6 @@
 """The last part of what the tail has told, for those who are about to catch up."""
 
-from collections import OrderedDict
+from collections import deque
 from typing import Final
 
 from msgspec.structs import replace
@@ -22,23 +22,24 @@ class Recent:
 
     def __init__(self, after: int) -> None:
         self.after = after
-        self._events: OrderedDict[int, Event] = OrderedDict()
+        self._events: deque[Event] = deque()
         self._bytes = 0
 
     def add(self, event: Event) -> None:
         """The tail has come to `event`."""
         if event.target:
             self._amend(event)
-        self._events[event.id] = event
+        self._events.append(event)
         self._bytes += event.size
         while len(self._events) > RECENT_EVENTS or self._bytes > RECENT_BYTES:
-            self.after, gone = self._events.popitem(last=False)
+            gone = self._events.popleft()
+            self.after = gone.id
             self._bytes -= gone.size
 
     def above(self, after: int) -> list[Event]:
         """The entries above an id that is not below `after`, ascending."""
         found = []
-        for event in reversed(self._events.values()):
+        for event in reversed(self._events):
             if event.id <= after:
                 break
             found.append(event)
@@ -52,16 +53,19 @@ class Recent:
 
     def _amend(self, event: Event) -> None:
         """What is told late is told as it stands."""
-        if event.type == "edit" and not event.removed:
-            self._put(event.target, text=event.text, edited_ms=event.time_ms)
-        elif event.type == "remove":
-            self._put(event.target, text="", removed=True)
-            for edit in [e for e in self._events.values() if e.target == event.target]:
-                if edit.type == "edit":
-                    self._put(edit.id, text="", removed=True)
+        if event.type not in ("edit", "remove") or event.removed:
+            return
+        for index, earlier in enumerate(self._events):
+            if earlier.removed:
+                continue
+            if event.type == "edit" and earlier.id == event.target:
+                self._put(index, replace(earlier, text=event.text, edited_ms=event.time_ms))
+            elif event.type == "remove" and (
+                earlier.id == event.target
+                or (earlier.type == "edit" and earlier.target == event.target)
+            ):
+                self._put(index, replace(earlier, text="", removed=True))
 
-    def _put(self, number: int, **changes: object) -> None:
-        event = self._events.get(number)
-        if event is not None and not event.removed:
-            changed = self._events[number] = replace(event, **changes)
-            self._bytes += changed.size - event.size
+    def _put(self, index: int, event: Event) -> None:
+        self._bytes += event.size - self._events[index].size
+        self._events[index] = event

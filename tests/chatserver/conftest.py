@@ -11,6 +11,7 @@ from capnweb_sync.server import GeventRuntime
 from tests.chatserver.guests import Guest
 from tests.chatserver.wire import WireClient
 from tests.processes import Processes, ServerProcess
+from tests.redis_server import RedisServer, require_redis
 
 Connect = Callable[..., WireClient]
 LogIn = Callable[..., Guest]
@@ -26,15 +27,19 @@ def shared_server() -> Iterator[ServerProcess]:
     server.kill()
 
 
-@pytest.fixture(scope="module", params=["memory", "sqlite"])
+@pytest.fixture(scope="module", params=["memory", "sqlite", "redis"])
 def each_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
     """A server on each engine for all tests of a module, whose people and rooms have names of their
     own."""
-    path = tmp_path_factory.mktemp("log") / "chat.db"
-    store = {"memory": "memory:", "sqlite": f"sqlite:///{path}"}[request.param]
+    folder = tmp_path_factory.mktemp("log")
     with Processes(quiet=True) as processes:
+        if request.param == "redis":
+            require_redis()
+            store = processes.add(RedisServer(folder)).url
+        else:
+            store = {"memory": "memory:", "sqlite": f"sqlite:///{folder}/chat.db"}[request.param]
         yield processes.add(ServerProcess("--store", store, "--grace", "1"))
 
 

@@ -2,15 +2,12 @@
 twice, each event encoded once, and why one is sent out."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import pytest
 
 from capnweb_sync import RpcStub
 from capnweb_sync.session.broadcast import broadcast_all
-from chatserver.capabilities.person import Person
-from chatserver.capabilities.room import Room
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
 from chatserver.rooms.member import ClientState
@@ -21,48 +18,9 @@ from chatserver.store.events import Event
 from chatserver.store.interface import Store
 from chatserver.store.seats import Aside
 from tests.chatserver.greenlets import FakeConnection, eventually, outcome
+from tests.chatserver.rooms.somebody import Somebody, follow, say
 
 pytestmark = pytest.mark.usefixtures("gevent_default")
-
-
-class Somebody:
-    """Somebody who has logged in, in this process."""
-
-    def __init__(self, stays: Stays, name: str, options: JoinOptions | None = None) -> None:
-        self.connection = FakeConnection()
-        self.client = ClientState(self.connection)
-        self._stays = stays
-        callback = self.connection.callback()
-        self.person: Person = outcome(
-            stays.log_in(
-                self.client,
-                name.casefold(),
-                name,
-                callback,
-                callback,
-                options or JoinOptions(),
-                partial(Person, stays),
-            )
-        )
-
-    def enter(self, room: str) -> Room:
-        return outcome(self.person.enter(room))
-
-    def me(self) -> dict[str, Any]:
-        return outcome(self.person.me)
-
-    @property
-    def heard(self) -> list[dict[str, Any]]:
-        return self.connection.heard
-
-    def texts(self) -> list[str]:
-        """Of chat messages."""
-        return [event.get("text", "") for event in self.heard if event["type"] == "chat"]
-
-    def end(self, on_purpose: bool = False) -> None:
-        self.connection.closed = True
-        self.connection.closed_on_purpose = on_purpose
-        self._stays.closed(self.client)
 
 
 @pytest.fixture
@@ -84,17 +42,6 @@ def following(stays: Stays) -> Iterator[Loop]:
     loop = Loop("Following", stays.feed.follow)
     yield loop
     loop.kill()
-
-
-def follow(stays: Stays, store: Store) -> None:
-    """Tell all that is there."""
-    while stays.feed.position < store.last_id:
-        stays.feed.follow()
-
-
-def say(room: Room, text: str) -> int:
-    number: int = outcome(room.say(text))["id"]
-    return number
 
 
 Told = list[tuple[int, list[Any]]]
@@ -363,17 +310,43 @@ def test_nothing_is_kept_of_who_is_gone(stays: Stays) -> None:
 
 
 @pytest.mark.usefixtures("following")
-def test_a_thousand_rooms_of_ten_each_hear_their_own(stays: Stays) -> None:
-    people = [Somebody(stays, f"Person {n}") for n in range(1_000)]
+def test_a_thousand_rooms_of_ten_each_hear_their_own(stays: Stays, full: bool) -> None:
+    number_of_rooms = 1_000 if full else 200
+    people = [Somebody(stays, f"Person {n}") for n in range(number_of_rooms)]
     rooms = [person.enter(f"room{number}") for number, person in enumerate(people)]
     for number, person in enumerate(people):
         for offset in range(1, 10):
-            person.person.enter(f"room{(number + offset) % 1_000}")
+            person.person.enter(f"room{(number + offset) % number_of_rooms}")
 
     for number, room in enumerate(rooms):
         room.say(f"hello {number}")
 
     eventually(lambda: all(len(person.texts()) == 10 for person in people))
     for number, person in enumerate(people):
-        expected = {f"hello {(number + offset) % 1_000}" for offset in range(10)}
+        expected = {f"hello {(number + offset) % number_of_rooms}" for offset in range(10)}
         assert set(person.texts()) == expected
+
+
+@pytest.mark.usefixtures("following")
+def test_one_large_room_is_no_burden_to_many_small_ones(
+    stays: Stays, full: bool, told: Told
+) -> None:
+    crowd = [Somebody(stays, f"Person {n}") for n in range(10_000 if full else 400)]
+    for person in crowd:
+        person.person.enter("crowd")
+    pairs = [
+        (Somebody(stays, f"One {n}"), Somebody(stays, f"Other {n}"))
+        for n in range(1_000 if full else 40)
+    ]
+    rooms = [
+        (one.enter(f"pair{n}"), other.enter(f"pair{n}")) for n, (one, other) in enumerate(pairs)
+    ]
+    told.clear()
+
+    say(crowd[0].enter("crowd"), "to all")
+    for n, (one, _) in enumerate(rooms):
+        one.say(f"to one {n}")
+
+    eventually(lambda: all(other.texts() == [f"to one {n}"] for n, (_, other) in enumerate(pairs)))
+    assert [person.texts() for person in crowd] == [["to all"]] * len(crowd)
+    assert sum(1 for members, _ in told if members == len(crowd)) == 1
