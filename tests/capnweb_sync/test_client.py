@@ -724,6 +724,7 @@ def close_in_the_background(session: ClientSession, server: Server) -> None:
 
 
 def let_the_peer_close(session: ClientSession, server: Server) -> None:
+    wait_until(lambda: hasattr(server, "session"), message="the server has noticed the connection")
     server.session.close()
     wait_until(lambda: session.closed)
 
