@@ -8,12 +8,15 @@ Everything is set by the same `CHAT_…` variables that `python -m chatserver` r
 
 import math
 import os
+import ssl
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from gunicorn.errors import AppImportError
 
 from chatserver.addresses import authority, resolve
+from chatserver.certificate import HTTP_1_1, ShownCertificate, make_context
 from chatserver.errors import SettingError, StartError
 from chatserver.gc_tuning import settle_collector
 from chatserver.logs import bound_logs
@@ -26,12 +29,18 @@ try:
     if not _workers.isdecimal() or int(_workers) < 1:
         raise SettingError(f"CHAT_WORKERS={_workers}: must be a whole number, 1 or more.")
     _, (_host, *_) = resolve(_settings.host, _settings.port)
+    _tls = _settings.tls_files
+    if _tls is not None:
+        make_context(*_tls)
 except StartError as error:
     sys.stderr.write(f"chatserver: {error}\n")
     sys.exit(USAGE_STATUS)
 
 #: Where to listen: CHAT_HOST and CHAT_PORT.
 bind = authority(_host, _settings.port)
+
+#: With TLS, CHAT_TLS_CERTIFICATE and CHAT_TLS_KEY.
+certfile, keyfile = _tls or (None, None)
 
 #: gevent's worker, with the handler that does WebSocket.
 worker_class = "capnweb_sync.server.worker.WebSocketWorker"
@@ -56,6 +65,10 @@ worker_connections = _settings.max_http_connections
 #: Connections that may wait to be accepted: a crowd that comes back at once.
 backlog = 4096
 
+#: gunicornc would speak to the master by a socket in the home folder, which a service has none of.
+#: Signals do all that is needed.
+control_socket_disable = True
+
 loglevel = _settings.log_level.lower()
 
 
@@ -78,6 +91,19 @@ def _refuse_preloading(server: Any) -> None:
             " forked. Start without --preload (preload_app)."
         )
         sys.exit(USAGE_STATUS)
+
+
+def ssl_context(config: Any, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """In each worker, with TLS: `make` does what gunicorn's own settings say."""
+    files = config.certfile, config.keyfile or config.certfile
+
+    def make_checked() -> ssl.SSLContext:
+        make_context(*files)
+        context = make()
+        context.set_alpn_protocols([HTTP_1_1])
+        return context
+
+    return ShownCertificate(files, make_checked).context
 
 
 def on_starting(server: Any) -> None:

@@ -37,7 +37,7 @@ FLOORS = {
     ),
     "chatserver": (
         ("errors", "futures", "gc_tuning", "loop", "output"),
-        ("addresses", "logs"),
+        ("addresses", "certificate", "logs"),
         ("people",),
         ("store",),
         ("options",),

@@ -1,6 +1,5 @@
 """Servers and clients on this process's loop, which end with their test."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,6 +7,7 @@ from typing import Any, Protocol
 import pytest
 
 from capnweb_sync.server import Connections
+from tests.certificates import make_certificate
 
 from .serving import Client, Server, connect
 
@@ -63,13 +63,5 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A key and a self-signed certificate in one file."""
     folder = tmp_path_factory.mktemp("tls")
     combined = folder / "both.pem"
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-        " -subj /CN=localhost -keyout key.pem -out cert.pem"
-    )
-    try:
-        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("the command openssl is not there: TLS IS NOT TESTED")
-    combined.write_bytes((folder / "key.pem").read_bytes() + (folder / "cert.pem").read_bytes())
+    combined.write_bytes(b"".join(path.read_bytes() for path in make_certificate(folder)))
     return combined
