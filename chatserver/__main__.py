@@ -18,6 +18,7 @@ from typing import Final
 import gevent
 from flask import Flask
 from gevent.event import Event
+from gunicorn.systemd import sd_notify
 
 from capnweb_sync.server import HttpConnections, HttpServer
 from chatserver.addresses import authority, resolve
@@ -102,9 +103,11 @@ def serve(settings: Settings) -> None:
     gevent.signal_handler(signal.SIGHUP, hang_up)
     server.start()
     settle_collector()
+    sd_notify("READY=1", logger)  # type: ignore[arg-type]  # any logger will do
     here = authority(*listener.getsockname()[:2])
     gevent.spawn(announce, here, secure=certificate is not None)
     stop.wait()
+    sd_notify("STOPPING=1", logger)  # type: ignore[arg-type]
     shut_down(server, app, settings.drain_seconds)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gunicorn.errors import AppImportError
+from gunicorn.systemd import sd_notify
 
 from chatserver.addresses import authority, resolve
 from chatserver.certificate import HTTP_1_1, ShownCertificate, make_context
@@ -35,6 +36,9 @@ try:
 except StartError as error:
     sys.stderr.write(f"chatserver: {error}\n")
     sys.exit(USAGE_STATUS)
+
+# The master would tell systemd that it is ready before any worker is.
+_notify_socket = os.environ.pop("NOTIFY_SOCKET", None)
 
 #: Where to listen: CHAT_HOST and CHAT_PORT.
 bind = authority(_host, _settings.port)
@@ -64,6 +68,10 @@ worker_connections = _settings.max_http_connections
 
 #: Connections that may wait to be accepted: a crowd that comes back at once.
 backlog = 4096
+
+#: Where workers show that they live, in a file: in memory, which a container has whose file system
+#: is read-only, and where no slow disk makes them look dead.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 #: gunicornc would speak to the master by a socket in the home folder, which a service has none of.
 #: Signals do all that is needed.
@@ -135,9 +143,12 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """When a worker is about to serve."""
+    """When a worker is about to serve: its store is open, and the socket accepts."""
     bound_logs()
     settle_collector()
+    if _notify_socket is not None:
+        os.environ["NOTIFY_SOCKET"] = _notify_socket
+        sd_notify("READY=1", worker.log, unset_environment=True)
 
 
 def worker_exit(server: Any, worker: Any) -> None:
