@@ -21,6 +21,7 @@ from .errors import (
     RpcTypeError,
     SessionClosed,
 )
+from .handshake import Refused
 from .limits import DEFAULT_LIMITS, Limits
 from .runtimes.interface import Runtime, Transport
 from .session.broadcast import broadcast, broadcast_all
@@ -59,6 +60,7 @@ __all__ = [
     "Lookup",
     "ReadableStream",
     "ReconnectingSession",
+    "Refused",
     "RemoteError",
     "RemoteRangeError",
     "RemoteTypeError",

@@ -23,6 +23,7 @@ FLOORS = {
     "capnweb_sync": (
         ("errors", "close_codes", "limits", "deferred", "urls", "origins", "floods"),
         ("futures",),
+        ("handshake",),
         ("values",),
         ("runtimes",),
         ("core",),
@@ -30,7 +31,7 @@ FLOORS = {
         ("codec",),
         ("session",),
         ("typed",),
-        ("client", "server"),
+        ("client", "server", "server_threads"),
         ("wsgi",),
         ("testing", "shell"),
         ("__main__",),
@@ -55,7 +56,10 @@ that are alone in their package's last row may import anything of it."""
 
 SHELLS = tuple(
     f"capnweb_sync.{room}"
-    for room in ("client", "server", "wsgi", "runtimes", "shell", "testing", "__main__")
+    for room in (
+        *("client", "server", "server_threads", "wsgi"),
+        *("runtimes", "shell", "testing", "__main__"),
+    )
 )
 """What does I/O and starts threads. Everything else of the library is the core."""
 
@@ -258,6 +262,8 @@ def test_only_known_libraries_are_imported() -> None:
         "websocket",
         "werkzeug",
         "precis_i18n",
+        "simple_websocket",
+        "wsproto",
         "pytest",  # by the plugin for those who test with it
         "typing_extensions",  # by type checkers alone, which bring it
         "capnweb_sync",

@@ -96,7 +96,7 @@ class BatchRuntime:
         self._threads.tidy_later(function)
 
     def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
-        """See `Runtime`."""
+        """Have long work done; what is settled when it is."""
         return self._threads.in_turns(pieces, frees=frees)
 
     def spawn(self, function: Callable[[], None]) -> None:

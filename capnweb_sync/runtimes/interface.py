@@ -170,10 +170,16 @@ class Runtime(Protocol):
         ...
 
     def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
-        """Have long work done; what is settled when it is. A loop that serves many does a piece at
-        a time, in turns with what others want; elsewhere it is done when this returns. `pieces`
-        yields after each piece, and does not raise. `frees`: it gives memory back, and does not
-        wait behind all that takes more."""
+        """Have long work done. A loop that serves many does a piece at a time, in turns with what
+        others want; elsewhere all of it is done when this returns.
+
+        Args:
+            pieces: yields after each piece, and does not raise.
+            frees: whether it gives memory back; it does not wait behind all that takes more then.
+
+        Returns:
+            What is settled when it is done.
+        """
         ...
 
     def collect(self, function: Callable[[], None]) -> None:

@@ -190,6 +190,27 @@ class RpcSession:
         except SessionOfParent:
             return True
 
+    @property
+    def peer_address(self) -> Any:
+        """Host and port of the peer, or of the client behind proxies that the application
+        believes; None where the transport knows of none, as on the client's side."""
+        return getattr(self.transport, "remote_address", None)
+
+    def on_disconnect(self, callback: Callable[[BaseException], Any]) -> Callable[[], None]:
+        """Run `callback(error)` when the session is over, whoever ended it and however; `error` is
+        a `SessionClosed`.
+
+        Args:
+            callback: called once; it runs like a served call.
+
+        Returns:
+            A function that takes this back.
+
+        Raises:
+            SessionClosed: it is over already.
+        """
+        return self.main.on_broken(callback)
+
     def owns(self, value: object) -> bool:
         """Whether `value` is a live stub for something that the peer of this very session passed
         by reference.
@@ -617,12 +638,19 @@ class RpcSession:
         self._send_encoded(message)
 
     def has_answered_much(self) -> bool:
-        """Whether what was answered in this step is enough for one piece: one result can be named
-        many times, and the peer can have all of them wait for one promise."""
+        """One result can be named many times, and the peer can have all of them wait for the same.
+
+        Returns:
+            Whether what was answered in this step is enough for one piece.
+        """
         return self.calls.answered > ANSWERED_AT_ONCE
 
     def answer_later(self, answer: Callable[[], None]) -> None:
-        """Have `answer` called, as a step, in a turn of its own."""
+        """Have something sent later than now.
+
+        Args:
+            answer: called once, as a step, in a turn of its own.
+        """
 
         def piece() -> Iterator[None]:
             self._step.run(answer)
