@@ -1,4 +1,4 @@
-"""`python -m chatserver`: one process, with gevent's own server."""
+"""`python -m chatserver`: one process, with gevent's own server; and what is done with its data."""
 
 # Before anything else is imported: everything that blocks has to block its greenlet alone.
 from gevent import monkey
@@ -24,6 +24,7 @@ from capnweb_sync.server import HttpConnections, HttpServer
 from chatserver.addresses import authority, resolve
 from chatserver.app import create_app
 from chatserver.certificate import ShownCertificate, make_context
+from chatserver.data import COMMANDS, run_data_command
 from chatserver.errors import SettingError, StartError
 from chatserver.gc_tuning import settle_collector
 from chatserver.logs import bound_logs
@@ -61,8 +62,13 @@ logger = logging.getLogger("chatserver")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the server until SIGINT or SIGTERM. The exit status."""
+    """Run the server until SIGINT or SIGTERM, or a command of `data`. The exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        if arguments and arguments[0] in COMMANDS:
+            return run_data_command(arguments)
+        if arguments[:1] == ["serve"]:
+            arguments = arguments[1:]
         settings = parse_arguments(arguments, from_environment())
         logging.basicConfig(
             level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"

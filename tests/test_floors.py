@@ -45,7 +45,7 @@ FLOORS = {
         ("rooms",),
         ("capabilities",),
         ("settings",),
-        ("service", "page"),
+        ("service", "page", "data"),
         ("routes",),
         ("app",),
         ("gunicorn_conf", "__main__"),
