@@ -24,7 +24,8 @@ from capnweb_sync.close_codes import CloseCode
 from chatserver.errors import Unavailable
 from chatserver.rooms.member import Member
 from chatserver.store.events import Event
-from chatserver.store.interface import LogReset, Store
+from chatserver.store.interface import Store
+from chatserver.store.values import LogReset
 
 logger = logging.getLogger("chatserver")
 

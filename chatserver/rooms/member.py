@@ -9,7 +9,7 @@ from capnweb_sync import RpcStub
 from chatserver.errors import TooMany
 from chatserver.people.limits import UNLIMITED, Allowance
 from chatserver.rooms.history import HistoryReads
-from chatserver.store.interface import Claim
+from chatserver.store.values import Claim
 
 logger = logging.getLogger("chatserver")
 

@@ -26,7 +26,8 @@ from chatserver.people.limits import take
 from chatserver.rooms.feed import Feed
 from chatserver.rooms.member import ClientState, Member
 from chatserver.store.events import date
-from chatserver.store.interface import MAX_TICK_SECONDS, Claim, Joined, Receipt, Store
+from chatserver.store.interface import MAX_TICK_SECONDS, Store
+from chatserver.store.values import Claim, Joined, Receipt
 
 logger = logging.getLogger("chatserver")
 

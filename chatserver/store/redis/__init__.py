@@ -27,21 +27,7 @@ from capnweb_sync.runtimes.fork import in_child
 from chatserver.errors import StartError, Unavailable
 from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
-from chatserver.store.interface import (
-    MAX_READ_EVENTS,
-    Claim,
-    Clock,
-    Counts,
-    Joined,
-    LogReset,
-    Policy,
-    Receipt,
-    Span,
-    Store,
-    Tail,
-    cut,
-    system_clock,
-)
+from chatserver.store.interface import MAX_READ_EVENTS, Clock, Policy, Store, cut, system_clock
 from chatserver.store.redis import operations
 from chatserver.store.redis.connection import (
     LOG,
@@ -56,6 +42,7 @@ from chatserver.store.redis.entries import event_of, read_range
 from chatserver.store.redis.operations import Answer, Header, Operation
 from chatserver.store.redis.writer import Writer
 from chatserver.store.refusals import not_readable
+from chatserver.store.values import Claim, Counts, Joined, LogReset, Receipt, Span, Tail
 
 logger = logging.getLogger("chatserver")
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from chatserver.store.events import Event, notice
-from chatserver.store.interface import Span
 from chatserver.store.redis.connection import LOG
 from chatserver.store.redis.operations import decode
+from chatserver.store.values import Span
 
 CHUNK_EVENTS: Final = 64
 """Events that one question asks for: about MAX_READ_BYTES of the longest, so that a reader who

@@ -17,14 +17,11 @@ from chatserver.store.interface import (
     MAX_TICK_SECONDS,
     MAX_TRIM,
     NOTICE_INTERVAL_MS,
-    Claim,
-    Counts,
-    Joined,
     Policy,
-    Receipt,
 )
 from chatserver.store.refusals import claim_lost, key_reused, looks_like, taken
-from chatserver.store.state import SECRET_BYTES, digest_of
+from chatserver.store.state.names import SECRET_BYTES
+from chatserver.store.values import Claim, Counts, Joined, Receipt, digest_of
 
 T = TypeVar("T")
 

@@ -12,7 +12,8 @@ from chatserver.rooms import feed
 from chatserver.rooms.feed import Feed
 from chatserver.rooms.member import ClientState, Member
 from chatserver.store import open_store
-from chatserver.store.interface import Joined, Policy, Store
+from chatserver.store.interface import Policy, Store
+from chatserver.store.values import Joined
 from tests.chatserver.greenlets import FakeConnection, eventually, outcome
 
 

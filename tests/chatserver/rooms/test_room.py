@@ -14,9 +14,10 @@ from chatserver.options import JoinOptions
 from chatserver.rooms.feed import Feed
 from chatserver.rooms.member import ClientState
 from chatserver.rooms.room import Room
-from chatserver.store.interface import LogReset, Policy, Tail, system_clock
+from chatserver.store.interface import Policy, system_clock
 from chatserver.store.local import Operation
 from chatserver.store.memory import MemoryStore
+from chatserver.store.values import LogReset, Tail
 from tests.chatserver.greenlets import FakeConnection, eventually, outcome
 
 T = TypeVar("T")

@@ -8,7 +8,8 @@ import pytest
 import redis.connection
 
 from chatserver.store import open_store
-from chatserver.store.interface import Moment, Policy, Store
+from chatserver.store.interface import Policy, Store
+from chatserver.store.values import Moment
 from tests.redis_server import RedisServer, require_redis
 
 OpenStore = Callable[..., Store]

@@ -17,10 +17,11 @@ import chatserver.store.redis
 from chatserver import loop
 from chatserver.errors import NameTaken, StartError, Unavailable
 from chatserver.store import open_store
-from chatserver.store.interface import LogReset, Store
+from chatserver.store.interface import Store
 from chatserver.store.redis import operations
 from chatserver.store.redis.connection import LOG, RedisConnection
 from chatserver.store.refusals import not_readable, not_written
+from chatserver.store.values import LogReset
 from tests.chatserver.greenlets import eventually, outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
 from tests.processes import Processes, free_port, wait_until

@@ -12,9 +12,10 @@ import redis
 
 from chatserver.errors import ClaimLost, NameTaken, Unavailable
 from chatserver.store import open_store
-from chatserver.store.interface import LogReset, Policy, Store
+from chatserver.store.interface import Policy, Store
 from chatserver.store.redis import connection
 from chatserver.store.redis.connection import LEASE_SECONDS, META, PREFIX
+from chatserver.store.values import LogReset
 from tests.chatserver.greenlets import eventually, outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
 from tests.chatserver.store.conftest import Clock, OpenStore
