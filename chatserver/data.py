@@ -2,14 +2,19 @@
 
     python -m chatserver backup FILE     a copy of the database, also while a server uses it
     python -m chatserver check           whether all that must hold of what is stored holds
+    python -m chatserver export FILE     all that is stored, as lines of JSON
+    python -m chatserver import FILE     a store of what was exported, of whichever engine
 
 Each has `--store`, whose default is `CHAT_STORE`, as for the server.
 """
 
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Final
+
+from redis.exceptions import RedisError
 
 from capnweb_sync.urls import without_password
 from chatserver.errors import StartError
@@ -17,9 +22,10 @@ from chatserver.output import write_output
 from chatserver.settings import OneSentence, from_environment, text
 from chatserver.store import SHARED_SCHEMES, engine_of
 from chatserver.store.check import Summary, findings
+from chatserver.store.contents import Contents
+from chatserver.store.copies import contents_of, make_of, new_file
+from chatserver.store.lines import FileContents, write_lines
 from chatserver.store.sqlite.backup import back_up
-from chatserver.store.sqlite.contents import SqliteContents
-from chatserver.store.sqlite.snapshot import snapshot
 
 MAX_FINDINGS: Final = 100
 """What is told of a store that is broken: enough to see how."""
@@ -48,8 +54,8 @@ def _parser() -> OneSentence:
             metavar="URL",
             help=f"where the log is (default: {without_password(default)})",
         )
-        if run is _backup:
-            command.add_argument("file", metavar="FILE", help="the copy; it must not be there yet")
+        if run is not _check:
+            command.add_argument("file", metavar="FILE")
         command.set_defaults(run=run)
     return parser
 
@@ -61,21 +67,28 @@ def _backup(given: Namespace) -> int:
         raise StartError(
             "Redis makes its own copies: redis-cli BGSAVE writes dump.rdb, see docs/operations.md."
         )
-    last_id = back_up(given.store, given.file)
+    with new_file(given.file) as unfinished:
+        last_id = back_up(given.store, unfinished)
     _say(f"{given.file} has everything up to event {last_id}.")
     return 0
 
 
 def _check(given: Namespace) -> int:
     """Look at all that is stored, and say what does not hold of all that must. Changes nothing; a
-    server that uses it goes on meanwhile. The exit status is 1 if something does not hold."""
+    server on SQLite goes on meanwhile, those on Redis are to be stopped. The exit status is 1 if
+    something does not hold."""
+    with _reading(given.store), contents_of(given.store) as contents:
+        status = _told(contents, without_password(given.store))
+    return status
+
+
+def _told(contents: Contents, shown: str) -> int:
+    """Say what does not hold of what a store holds, or that all does; the exit status."""
     summary = Summary()
     told: list[str] = []
     try:
-        with snapshot(given.store) as connection:
-            found = findings(SqliteContents(connection), summary)
-            told.extend(islice(found, MAX_FINDINGS))
-    except StartError:
+        told.extend(islice(findings(contents, summary), MAX_FINDINGS))
+    except (StartError, RedisError):
         raise
     except Exception as error:  # what somebody has written over may fail in any way
         told.append(f"It cannot be read to its end: {error!r}")
@@ -83,8 +96,46 @@ def _check(given: Namespace) -> int:
         _say(sentence)
     more = " or more" if len(told) >= MAX_FINDINGS else ""
     result = f"{len(told)}{more} things do not hold" if told else "all that must hold holds"
-    _say(f"{without_password(given.store)}: {summary}; {result}.")
+    _say(f"{shown}: {summary}; {result}.")
     return 1 if told else 0
+
+
+def _export(given: Namespace) -> int:
+    """Write all that is stored to FILE, as lines of JSON. It has the secrets of all who are there:
+    keep it as you keep the database. Stop the server first; what it stores later is not in FILE."""
+    with (
+        _reading(given.store),
+        contents_of(given.store) as contents,
+        new_file(given.file) as unfinished,
+        open(unfinished, "wb") as file,
+    ):
+        lines = write_lines(contents.records(), file)
+    _say(f"{given.file} has {lines} lines.")
+    return 0
+
+
+def _import(given: Namespace) -> int:
+    """Make the store of what FILE holds, which is looked at first as `check` does. The store must
+    have no log yet. Ids, epoch and secrets stay, so clients go on where they were."""
+    contents = FileContents(given.file)
+    try:
+        status = _told(contents, given.file)
+        if status == 0:
+            make_of(contents, given.store)
+            _say(f"{without_password(given.store)} has it all.")
+    except OSError as error:
+        raise StartError(f"Cannot read {given.file} ({error.strerror}).") from None
+    return status
+
+
+@contextmanager
+def _reading(store: str) -> Iterator[None]:
+    """In the block, what keeps Redis from being read is told as what keeps a server from
+    starting."""
+    try:
+        yield
+    except RedisError as error:
+        raise StartError(f"Cannot read {without_password(store)} ({error}).") from None
 
 
 def _say(sentence: str) -> None:
@@ -94,5 +145,5 @@ def _say(sentence: str) -> None:
         raise StartError(f"Standard output cannot be written to: {failure.strerror}.")
 
 
-COMMANDS: Final = {"backup": _backup, "check": _check}
+COMMANDS: Final = {"backup": _backup, "check": _check, "export": _export, "import": _import}
 """By their names, what is done. What each says of itself is its help."""
