@@ -78,8 +78,7 @@ def _check(given: Namespace) -> int:
     server on SQLite goes on meanwhile, those on Redis are to be stopped. The exit status is 1 if
     something does not hold."""
     with _reading(given.store), contents_of(given.store) as contents:
-        status = _told(contents, without_password(given.store))
-    return status
+        return _told(contents, without_password(given.store))
 
 
 def _told(contents: Contents, shown: str) -> int:

@@ -90,7 +90,7 @@ end
 
 function rooms.make_lobby()
   rooms.make({
-    name = LOBBY, kind = 'public', title = 'the chat', topic = '', owner = '', maker = '',
+    name = LOBBY, kind = 'public', title = LOBBY, topic = '', owner = '', maker = '',
     everything = true,
   })
 end
@@ -292,7 +292,8 @@ local function tell(room, kind)
   write_notices(room)
   room['pending_' .. kind] = room['pending_' .. kind] - count
   room['told_' .. kind] = steady
-  rooms.add(room, kind, '', '', false, names, count + room['nameless_' .. kind], room.title)
+  local place = room.name == LOBBY and 'the chat' or room.title
+  rooms.add(room, kind, '', '', false, names, count + room['nameless_' .. kind], place)
   room['nameless_' .. kind] = 0
   return true
 end

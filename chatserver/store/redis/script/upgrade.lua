@@ -135,7 +135,7 @@ end
 --- The lobby, as rooms.lua keeps it, and the end.
 
 call('HSET', NEW .. 'rooms', LOBBY, encode({
-  1, 'public', 'the chat', '', '', '', true, last, said, false, 0,
+  1, 'public', LOBBY, '', '', '', true, last, said, false, 0,
   number('told_join'), number('told_leave'), pending.join, pending.leave,
   number('nameless_join'), number('nameless_leave'), 0,
 }))
