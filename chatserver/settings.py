@@ -394,7 +394,7 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
         description="The chat server. Every option can also be set in the environment:"
         " CHAT_PORT is --port, and so on. Commands beside it, which have --help, too: backup FILE"
         " copies the database while it is in use, check says whether all that must hold of what is"
-        " stored holds.",
+        " stored holds, export FILE and import FILE carry it from one engine to the other.",
         allow_abbrev=False,
     )
     for entry in fields(Settings):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chatserver.store.check import Summary, findings
+from chatserver.store.copies import new_file
 from chatserver.store.interface import Policy, system_clock
 from chatserver.store.sqlite.backup import back_up
 from chatserver.store.sqlite.contents import SqliteContents
@@ -19,6 +20,8 @@ from chatserver.store.sqlite.writer import Writer
 from tests.chatserver.conftest import Connect
 from tests.chatserver.test_process import run
 from tests.conftest import StartProcess, StartServer
+from tests.processes import Processes
+from tests.redis_server import RedisServer, require_redis
 
 
 @pytest.fixture
@@ -49,7 +52,8 @@ def test_a_copy_that_is_made_under_load_is_a_prefix_of_the_log_and_goes_on_as_on
         answered = int(torrent.wait_for_line("^[0-9]+", after=len(torrent.lines))[0])
         copies.append(path.with_name(f"copy{number}.db"))
 
-        newest = back_up(f"sqlite:///{path}", str(copies[-1]))
+        with new_file(str(copies[-1])) as unfinished:
+            newest = back_up(f"sqlite:///{path}", unfinished)
 
         assert newest > answered
     torrent.wait_for_line("answered", after=len(torrent.lines))
@@ -85,7 +89,8 @@ def test_the_commands_say_what_they_did_and_found(path: Path) -> None:
     assert (made.returncode, made.stderr) == (checked.returncode, checked.stderr) == (0, "")
     assert made.stdout == f"{copy} has everything up to event 3.\n"
     assert checked.stdout == (
-        f"{store}: events 1 to 3, 2 names, 1 keys, 1 notices that wait; all that must hold holds.\n"
+        f"{store}: ids 1 to 3; 3 events, 1 rooms, 2 names, 2 seats, 1 keys;"
+        " all that must hold holds.\n"
     )
 
 
@@ -100,11 +105,37 @@ def test_a_copy_replaces_nothing(path: Path) -> None:
         made.stderr
         == f"chatserver: Cannot open the database {path} (unable to open database file).\n"
     )
-    assert (
-        refused.stderr == f"chatserver: {path} is there already, and a backup replaces nothing.\n"
-    )
+    assert refused.stderr == f"chatserver: {path} is there already, and is not replaced.\n"
     assert path.read_text() == "precious"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_chat_moves_from_sqlite_to_redis_and_nobody_misses_anything(
+    start_server: StartServer, connect: Connect, path: Path, processes: Processes, tmp_path: Path
+) -> None:
+    require_redis()
+    small, file = f"sqlite:///{path}", str(tmp_path / "chat.jsonl")
+    server = start_server("--store", small)
+    alice, bob = connect(server.url), connect(server.url)
+    first = alice.join("Alice")
+    bob.join("Bob")
+    said = alice.call("sendMessage", "Alice", "hello", {"key": "k"})
+    bob.say("Bob", "how are you?")
+    assert server.terminate() == 0
+    large = processes.add(RedisServer(tmp_path)).url
+
+    for command, store in (("export", small), ("import", large), ("check", large)):
+        done = run(command, *([] if command == "check" else [file]), "--store", store)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    server = start_server("--store", large)
+    alice = connect(server.url)
+    known = {part: first[part] for part in ("resume", "epoch")}
+    again = alice.join("Alice", known | {"since": said["id"]})
+    assert again["recovered"] is True
+    alice.wait_for("how are you?")
+    assert alice.texts == ["how are you?"]
+    assert alice.call("sendMessage", "Alice", "hello", {"key": "k"}) == said
 
 
 def test_redis_makes_its_own_copies(path: Path) -> None:
@@ -127,8 +158,8 @@ def make_log(path: Path) -> None:
         (answer,) = written.answers
         return answer
 
-    alice = do("claim", "alice", "Alice", "holder 1", None).claim
-    bob = do("claim", "bob", "Bob", "holder 2", None).claim
+    alice = do("claim", "alice", "Alice", "holder 1", None, True).claim
+    bob = do("claim", "bob", "Bob", "holder 2", None, True).claim
     do("append", alice, "hello", None)
     do("append", alice, "hello again", "key")
     do("suspend", bob)
@@ -149,22 +180,31 @@ def test_nothing_is_found_where_all_holds(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "found"),
     [
-        ("DELETE FROM event WHERE id = 2", "Event 1 is followed by 3."),
-        ("UPDATE event SET said = 7 WHERE id = 3", "Event 3 counts 7 messages"),
-        ("UPDATE event SET type = 'shout' WHERE id = 1", "Event 1 is of no known type: 'shout'"),
-        ("UPDATE event SET user = '' WHERE id = 2", "Event 2 has no name or no text"),
-        ("UPDATE event SET count = 2 WHERE id = 2", "Event 2 is a message, and lists names"),
+        ("DELETE FROM event WHERE id = 2", "Event 3 says that 2 is before it, and 1 is"),
+        ("DELETE FROM event WHERE id = 3", "event 3, which is not there yet"),
+        ("UPDATE event SET number = 7 WHERE id = 3", "Event 3 counts 7 messages"),
+        ("UPDATE event SET type = 'topic', text = '' WHERE id = 2", "Event 2 counts 1 messages"),
+        ("UPDATE event SET room = 9 WHERE id = 2", "Event 3 says that 2 is before it, and 1 is"),
+        ("UPDATE event SET prev = 5 WHERE id = 3", "Event 3 says that 5 is before it, and 2 is"),
+        ("UPDATE event SET text = '' WHERE id = 2", "Event 2 has no text, or was removed"),
+        ("UPDATE event SET removed = 1 WHERE id = 2", "Event 2 has no text, or was removed"),
+        ("UPDATE event SET count = 2 WHERE id = 2", "Event 2 is of the type chat, and lists"),
         ("UPDATE event SET count = 0 WHERE id = 1", "Event 1 tells of 0 and lists 1"),
         ("UPDATE event SET text = 'Bob left' WHERE id = 1", "Event 1 tells of others than it"),
         ("UPDATE event SET time_ms = -1 WHERE id = 2", "Event 2 is dated -1"),
-        ("UPDATE event SET text = 'bye' WHERE id = 3", "event 3, whose text or time is another"),
-        ("UPDATE sent SET id = 1", "event 1, which is no message"),
+        ("UPDATE event SET reply_to = 3 WHERE id = 2", "Event 2 is a reply to 3"),
+        ("UPDATE event SET time_ms = 5 WHERE id = 3", "event 3, whose time is another"),
         ("UPDATE sent SET id = 9", "event 9, which is not there yet"),
         ("UPDATE holding SET secret = '' WHERE key = 'bob'", "The name 'Bob' has no key, no name"),
-        ("UPDATE holding SET number = 1", "The name 'Bob' has its number, its secret or its"),
-        ("UPDATE holding SET until = 5", "The name 'Alice' is held and waits, or neither"),
-        ("UPDATE notice SET type = 'wave'", "is of no known type: 'wave'"),
-        ("UPDATE notice SET name = ''", "tells of nobody"),
+        ("UPDATE holding SET number = 1", "The name 'Bob' has its number, its key or its"),
+        ("UPDATE room SET name = 'cats'", "There is no lobby"),
+        ("UPDATE seat SET read = 9 WHERE name = 'Bob'", "'Bob' sits in room 1 since, or has read"),
+        ("UPDATE seat SET room = 9 WHERE name = 'Bob'", "'Bob' sits in room 9, which is not"),
+        ("INSERT INTO reaction VALUES (1, '+', 'b', 'B')", "reacted to 1, which is no message"),
+        ("INSERT INTO pass VALUES ('d', 1, 0, NULL)", "into room 1, which is no private one"),
+        ("INSERT INTO reacted VALUES (7, 1)", "Reactions to 7 are to be told in room 1"),
+        ("UPDATE notice SET name = ''", "tells of nothing"),
+        ("UPDATE notice SET room = 4", "where nobody joins or leaves"),
         ("UPDATE log SET epoch = ''", "The log has no epoch"),
     ],
 )

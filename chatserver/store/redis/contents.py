@@ -196,7 +196,7 @@ def fill(connection: RedisConnection, shown: str, records: Iterable[AnyRecord]) 
     Raises StartError if there is a log; RedisError.
     """
     if any(connection.ask("TYPE", key) == b"hash" for key in (META, META_BEFORE)):
-        raise StartError(f"The store {shown} has a log, and an import replaces nothing.")
+        raise StartError(f"The store {shown} has a log, and is not replaced.")
     connection.ask("SET", META, "An import is under way, or was interrupted: start it again.")
     _clear(connection)
     filling = _Filling()
