@@ -1,11 +1,15 @@
 """People who come, go, enter, leave, speak and come back at random, under a tail that moves on at
 random: each connection hears exactly what the log says that it is to hear, in its order."""
 
+import operator
 import random
+from concurrent.futures import Future
+from functools import partial
 
 import gevent
 import pytest
 
+from chatserver.capabilities.room import Room
 from chatserver.errors import ChatError
 from chatserver.rooms import recent
 from chatserver.rooms.stays import Stays
@@ -67,7 +71,7 @@ class Play:
         self.store._archive.add = note  # type: ignore[method-assign]
         self.stays = Stays(self.store)
         self.listeners: list[Listener] = []
-        self.rooms: list[tuple[Listener, object]] = []
+        self.rooms: list[tuple[Listener, Room]] = []
 
     def erased(self) -> set[int]:
         """The ids of what was said in rooms that have ended."""
@@ -111,14 +115,16 @@ class Play:
             back.somebody.connection.buffered = 10**6 if back.somebody.connection.stuck else 0
             self.listeners.append(back)
 
+    def entered(self, who: Listener, entering: "Future[Room]") -> None:
+        if entering.exception() is None:
+            self.rooms.append((who, entering.result()))
+
     def act(self, who: Listener, kind: float) -> None:
         person = who.somebody.person
         mine = [room for listener, room in self.rooms if listener is who]
         if kind < 0.3 or not mine:
-            entering = person.enter(self.random.choice(ROOMS))
-            entering.add_done_callback(
-                lambda done: done.exception() or self.rooms.append((who, done.result()))
-            )
+            entered = partial(self.entered, who)
+            person.enter(self.random.choice(ROOMS)).add_done_callback(entered)
         elif kind < 0.36:
             others = [other for other in self.listeners if other.open and other is not who]
             person.direct(self.random.choice(others).joined.name)
@@ -144,7 +150,8 @@ def test_everyone_hears_what_is_to_be_heard(seed: int, full: bool) -> None:
             listener.somebody.connection.stuck = False
         while play.stays.feed.position < play.store.last_id:
             play.stays.feed.follow()
-        eventually(lambda play=play: not play.stays.feed._backlogs)
+        backlogs = play.stays.feed._backlogs
+        eventually(partial(operator.not_, backlogs))
         for listener in play.listeners:
             expected, heard = listener.expected(play.log), listener.heard
             assert heard == sorted(set(heard) & set(expected))
