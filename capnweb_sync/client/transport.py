@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import websocket
 from websocket import ABNF
 
-from ..close_codes import CloseCode
+from ..close_codes import CloseCode, cut_reason
 from ..errors import logger
 from ..line import Ended, Line
 from ..runtimes.fork import in_child
@@ -24,9 +24,6 @@ from ..runtimes.threads import named, thread_runtime
 
 MAX_CONTROL: Final = 125
 """Bytes that a control frame may carry (RFC 6455, section 5.5)."""
-
-MAX_REASON: Final = MAX_CONTROL - 2
-"""Bytes of a close frame's reason: what its code leaves."""
 
 
 class Receiver(Protocol):
@@ -132,8 +129,7 @@ class WebSocketTransport:
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame after what waits; the thread does the rest."""
-        text = reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore")
-        self._send_close(struct.pack("!H", code) + text.encode())
+        self._send_close(struct.pack("!H", code) + cut_reason(reason))
 
     def _send_close(self, payload: bytes) -> None:
         self._line.send_close(frame(ABNF.OPCODE_CLOSE, payload))

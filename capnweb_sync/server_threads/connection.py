@@ -22,7 +22,7 @@ from simple_websocket import ConnectionClosed, Server
 from wsproto.events import CloseConnection
 from wsproto.utilities import LocalProtocolError, ProtocolError
 
-from ..close_codes import CloseCode
+from ..close_codes import CloseCode, cut_reason
 from ..line import RECEIVE_SIZE, Line
 from ..runtimes.threads import named, thread_runtime
 from .line_socket import PING, LineSocket
@@ -36,9 +36,6 @@ _logger = logging.getLogger("capnweb_sync")
 TOO_SLOW: Final = "Too much waits to be sent: the peer reads too slowly."
 
 ERROR_OF_OURS: Final = "The server met with an error of its own."
-
-MAX_REASON: Final = 123
-"""Bytes of the reason in a close frame (RFC 6455, section 5.5)."""
 
 
 class Session(Protocol):
@@ -143,9 +140,9 @@ class ThreadedConnection:
 
     @staticmethod
     def _send_close(line_socket: LineSocket, websocket: Server, code: int, reason: str) -> None:
-        cut = reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore")
+        cut = cut_reason(reason).decode() or None
         try:
-            frame = websocket.ws.send(CloseConnection(code=code, reason=cut or None))
+            frame = websocket.ws.send(CloseConnection(code=code, reason=cut))
         except LocalProtocolError:
             return  # the peer was faster
         line_socket.send(frame)

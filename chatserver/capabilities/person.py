@@ -58,7 +58,7 @@ class Person(RpcTarget):
                 "rooms": [room.value() for room in all_inside(store, joined.claim.by)],
             }
 
-        return self._stays.read(self._member, read)
+        return self._stays.read(self._member, read, counts=False)
 
     def rooms(self, options: Any = None) -> "Lookup[list[dict[str, Any]]]":
         """The rooms that one sees, by name: public ones, and those that one is in."""

@@ -20,9 +20,10 @@ UNPRIVILEGED = {"CHAT_UNLIMITED_ADDRESSES": ""}
 """This machine's own addresses are exempt from rates by default."""
 
 HEADING = """\
-| attack | MiB sent | p99 before, ms | during | at its end, most | memory, MiB | at most | after | \
-the attacker |
-|---|---:|---:|---:|---:|---:|---:|---:|---|"""
+| attack | MiB sent | p99 before, ms | during | at its end, most | no processor, s | memory, MiB | \
+at most | after | the attacker |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|---|"""
+"""`no processor`: what the rest of the machine had the server and the bystanders wait, in all."""
 
 
 def row(name: str, outcome: Outcome) -> str:
@@ -33,6 +34,7 @@ def row(name: str, outcome: Outcome) -> str:
         f"{outcome.calm * 1000:.0f}",
         f"{outcome.during * 1000:.0f}",
         f"{outcome.end * 1000:.0f}",
+        f"{outcome.starved:.1f}",
         f"{outcome.before / MIB:.0f}",
         f"{outcome.most / MIB:.0f}",
         f"{outcome.after / MIB:.0f}",

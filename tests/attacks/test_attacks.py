@@ -30,7 +30,7 @@ end."""
 
 PER_CONNECTION = 16 * MIB
 
-ROOM = 16 * MIB
+ROOM = 8 * MIB
 """What the server may have more than before besides: what the interpreter takes from the system for
 the first of its kind, and keeps for the next."""
 

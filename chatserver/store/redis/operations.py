@@ -35,7 +35,6 @@ from chatserver.store.values import Claim, Counts, Joined, Receipt, digest_of, i
 
 T = TypeVar("T")
 
-
 STANDSTILL_SECONDS: Final = 2.0
 """When no worker has called for so long, Redis was away, or all of them were: nobody could renew
 a lease, nobody could come back. Several ticks of the slowest worker."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from heapq import nsmallest
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from chatserver.store.events import Event
 from chatserver.store.interface import MAX_READ_EVENTS, cut
@@ -12,6 +12,8 @@ from chatserver.store.refusals import not_seated
 from chatserver.store.seats import Occupant, RoomInfo, Seat
 from chatserver.store.values import Span
 
+Row = TypeVar("Row", Occupant, RoomInfo)
+
 Ask = Callable[[bytes], Any]
 """Has the script answer a question. Raises RedisError."""
 
@@ -19,8 +21,8 @@ CHUNK_EVENTS: Final = 64
 """Events that one question asks for: about MAX_READ_BYTES of the longest, so that a reader who
 wants many long ones does not get much more than it may return."""
 
-ROOMS_ASKED: Final = 64
-"""Rooms that one question for news is about."""
+ROWS: Final = 100
+"""Rooms or people that one question is about: a millisecond or two of Redis."""
 
 ROOM_EVENTS: Final = 8
 """Events of each of them."""
@@ -56,8 +58,13 @@ def read_rooms(ask: Ask, afters: Mapping[str, int], before: int, limit: int) -> 
     high = min(before - 1, LARGEST_ID)
     limit = min(limit, MAX_READ_EVENTS)
     lows = {room: min(max(0, after) + 1, LARGEST_ID) for room, after in afters.items()}
-    newer = {name.decode() for name in ask(encode(("newer", list(lows.items()))))}
-    lows = {room: low for room, low in lows.items() if room in newer and low <= high}
+    wanted = [(room, low) for room, low in lows.items() if low <= high]
+    newer = {
+        name.decode()
+        for start in range(0, len(wanted), ROWS)
+        for name in ask(encode(("newer", wanted[start : start + ROWS])))
+    }
+    lows = {room: low for room, low in wanted if room in newer}
     found: list[Event] = []
     while True:
         # What is below all that was not asked for yet is in its place.
@@ -65,7 +72,7 @@ def read_rooms(ask: Ask, afters: Mapping[str, int], before: int, limit: int) -> 
         known = sorted((event for event in found if event.id < edge), key=lambda event: event.id)
         if not lows or len(known) >= limit:
             return cut(known, limit)
-        asked = nsmallest(ROOMS_ASKED, lows.items(), key=lambda item: item[1])
+        asked = nsmallest(ROWS, lows.items(), key=lambda item: item[1])
         count = max(ROOM_EVENTS, CHUNK_EVENTS // len(asked))
         answers = {
             name.decode(): (position, rows)
@@ -81,9 +88,15 @@ def read_rooms(ask: Ask, afters: Mapping[str, int], before: int, limit: int) -> 
 
 def people(ask: Ask, by: str, seat: Seat, after: str | None, limit: int) -> list[Occupant]:
     """Raises NotJoined."""
-    question = (seat.room, by, seat.number, after is not None and after, limit)
-    (found,) = _inside(ask, "people", *question)
-    return [Occupant(name.decode(), bool(online), role.decode()) for name, online, role in found]
+
+    def some(after: str | None, count: int) -> list[Occupant]:
+        question = ("people", seat.room, by, seat.number, after is not None and after, count)
+        (found,) = _inside(ask, *question)
+        return [
+            Occupant(name.decode(), bool(online), role.decode()) for name, online, role in found
+        ]
+
+    return _listed(some, after, limit)
 
 
 def room(ask: Ask, by: str, seat: Seat) -> RoomInfo:
@@ -94,10 +107,29 @@ def room(ask: Ask, by: str, seat: Seat) -> RoomInfo:
 
 def rooms(ask: Ask, by: str, after: str | None, limit: int, inside: bool) -> list[RoomInfo]:
     """Those that this identity sees."""
-    found = ask(encode(("rooms", by, after is not None and after, limit, inside)))
-    seen = (_info(row) for row in found)
-    later = [info for info in seen if after is None or info.name > after]
-    return nsmallest(limit, later, key=lambda info: info.name)
+
+    def some(after: str | None, count: int) -> list[RoomInfo]:
+        # Public ones and those that one is in, `count` of each.
+        found = map(_info, ask(encode(("rooms", by, after is not None and after, count, inside))))
+        later = [info for info in found if after is None or info.name > after]
+        return nsmallest(count, later, key=lambda info: info.name)
+
+    return _listed(some, after, limit)
+
+
+def _listed(
+    some: Callable[[str | None, int], list[Row]], after: str | None, limit: int
+) -> list[Row]:
+    """The first `limit` that come after a name, asked for some at a time."""
+    found: list[Row] = []
+    while len(found) < limit:
+        count = min(ROWS, limit - len(found))
+        more = some(after, count)
+        found += more
+        if len(more) < count:
+            break
+        after = more[-1].name
+    return found
 
 
 def _inside(ask: Ask, *question: Any) -> list[Any]:

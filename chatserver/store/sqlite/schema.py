@@ -28,6 +28,9 @@ MAX_IDLE_WAL_BYTES: Final = 4 * 1024 * 1024
 in between, 1000 pages, anyway. While another program reads the file for long it grows; without this
 it would stay so for ever."""
 
+NEW_EPOCH: Final = "lower(hex(randomblob(8)))"
+"""What names an incarnation of a log that no other one has."""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         # `users` is a JSON array, of notices only. `said` counts the chat messages up to and
@@ -66,7 +69,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         # One row. `opened` counts how often the log was opened for writing.
         "CREATE TABLE log (epoch TEXT NOT NULL, opened INTEGER NOT NULL)",
-        "INSERT INTO log VALUES (lower(hex(randomblob(8))), 0)",
+        f"INSERT INTO log VALUES ({NEW_EPOCH}, 0)",
     ),
     (
         # Rooms: all that there is is the lobby's. `number` counts the messages of the event's room
@@ -191,19 +194,7 @@ def create_if_missing(path: str) -> None:
 
 def prepare(connection: sqlite3.Connection, path: str) -> None:
     """Bring the file up to date; make a log of an empty one. Raises StartError, sqlite3.Error."""
-    application = number(connection, "PRAGMA application_id")
-    version = number(connection, "PRAGMA user_version")
-    empty = number(connection, "SELECT count(*) FROM sqlite_master") == 0
-    if application != APPLICATION_ID and (application or version or not empty):
-        raise StartError(
-            f"The file {path} is a database of another application; choose another file with"
-            " --store sqlite:///file.db."
-        )
-    if version > len(MIGRATIONS):
-        raise StartError(
-            f"The database {path} was written by a newer version of this server (format {version};"
-            f" this one knows {len(MIGRATIONS)}): start that version, or choose another file."
-        )
+    version = version_of(connection, path)
     # Readers do not wait for the writer, nor it for them; a commit is one write at the end of a
     # file.
     (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
@@ -242,6 +233,27 @@ def keep_copy(connection: sqlite3.Connection, path: str) -> None:
             f"The database is of an earlier version, and cannot be copied to {path} before it is"
             f" brought up to date ({error}); make room there."
         ) from None
+
+
+def version_of(connection: sqlite3.Connection, path: str) -> int:
+    """How many migrations the file has gone through; 0: it is empty.
+
+    Raises StartError if it is no log, or a newer one; sqlite3.Error.
+    """
+    application = number(connection, "PRAGMA application_id")
+    version = number(connection, "PRAGMA user_version")
+    empty = number(connection, "SELECT count(*) FROM sqlite_master") == 0
+    if application != APPLICATION_ID and (application or version or not empty):
+        raise StartError(
+            f"The file {path} is a database of another application; choose another file with"
+            " --store sqlite:///file.db."
+        )
+    if version > len(MIGRATIONS):
+        raise StartError(
+            f"The database {path} was written by a newer version of this server (format {version};"
+            f" this one knows {len(MIGRATIONS)}): start that version, or choose another file."
+        )
+    return version
 
 
 def number(connection: sqlite3.Connection, query: str) -> int:

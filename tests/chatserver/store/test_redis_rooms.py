@@ -3,6 +3,7 @@
 import re
 import time
 from importlib.resources import files
+from typing import Any
 
 import gevent
 import msgspec
@@ -11,7 +12,7 @@ import redis
 
 from chatserver.errors import NoSuchRoom
 from chatserver.store.interface import Policy, Store
-from chatserver.store.redis import operations, scripts
+from chatserver.store.redis import operations, reading, scripts
 from chatserver.store.seats import LOBBY, Aside, Seat
 from chatserver.store.values import Joined, LogReset, Receipt
 from tests.chatserver.greenlets import eventually, outcome
@@ -46,7 +47,7 @@ def say_in(store: Store, who: Joined, seat: Seat, text: str) -> Receipt:
 
 def everything(client: redis.Redis) -> bytes:
     """What Redis has, each value as it is stored."""
-    found = []
+    found: list[Any] = []
     for key in client.scan_iter():
         kind = client.type(key)
         if kind == b"string":
@@ -271,3 +272,31 @@ def test_an_entry_that_is_not_of_this_version_is_an_error(
 
     with pytest.raises(ValueError, match="not of this version"):
         here.follow(0, 1)
+
+
+def test_what_is_long_is_asked_for_in_parts(here: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "ROWS", 2)
+    monkeypatch.setattr(reading, "ROOM_EVENTS", 1)
+    monkeypatch.setattr(reading, "CHUNK_EVENTS", 3)
+    members = [claim(here, f"member {number}") for number in range(5)]
+    alice = members[0]
+    seats = {room: enter(here, alice, room) for room in ("a", "b", "c", "m", "z")}
+    for member in members[1:]:
+        enter(here, member, "m")
+    for number in range(4):
+        for room, seat in seats.items():
+            say_in(here, alice, seat, f"{room} {number}")
+    by = alice.claim.by
+
+    assert [one.name for one in here.people(by, seats["m"], None, 9)] == [m.name for m in members]
+    assert [info.name for info in here.rooms(by, "a", 9)] == ["b", "c", LOBBY, "m", "z"]
+    assert [info.name for info in here.rooms(by, None, 3, inside=True)] == ["a", "b", "c"]
+    assert len(here.read_room(by, seats["z"], limit=9, newest=True)) == 5
+    assert len(here.read_room(by, seats["z"], limit=9, kinds="messages")) == 4
+    told = here.read_rooms(dict.fromkeys(seats, 0), here.last_id, 99)
+    assert told == [
+        event
+        for event in here.follow(0, 1).events
+        if event.room in seats and event.id < here.last_id
+    ]
+    assert here.read_rooms(dict.fromkeys(seats, 0), here.last_id, 7) == told[:7]

@@ -33,13 +33,14 @@ end
 
 local results = {}
 for i, operation in ipairs(batch) do
-  results[i] = operations[operation[1]](unpack(operation, 2))
+  results[i] = operations.run(unpack(operation))
   telling.tell()
 end
 time.settle()
 if operations.ticked then
   time.trim()
   rooms.erase_ended()
+  rooms.forget_erased()
 end
 rooms.trim_tail()
 telling.save()

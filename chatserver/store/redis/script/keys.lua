@@ -1,7 +1,6 @@
 --- What is kept, for all scripts.
 --
--- KEYS[1]  the tail. What else is used has the same prefix, whose hash tag keeps it on one node of a
---          cluster.
+-- KEYS[1]  the tail, by which a cluster finds the node; all else is there, too.
 --
 -- All times are in milliseconds, steady ones but for those of events, of passes and of what
 -- is `sent`:
@@ -54,28 +53,46 @@
 
 local call, encode, decode = redis.call, cmsgpack.pack, cmsgpack.unpack
 
-local at = {} -- where things are
-do
-  local prefix = string.sub(KEYS[1], 1, -5)
-  at.once = {
-    'tail', 'erased', 'times', 'meta', 'names', 'order', 'waiting', 'leases', 'gone',
-    'rooms', 'public', 'direct', 'due', 'passes', 'made', 'ending',
-  }
-  for _, name in ipairs(at.once) do
-    at[name] = prefix .. name
-  end
-  at.of_rooms = {
-    'log', 'texts', 'edited', 'seats', 'people', 'seated', 'notices', 'reactions', 'reacting',
-    'passes',
-  }
-  local of_others = {'scripts', 'looks', 'held', 'lost', 'done', 'inside', 'blocks', 'reacted'}
-  for _, names in ipairs({at.of_rooms, of_others}) do
-    for _, name in ipairs(names) do
-      at[name .. '_of'] = prefix .. name .. ':'
-    end
-  end
-  at.sent_of = '{chat}:sent:'
-end
+-- Where things are. The hash tag in the braces keeps all on one node of a cluster.
+local at = {
+  tail = '{chat}2:tail',
+  erased = '{chat}2:erased',
+  times = '{chat}2:times',
+  meta = '{chat}2:meta',
+  names = '{chat}2:names',
+  order = '{chat}2:order',
+  waiting = '{chat}2:waiting',
+  leases = '{chat}2:leases',
+  gone = '{chat}2:gone',
+  rooms = '{chat}2:rooms',
+  public = '{chat}2:public',
+  direct = '{chat}2:direct',
+  due = '{chat}2:due',
+  passes = '{chat}2:passes',
+  made = '{chat}2:made',
+  ending = '{chat}2:ending',
+
+  scripts_of = '{chat}2:scripts:',
+  looks_of = '{chat}2:looks:',
+  held_of = '{chat}2:held:',
+  lost_of = '{chat}2:lost:',
+  done_of = '{chat}2:done:',
+  inside_of = '{chat}2:inside:',
+  blocks_of = '{chat}2:blocks:',
+  reacted_of = '{chat}2:reacted:',
+  sent_of = '{chat}:sent:', -- as before there were rooms
+
+  log_of = '{chat}2:log:',
+  texts_of = '{chat}2:texts:',
+  edited_of = '{chat}2:edited:',
+  seats_of = '{chat}2:seats:',
+  people_of = '{chat}2:people:',
+  seated_of = '{chat}2:seated:',
+  notices_of = '{chat}2:notices:',
+  reactions_of = '{chat}2:reactions:',
+  reacting_of = '{chat}2:reacting:',
+  passes_of = '{chat}2:passes:',
+}
 
 local LOBBY = 'lobby'
 

@@ -87,9 +87,9 @@ end
 function rooms.finish(room)
   local number = room.number
   rooms.revoke_passes(room)
-  for _, name in ipairs(at.of_rooms) do
-    if name ~= 'log' and name ~= 'reactions' then
-      call('UNLINK', at[name .. '_of'] .. number)
+  for _, keys in ipairs(OF_ROOMS) do
+    if keys ~= 'log_of' and keys ~= 'reactions_of' then
+      call('UNLINK', at[keys] .. number)
     end
   end
   call('ZADD', at.ending, steady + ERASED_LATER_MS, number)
@@ -167,9 +167,11 @@ function rooms.erase_from_tail(id)
 end
 
 function rooms.trim_tail()
-  local begin = tail_begin()
-  call('XTRIM', at.tail, 'MINID', '=', begin .. '-0')
-  call('ZREMRANGEBYSCORE', at.erased, '-inf', '(' .. begin)
+  call('XTRIM', at.tail, 'MINID', '=', tail_begin() .. '-0')
+end
+
+function rooms.forget_erased()
+  call('ZREMRANGEBYSCORE', at.erased, '-inf', '(' .. tail_begin())
 end
 
 function rooms.forget_reactions(room, id)

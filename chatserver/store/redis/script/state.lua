@@ -19,6 +19,11 @@ local FIELDS = {
   'seen', -- when a worker called last, on the server's own clock
   'steady', -- what the clock showed then that only passes
 }
+local OF_ROOMS = { -- keys that each room has
+  'log_of', 'texts_of', 'edited_of', 'seats_of', 'people_of', 'seated_of', 'notices_of',
+  'reactions_of', 'reacting_of', 'passes_of',
+}
+
 local FREED = 500 -- seats that end with names that become free in one settling, so that nobody waits
 -- long behind it, and rooms that are looked at
 local SCANNED = 64 -- events whose age is looked at in one go
@@ -76,14 +81,16 @@ end
 
 local is_new = not meta.epoch
 if is_new then
-  -- What there may be of another log whose `meta` is gone is not ours.
+  -- What there may be of another log, whose `meta` is gone, is not ours.
   for _, packed in ipairs(call('HVALS', at.rooms)) do
-    for _, name in ipairs(at.of_rooms) do
-      call('UNLINK', at[name .. '_of'] .. decode(packed)[1])
+    for _, keys in ipairs(OF_ROOMS) do
+      call('UNLINK', at[keys] .. decode(packed)[1])
     end
   end
-  for _, name in ipairs(at.once) do
-    call('UNLINK', at[name])
+  for _, key in pairs(at) do
+    if string.sub(key, -1) ~= ':' then
+      call('UNLINK', key)
+    end
   end
   meta.epoch, meta.first_id, meta.seen = caller.fresh_epoch, 1, real
 elseif caller.epoch == meta.epoch and end_is_lost() then
