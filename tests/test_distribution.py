@@ -39,7 +39,7 @@ def test_the_description_has_no_link_to_a_file_beside_it() -> None:
     about = metadata("capnweb-chat")
 
     assert about["Version"] == capnweb_sync.__version__
-    description = about["Description"] or str(about.get_payload())
+    description = str(about.json["description"])
     assert "# Cap'n Web for blocking Python" in description
     assert re.findall(r"\]\((?!https?:)[^)]*\)", description) == []
 
