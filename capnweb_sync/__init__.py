@@ -23,6 +23,7 @@ from .errors import (
 )
 from .handshake import Refused
 from .limits import DEFAULT_LIMITS, Limits
+from .observe import Observer
 from .runtimes.interface import Runtime, Transport
 from .session.broadcast import broadcast, broadcast_all
 from .session.session import RpcSession
@@ -58,6 +59,7 @@ __all__ = [
     "JSDate",
     "Limits",
     "Lookup",
+    "Observer",
     "ReadableStream",
     "ReconnectingSession",
     "Refused",

@@ -6,11 +6,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping
 from http.client import responses
 from typing import Any, Final, TypeAlias
 
 from .errors import Reduced, reduced
+
+_logger = logging.getLogger("capnweb_sync.connection")
 
 Headers: TypeAlias = list[tuple[str, str]]
 
@@ -110,6 +113,29 @@ def accept(environ: Mapping[str, Any]) -> Headers:
     Raises:
         HandshakeError: it is not a valid one.
     """
+    try:
+        headers = _agreed(environ)
+    except HandshakeError as error:
+        _log(environ, f"{error.status}, {error.sentence}")
+        raise
+    _log(environ, "101")
+    return headers
+
+
+def _log(environ: Mapping[str, Any], answer: str) -> None:
+    """Log the request, without what may be secret: its query, cookies, credentials."""
+    _logger.debug(
+        "handshake: from %s for %r, origin %r, agent %r: %s",
+        environ.get("REMOTE_ADDR") or "a local socket",
+        environ.get("PATH_INFO", ""),
+        environ.get("HTTP_ORIGIN"),
+        environ.get("HTTP_USER_AGENT"),
+        answer,
+    )
+
+
+def _agreed(environ: Mapping[str, Any]) -> Headers:
+    """The headers of the 101 answer. Raises HandshakeError."""
     if "websocket" not in _tokens(environ, "HTTP_UPGRADE"):
         raise HandshakeError(
             _UPGRADE_REQUIRED,

@@ -20,9 +20,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .codec.encoder import check_sendable
+from .core.served_calls import OnSendError
 from .core.targets import RpcTarget
 from .handshake import UPGRADE_KEY, HandshakeError, Refused, UpgradeUnavailable, accept, no_room
 from .limits import DEFAULT_LIMITS, Limits
+from .observe.seen import Observers
 from .origins import Origins
 from .runtimes.interface import Runtime, Transport
 from .runtimes.threads import thread_runtime
@@ -73,12 +75,13 @@ class Service:
         *,
         limits: Limits,
         send_stack_traces: bool,
-        session_class: type[RpcSession],
         batch_timeout: float,
         max_batch: int,
         max_answer: int,
         origins: Origins,
         max_connections: int | None,
+        observer: Observers,
+        on_send_error: OnSendError | None,
     ) -> None:
         """For `serve`.
 
@@ -87,12 +90,13 @@ class Service:
             for_request: as there.
             limits: as there.
             send_stack_traces: as there.
-            session_class: as there.
             batch_timeout: as there, in seconds.
             max_batch: as there, in bytes.
             max_answer: as there, in bytes.
             origins: the sites whose pages may use the service.
             max_connections: as there.
+            observer: as there.
+            on_send_error: as there.
 
         Raises:
             TypeError: `main` could be no main object.
@@ -103,12 +107,13 @@ class Service:
         self._for_request = for_request
         self._limits = limits
         self._send_stack_traces = send_stack_traces
-        self._session_class = session_class
         self._batch_timeout = batch_timeout
         self._max_batch = max_batch
         self._max_answer = max_answer
         self._origins = origins
         self._max_connections = max_connections
+        self._observer = observer
+        self._on_send_error = on_send_error
         self._connections: Connections | None = None
         self._threaded: ThreadedConnections | None = None
         self._making = Lock()
@@ -132,12 +137,14 @@ class Service:
         return self._session(transport, self._new_main(), runtime)
 
     def _session(self, transport: Transport, main: Any, runtime: Runtime | None) -> RpcSession:
-        return self._session_class(
+        return RpcSession(
             transport,
             main,
             runtime=runtime,
             limits=self._limits,
             send_stack_traces=self._send_stack_traces,
+            observer=self._observer,
+            on_send_error=self._on_send_error,
         )
 
     def _new_main(self) -> Any:
@@ -391,12 +398,13 @@ def serve(
     for_request: Callable[[Request], Any] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     send_stack_traces: bool = False,
-    session_class: type[RpcSession] = RpcSession,
     batch_timeout: float = BATCH_SECONDS,
     max_batch: int = BATCH_BYTES,
     max_answer: int = ANSWER_BYTES,
     allow_origins: Iterable[str] | Origins = (),
     max_connections: int | None = None,
+    observer: Observers = None,
+    on_send_error: OnSendError | None = None,
 ) -> Service:
     """Serve `main`, or what `for_request` makes.
 
@@ -408,7 +416,6 @@ def serve(
             request's context. With `Refused` it sends a plain answer to those who get none.
         limits: of each session.
         send_stack_traces: whether errors carry stack traces to the peers: for development only.
-        session_class: a subclass of `RpcSession` that sees what goes through the sessions.
         batch_timeout: seconds that one batch may take, taking it and its calls together.
         max_batch: bytes of one batch.
         max_answer: bytes of the answer to one; a larger one gets status 413 instead.
@@ -418,6 +425,8 @@ def serve(
         max_connections: WebSockets at a time in this process, by default as many as `Connections`
             has, or `ThreadedConnections`; one more gets status 503. Where each holds one of
             gunicorn's threads, one of these is always left for everything else.
+        observer: an `Observer` that is told what happens on all sessions, or several.
+        on_send_error: decides what peers learn of exceptions, see `RpcSession`.
 
     Raises:
         TypeError: what could be no main object, such as a class that is not an `RpcTarget`; both
@@ -435,10 +444,11 @@ def serve(
         for_request,
         limits=limits,
         send_stack_traces=send_stack_traces,
-        session_class=session_class,
         batch_timeout=batch_timeout,
         max_batch=max_batch,
         max_answer=max_answer,
         origins=origins,
         max_connections=max_connections,
+        observer=observer,
+        on_send_error=on_send_error,
     )

@@ -26,6 +26,7 @@ FLOORS = {
         ("handshake",),
         ("values",),
         ("runtimes",),
+        ("observe",),
         ("core",),
         ("streams",),
         ("codec",),
@@ -262,6 +263,7 @@ def test_only_known_libraries_are_imported() -> None:
         "websocket",
         "werkzeug",
         "precis_i18n",
+        "prometheus_client",  # by the observer for it
         "simple_websocket",
         "wsproto",
         "pytest",  # by the plugin for those who test with it

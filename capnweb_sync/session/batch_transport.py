@@ -14,6 +14,10 @@ class BatchTransport:
 
     can_concatenate = False
     carries_streams = False
+    can_be_called = True
+    """Whether the peer may call what is passed by reference, before the batch is over."""
+    peer: str | None = None
+    """Who is at the other end, for people."""
 
     def __init__(
         self, max_bytes: int = maxsize, remote_address: tuple[str, int] | None = None

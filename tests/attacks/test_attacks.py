@@ -42,6 +42,7 @@ def processes() -> Iterator[Processes]:
         yield started
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ATTACKS)
 def test_nobody_else_notices(processes: Processes, name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
