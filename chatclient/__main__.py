@@ -117,7 +117,8 @@ def chat(options: argparse.Namespace) -> int:
             stream.reconfigure(errors="backslashreplace")
     # Being told to go is a reason to say goodbye.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # As nohup has it.
+    # Windows has no such signal, and nohup has it ignored.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, hang_up)
     return program.run(terminal, options.username, join)
 

@@ -7,6 +7,7 @@
       NotJoined          not_joined
         ClaimLost        not_joined      another connection speaks for the name now
       NoSuchRoom         no_such_room    there is none, or none that the caller may see
+      Unauthorized       unauthorized    the caller is not who it would have to be
       Forbidden          forbidden       the caller sees it and may not do that
       TooLarge           too_large
       TooMany            too_many
@@ -61,6 +62,12 @@ class NoSuchRoom(ChatError):
     """What was named is not there, or not to be seen by the caller: nobody can tell which."""
 
     CODE = "no_such_room"
+
+
+class Unauthorized(ChatError):
+    """The caller has not shown that it is who it would have to be."""
+
+    CODE = "unauthorized"
 
 
 class Forbidden(ChatError):

@@ -9,7 +9,7 @@ command line wins over the environment, the environment over the default.
 import argparse
 import ipaddress
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Annotated, Any, Final
 
@@ -22,7 +22,7 @@ from capnweb_sync.urls import without_password
 from chatserver.addresses import host
 from chatserver.errors import SettingError, StartError
 from chatserver.output import write_output
-from chatserver.people.limits import Network, Rate, RateLimits
+from chatserver.people.limits import Network, Rate, RateLimits, ip_address, subscriber
 from chatserver.store.interface import Policy
 
 ENVIRONMENT_PREFIX: Final = "CHAT"
@@ -202,6 +202,13 @@ class Settings:
         "WebSockets from one address at a time; one more gets status 429",
         "N",
     )
+    max_address_http_connections: int = setting(
+        200,
+        Count,
+        "connections from one address that are no WebSockets; at one more, the one that has sent"
+        " nothing for longest is closed, or the new one if there is none",
+        "N",
+    )
     unlimited_addresses: tuple[Network, ...] = setting(
         (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1")),
         network,
@@ -299,7 +306,14 @@ class Settings:
             min_rate=self.min_rate,
             idle_seconds=self.idle_seconds,
             max_connections=self.max_http_connections,
+            max_client_connections=self.max_address_http_connections,
+            client_of=self._client_of,
         )
+
+    def _client_of(self, host: str) -> Hashable | None:
+        """Whose a connection is; nobody's where it is a proxy's."""
+        address = None if self.trust_proxies else ip_address(host)
+        return None if address is None else subscriber(address, self.unlimited_addresses)
 
     @property
     def rate_limits(self) -> RateLimits:

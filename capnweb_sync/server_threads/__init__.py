@@ -3,7 +3,7 @@
 | file | what lives there |
 |---|---|
 | `servers` | which server runs the application, its socket, and how many connections it can hold |
-| `line` | `Line`: the socket as simple-websocket uses it, what waits to be sent, the deadlines |
+| `line_socket` | `LineSocket`: a `Line` as simple-websocket uses a socket |
 | `connection` | `ThreadedConnection`: one open WebSocket, the transport of its session |
 | `connections` | `ThreadedConnections`: all of them in this process; capacity and the end |
 

@@ -320,11 +320,12 @@ class RedisStore(Store):
             self._call(connection, 0)
             self._asides.follower = connection.ask("CLIENT", "ID")
         seconds = 0.0 if self._asides.waiting else min(timeout, BLOCK_SECONDS)
-        block = max(1, round(seconds * 1000))
+        # Redis ends such waits some times a second only.
+        block = ("BLOCK", max(1, round(seconds * 1000))) if seconds else ()
         positions = (f"{after}-0", self._lost_position)
         streams = ("STREAMS", *self._streams, *positions)
         answer, epoch = connection.ask_all(
-            ("XREAD", "COUNT", FOLLOW_EVENTS, "BLOCK", block, *streams), ("HGET", META, "epoch")
+            ("XREAD", "COUNT", FOLLOW_EVENTS, *block, *streams), ("HGET", META, "epoch")
         )
         if epoch != self.epoch.encode():
             # Asked afterwards, for an epoch never comes back: those may be another log's events.

@@ -6,6 +6,7 @@ from typing import Final
 
 import gevent
 from gevent.event import Event as Signal
+from gevent.lock import Semaphore
 from redis.exceptions import RedisError
 
 from chatserver.loop import Loop
@@ -39,14 +40,16 @@ class Asides:
         self._signal = Signal()
         self._telling = address.connection()
         self._hearing = address.connection(2 * PULSE_SECONDS)
+        # Held while it asks, and perhaps connects: who is killed then leaves a socket behind.
+        self._asking = (Semaphore(), Semaphore())
+        self._timeout = address.timeout
         self._failing = False
-        self._loops = [
-            Loop("Telling asides", self._tell),
-            Loop("Hearing asides", self._hear),
-        ]
+        self._loops: list[Loop] = []
+        self._closed = False
 
     def whisper(self, aside: Aside) -> None:
         """Have it told, soon."""
+        self._begin()
         self._out.append(aside)
         self._signal.set()
 
@@ -56,10 +59,18 @@ class Asides:
         return bool(self._in)
 
     def take(self) -> tuple[Aside, ...]:
-        """What was heard since the last call."""
+        """What was heard since the last call; before the first one nobody listens."""
+        self._begin()
         asides = tuple(self._in)
         self._in.clear()
         return asides
+
+    def _begin(self) -> None:
+        if not self._loops and not self._closed:
+            self._loops = [
+                Loop("Telling asides", self._tell),
+                Loop("Hearing asides", self._hear),
+            ]
 
     def _tell(self) -> None:
         """Wait until there is something to tell, or to wake the follower for, and do it."""
@@ -73,7 +84,8 @@ class Asides:
         if is_heard:
             commands.append(("CLIENT", "UNBLOCK", self.follower))
         try:
-            self._telling.ask_all(*commands)
+            with self._asking[0]:
+                self._telling.ask_all(*commands)
         except RedisError as error:
             self._fail(error)
 
@@ -81,7 +93,8 @@ class Asides:
         """Hear what is told next."""
         try:
             if not self._hearing.connected:
-                self._hearing.ask("SUBSCRIBE", ASIDES)
+                with self._asking[1]:
+                    self._hearing.ask("SUBSCRIBE", ASIDES)
             *_, told = self._hearing.read()
         except RedisError as error:
             self._fail(error)
@@ -106,6 +119,11 @@ class Asides:
 
     def close(self) -> None:
         """Tell and hear nothing more. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        for asking in self._asking:
+            asking.acquire(timeout=self._timeout)
         for loop in self._loops:
             loop.kill()
         self._telling.drop()

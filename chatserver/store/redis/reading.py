@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from heapq import nsmallest
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeVar
 
 from chatserver.store.events import Event
 from chatserver.store.interface import MAX_READ_EVENTS, cut
 from chatserver.store.redis.entries import room_event
-from chatserver.store.redis.operations import decode, encode
+from chatserver.store.redis.operations import encode
 from chatserver.store.refusals import not_seated
-from chatserver.store.seats import Occupant, RoomInfo, RoomKind, Seat
+from chatserver.store.seats import Occupant, RoomInfo, Seat
 from chatserver.store.values import Span
+
+Row = TypeVar("Row", Occupant, RoomInfo)
 
 Ask = Callable[[bytes], Any]
 """Has the script answer a question. Raises RedisError."""
@@ -19,29 +21,14 @@ CHUNK_EVENTS: Final = 64
 """Events that one question asks for: about MAX_READ_BYTES of the longest, so that a reader who
 wants many long ones does not get much more than it may return."""
 
-ROOMS_ASKED: Final = 64
-"""Rooms that one question for news is about."""
+ROWS: Final = 100
+"""Rooms or people that one question is about: a millisecond or two of Redis."""
 
 ROOM_EVENTS: Final = 8
 """Events of each of them."""
 
 LARGEST_ID: Final = 2**53
 """Above all ids, and still a number of Lua's."""
-
-
-class RoomRecord(NamedTuple):
-    """What rooms.lua keeps of a room, as far as it is read here."""
-
-    number: int
-    kind: RoomKind
-    title: str
-    topic: str
-    owner: str
-    maker: str
-    everything: bool
-    last_id: int
-    said: int
-    pair: list[str]
 
 
 def read_range(ask: Ask, span: Span) -> Iterator[Event]:
@@ -71,8 +58,13 @@ def read_rooms(ask: Ask, afters: Mapping[str, int], before: int, limit: int) -> 
     high = min(before - 1, LARGEST_ID)
     limit = min(limit, MAX_READ_EVENTS)
     lows = {room: min(max(0, after) + 1, LARGEST_ID) for room, after in afters.items()}
-    newer = {name.decode() for name in ask(encode(("newer", list(lows.items()))))}
-    lows = {room: low for room, low in lows.items() if room in newer and low <= high}
+    wanted = [(room, low) for room, low in lows.items() if low <= high]
+    newer = {
+        name.decode()
+        for start in range(0, len(wanted), ROWS)
+        for name in ask(encode(("newer", wanted[start : start + ROWS])))
+    }
+    lows = {room: low for room, low in wanted if room in newer}
     found: list[Event] = []
     while True:
         # What is below all that was not asked for yet is in its place.
@@ -80,7 +72,7 @@ def read_rooms(ask: Ask, afters: Mapping[str, int], before: int, limit: int) -> 
         known = sorted((event for event in found if event.id < edge), key=lambda event: event.id)
         if not lows or len(known) >= limit:
             return cut(known, limit)
-        asked = nsmallest(ROOMS_ASKED, lows.items(), key=lambda item: item[1])
+        asked = nsmallest(ROWS, lows.items(), key=lambda item: item[1])
         count = max(ROOM_EVENTS, CHUNK_EVENTS // len(asked))
         answers = {
             name.decode(): (position, rows)
@@ -96,23 +88,48 @@ def read_rooms(ask: Ask, afters: Mapping[str, int], before: int, limit: int) -> 
 
 def people(ask: Ask, by: str, seat: Seat, after: str | None, limit: int) -> list[Occupant]:
     """Raises NotJoined."""
-    question = (seat.room, by, seat.number, after is not None and after, limit)
-    (found,) = _inside(ask, "people", *question)
-    return [Occupant(name.decode(), bool(online), role.decode()) for name, online, role in found]
+
+    def some(after: str | None, count: int) -> list[Occupant]:
+        question = ("people", seat.room, by, seat.number, after is not None and after, count)
+        (found,) = _inside(ask, *question)
+        return [
+            Occupant(name.decode(), bool(online), role.decode()) for name, online, role in found
+        ]
+
+    return _listed(some, after, limit)
 
 
 def room(ask: Ask, by: str, seat: Seat) -> RoomInfo:
     """Raises NotJoined."""
     (found,) = _inside(ask, "room", seat.room, by, seat.number)
-    return _info(by, found)
+    return _info(found)
 
 
 def rooms(ask: Ask, by: str, after: str | None, limit: int, inside: bool) -> list[RoomInfo]:
     """Those that this identity sees."""
-    found = ask(encode(("rooms", by, after is not None and after, limit, inside)))
-    seen = (_info(by, row) for row in found)
-    later = [info for info in seen if after is None or info.name > after]
-    return nsmallest(limit, later, key=lambda info: info.name)
+
+    def some(after: str | None, count: int) -> list[RoomInfo]:
+        # Public ones and those that one is in, `count` of each.
+        found = map(_info, ask(encode(("rooms", by, after is not None and after, count, inside))))
+        later = [info for info in found if after is None or info.name > after]
+        return nsmallest(count, later, key=lambda info: info.name)
+
+    return _listed(some, after, limit)
+
+
+def _listed(
+    some: Callable[[str | None, int], list[Row]], after: str | None, limit: int
+) -> list[Row]:
+    """The first `limit` that come after a name, asked for some at a time."""
+    found: list[Row] = []
+    while len(found) < limit:
+        count = min(ROWS, limit - len(found))
+        more = some(after, count)
+        found += more
+        if len(more) < count:
+            break
+        after = more[-1].name
+    return found
 
 
 def _inside(ask: Ask, *question: Any) -> list[Any]:
@@ -123,23 +140,18 @@ def _inside(ask: Ask, *question: Any) -> list[Any]:
     return answer
 
 
-def _info(by: str, row: list[Any]) -> RoomInfo:
-    name, packed, people, number, read = row
-    record = RoomRecord(*decode(packed)[: len(RoomRecord._fields)])
-    other = None
-    if record.pair:
-        first, first_name, _, second_name = record.pair
-        other = second_name if first == by else first_name
+def _info(row: list[Any]) -> RoomInfo:
+    name, kind, title, topic, people, last_id, number, unread, other, owner, everything = row
     return RoomInfo(
         name.decode(),
-        record.kind,
-        record.title,
-        record.topic,
+        kind.decode(),
+        title.decode(),
+        topic.decode(),
         people,
-        record.last_id,
+        last_id,
         number,
-        0 if number is None else record.said - read,
-        other,
-        record.kind == "private" and record.owner == by,
-        record.everything,
+        unread,
+        None if other is None else other.decode(),
+        bool(owner),
+        bool(everything),
     )

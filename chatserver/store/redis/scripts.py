@@ -35,12 +35,21 @@ def _joined(*names: str) -> Script:
 
 
 BATCH: Final = _joined(
-    "state", "rooms", "names", "seats", "messages", "time", "operations", "batch"
+    "keys",
+    "state",
+    "rooms",
+    "telling",
+    "names",
+    "seats",
+    "messages",
+    "time",
+    "operations",
+    "batch",
 )
 """Carries out a batch of operations."""
 
-READ: Final = _joined("read")
+READ: Final = _joined("keys", "read")
 """Answers a question and changes nothing."""
 
-UPGRADE: Final = _joined("upgrade")
+UPGRADE: Final = _joined("keys", "upgrade")
 """Takes over a part of a database from before there were rooms."""

@@ -1,13 +1,11 @@
 """Servers and clients on this process's loop, which end with their test."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
 from capnweb_sync.server import Connections
-from tests.certificates import make_certificate
 
 from .serving import Client, Server, connect
 
@@ -56,12 +54,3 @@ def open_client() -> Iterator[Open]:
     yield start
     for client in clients:
         client.socket.close()
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a self-signed certificate in one file."""
-    folder = tmp_path_factory.mktemp("tls")
-    combined = folder / "both.pem"
-    combined.write_bytes(b"".join(path.read_bytes() for path in make_certificate(folder)))
-    return combined

@@ -18,17 +18,18 @@ def ignore(event: object) -> None:
     """A callback that does not care."""
 
 
-def address(server: ServerProcess) -> str:
-    return f"{server.http_url}/rpc/batch"
+def address(server: ServerProcess, path: str = "/rpc/batch") -> str:
+    return server.http_url + path
 
 
+@pytest.mark.parametrize("path", ["/rpc/batch", "/rpc/ws"])
 def test_history_users_and_counts_come_in_one_request(
-    shared_server: ServerProcess, client: WireClient, name: str
+    shared_server: ServerProcess, client: WireClient, name: str, path: str
 ) -> None:
     client.join(name)
     said = client.say(name, "hello")
 
-    with batch(address(shared_server)) as chat:
+    with batch(address(shared_server, path)) as chat:
         history, users = chat.getHistory({"limit": 1}), chat.listUsers()
         count = chat.messageCount.result()
 

@@ -71,7 +71,7 @@ def redis_client(redis_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a store of each engine is, empty at first."""
     if request.param == "redis":

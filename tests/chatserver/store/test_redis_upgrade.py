@@ -44,13 +44,15 @@ class OldChat:
         client.zadd("{chat}:leases", {"w": self.steady + round(LEASE_SECONDS * 1000)})
         sent = pack([digest_of("hello").hex(), 2, clock.now])
         client.set(f"{{chat}}:sent:{digest_of(SECRETS['alice'], 'k').hex()}", sent)
-        fields = {"epoch": "e", "first_id": 1, "messages": 7, "number": 2}
-        client.hset("{chat}:meta", mapping=fields | {"steady": self.steady, "seen": self.steady})
+        self.note(epoch="e", first_id=1, messages=7, number=2, steady=self.steady, seen=self.steady)
+
+    def note(self, **fields: str | int) -> None:
+        for field, value in fields.items():
+            self.client.hset("{chat}:meta", field, str(value))
 
     def store(self, entry: list[Any]) -> None:
         self._last_id += 1
-        last = {"last_id": self._last_id, "last_ms": self._clock.now}
-        self.client.hset("{chat}:meta", mapping=last)
+        self.note(last_id=self._last_id, last_ms=self._clock.now)
         self.client.xadd("{chat}:log", {"e": pack(entry)}, f"{self._last_id}-0")
 
     def say(self, name: str, text: str) -> None:

@@ -33,16 +33,17 @@ end
 
 local results = {}
 for i, operation in ipairs(batch) do
-  results[i] = operations[operation[1]](unpack(operation, 2))
-  rooms.tell()
+  results[i] = operations.run(unpack(operation))
+  telling.tell()
 end
 time.settle()
 if operations.ticked then
   time.trim()
   rooms.erase_ended()
+  rooms.forget_erased()
 end
 rooms.trim_tail()
-rooms.save_due()
+telling.save()
 rooms.save()
 if operations.ticked then
   local rest = time.due()

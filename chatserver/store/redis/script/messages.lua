@@ -68,7 +68,7 @@ function messages.react(room, record, id, kind, on)
   if is_there == on then
     return true
   end
-  local kinds, position = rooms.kinds(room, id), nil
+  local kinds, position = reactions.kinds(room, id), nil
   for i, other in ipairs(kinds) do
     position = other == kind and i or position
   end
@@ -91,7 +91,7 @@ function messages.react(room, record, id, kind, on)
     call('HDEL', at.reactions_of .. room.number, id)
   end
   call('ZADD', at.reacting_of .. room.number, 'NX', meta.reaction, id)
-  rooms.have_to_tell(room)
+  telling.expect(room)
   return true
 end
 

@@ -1,48 +1,37 @@
 --- Operations. Each checks everything before it changes anything, and answers with a success or with
 --- {word, …}, why not.
 
-local CLAIM_LOST, NO_ROOM, NO_MESSAGE = {'lost'}, {'no room'}, {'no message'}
+local NO_ROOM, NO_MESSAGE = {'no room'}, {'no message'}
 
 local listed = {} -- what `names` found, in order
 
+-- What is done by nobody, by the holder of a name, from a seat in a room, and by the owner of a private
+-- room: what each table's functions take first, `operations.run` finds or refuses.
 local operations = {}
+local by_holder = {} -- key of the name, its record, …
+local by_seat = {} -- key, record, the room, the seat, …
+local by_owner = {} -- key, record, the room, …
 
--- Who speaks, and in which room; or false, and a refusal.
-local function seated(key, holder, name, number)
+function operations.run(name, key, holder, ...)
+  if operations[name] then
+    return operations[name](key, holder, ...)
+  end
   local record = names.find_held(key, holder)
   if not record then
-    return false, CLAIM_LOST
+    return {'lost'}
+  elseif by_holder[name] then
+    return by_holder[name](key, record, ...)
   end
-  local room = rooms.find(name)
+  local room = rooms.find((...))
   local seat = room and seats.find(room, record.by)
-  if not seat or seat[1] ~= number then
-    return false, {'unseated'}
+  if not seat or seat[1] ~= select(2, ...) then
+    return {'unseated'}
+  elseif by_seat[name] then
+    return by_seat[name](key, record, room, seat, select(3, ...))
+  elseif room.kind ~= 'private' or room.owner ~= record.by then
+    return {'not the owner'}
   end
-  return record, room, seat
-end
-
--- …for what the owner of a private room alone may do.
-local function owning(key, holder, name, number)
-  local record, room = seated(key, holder, name, number)
-  if record and (room.kind ~= 'private' or room.owner ~= record.by) then
-    return false, {'not the owner'}
-  end
-  return record, room
-end
-
--- …with a message that is the caller's own.
-local function authoring(key, holder, name, number, id)
-  local record, room, seat = seated(key, holder, name, number)
-  if not record then
-    return false, room
-  end
-  local author = messages.author(room, seat, id)
-  if not author then
-    return false, NO_MESSAGE
-  elseif author ~= record.by then
-    return false, {'not yours'}
-  end
-  return record, room
+  return by_owner[name](key, record, room, select(3, ...))
 end
 
 --- Names.
@@ -65,7 +54,7 @@ function operations.claim(
   end
   if lobby and not seats.find(rooms.lobby(), record.by) then
     seats.sit(rooms.lobby(), key, record, meta.last_id)
-    rooms.notify(rooms.lobby(), 'join', key, record.name)
+    telling.notify(rooms.lobby(), 'join', key, record.name)
   end
   local list, length = names.list()
   local online = call('ZCARD', at.order)
@@ -86,30 +75,19 @@ function operations.abandon(key, holder, fresh_secret)
   return true
 end
 
-function operations.release(key, holder)
-  local record = names.find_held(key, holder)
-  if not record then
-    return CLAIM_LOST
-  end
+function by_holder.release(key, record)
   time.end_stay(key, record)
   return true
 end
 
-function operations.suspend(key, holder)
-  local record = names.find_held(key, holder)
-  if not record then
-    return CLAIM_LOST
-  end
+function by_holder.suspend(key, record)
   names.suspend(key, record)
   return true
 end
 
 -- `digest` stands for the idempotency key with its scope; false: there is none.
-function operations.append(key, holder, text, digest, text_digest)
-  local record = names.find_held(key, holder)
-  if not record then
-    return CLAIM_LOST
-  elseif not seats.find(rooms.lobby(), record.by) then
+function by_holder.append(key, record, text, digest, text_digest)
+  if not seats.find(rooms.lobby(), record.by) then
     return {'unseated'}
   end
   return messages.answered(digest, text_digest)
@@ -127,11 +105,7 @@ end
 
 --- Coming and going.
 
-function operations.enter(key, holder, name)
-  local record = names.find_held(key, holder)
-  if not record then
-    return CLAIM_LOST
-  end
+function by_holder.enter(key, record, name)
   local room = rooms.find(name)
   local seat = room and seats.find(room, record.by)
   if seat then
@@ -152,15 +126,13 @@ function operations.enter(key, holder, name)
   return seats.begin(room, key, record)
 end
 
-function operations.open_room(key, holder, name, title, topic, everything)
-  local record = names.find_held(key, holder)
-  if not record then
-    return CLAIM_LOST
-  end
+function by_holder.open_room(key, record, name, title, topic, everything)
   local room = rooms.find(name)
   local seat = room and seats.find(room, record.by)
   if seat then
     return {seat[1], name} -- it was asked for before, and the answer was not heard
+  elseif room then
+    return NO_ROOM
   elseif seats.are_too_many(record.by) then
     return {'rooms'}
   elseif rooms.are_too_many(record.by) then
@@ -173,11 +145,9 @@ function operations.open_room(key, holder, name, title, topic, everything)
   return seats.begin(room, key, record)
 end
 
-function operations.direct(key, holder, other_key, name)
-  local record, other = names.find_held(key, holder), names.find(other_key)
-  if not record then
-    return CLAIM_LOST
-  elseif not other then
+function by_holder.direct(key, record, other_key, name)
+  local other = names.find(other_key)
+  if not other then
     return NO_ROOM
   end
   local present = call('HGET', at.direct, record.by .. ' ' .. other.by)
@@ -200,11 +170,7 @@ function operations.direct(key, holder, other_key, name)
   return seats.begin_both(room, key, record, other_key, other)
 end
 
-function operations.accept(key, holder, digest)
-  local record = names.find_held(key, holder)
-  if not record then
-    return CLAIM_LOST
-  end
+function by_holder.accept(key, record, digest)
   local packed = call('HGET', at.passes, digest)
   local pass = packed and decode(packed)
   if not pass or pass[2] < now then
@@ -227,20 +193,12 @@ function operations.accept(key, holder, digest)
   return seats.begin(room, key, record)
 end
 
-function operations.leave_room(key, holder, name, number)
-  local record, room = seated(key, holder, name, number)
-  if not record then
-    return room
-  end
+function by_seat.leave_room(key, record, room, seat)
   seats.leave(room, key, record)
   return true
 end
 
-function operations.block(key, holder, other_key, on)
-  local record = names.find_held(key, holder)
-  if not record then
-    return CLAIM_LOST
-  end
+function by_holder.block(key, record, other_key, on)
   local blocks = at.blocks_of .. record.by
   if not on then
     call('SREM', blocks, other_key)
@@ -254,11 +212,7 @@ end
 
 --- What is said.
 
-function operations.say(key, holder, name, number, text, digest, text_digest, reply_to)
-  local record, room, seat = seated(key, holder, name, number)
-  if not record then
-    return room
-  end
+function by_seat.say(key, record, room, seat, text, digest, text_digest, reply_to)
   local answer = messages.answered(digest, text_digest)
   if not answer and reply_to ~= 0 and not messages.author(room, seat, reply_to) then
     return NO_MESSAGE
@@ -270,53 +224,46 @@ function operations.say(key, holder, name, number, text, digest, text_digest, re
   return answer
 end
 
-function operations.edit(key, holder, name, number, id, text)
-  local record, room = authoring(key, holder, name, number, id)
-  return record and messages.edit(room, record, id, text) or room
+-- Why this identity may not change the message; nil: it may.
+local function refusal(record, room, seat, id)
+  local author = messages.author(room, seat, id)
+  if not author then
+    return NO_MESSAGE
+  elseif author ~= record.by then
+    return {'not yours'}
+  end
 end
 
-function operations.remove(key, holder, name, number, id)
-  local record, room = authoring(key, holder, name, number, id)
-  return record and messages.remove(room, record, id) or room
+function by_seat.edit(key, record, room, seat, id, text)
+  return refusal(record, room, seat, id) or messages.edit(room, record, id, text)
 end
 
-function operations.react(key, holder, name, number, id, kind, on)
-  local record, room, seat = seated(key, holder, name, number)
-  if not record then
-    return room
-  elseif not messages.author(room, seat, id) then
+function by_seat.remove(key, record, room, seat, id)
+  return refusal(record, room, seat, id) or messages.remove(room, record, id)
+end
+
+function by_seat.react(key, record, room, seat, id, kind, on)
+  if not messages.author(room, seat, id) then
     return NO_MESSAGE
   end
   return messages.react(room, record, id, kind, on)
 end
 
-function operations.mark_read(key, holder, name, number, id)
-  local record, room = seated(key, holder, name, number)
-  if not record then
-    return room
-  end
+function by_seat.mark_read(key, record, room, seat, id)
   messages.mark_read(room, record.by, id)
   return true
 end
 
 --- What the owner of a private room does.
 
-function operations.set_topic(key, holder, name, number, topic)
-  local record, room = owning(key, holder, name, number)
-  if not record then
-    return room
-  end
+function by_owner.set_topic(key, record, room, topic)
   room.topic = topic
   local text = topic == '' and ' cleared the topic' or ' set the topic: ' .. topic
   return rooms.add(room, 'topic', record.name, record.by, false, record.name .. text, {})
 end
 
 -- `uses` false: any number.
-function operations.create_pass(key, holder, name, number, digest, lasting_ms, uses)
-  local record, room = owning(key, holder, name, number)
-  if not record then
-    return room
-  end
+function by_owner.create_pass(key, record, room, digest, lasting_ms, uses)
   local own = at.passes_of .. room.number
   for _, other in ipairs(call('SMEMBERS', own)) do
     if decode(call('HGET', at.passes, other))[2] < now then
@@ -332,20 +279,12 @@ function operations.create_pass(key, holder, name, number, digest, lasting_ms, u
   return true
 end
 
-function operations.revoke_passes(key, holder, name, number)
-  local record, room = owning(key, holder, name, number)
-  if not record then
-    return room
-  end
+function by_owner.revoke_passes(key, record, room)
   rooms.revoke_passes(room)
   return true
 end
 
-function operations.hand_on(key, holder, name, number, other_key)
-  local record, room = owning(key, holder, name, number)
-  if not record then
-    return room
-  end
+function by_owner.hand_on(key, record, room, other_key)
   local other = names.find(other_key)
   if not other or not seats.find(room, other.by) then
     return {'nobody', other and other.name or 'Nobody of that name'}
@@ -354,11 +293,7 @@ function operations.hand_on(key, holder, name, number, other_key)
   return true
 end
 
-function operations.close_room(key, holder, name, number)
-  local record, room = owning(key, holder, name, number)
-  if not record then
-    return room
-  end
+function by_owner.close_room(key, record, room)
   seats.close(room, record.name, record.by, record.name .. ' closed the room')
   return true
 end

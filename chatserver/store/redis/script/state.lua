@@ -3,86 +3,11 @@
 -- script; each is about what its name says, and what others use of it is in a table of that name,
 -- since Lua allows 200 locals.
 --
--- KEYS[1]  the tail. What else is used has the same prefix, whose hash tag keeps it on one node of a
---          cluster.
+-- KEYS[1]  the tail, see keys.lua.
 -- ARGV     MessagePack: [1] the numbers of the rules, [2] who calls and what it knows,
 --          [3] the operations, each an array that begins with its name.
 -- Returns  MessagePack: [1] {reset, epoch, last_id, last_ms}, and unless `reset`
 --          [2] {results, lists of users}, [3] what the operations `names` list.
---
--- What is kept, all times in milliseconds, steady ones but for those of events, of passes and of what
--- is `sent`:
---
---   tail           stream: n-0, n = 1, 2, 3, …, the newest entries of the log, of all rooms: their
---                  type with their body (see rooms.add), `r` their room, `t` their text
---   erased         sorted set: `id:time` by id, of entries of the tail whose text was to be erased
---   times          stream: n-0 with the time of the events from that one on; with `keep_ms` only
---   meta           hash: see FIELDS
---   names          hash: key of the name -> {number, name, secret, by, holder, worker, waiting, looks}
---   scripts:<skeleton>           set: the scripts, as a text, of names with this skeleton
---   looks:<scripts>:<skeleton>   sorted set: keys of names that look so, by number
---   order          sorted set: name in the lobby, by its number in the joining order
---   waiting        sorted set: key of a suspended name, by the moment until which it waits
---   sent:<digest>  {digest of the text, id, time}, for an idempotency key; where the version before
---                  rooms had it
---   leases         sorted set: worker, by the end of its lease
---   gone           sorted set: worker whose lease is over, by the end of the grace
---   held:<worker>  sorted set: keys of the names that the worker's connections hold, by number
---   lost:<worker>  stream: `h`, holders of this worker that lost their name to another one; or
---                  nobody (''), to wake its follower
---   done:<worker>  hash: `sequence` of the worker's last batch, and its `reply`
---
---   rooms          hash: name -> see rooms.FIELDS, an array
---   public         sorted set of names, all with 0
---   direct         hash: two identities -> the name of their room
---   due            sorted set: name of a room that has something to tell, by the moment
---   passes         hash: digest -> {room, until, uses or false}
---   made           hash: identity -> how many rooms it has made that are there
---   inside:<by>    sorted set of the names of the rooms beside the lobby in which the identity is, all with 0
---   blocks:<by>    set: keys of names that it blocks
---   ending         sorted set: numbers of rooms that have ended, by the moment from which they are erased
---
--- and of each room, by its number, which is never given twice:
---
---   log:<n>        stream: its events, as in the tail but for `r` and `t`
---   texts:<n>      hash: id of a message or an edit -> its text; what is not here was removed
---   edited:<n>     hash: id of a message -> {when, ids of its edits}
---   seats:<n>      hash: identity -> {number, name, messages that are read, key of the name}
---   people:<n>     sorted set: name, \0, identity; all with 0
---   seated:<n>     sorted set: identity, by the number of its seat; of private ones
---   notices:<n>    list, in order: {kind, key, name}, not told yet; of one name a leave, a join or both
---   reactions:<n>  hash: id of a message -> kinds of its reactions, in the order in which they came
---   reacted:<id>:<kind>  sorted set: identity, a space, name; in the order in which they came
---   reacting:<n>   sorted set: ids of messages whose reactions changed and are not told yet
---   passes:<n>     set: digests
---
--- A worker whose lease is over has all its names waiting at once, without a change to any of them;
--- if it comes back within the grace, it has them again.
-
-local call, encode, decode = redis.call, cmsgpack.pack, cmsgpack.unpack
-
-local at = {} -- where things are
-do
-  local prefix = string.sub(KEYS[1], 1, -5)
-  at.once = {
-    'tail', 'erased', 'times', 'meta', 'names', 'order', 'waiting', 'leases', 'gone',
-    'rooms', 'public', 'direct', 'due', 'passes', 'made', 'ending',
-  }
-  for _, name in ipairs(at.once) do
-    at[name] = prefix .. name
-  end
-  at.of_rooms = {
-    'log', 'texts', 'edited', 'seats', 'people', 'seated', 'notices', 'reactions', 'reacting',
-    'passes',
-  }
-  local of_others = {'scripts', 'looks', 'held', 'lost', 'done', 'inside', 'blocks', 'reacted'}
-  for _, names in ipairs({at.of_rooms, of_others}) do
-    for _, name in ipairs(names) do
-      at[name .. '_of'] = prefix .. name .. ':'
-    end
-  end
-  at.sent_of = '{chat}:sent:'
-end
 
 local FIELDS = {
   'last_id', 'last_ms', 'first_id', -- the newest event with its time, and the oldest
@@ -94,7 +19,10 @@ local FIELDS = {
   'seen', -- when a worker called last, on the server's own clock
   'steady', -- what the clock showed then that only passes
 }
-local LOBBY = 'lobby'
+local OF_ROOMS = { -- keys that each room has
+  'log_of', 'texts_of', 'edited_of', 'seats_of', 'people_of', 'seated_of', 'notices_of',
+  'reactions_of', 'reacting_of', 'passes_of',
+}
 
 local FREED = 500 -- seats that end with names that become free in one settling, so that nobody waits
 -- long behind it, and rooms that are looked at
@@ -153,14 +81,16 @@ end
 
 local is_new = not meta.epoch
 if is_new then
-  -- What there may be of another log whose `meta` is gone is not ours.
+  -- What there may be of another log, whose `meta` is gone, is not ours.
   for _, packed in ipairs(call('HVALS', at.rooms)) do
-    for _, name in ipairs(at.of_rooms) do
-      call('UNLINK', at[name .. '_of'] .. decode(packed)[1])
+    for _, keys in ipairs(OF_ROOMS) do
+      call('UNLINK', at[keys] .. decode(packed)[1])
     end
   end
-  for _, name in ipairs(at.once) do
-    call('UNLINK', at[name])
+  for _, key in pairs(at) do
+    if string.sub(key, -1) ~= ':' then
+      call('UNLINK', key)
+    end
   end
   meta.epoch, meta.first_id, meta.seen = caller.fresh_epoch, 1, real
 elseif caller.epoch == meta.epoch and end_is_lost() then

@@ -30,7 +30,7 @@ function time.settle()
       call('DEL', at.lost_of .. gone, at.done_of .. gone)
     end
   end
-  rooms.tell_due()
+  telling.tell_due()
 end
 
 -- Milliseconds until `settle` has something to do.
