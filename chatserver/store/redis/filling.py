@@ -4,7 +4,7 @@ kept where.
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from chatserver.errors import StartError
 from chatserver.people.lookalikes import looks_of
@@ -32,6 +32,10 @@ from chatserver.store.redis.operations import encode
 from chatserver.store.redis.scripts import META, PREFIX, TAIL
 from chatserver.store.seats import LOBBY
 from chatserver.store.values import identity_of
+
+TIMED_MS: Final = 60_000
+"""Between two of the times that are noted of events, by which those that are too old are found: as
+many as the script notes would be as many as there are events."""
 
 
 def fill(connection: RedisConnection, shown: str, records: Iterable[AnyRecord]) -> None:
@@ -82,6 +86,7 @@ class _Filling:
         self._order = 0
         self._reactions = 0
         self._last: Event | None = None
+        self._timed = -TIMED_MS
 
     def take(self) -> list[tuple[Word, ...]]:
         """What is to be sent next."""
@@ -173,6 +178,9 @@ class _Filling:
     def _add_event(self, event: Event) -> None:
         number = self._numbers[event.room]
         self._last = event
+        if event.time_ms - self._timed >= TIMED_MS:
+            self._timed = event.time_ms
+            self._do("XADD", f"{PREFIX}times", f"{event.id}-0", "t", event.time_ms)
         self._do("XADD", f"{PREFIX}log:{number}", f"{event.id}-0", event.type, body_of(event))
         if event.type in ("chat", "edit") and not event.removed:
             self._do("HSET", f"{PREFIX}texts:{number}", event.id, event.text)
@@ -215,7 +223,7 @@ class _Filling:
             "number": self._order,
             "room": max(self._rooms, default=0),
             "reaction": self._reactions,
-            "timed": 0,
+            "timed": max(0, self._timed),
             # Long ago: everybody has the whole time to come back, from the first server on.
             "seen": 1,
             "steady": 1,
