@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from prompt_toolkit.utils import is_dumb_terminal
 
+from capnweb_sync import __version__
 from capnweb_sync.urls import parse_url
 
 from .client import ChatClient
@@ -52,6 +53,7 @@ def parser() -> Parser:
         prog="chatclient",
         description="Chat from a terminal. With pipes, each line of input is a message.",
     )
+    parser.add_argument("--version", action="version", version=f"chatclient {__version__}")
     parser.add_argument(
         "--url", type=websocket_url, default=URL, help="the server (default: %(default)s)"
     )
