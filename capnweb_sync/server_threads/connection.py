@@ -115,7 +115,7 @@ class ThreadedConnection:
         return message
 
     def send(self, packed: bytes) -> None:
-        """Queue a message for this connection's thread; never blocks."""
+        """Send a message, as much as the kernel takes now and the rest later. Never blocks."""
         line_socket, websocket = self._line_socket, self._websocket
         if line_socket is None or websocket is None or self._closing is not None:
             return
