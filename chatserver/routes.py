@@ -76,6 +76,7 @@ def connect() -> Response:
     return Response(status=status, headers=headers)
 
 
+@routes.post(RPC_PATH)
 @routes.post(BATCH_PATH)
 def batch() -> AnyResponse:
     """Answer a batch of calls: for what needs no events, such as a job that runs by the clock."""
@@ -92,7 +93,8 @@ def health() -> tuple[Response, int]:
     """For load balancers and supervisors: 200, or 503 if no one should be sent here."""
     service = current_service()
     state = service.state
-    answer = jsonify(status=state, connections=len(service.connections))
+    connections = service.connections
+    answer = jsonify(status=state, connections=len(connections), memory=connections.kept)
     return answer, 200 if state == "ok" else 503
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import StartProcess
+from tests.conftest import StartProcess, StartServer
 from tests.processes import Process, free_port
 
 ROOT = Path(__file__).parents[1]
@@ -71,6 +71,28 @@ def test_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path) -> None:
     )
 
     assert (finished.stderr, finished.stdout) == ("", "all of it\n")
+
+
+@pytest.mark.parametrize("page", ["protocol", "chatclient"])
+def test_a_conversation_of_the_chat_is_what_happens(
+    page: str, start_server: StartServer, tmp_path: Path
+) -> None:
+    (conversation,) = blocks(page, "python")
+    program = tmp_path / "page.py"
+    url = start_server().url
+    program.write_text(conversation.replace("ws://127.0.0.1:8080/rpc/ws", url), encoding="utf-8")
+
+    finished = subprocess.run(
+        [sys.executable, program],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+
+    assert (finished.stderr, finished.returncode) == ("", 0)
 
 
 def test_a_site_is_made_of_the_pages_without_a_warning(tmp_path: Path) -> None:

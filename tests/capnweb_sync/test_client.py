@@ -2,9 +2,7 @@
 
 import gc
 import os
-import shutil
 import ssl
-import subprocess
 import sys
 import threading
 import time
@@ -533,20 +531,6 @@ def test_a_peer_that_answers_pings_is_not_lost(peer: FramePeer) -> None:
 
 
 # ---- TLS
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for localhost, and its key, in one file."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not here")
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    options = "-x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(path), "-out", "-"]
-    command = ["openssl", "req", *options.split(), *names]
-    made = subprocess.run(command, capture_output=True, check=True).stdout
-    path.write_bytes(path.read_bytes() + made)
-    return path
 
 
 @pytest.fixture
