@@ -76,6 +76,7 @@ def connect() -> Response:
     return Response(status=status, headers=headers)
 
 
+@routes.post(RPC_PATH)
 @routes.post(BATCH_PATH)
 def batch() -> AnyResponse:
     """Answer a batch of calls: for what needs no events, such as a job that runs by the clock."""

@@ -1,5 +1,5 @@
-"""What stands behind the application in one process: the store, the room, the connections, and what
-is made for each client that connects.
+"""What stands behind the application in one process: the store, who is here, the connections, and
+what is made for each client that connects.
 
 Routes and `app.py` both import it, and it imports neither.
 """
@@ -23,7 +23,7 @@ from chatserver.errors import Unavailable
 from chatserver.futures import wait
 from chatserver.people.limits import Rates
 from chatserver.rooms.member import BatchConnection, ClientState
-from chatserver.rooms.room import Room
+from chatserver.rooms.stays import Stays
 from chatserver.settings import MIB, Settings
 from chatserver.store import open_store
 
@@ -54,13 +54,13 @@ BATCH_BYTES: Final = 256 * 1024
 
 
 class ChatService:
-    """The chat of one process: its store, its room, its connections.
+    """The chat of one process: its store, who is here, its connections.
 
     Attributes:
         settings: what the operator has set.
         origins: the sites whose pages may connect.
         store: the log.
-        room: the members of this process.
+        stays: who is here, in this process.
         rates: what its clients do, by address and person.
         connections: the open WebSockets of this process.
     """
@@ -71,7 +71,7 @@ class ChatService:
         self.settings = settings
         self.origins = Origins(settings.allow_origin)
         self.store = open_store(settings.store, settings.policy)
-        self.room = Room(self.store)
+        self.stays = Stays(self.store)
         self.rates = Rates(settings.rate_limits)
         self._proxy_noticed = False
         self.connections = Connections(
@@ -90,13 +90,13 @@ class ChatService:
         )
         self._batch_limits = replace(self._limits, max_calls=BATCH_CALLS)
         gevent_runtime()
-        self.room.start()
+        self.stays.start()
 
     def begin(self, connection: Connection) -> RpcSession:
         """The session of a new connection, whose main object is the chat."""
         address = self.rates.address(host_of(connection.remote_address))
         client = ClientState(connection, allowance=self.rates.connection(address))
-        chat = Chat(self.room, self.store, client)
+        chat = Chat(self.stays, self.store, client)
         connection.on_closed = chat._closed
         if not self.rates.hold(address):
             connection.close(CloseCode.TRY_AGAIN_LATER, "Too many connections from this address.")
@@ -110,7 +110,7 @@ class ChatService:
         address = self.rates.address(environ.get("REMOTE_ADDR", ""))
         client = ClientState(BatchConnection(), deaf=True, allowance=self.rates.batch(address))
         chat = serve(
-            Chat(self.room, self.store, client),
+            Chat(self.stays, self.store, client),
             limits=self._batch_limits,
             batch_timeout=BATCH_SECONDS,
             max_batch=BATCH_BYTES,
@@ -119,7 +119,7 @@ class ChatService:
         try:
             return Response.from_app(chat, environ, buffered=True)
         finally:
-            self.room.closed(client)
+            self.stays.closed(client)
 
     def admit(self, environ: Mapping[str, Any]) -> None:
         """Count a new connection, before it is accepted. Raises RateLimited."""
@@ -156,11 +156,11 @@ class ChatService:
         """`ok`, `draining`, or `unavailable` if nothing can be said at the moment."""
         if self.connections.draining:
             return "draining"
-        return "ok" if self.room.running and self.store.available else "unavailable"
+        return "ok" if self.stays.running and self.store.available else "unavailable"
 
     def close(self) -> None:
         """Let go of the store. To be called when no connection is open any more."""
-        self.room.stop()
+        self.stays.stop()
 
 
 def host_of(remote_address: Any) -> str:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final
 from flask import Config
 from msgspec import Meta, ValidationError, convert
 
+from capnweb_sync import __version__
 from capnweb_sync.origins import parse_origin
 from capnweb_sync.server import HttpLimits
 from capnweb_sync.urls import without_password
@@ -131,6 +132,16 @@ class Settings:
         "where the log is kept: sqlite:///relative.db or sqlite:////absolute.db for one process,"
         " redis://host:port/db for several workers, memory: for a try",
         "URL",
+    )
+    tls_certificate: str | None = setting(
+        None,
+        text,
+        "serve with TLS: the certificate, and the ones between it and its root, in a PEM file that"
+        " is looked at every minute",
+        "FILE",
+    )
+    tls_key: str | None = setting(
+        None, text, "the key of that certificate, in PEM (default: in the same file)", "FILE"
     )
     grace: float = setting(
         15.0, Seconds, "how long a name waits for a lost client to come back", "SECONDS"
@@ -269,11 +280,23 @@ class Settings:
                 f"The ping timeout ({self.ping_timeout} s) must not be longer than the ping"
                 f" interval ({self.ping_interval} s)."
             )
+        if self.tls_key is not None and self.tls_certificate is None:
+            raise SettingError(
+                f"The key {self.tls_key} is of no use without its certificate; name that with"
+                " --tls-certificate or CHAT_TLS_CERTIFICATE."
+            )
 
     def as_config(self) -> dict[str, Any]:
         """As entries of Flask's configuration; what is not set is left out."""
         values = {entry.name.upper(): getattr(self, entry.name) for entry in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def tls_files(self) -> tuple[str, str] | None:
+        """The files of the certificate and its key; None: no TLS."""
+        if self.tls_certificate is None:
+            return None
+        return self.tls_certificate, self.tls_key or self.tls_certificate
 
     @property
     def http_limits(self) -> HttpLimits:
@@ -384,9 +407,12 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
     parser = OneSentence(
         prog="python -m chatserver",
         description="The chat server. Every option can also be set in the environment:"
-        " CHAT_PORT is --port, and so on.",
+        " CHAT_PORT is --port, and so on. Commands beside it, which have --help, too: backup FILE"
+        " copies the database while it is in use, check says whether all that must hold of what is"
+        " stored holds, export FILE and import FILE carry it from one engine to the other.",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"chatserver {__version__}")
     for entry in fields(Settings):
         default = getattr(defaults, entry.name)
         known = ", ".join(map(str, default)) if isinstance(default, tuple) else default

@@ -80,10 +80,10 @@ class Job:
         calls = self._calls
         if calls.seen is not None:
             calls.seen.failed(self, error)
-        self._finish(None, calls.failure(error, self._called()))
+        self._finish(None, calls.failure(error, self.called()[0]))
 
-    def _called(self) -> Path:
-        """What the peer has called, for people."""
+    def called(self) -> tuple[Path, bool]:
+        """What the peer has called, or whether it only looks at it: for people."""
         raise NotImplementedError
 
     def _finish(self, outcome: Any, error: BaseException | None) -> None:
@@ -141,28 +141,22 @@ class ServedCall(Job):
         args = self._args
         if args is None:
             self._calls.begin()
-            self._start()
+            self._calls.start(self)
             return
         if args.source == "owned" and not args.promises:
-            self._start()
+            self._calls.start(self)
         else:
             self._calls.admit(args)
             args.deliver(self._calls.take).add_callback(self._delivered)
 
     def _delivered(self, delivery: Any) -> None:
         if delivery.error is None:
-            self._start()
+            self._calls.start(self)
         else:
             self._settle(None, delivery.error)
 
-    def _start(self) -> None:
-        calls = self._calls
-        if calls.seen is not None:
-            calls.seen.serving(self, self._path, reading=self._reading)
-        calls.start(self)
-
-    def _called(self) -> Path:
-        return self._path
+    def called(self) -> tuple[Path, bool]:
+        return self._path, self._reading
 
     def _run(self) -> Any:
         target, path, at = self._target, self._path, 0

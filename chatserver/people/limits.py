@@ -110,6 +110,15 @@ def take(buckets: Buckets) -> None:
         bucket.ready = (ready if ready > full else full) + rate.interval  # noqa: FURB136
 
 
+def allows(bucket: Bucket) -> bool:
+    """Count one in `bucket`, if there is room."""
+    try:
+        take((bucket,))
+    except RateLimited:
+        return False
+    return True
+
+
 class Idle(Protocol):
     """Something of which a new one is as good as the old one while it is idle."""
 

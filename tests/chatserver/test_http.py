@@ -141,7 +141,7 @@ def test_anything_else_is_not_found(shared_server: ServerProcess) -> None:
 
     assert (status, headers["content-type"]) == (404, "text/plain; charset=utf-8")
     assert "not found" in body
-    assert get(shared_server.address, "/rpc/ws", method="POST")[0] == 405
+    assert get(shared_server.address, "/rpc/ws", method="PUT")[0] == 405
 
 
 def test_health_is_ok_while_it_is(shared_server: ServerProcess) -> None:

@@ -16,7 +16,7 @@ PARENT = """
 from gevent import monkey; monkey.patch_all()
 import os, sys, gevent
 from chatserver.errors import Unavailable
-from chatserver.rooms.room import Room
+from chatserver.rooms.stays import Stays
 from chatserver.store import open_store
 
 def refused(ask):
@@ -28,12 +28,12 @@ def refused(ask):
     raise AssertionError("no error")
 
 store = open_store(sys.argv[1])
-room = Room(store)
+room = Stays(store)
 room.start()
 
 def told():
     with gevent.Timeout(5):
-        while room._feed.position < store.last_id:
+        while room.feed.position < store.last_id:
             gevent.sleep(0.01)
 
 claim = store.claim("alice", "Alice", "worker.1", None).result(5).claim
