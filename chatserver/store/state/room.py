@@ -72,7 +72,7 @@ class Room:
         )
 
     def due(self) -> float:
-        """The steady moment at which there is something to tell of it; infinite if nothing waits."""
+        """The steady moment at which there is something to tell of it; infinite if nothing is."""
         moments = list(self.notices.due()) if self.notices else []
         if self.reacted:
             told_at = self.reacted_at
