@@ -86,6 +86,23 @@ def test_a_reaction_costs_the_same_however_many_there_are(
     assert 0 < instructions[1] < 2 * instructions[0]
 
 
+def test_rooms_that_end_faster_than_time_passes_are_erased_together(
+    open_with: OpenWith, tracer: Tracer, file: sqlite3.Connection
+) -> None:
+    store = open_with(tracer)
+    alice = claim(store, "Alice").claim
+    for number in range(20):
+        seat = outcome(store.enter(alice, f"room{number}"))
+        outcome(store.leave_room(alice, seat))
+
+    tick(store)
+
+    assert file.execute("SELECT name FROM room").fetchall() == [("lobby",)]
+    tracer.executed.clear()
+    tick(store)
+    assert "COMMIT" not in tracer.executed
+
+
 @pytest.mark.parametrize(
     ("option", "level"), [("", 1), ("?synchronous=normal", 1), ("?synchronous=full", 2)]
 )
