@@ -18,12 +18,14 @@ import gevent
 from flask import Flask
 from gevent.event import Event
 
-from capnweb_sync.server import HttpConnections, HttpServer
+from capnweb_sync.server import HttpConnections, HttpServer, WebSocketHandler
 from chatserver.addresses import authority, resolve
 from chatserver.app import create_app
 from chatserver.errors import SettingError, StartError
 from chatserver.gc_tuning import settle_collector
-from chatserver.logs import bound_logs
+from chatserver.logs import bound_logs, set_up_logs, tell
+from chatserver.logs.http import AccessLogHandler
+from chatserver.observe.start import tell_start
 from chatserver.output import complain, write_output
 from chatserver.routes import RPC_PATH
 from chatserver.service import service_of
@@ -61,9 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server until SIGINT or SIGTERM. The exit status."""
     try:
         settings = parse_arguments(arguments, from_environment())
-        logging.basicConfig(
-            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        set_up_logs(settings.log_level, settings.log_format)
         serve(settings)
     except StartError as error:
         complain(f"chatserver: {error}\n")
@@ -80,13 +80,22 @@ def serve(settings: Settings) -> None:
     bound_logs()
     app = create_app(settings.as_config())
     connections = HttpConnections(settings.http_limits)
-    server = HttpServer(listener, app, http_connections=connections, log=None, error_log=logger)
+    server = HttpServer(
+        listener,
+        app,
+        http_connections=connections,
+        handler_class=WebSocketHandler if settings.no_access_log else AccessLogHandler,
+        log=None,
+        error_log=logger,
+    )
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, stop.set)
     server.start()
+    address = listener.getsockname()[:2]
+    tell_start(settings, [authority(*address)], workers=1)
     settle_collector()
-    gevent.spawn(announce, *listener.getsockname()[:2])
+    gevent.spawn(announce, *address)
     stop.wait()
     shut_down(server, app, settings.drain_seconds)
 
@@ -131,6 +140,7 @@ def shut_down(server: HttpServer, app: Flask, seconds: float) -> None:
     whatever happens."""
     deadline = time.monotonic() + seconds
     service = service_of(app)
+    tell(logger, logging.INFO, "Stopping", connections=len(service.connections), seconds=seconds)
     server.close()
     service.connections.drain(seconds * SHARE_FOR_CONNECTIONS)
     gevent.with_timeout(max(0.0, deadline - time.monotonic()), service.close, timeout_value=None)

@@ -17,6 +17,8 @@ from chatserver.addresses import authority, resolve
 from chatserver.errors import SettingError, StartError
 from chatserver.gc_tuning import settle_collector
 from chatserver.logs import bound_logs
+from chatserver.logs.gunicorn import GunicornLogger
+from chatserver.observe.start import tell_start
 from chatserver.settings import USAGE_STATUS, from_environment
 from chatserver.store import is_shared
 
@@ -58,6 +60,13 @@ backlog = 4096
 
 loglevel = _settings.log_level.lower()
 
+#: Writes its lines, and everybody's, in one form.
+logger_class = GunicornLogger
+GunicornLogger.form = _settings.log_format
+
+#: A line for each request, to standard error.
+accesslog = None if _settings.no_access_log else "-"
+
 
 def _refuse_several_workers(server: Any) -> None:
     """Several workers on a store that one process owns would keep each other out."""
@@ -84,6 +93,18 @@ def on_starting(server: Any) -> None:
     """Before the first worker is started."""
     _refuse_preloading(server)
     _refuse_several_workers(server)
+
+
+def when_ready(server: Any) -> None:
+    """Before the first worker is started, the sockets open."""
+    addresses = [address_of(listener) for listener in server.LISTENERS]
+    tell_start(_settings, addresses, server.cfg.workers)
+
+
+def address_of(listener: Any) -> str:
+    """Where one of gunicorn's sockets listens."""
+    name = listener.sock.getsockname()
+    return authority(*name[:2]) if isinstance(name, tuple) else str(name)
 
 
 def on_reload(server: Any) -> None:

@@ -3,6 +3,7 @@
 A refusal is a plain HTTP answer before the upgrade, with a sentence for whoever reads it.
 """
 
+import logging
 import math
 from typing import Final
 
@@ -14,7 +15,10 @@ from werkzeug.wrappers import Response as AnyResponse
 from capnweb_sync.server import HandshakeError, UpgradeUnavailable, no_room, upgrade
 from chatserver import page
 from chatserver.errors import RateLimited
-from chatserver.service import current_service
+from chatserver.logs import tell
+from chatserver.service import ChatService, current_service
+
+logger: Final = logging.getLogger("chatserver")
 
 RPC_PATH: Final = "/rpc/ws"
 BATCH_PATH: Final = "/rpc/batch"
@@ -88,12 +92,22 @@ def batch() -> AnyResponse:
 
 
 @routes.get("/healthz")
-def health() -> tuple[Response, int]:
-    """For load balancers and supervisors: 200, or 503 if no one should be sent here."""
-    service = current_service()
+def alive() -> tuple[Response, int]:
+    """For supervisors: 503 if restarting this process would help."""
+    return state_of(current_service(), ("ok", "unavailable", "full", "draining"))
+
+
+@routes.get("/readyz")
+def ready() -> tuple[Response, int]:
+    """For load balancers: 503 if nobody should be sent here."""
+    return state_of(current_service(), ("ok",))
+
+
+def state_of(service: ChatService, good: tuple[str, ...]) -> tuple[Response, int]:
+    """How this worker is, with status 200 if that is one of the `good` ones."""
     state = service.state
     answer = jsonify(status=state, connections=len(service.connections))
-    return answer, 200 if state == "ok" else 503
+    return answer, 200 if state in good else 503
 
 
 @routes.get("/")
@@ -113,6 +127,15 @@ def welcome() -> Response:
 @routes.app_errorhandler(RateLimited)
 def slow_down(error: RateLimited) -> Response:
     """Too many connections or batches from one address."""
+    tell(
+        logger,
+        logging.INFO,
+        "Refused",
+        address=request.remote_addr,
+        path=request.path,
+        code=error.code,
+        retry_after=error.retry_after,
+    )
     return sentence(429, str(error), [("Retry-After", str(math.ceil(error.retry_after)))])
 
 

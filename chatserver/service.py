@@ -21,6 +21,7 @@ from capnweb_sync.server import CloseCode, Connection, Connections, gevent_runti
 from chatserver.capabilities.chat import Chat
 from chatserver.errors import Unavailable
 from chatserver.futures import wait
+from chatserver.observe.visits import Visits
 from chatserver.people.limits import Rates
 from chatserver.rooms.member import BatchConnection, ClientState
 from chatserver.rooms.room import Room
@@ -62,6 +63,7 @@ class ChatService:
         store: the log.
         room: the members of this process.
         rates: what its clients do, by address and person.
+        visits: its connections, as they are logged and counted.
         connections: the open WebSockets of this process.
     """
 
@@ -73,6 +75,7 @@ class ChatService:
         self.store = open_store(settings.store, settings.policy)
         self.room = Room(self.store)
         self.rates = Rates(settings.rate_limits)
+        self.visits = Visits()
         self._proxy_noticed = False
         self.connections = Connections(
             max_connections=settings.max_connections,
@@ -94,13 +97,18 @@ class ChatService:
 
     def begin(self, connection: Connection) -> RpcSession:
         """The session of a new connection, whose main object is the chat."""
-        address = self.rates.address(host_of(connection.remote_address))
-        client = ClientState(connection, allowance=self.rates.connection(address))
+        host = host_of(connection.remote_address)
+        address = self.rates.address(host)
+        visit = self.visits.begin(host)
+        client = ClientState(
+            connection, allowance=self.rates.connection(address), number=visit.number
+        )
 
         def closed(_: Connection) -> None:
             # The client refers to the connection: without the way back, both go at once.
             connection.on_closed = None
             self.rates.let_go(address)
+            self.visits.end(visit, connection, client)
             self.room.closed(client)
 
         connection.on_closed = closed
@@ -160,10 +168,15 @@ class ChatService:
 
     @property
     def state(self) -> str:
-        """`ok`, `draining`, or `unavailable` if nothing can be said at the moment."""
+        """`ok`; `failing`, if what the chat lives by does; `draining`, before the end;
+        `unavailable`, if the store is, and nothing can be said; `full`, if nobody finds room."""
         if self.connections.draining:
             return "draining"
-        return "ok" if self.room.running and self.store.available else "unavailable"
+        if not self.room.running:
+            return "failing"
+        if not self.store.available:
+            return "unavailable"
+        return "full" if self.connections.full else "ok"
 
     def close(self) -> None:
         """Let go of the store. To be called when no connection is open any more."""

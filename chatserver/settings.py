@@ -21,6 +21,7 @@ from capnweb_sync.server import HttpLimits
 from capnweb_sync.urls import without_password
 from chatserver.addresses import host
 from chatserver.errors import SettingError, StartError
+from chatserver.logs import FORMATTERS
 from chatserver.output import write_output
 from chatserver.people.limits import Network, Rate, RateLimits
 from chatserver.store.interface import Policy
@@ -104,6 +105,21 @@ def log_level(value: str) -> str:
     if level not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
         raise ValueError("must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
     return level
+
+
+def log_format(value: str) -> str:
+    """A form of lines."""
+    if value not in FORMATTERS:
+        raise ValueError(f"must be {' or '.join(FORMATTERS)}")
+    return value
+
+
+def flag(value: str) -> bool:
+    """Whether something is wanted, in the environment."""
+    wanted = value.lower()
+    if wanted not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        raise ValueError("must be 1 or 0")
+    return wanted in ("1", "true", "yes", "on")
 
 
 def setting(
@@ -254,7 +270,11 @@ class Settings:
     keep_messages: int | None = setting(
         None, Count, "keep only that many of the newest events (default: all)", "N"
     )
-    log_level: str = setting("WARNING", log_level, "what to log: DEBUG, INFO, WARNING …", "LEVEL")
+    log_level: str = setting("INFO", log_level, "what to log: DEBUG, INFO, WARNING …", "LEVEL")
+    log_format: str = setting(
+        "text", log_format, "how to log: text for people, json for programs", "FORMAT"
+    )
+    no_access_log: bool = setting(False, flag, "log no line for each HTTP request")
 
     def __post_init__(self) -> None:
         if self.ping_timeout > self.ping_interval:
@@ -375,13 +395,18 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
     )
     for entry in fields(Settings):
         default = getattr(defaults, entry.name)
+        if isinstance(entry.default, bool):
+            parser.add_argument(
+                option(entry), action="store_true", default=None, help=described(entry)
+            )
+            continue
         known = ", ".join(map(str, default)) if isinstance(default, tuple) else default
         shown = "" if known in (None, "") else f" (default: {without_password(str(known))})"
         parser.add_argument(
-            f"--{entry.name.replace('_', '-')}",
+            option(entry),
             type=_argument_type(entry),
             metavar=entry.metadata["metavar"],
-            help=entry.metadata["help"].replace("%", "%%") + shown,
+            help=described(entry) + shown,
             action="append" if isinstance(entry.default, tuple) else "store",
         )
     given = vars(parser.parse_args(arguments))
@@ -393,6 +418,17 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
         several = isinstance(entry.default, tuple)
         settings[entry.name] = tuple(part for part in value if part != "") if several else value
     return Settings(**settings)
+
+
+def option(entry: "Field[Any]") -> str:
+    """What a setting is called on the command line."""
+    return f"--{entry.name.replace('_', '-')}"
+
+
+def described(entry: "Field[Any]") -> str:
+    """What a setting is for, as argparse takes it."""
+    text: str = entry.metadata["help"]
+    return text.replace("%", "%%")
 
 
 def _argument_type(entry: "Field[Any]") -> Callable[[str], Any]:

@@ -36,7 +36,7 @@ FLOORS = {
         ("__main__",),
     ),
     "chatserver": (
-        ("errors", "futures", "gc_tuning", "loop", "output"),
+        ("errors", "futures", "gc_tuning", "loop", "output", "durations"),
         ("addresses", "logs"),
         ("people",),
         ("store",),
@@ -44,6 +44,7 @@ FLOORS = {
         ("rooms",),
         ("capabilities",),
         ("settings",),
+        ("observe",),
         ("service", "page"),
         ("routes",),
         ("app",),

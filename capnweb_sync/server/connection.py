@@ -201,11 +201,14 @@ class Connection:
         "closed_by_peer",
         "ledger",
         "on_closed",
+        "received",
+        "received_bytes",
         "remote_address",
         "ring_place",
         "send",
         "session",
         "silent",
+        "unsent",
     )
 
     pack = staticmethod(text_frame)
@@ -251,6 +254,11 @@ class Connection:
         self.close_reason = ""
         #: Whether the peer's close frame ended it.
         self.closed_by_peer = False
+        #: What has arrived: messages, and bytes.
+        self.received = 0
+        self.received_bytes = 0
+        #: Bytes that waited to be sent and were given up, because the peer read too slowly.
+        self.unsent = 0
         #: Called once, in a greenlet, after the session has been told of the end.
         self.on_closed: Callable[[Connection], None] | None = None
         #: Whether a ping went out and nothing has arrived since. For `Connections`.
@@ -274,6 +282,16 @@ class Connection:
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
         return self._outbox.buffered
+
+    @property
+    def sent(self) -> int:
+        """Messages that the kernel has taken."""
+        return max(0, self._outbox.sent)
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes that the kernel has taken."""
+        return self._outbox.sent_bytes
 
     def wait_drained(self, below: int = 1, timeout: float | None = None) -> bool:
         """Block the calling greenlet until less than `below` bytes wait to be sent.
@@ -329,7 +347,7 @@ class Connection:
         """Send a ping. `silent` is true until anything arrives."""
         if self._state is _State.OPEN:
             self.silent = True
-            self._outbox.append(_PING)
+            self._outbox.append_control(_PING)
 
     # The beginning.
 
@@ -374,6 +392,7 @@ class Connection:
 
     def _take(self, data: bytes) -> None:
         self.silent = False
+        self.received_bytes += len(data)
         events = self._reader.feed(data, FRAMES_AT_ONCE)
         began = perf_counter()
         if began < self._light_from:
@@ -431,6 +450,7 @@ class Connection:
                 self._later = [event, *events]
                 return
             taken += 1
+            self.received += 1
             yield event
 
     def _receive_each(self, messages: Iterable[str]) -> None:
@@ -620,6 +640,7 @@ class Connection:
             self._give_up("The server keeps too much for its clients, and the most for this one.")
 
     def _give_up(self, reason: str) -> None:
+        self.unsent = self._outbox.buffered
         if isinstance(self._socket, TlsSocket):
             # What TLS has begun to send cannot be taken back, and no frame goes around it.
             self._drop(reason, reset, CloseCode.TRY_AGAIN_LATER)

@@ -17,7 +17,7 @@ import math
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import gevent
 from gevent.event import Event
@@ -52,6 +52,18 @@ DEFAULT_CLOSE_TIMEOUT = 3.0
 
 #: The part of the time for draining that hooks may take before the connections are closed.
 _SHARE_OF_HOOKS = 0.5
+
+
+class Traffic(NamedTuple):
+    """What has gone through the connections of a process since its start, those that are closed
+    included, and what waits to be sent on those that are open."""
+
+    received: int = 0
+    received_bytes: int = 0
+    sent: int = 0
+    sent_bytes: int = 0
+    waiting_bytes: int = 0
+    most_waiting_bytes: int = 0
 
 
 class Connections:
@@ -100,6 +112,7 @@ class Connections:
         #: Whether the process is about to stop: no connection is taken any more.
         self.draining = False
         self._reserved = 0
+        self._past = Traffic()
         self._ring: list[set[Connection]] = [set() for _ in range(_RING_SIZE)]
         self._tick_seconds = ping_interval / _RING_SIZE
         self._ticks_of_silence = max(1, math.ceil(ping_timeout / self._tick_seconds - 1e-9))
@@ -120,6 +133,20 @@ class Connections:
     def full(self) -> bool:
         """Whether there is no room for one more: an upgrade is then answered with 503."""
         return self.draining or len(self) + self._reserved >= self.max_connections
+
+    @property
+    def traffic(self) -> Traffic:
+        """What has gone through them. Asks each, so not for what is called often."""
+        received, received_bytes, sent, sent_bytes, waiting_bytes, most = self._past
+        for connection in self:
+            received += connection.received
+            received_bytes += connection.received_bytes
+            sent += connection.sent
+            sent_bytes += connection.sent_bytes
+            waiting = connection.buffered
+            waiting_bytes += waiting
+            most = max(most, waiting)
+        return Traffic(received, received_bytes, sent, sent_bytes, waiting_bytes, most)
 
     def reserve(self) -> None:
         """Keep room for a connection whose handshake is being answered. Ends with `release`."""
@@ -145,6 +172,13 @@ class Connections:
     def remove(self, connection: Connection) -> None:
         """For `Connection`, when its socket is closed."""
         self._ring[connection.ring_place].discard(connection)
+        received, received_bytes, sent, sent_bytes, *_ = self._past
+        self._past = Traffic(
+            received + connection.received,
+            received_bytes + connection.received_bytes,
+            sent + connection.sent,
+            sent_bytes + connection.sent_bytes,
+        )
         if any(self._ring):
             return
         if self._timer is not None:

@@ -124,6 +124,8 @@ class Outbox:
         "_socket",
         "_watcher",
         "buffered",
+        "sent",
+        "sent_bytes",
     )
 
     def __init__(
@@ -154,6 +156,9 @@ class Outbox:
         self._frames: list[bytes | memoryview] = []
         #: Bytes that wait to be sent.
         self.buffered = 0
+        #: What the kernel has taken: frames, those of control left out, and bytes.
+        self.sent = 0
+        self.sent_bytes = 0
         #: Whether a flush has more to do than to send: `_after_send` knows what.
         self._attended = False
         self._finishing = False
@@ -179,11 +184,16 @@ class Outbox:
         frames.append(frame)
         self.buffered += len(frame)
 
+    def append_control(self, frame: bytes) -> None:
+        """`append` a frame that is no message, and is not counted as one."""
+        self.sent -= 1
+        self.append(frame)
+
     def answer(self, pong: bytes) -> None:
         """Send a pong: the latest only, once the peer does not take what waits before it (RFC 6455,
         section 5.5.3). So pings make nobody keep anything."""
         if self._watcher is None:
-            self.append(pong)
+            self.append_control(pong)
         else:
             self._pong = pong
 
@@ -202,10 +212,11 @@ class Outbox:
         frames = self._frames
         if not frames:
             return
+        count = len(frames)
         try:
-            if len(frames) == 1:
+            if count == 1:
                 sent = self._socket.send(frames[0])
-            elif len(frames) <= _FRAMES_PER_SEND:
+            elif count <= _FRAMES_PER_SEND:
                 sent = self._socket.send(b"".join(frames))
             else:
                 sent = self._socket.send(b"".join(frames[:_FRAMES_PER_SEND]))
@@ -214,9 +225,11 @@ class Outbox:
         except OSError as error:
             self._fail(f"sending failed: {error}")
             return
+        self.sent_bytes += sent
         if sent == self.buffered:
             frames.clear()
             self.buffered = 0
+            self.sent += count
         else:
             self._forget(sent)
             self._wait_for_room()
@@ -232,6 +245,7 @@ class Outbox:
             sent -= len(frames[whole])
             whole += 1
         del frames[:whole]
+        self.sent += whole
         if sent:
             frames[0] = memoryview(frames[0])[sent:]
 
@@ -271,7 +285,7 @@ class Outbox:
         self._attended = False
         if self._pong is not None:
             pong, self._pong = self._pong, None
-            self.append(pong)  # without effect after the last frame
+            self.append_control(pong)  # without effect after the last frame
         if self._finishing and self._owner is not None:
             self._owner.outbox_finished()
 
@@ -309,6 +323,7 @@ class Outbox:
             self._flushes.add(self)
         self._frames.append(last_frame)
         self.buffered += len(last_frame)
+        self.sent -= 1  # no message
         self._finishing = True
         self._attended = True
         self._limit = 0

@@ -22,6 +22,7 @@ import gevent
 from capnweb_sync import RpcStub, broadcast, broadcast_all
 from capnweb_sync.close_codes import CloseCode
 from chatserver.errors import Unavailable
+from chatserver.logs import tell
 from chatserver.rooms.member import Member
 from chatserver.store.events import Event
 from chatserver.store.interface import LogReset, Store
@@ -60,6 +61,7 @@ class Feed:
 
     Attributes:
         position: the id of the last event that was told.
+        deliveries: how often an event was told to a member.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Feed:
         """`lost(holder)` is called for each holder that another one took the name from, `reset()`
         when the log began anew."""
         self.position = store.last_id
+        self.deliveries = 0
         self._store = store
         self._lost = lost
         self._reset = reset
@@ -98,13 +101,13 @@ class Feed:
         try:
             tail = self._store.follow(self.position, FOLLOW_SECONDS)
         except LogReset:
-            logger.warning("The log began anew; all members are sent away to join again.")
+            tell(logger, logging.WARNING, "The log began anew", last_id=self._store.last_id)
             self._forget(self._store.last_id)
             self._reset()
             return
         except Unavailable as error:
             if not self._unreachable:
-                logger.warning("Cannot follow the log, trying on: %s", error)
+                tell(logger, logging.WARNING, "The log cannot be followed", reason=error)
             self._unreachable = True
             gevent.sleep(RETRY_SECONDS)
             return
@@ -144,6 +147,7 @@ class Feed:
                 self.position = event.id
                 self._remember(event)
             if self._live and events:
+                self.deliveries += len(self._live) * len(events)
                 broadcast_all(self._live.values(), None, [(event.value(),) for event in events])
         except BaseException:
             # Who was told and who was not cannot be said: they come back and say it themselves.
@@ -177,6 +181,7 @@ class Feed:
             return False
         for event in islice(self._recent, len(self._recent) - missing, None):
             broadcast((member.sink,), None, event.value())
+        self.deliveries += missing
         self._live[member] = member.sink
         return True
 
@@ -212,6 +217,7 @@ class Feed:
                 if connection.buffered > BEHIND_BYTES and not self._has_room(member):
                     return
                 broadcast((member.sink,), None, event.value())
+                self.deliveries += 1
             after = events[-1].id
 
     def _has_room(self, member: Member) -> bool:

@@ -20,6 +20,7 @@ from capnweb_sync.close_codes import TAKEN_OVER, CloseCode
 from capnweb_sync.futures import complete, pass_on
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.futures import then, wait
+from chatserver.logs import tell
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
 from chatserver.people.limits import take
@@ -29,6 +30,7 @@ from chatserver.store.events import date
 from chatserver.store.interface import MAX_TICK_SECONDS, Claim, Joined, Receipt, Store
 
 logger = logging.getLogger("chatserver")
+people_logger = logging.getLogger("chatserver.people")
 
 NOT_JOINED: Final = "This connection has not joined with that name."
 
@@ -44,11 +46,17 @@ WORKER_BYTES: Final = 8
 
 
 class Room:
-    """The chat in this process."""
+    """The chat in this process.
+
+    Attributes:
+        messages: how many its members have sent.
+        feed: what they are told.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._feed = Feed(store, self._lost, self._reset)
+        self.messages = 0
+        self.feed = Feed(store, self._lost, self._reset)
         self._members: dict[str, Member] = {}
         """By holder."""
         worker = secrets.token_hex(WORKER_BYTES)
@@ -65,7 +73,7 @@ class Room:
     def start(self) -> None:
         """Begin to follow the log and to let time take effect."""
         self._loops = [
-            Loop("Telling members what the log says", self._feed.follow),
+            Loop("Telling members what the log says", self.feed.follow),
             Loop("Letting time take effect", self._pass_time),
         ]
 
@@ -111,6 +119,8 @@ class Room:
                     joined = future.result()
                     member = Member(client, joined.claim, joined.name, callback, sink)
                     self._welcome(member, joined, options, answer)
+                    back = joined.claim.secret == options.resume
+                    tell_of(member, "Came back" if back else "Joined")
                 else:
                     if not isinstance(error, NameTaken):
                         # Should it be stored, nobody speaks for the name. Who came with a secret
@@ -136,6 +146,7 @@ class Room:
 
         def append(member: Member) -> "Future[Any]":
             take(client.allowance.messages_of(member.claim.secret))
+            self.messages += 1
             receipt = self._store.append(member.claim, text, sent_key)
             receipt.add_done_callback(partial(self._close_if_lost, member))
             return then(receipt, answer_to_send)
@@ -196,7 +207,7 @@ class Room:
             self._enter(member)
             answer.set_result(welcome(joined, self._store.epoch, recovered))
             if not client.over and not client.deaf:
-                self._feed.add(member, after)
+                self.feed.add(member, after)
         except BaseException:
             # Half in, it would hold the name and hear nothing.
             member.send_away(CloseCode.SERVICE_RESTART, f"{member.name} has to join again.")
@@ -218,7 +229,7 @@ class Room:
         self._members.pop(member.claim.holder, None)
         if member.client.members.get(member.claim.key) is member:
             del member.client.members[member.claim.key]
-        self._feed.remove(member)
+        self.feed.remove(member)
         try:
             member.callback.dispose()
         except Exception:
@@ -238,6 +249,7 @@ class Room:
     def _left(self, member: Member, released: "Future[None]") -> None:
         if not isinstance(released.exception(), Unavailable):
             self._forget(member)
+            tell_of(member, "Left")
         elif member.client.over:
             self._part(member)
         else:
@@ -307,6 +319,11 @@ class Room:
             for operation in operations:
                 self._insist(operation)
         gevent.sleep(max(MIN_TICK_SECONDS, seconds))
+
+
+def tell_of(member: Member, what: str) -> None:
+    """Log what becomes of a person."""
+    tell(people_logger, logging.INFO, what, person=member.name, connection=member.client.number)
 
 
 def welcome(joined: Joined, epoch: str, recovered: bool) -> dict[str, Any]:

@@ -85,6 +85,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from chatserver.store.commits import Commits
 from chatserver.store.events import Event
 
 MAX_READ_EVENTS: Final = 500
@@ -247,11 +248,13 @@ class Store(ABC):
         epoch: names the log's incarnation.
         last_id: the newest event that this process knows of; 0 before the first.
         available: whether the last attempt to write went well.
+        commits: how long writing took, each time.
     """
 
     epoch: str
     last_id: int
     available: bool
+    commits: Commits
 
     @abstractmethod
     def claim(self, key: str, name: str, holder: str, secret: str | None) -> "Future[Joined]":

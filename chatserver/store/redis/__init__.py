@@ -25,6 +25,8 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from capnweb_sync.runtimes.fork import in_child
 from chatserver.errors import StartError, Unavailable
+from chatserver.logs import tell
+from chatserver.store.commits import Commits
 from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
 from chatserver.store.interface import (
@@ -89,6 +91,7 @@ class RedisStore(Store):
         self.epoch = ""
         self.last_id = 0
         self.available = True
+        self.commits = Commits()
         self._last_ms = 0
         self._address = Address.of(url)
         self._clock = None if clock is system_clock else clock
@@ -103,7 +106,7 @@ class RedisStore(Store):
         self._reset_told = Signal()
         self._followed = False
         self._open()
-        self._writer = Writer(self._send, self._wait_for_reset, self._address.timeout)
+        self._writer = Writer(self._send, self._wait_for_reset, self._address.timeout, self.commits)
         in_child(self, RedisStore._leave_to_parent)
         for operation in self._updates:
             self._writer.submit(operation)
@@ -182,13 +185,19 @@ class RedisStore(Store):
         assert answer is not None
         if not self.available:
             self.available = True
-            logger.warning("The store %s answers again.", self._address.shown)
+            tell(logger, logging.WARNING, "The store answers again", store=self._address.shown)
         return answer
 
     def _failed(self, error: Exception) -> None:
         if self.available:
             self.available = False
-            logger.warning("The store %s fails, trying on: %s", self._address.shown, error)
+            tell(
+                logger,
+                logging.ERROR,
+                "The store fails",
+                store=self._address.shown,
+                reason=error,
+            )
 
     def _wait_for_reset(self) -> None:
         if self._followed:

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
+from time import perf_counter
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -21,6 +22,7 @@ from gevent.threadpool import ThreadPool
 from capnweb_sync.futures import complete
 from capnweb_sync.runtimes.fork import in_child
 from chatserver.errors import StartError
+from chatserver.logs import tell
 from chatserver.loop import Loop
 from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
@@ -143,7 +145,13 @@ class SqliteStore(LocalStore):
             found = result_or_error(self._reading.apply, result_or_error, (self._reader.read, span))
         if isinstance(found, list):
             return found
-        logger.error("Cannot read from %s: %s", self._path, found or "no answer")
+        tell(
+            logger,
+            logging.ERROR,
+            "The store cannot be read",
+            store=self._path,
+            reason=found or "no answer",
+        )
         raise not_readable()
 
     def close(self) -> None:
@@ -186,9 +194,11 @@ class SqliteStore(LocalStore):
             return
         batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
         trim, self._trim = self._trim, False
+        began = perf_counter()
         try:
             written = self._write(batch, trim)
             if isinstance(written, Written):
+                self.commits.done(perf_counter() - began, len(batch))
                 self._answer(batch, written)
             else:
                 self._fail(batch, written)
@@ -212,7 +222,7 @@ class SqliteStore(LocalStore):
     def _answer(self, batch: list[Request], written: Written) -> None:
         if not self.available:
             self.available = True
-            logger.warning("The store %s can be written to again.", self._path)
+            tell(logger, logging.WARNING, "The store answers again", store=self._path)
         if written.reloaded_to is not None:
             self._continue_from(written.reloaded_to)
         self._publish(written.changes)
@@ -224,10 +234,12 @@ class SqliteStore(LocalStore):
         if self.available:
             self.available = False
             expected = isinstance(error, (sqlite3.Error, OSError, FileGone))
-            logger.error(
-                "Cannot write to %s: %s. Whoever sends is told so, until it can.",
-                self._path,
-                error,
+            tell(
+                logger,
+                logging.ERROR,
+                "The store fails",
+                store=self._path,
+                reason=error,
                 exc_info=None if expected else error,
             )
         for _, future in batch:

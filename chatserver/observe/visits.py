@@ -1,0 +1,67 @@
+"""The connections as an operator sees them: who came, how it went, and why it ended."""
+
+import logging
+from collections import Counter
+from itertools import count
+from time import monotonic
+from typing import Final
+
+from capnweb_sync.server import CloseCode, Connection
+from chatserver.logs import rounded, tell
+from chatserver.rooms.member import ClientState
+
+logger: Final = logging.getLogger("chatserver.connections")
+
+
+class Visits:
+    """The connections of one process, counted, and logged as they begin and end.
+
+    Attributes:
+        opened: how many there were.
+        closed: how many have ended, by their close code.
+    """
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.closed: Counter[int] = Counter()
+        self._numbers = count(1)
+
+    def begin(self, host: str) -> "Visit":
+        """A connection from `host` is open."""
+        self.opened += 1
+        visit = Visit(next(self._numbers), host)
+        tell(logger, logging.INFO, "Opened", connection=visit.number, address=host)
+        return visit
+
+    def end(self, visit: "Visit", connection: Connection, client: ClientState) -> None:
+        """It is over. To be called while `client` still has the names that it spoke for."""
+        code = CloseCode.ABNORMAL if connection.close_code is None else connection.close_code
+        self.closed[code] += 1
+        by = "client" if connection.closed_by_peer else "server"
+        too_slow = code == CloseCode.TRY_AGAIN_LATER
+        tell(
+            logger,
+            logging.WARNING if too_slow else logging.INFO,
+            "Closed",
+            connection=visit.number,
+            address=visit.host,
+            person=[member.name for member in client.members.values()] or None,
+            code=int(code),
+            by=None if code == CloseCode.ABNORMAL else by,
+            reason=connection.close_reason,
+            seconds=rounded(monotonic() - visit.began),
+            received=connection.received,
+            sent=connection.sent,
+            waited_bytes=connection.unsent if too_slow else None,
+        )
+
+
+class Visit:
+    """One connection: its number, which stands in each line about it, and where it came from."""
+
+    __slots__ = ("began", "host", "number")
+
+    def __init__(self, number: int, host: str) -> None:
+        self.number = number
+        self.host = host
+        self.began = monotonic()
