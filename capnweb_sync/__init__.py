@@ -22,6 +22,7 @@ from .errors import (
     SessionClosed,
 )
 from .limits import DEFAULT_LIMITS, Limits
+from .observe import Observer
 from .runtimes.interface import Runtime, Transport
 from .session.broadcast import broadcast, broadcast_all
 from .session.session import RpcSession
@@ -57,6 +58,7 @@ __all__ = [
     "JSDate",
     "Limits",
     "Lookup",
+    "Observer",
     "ReadableStream",
     "ReconnectingSession",
     "RemoteError",

@@ -236,13 +236,24 @@ def drop_locals(error: BaseException) -> None:
             errors += [known.__cause__, known.__context__]
 
 
-def redacted(error: BaseException) -> RpcError:
+def meant_for_peer(error: BaseException) -> RpcError:
+    """`error`, which the application has decided to show to the peer: its class as JavaScript has
+    it, its message, and its cause as far as that is meant for the peer."""
+    if isinstance(error, RpcError):
+        return error
+    shown = RpcError(error_message(error))
+    shown.js_name = js_name(error)
+    shown.__cause__ = error.__cause__
+    return shown.with_traceback(error.__traceback__)
+
+
+def redacted(error: BaseException, what: str = "A served call failed") -> RpcError:
     """What the peer may know of `error`: itself if it was meant for the peer, otherwise only a
-    reference to the log entry that this call writes."""
+    reference to the log entry that this call writes, which begins with `what`."""
     if isinstance(error, RpcError):
         return error
     reference = secrets.token_hex(4)
-    logger.error("A served call failed; reference %s", reference, exc_info=error)
+    logger.error("%s; reference %s", what, reference, exc_info=error)
     return RpcError(
         f"Internal error. The server's log has the details under the reference {reference}.",
         code="internal",

@@ -122,6 +122,11 @@ def without_password(url: str) -> str:
     return f"{scheme}{separator}{rest}" if at and separator else rest
 
 
+def public_part(url: str) -> str:
+    """`url` without a password and a query, where secrets are: fit to be logged."""
+    return without_password(url).partition("?")[0]
+
+
 def merged(target: Target, headers: Mapping[str, str]) -> dict[str, str]:
     """The headers of a request to `target`: what the caller says wins over the URL."""
     given = {name.lower() for name in headers}

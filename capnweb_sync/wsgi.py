@@ -17,8 +17,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from .codec.encoder import check_sendable
+from .core.served_calls import OnSendError
 from .core.targets import RpcTarget
 from .limits import DEFAULT_LIMITS, Limits
+from .observe.seen import Observers
 from .origins import Origins
 from .runtimes.interface import Runtime, Transport
 from .session.batch_transport import BatchTransport
@@ -61,6 +63,8 @@ class Service:
         max_answer: int,
         origins: Origins,
         max_connections: int | None,
+        observer: Observers,
+        on_send_error: OnSendError | None,
     ) -> None:
         """For `serve`.
 
@@ -69,8 +73,11 @@ class Service:
             limits: as there.
             batch_timeout: as there, in seconds.
             max_batch: as there, in bytes.
+            max_answer: as there, in bytes.
             origins: the sites whose pages may use the service.
             max_connections: as there.
+            observer: as there.
+            on_send_error: as there.
 
         Raises:
             TypeError: `main` could be no main object.
@@ -83,6 +90,8 @@ class Service:
         self._max_answer = max_answer
         self._origins = origins
         self._max_connections = max_connections
+        self._observer = observer
+        self._on_send_error = on_send_error
         self._connections: Connections | None = None
 
     def session(self, transport: Transport, runtime: Runtime | None = None) -> RpcSession:
@@ -97,7 +106,14 @@ class Service:
             The session, with a main object of its own where `serve` got a class.
         """
         main = self._main() if isinstance(self._main, type) else self._main
-        return RpcSession(transport, main, runtime=runtime, limits=self._limits)
+        return RpcSession(
+            transport,
+            main,
+            runtime=runtime,
+            limits=self._limits,
+            observer=self._observer,
+            on_send_error=self._on_send_error,
+        )
 
     @property
     def connections(self) -> Connections:
@@ -161,6 +177,7 @@ class Service:
         except ValueError:
             return "400 Bad Request", [], b"The body of the request is incomplete.\n"
         transport = BatchTransport(self._max_answer)
+        transport.peer = environ.get("REMOTE_ADDR")
         session = self.session(transport)
         transport.on_too_large = session.close
         deadline = time.monotonic() + self._batch_timeout
@@ -266,6 +283,8 @@ def serve(
     max_answer: int = ANSWER_BYTES,
     allow_origins: Iterable[str] | Origins = (),
     max_connections: int | None = None,
+    observer: Observers = None,
+    on_send_error: OnSendError | None = None,
 ) -> Service:
     """Serve `main`.
 
@@ -281,6 +300,8 @@ def serve(
             programs, which send none.
         max_connections: WebSockets at a time in this process, by default as many as `Connections`
             has; one more gets status 503.
+        observer: an `Observer` that is told what happens on all sessions, or several.
+        on_send_error: decides what peers learn of exceptions, see `RpcSession`.
 
     Raises:
         TypeError: what could be no main object, such as a class that is not an `RpcTarget`.
@@ -298,4 +319,6 @@ def serve(
         max_answer=max_answer,
         origins=origins,
         max_connections=max_connections,
+        observer=observer,
+        on_send_error=on_send_error,
     )

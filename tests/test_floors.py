@@ -25,6 +25,7 @@ FLOORS = {
         ("futures",),
         ("values",),
         ("runtimes",),
+        ("observe",),
         ("core",),
         ("streams",),
         ("codec",),
@@ -259,6 +260,7 @@ def test_only_known_libraries_are_imported() -> None:
         "websocket",
         "werkzeug",
         "precis_i18n",
+        "prometheus_client",  # by the observer for it
         "pytest",  # by the plugin for those who test with it
         "typing_extensions",  # by type checkers alone, which bring it
         "capnweb_sync",

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from capnweb_sync.observe.logs import LOGS
+
 ROOT = Path(__file__).parents[1]
 
 PACKAGES = ("capnweb_sync", "chatserver", "chatclient")
@@ -30,6 +32,9 @@ CONTENTS = re.compile(r"^(?:\| `(\w+)` \||    (\w+) {2,}|(\w+) {2,})", re.MULTIL
 
 EXAMPLES = {"bank_api.py", "conftest.py", "a_small_server.py", "bot.py"}
 """Files of the reader's own."""
+
+
+LOGGERS = {logger.name for logger, _, _ in LOGS}
 
 
 @cache
@@ -91,7 +96,9 @@ def is_file(name: str, where: str) -> bool:
 
 
 def is_there(name: str) -> bool:
-    """Whether a dotted name leads to a module, or to something in one."""
+    """Whether a dotted name leads to a module, or to something in one, or is a logger's."""
+    if name in LOGGERS:
+        return True
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         try:

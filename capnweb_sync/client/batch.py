@@ -26,12 +26,13 @@ from capnweb_sync.session.batch_transport import BatchTransport
 
 from ..deferred import Deferred
 from ..limits import DEFAULT_LIMITS, Limits
+from ..observe.seen import Observers
 from ..runtimes.interface import CallQueue, Runtime
 from ..runtimes.steps import Step
 from ..runtimes.threads import thread_runtime
 from ..session.session import RpcSession
 from ..typed import MainApi, with_api
-from ..urls import merged, parse_url, without_password
+from ..urls import merged, parse_url, public_part, without_password
 
 TIMEOUT_SECONDS: Final = 30.0
 """How long the answer may take: what the server grants by default."""
@@ -118,7 +119,7 @@ class BatchSession(Generic[MainApi]):
         headers: Mapping[str, str] | None = None,
         timeout: float = TIMEOUT_SECONDS,
         limits: Limits = DEFAULT_LIMITS,
-        session_class: type[RpcSession] = RpcSession,
+        observer: Observers = None,
         api: Callable[..., MainApi] | None = None,
     ) -> None:
         self._target = parse_url(url, "http", "https")
@@ -134,8 +135,11 @@ class BatchSession(Generic[MainApi]):
         self._sent = False
         self._sending = threading.Lock()
         self._transport = BatchTransport()
+        self._transport.peer = public_part(url)
         runtime: Runtime = BatchRuntime(self.send)
-        self._session = session_class(self._transport, runtime=runtime, limits=limits)
+        self._session = RpcSession(
+            self._transport, runtime=runtime, limits=limits, observer=observer
+        )
         main: Any = self._session.main
         self._main: MainApi = main if api is None else with_api(main, api)
 
@@ -160,6 +164,7 @@ class BatchSession(Generic[MainApi]):
                 self._session.receive(message)
         finally:
             self._session.connection_lost(None, "The batch is over.")
+            self._session.tell_observers()
 
     def _post(self, lines: bytes) -> bytes:
         self._request.data = lines
@@ -214,7 +219,7 @@ def batch(
     headers: Mapping[str, str] | None = None,
     timeout: float = TIMEOUT_SECONDS,
     limits: Limits = DEFAULT_LIMITS,
-    session_class: type[RpcSession] = RpcSession,
+    observer: Observers = None,
     api: Callable[..., MainApi] | None = None,
     check: bool = True,
 ) -> BatchSession[MainApi]:
@@ -228,7 +233,7 @@ def batch(
         headers: added to those of the request.
         timeout: seconds that the answer may take.
         limits: what is accepted; `max_message_size` bounds the whole answer, in bytes.
-        session_class: as in `connect`.
+        observer: as in `connect`.
         api: as in `connect`.
         check: as in `connect`.
 
@@ -244,6 +249,6 @@ def batch(
         headers=headers,
         timeout=timeout,
         limits=limits,
-        session_class=session_class,
+        observer=observer,
         api=api if check else None,
     )

@@ -12,10 +12,13 @@ from functools import partial
 from typing import Any, Final, overload
 
 from ..codec.encoder import check_sendable
+from ..core.served_calls import OnSendError
 from ..limits import DEFAULT_LIMITS, Limits
+from ..observe.seen import Observers
 from ..runtimes.threads import thread_runtime
 from ..session.session import RpcSession
 from ..typed import MainApi
+from ..urls import public_part
 from .opening import ConnectError, ConnectTimeout, HandshakeError, open_socket
 from .reconnect import Status
 from .reconnecting import ReconnectingSession
@@ -58,7 +61,8 @@ def connect(
     sslopt: Mapping[str, Any] | None = ...,
     send_stack_traces: bool = ...,
     result_timeout: float | None = ...,
-    session_class: type[RpcSession] = ...,
+    observer: Observers = ...,
+    on_send_error: OnSendError | None = ...,
 ) -> ClientSession[MainApi]: ...
 
 
@@ -82,7 +86,8 @@ def connect(
     sslopt: Mapping[str, Any] | None = ...,
     send_stack_traces: bool = ...,
     result_timeout: float | None = ...,
-    session_class: type[RpcSession] = ...,
+    observer: Observers = ...,
+    on_send_error: OnSendError | None = ...,
 ) -> ReconnectingSession[MainApi]: ...
 
 
@@ -105,7 +110,8 @@ def connect(
     sslopt: Mapping[str, Any] | None = None,
     send_stack_traces: bool = False,
     result_timeout: float | None = None,
-    session_class: type[RpcSession] = RpcSession,
+    observer: Observers = None,
+    on_send_error: OnSendError | None = None,
 ) -> ClientSession[MainApi] | ReconnectingSession[MainApi]:
     """Connect to a Cap'n Web server and start a session.
 
@@ -137,14 +143,16 @@ def connect(
         send_stack_traces: whether errors carry our stack traces to the server.
         result_timeout: seconds that `result()` waits without a timeout of its own; None is without
             end.
-        session_class: a subclass of `RpcSession` that sees what goes through the session.
+        observer: an `Observer` that is told what happens, or several; with `reconnect`, on each
+            connection.
+        on_send_error: decides what the server learns of exceptions of ours, see `RpcSession`.
 
     Returns:
         The session, open. It is closed by `with` or `close`.
 
     Raises:
         ConnectError: there is no connection; `ConnectTimeout` and `HandshakeError` say more.
-        TypeError: `main` can't be sent.
+        TypeError: `main` can't be sent, or `observer` is none.
         Exception: with `reconnect`, what it raises on the first connection.
         ValueError: `url` is not a WebSocket URL.
     """
@@ -166,7 +174,8 @@ def connect(
         sslopt=sslopt,
         send_stack_traces=send_stack_traces,
         result_timeout=result_timeout,
-        session_class=session_class,
+        observer=observer,
+        on_send_error=on_send_error,
     )
     if reconnect is None:
         return open_one()
@@ -190,7 +199,8 @@ def open_session(
     sslopt: Mapping[str, Any] | None,
     send_stack_traces: bool,
     result_timeout: float | None,
-    session_class: type[RpcSession],
+    observer: Observers,
+    on_send_error: OnSendError | None,
 ) -> ClientSession[MainApi]:
     """Make one connection, and a session on it; the arguments are those of `connect`."""
     sock = open_socket(url, timeout, headers or {}, origin, sslopt or {})
@@ -202,16 +212,19 @@ def open_session(
             ping_timeout=ping_timeout,
             close_timeout=close_timeout,
             max_waiting=max_waiting,
+            peer=public_part(url),
         )
     except OSError as error:  # there is no descriptor left
         sock.close()
         raise ConnectError(url, f"{error.strerror or error}.") from error
-    session = session_class(
+    session = RpcSession(
         transport,
         main,
         runtime=thread_runtime(),
         limits=limits,
         send_stack_traces=send_stack_traces,
+        observer=observer,
+        on_send_error=on_send_error,
     )
     try:
         transport.start(session)

@@ -118,6 +118,7 @@ class ClientSession(Generic[MainApi]):
         if wait:
             self._session.close(code, reason)
             self._transport.join()
+            self._session.tell_observers()
         else:
             self._session.runtime.collect(partial(self._session.close, code, reason))
 

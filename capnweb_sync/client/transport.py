@@ -111,7 +111,9 @@ class WebSocketTransport:
         ping_timeout: float,
         close_timeout: float,
         max_waiting: int,
+        peer: str | None = None,
     ) -> None:
+        self.peer = peer
         sock.setblocking(False)
         self._sock = sock
         self._max_message = max_message

@@ -176,6 +176,11 @@ class Encoder:
         """Whether tracebacks travel with errors."""
         return self._exporter.send_stack_traces
 
+    def decided(self, error: BaseException) -> BaseException:
+        """What is sent for `error`, which stands in a value."""
+        calls = self._exporter.calls
+        return error if calls is None else calls.decided(error) or error
+
 
 def _as_base(base: type) -> Encode:
     """Subclasses of plain types (enumerations, named tuples, ordered dicts) go as these."""

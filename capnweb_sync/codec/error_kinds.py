@@ -23,6 +23,7 @@ from .registry import encodes, evaluates
 def encode_error(encoder: Encoder, error: BaseException, depth: int) -> Any:
     """`["error", name, message, stack?, properties?]`. A property that can't be sent is left out,
     as the reference does: the error itself must arrive."""
+    error = encoder.decided(error)
     properties: dict[str, Any] = {}
     if isinstance(error, RpcError):
         properties.update(error.properties)

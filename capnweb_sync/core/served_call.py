@@ -49,7 +49,7 @@ class Job:
         try:
             outcome = self._run()
         except BaseException as error:
-            self._finish(None, self._calls.failure(error))
+            self._fail(error)
             return
         self._target = None  # it may be what holds the Future
         if isinstance(outcome, concurrent.futures.Future):
@@ -68,9 +68,23 @@ class Job:
 
         def settle() -> None:
             value, error = outcome_of(future)
-            self._finish(value, None if error is None else self._calls.failure(error))
+            if error is None:
+                self._finish(value, None)
+            else:
+                self._fail(error)
 
         self._calls.runtime.enter(settle)
+
+    def _fail(self, error: BaseException) -> None:
+        """Application code has raised `error`."""
+        calls = self._calls
+        if calls.seen is not None:
+            calls.seen.failed(self, error)
+        self._finish(None, calls.failure(error, self._called()))
+
+    def _called(self) -> Path:
+        """What the peer has called, for people."""
+        raise NotImplementedError
 
     def _finish(self, outcome: Any, error: BaseException | None) -> None:
         self._calls.runtime.step.run(self._complete, outcome, error)
@@ -78,6 +92,8 @@ class Job:
     def _complete(self, outcome: Any, error: BaseException | None) -> None:
         calls = self._calls
         calls.change()
+        if calls.seen is not None:
+            calls.seen.served(self, error)
         calls.renew_copies()
         before, serving.calls = serving.calls, calls
         try:
@@ -125,19 +141,28 @@ class ServedCall(Job):
         args = self._args
         if args is None:
             self._calls.begin()
-            self._calls.start(self)
+            self._start()
             return
         if args.source == "owned" and not args.promises:
-            self._calls.start(self)
+            self._start()
         else:
             self._calls.admit(args)
             args.deliver(self._calls.take).add_callback(self._delivered)
 
     def _delivered(self, delivery: Any) -> None:
         if delivery.error is None:
-            self._calls.start(self)
+            self._start()
         else:
             self._settle(None, delivery.error)
+
+    def _start(self) -> None:
+        calls = self._calls
+        if calls.seen is not None:
+            calls.seen.serving(self, self._path, reading=self._reading)
+        calls.start(self)
+
+    def _called(self) -> Path:
+        return self._path
 
     def _run(self) -> Any:
         target, path, at = self._target, self._path, 0

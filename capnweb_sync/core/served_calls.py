@@ -10,8 +10,10 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from ..errors import RpcError, drop_locals, logger, redacted
+from ..errors import RpcError, drop_locals, logger, meant_for_peer, redacted
 from ..limits import Limits
+from ..observe.observer import Path, method_name
+from ..observe.seen import Seen
 from ..runtimes.interface import CallQueue, Runtime, default_runtime
 from ..runtimes.steps import Changing
 from .budgets import MAX_COPIED_VALUES, count_values
@@ -23,8 +25,17 @@ CHUNK_COST: Final = 1024
 place in its queue. Chunks of a byte each would otherwise take many times what they count."""
 
 
+OnSendError = Callable[[BaseException], "BaseException | None"]
+"""What decides what the peer learns of an exception: another one, sent as it is, or None."""
+
+
 class Serving(Changing, Protocol):
     """The session whose calls are served."""
+
+    @property
+    def peer(self) -> str:
+        """Who is at the other end, for people."""
+        ...
 
     def overdrawn(self) -> None:
         """It keeps more than it may: end it."""
@@ -42,9 +53,11 @@ class ServedCalls:
         "before_call",
         "ledger",
         "limits",
+        "on_send_error",
         "received_size",
         "result_timeout",
         "runtime",
+        "seen",
         "session",
         "under_way",
     )
@@ -74,6 +87,10 @@ class ServedCalls:
         self._begun = 0
         self.answered = 0
         """Bytes of answers for one message, or when one call was done."""
+        self.seen: Seen | None = None
+        """Those who observe the session, if anybody does."""
+        self.on_send_error: OnSendError | None = None
+        """What the application has to say on errors that are sent."""
         self.session: Serving | None = None
         """Whose calls these are, until its end; None for calls that no session makes."""
 
@@ -202,12 +219,26 @@ class ServedCalls:
             args.weight += size
             self.ledger.hold(size)
 
-    def failure(self, error: BaseException) -> BaseException:
-        """What becomes known of an exception that a call raised. Outside of a step: it may write
-        to the log."""
-        known = redacted(error)
+    def failure(self, error: BaseException, path: Path) -> BaseException:
+        """What becomes known of an exception that a call of `path` raised. Outside of a step: it
+        may write to the log, and asks the application."""
+        known = self.decided(error)
+        if known is None:
+            peer = "a peer" if self.session is None else self.session.peer
+            known = redacted(error, f"A served call failed, {method_name(path)} for {peer}")
         drop_locals(known)
         return known
+
+    def decided(self, error: BaseException) -> RpcError | None:
+        """What the application has decided the peer shall learn of `error`; None if it has not."""
+        if self.on_send_error is None:
+            return None
+        try:
+            instead = self.on_send_error(error)
+        except Exception:
+            logger.exception("on_send_error failed; the peer learns what it does without it")
+            return None
+        return None if instead is None else meant_for_peer(instead)
 
     def start(self, job: Callable[[], None]) -> None:
         """Run `job` in its turn."""
@@ -248,7 +279,7 @@ class LocalCalls(ServedCalls):
 
     __slots__ = ()
 
-    def failure(self, error: BaseException) -> BaseException:
+    def failure(self, error: BaseException, path: Path) -> BaseException:
         return error
 
     def pay_copy(self, value: Any) -> None:

@@ -14,6 +14,8 @@ class BatchTransport:
 
     can_concatenate = False
     carries_streams = False
+    peer: str | None = None
+    """Who is at the other end, for people."""
 
     def __init__(self, max_bytes: int = maxsize) -> None:
         """More than `max_bytes` are never kept: then it is too large, and nothing is left."""

@@ -251,6 +251,11 @@ class ExportTable:
         self._next_push = export_id + 1
         return export_id
 
+    @property
+    def pushed(self) -> int:
+        """How many entries the peer has numbered so far."""
+        return self._next_push - 1
+
     def check_room(self) -> None:
         """Raises RpcError if too much is exported."""
         ledger = self._ledger

@@ -22,6 +22,7 @@ from ..core.stubs import Path
 from ..core.watches import Watch, Watches
 from ..deferred import Deferred, trampoline
 from ..errors import RpcError
+from ..observe.observer import Call
 from ..runtimes.interface import Runtime, Transport
 
 
@@ -215,6 +216,31 @@ class Import:
         watch.stay_in(self._watches)
 
 
+class SeenImport(Import):
+    """The result of a call that is observed."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, session: ImportingSession, import_id: int, call: Call) -> None:
+        super().__init__(session, import_id)
+        self._call: Call | None = call
+
+    def resolve(self, resolution: Hook) -> None:
+        self._ended(resolution.error if isinstance(resolution, ErrorHook) else None)
+        super().resolve(resolution)
+
+    def fail(self, error: BaseException) -> None:
+        # A result that nobody has asked for, and nobody wants any more, is no failure.
+        self._ended(None if self._pull is None and self.hooks == 0 else error)
+        super().fail(error)
+
+    def _ended(self, error: BaseException | None) -> None:
+        call, self._call = self._call, None
+        seen = self.session.calls.seen
+        if call is not None and seen is not None:
+            seen.ended(call, error)
+
+
 class ImportTable:
     """The entries by id, and the next id of a push.
 
@@ -238,10 +264,14 @@ class ImportTable:
         if ledger.room < ENTRY_COST:
             raise RpcError(too_much(ledger.most), code="too_many")
 
-    def push(self, session: ImportingSession) -> Import:
-        """The entry for the result of what is pushed next."""
+    def push(self, session: ImportingSession, seen_as: Call | None = None) -> Import:
+        """The entry for the result of what is pushed next, which observers see as a call."""
         self._ledger.hold(ENTRY_COST)
-        entry = self.entries[self.next_id] = Import(session, self.next_id)
+        if seen_as is None:
+            entry = Import(session, self.next_id)
+        else:
+            entry = SeenImport(session, self.next_id, seen_as)
+        self.entries[self.next_id] = entry
         self.next_id += 1
         return entry
 

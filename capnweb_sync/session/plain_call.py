@@ -32,6 +32,7 @@ from ..core.local_hooks import PayloadHook, TargetHook
 from ..core.payload import PLAIN, Payload
 from ..core.served_call import Job, ServedCall
 from ..core.served_calls import ServedCalls
+from ..core.stubs import Path
 from ..core.targets import RpcTarget, is_function, members, read_member
 from ..deferred import trampoline
 from ..errors import RpcError
@@ -160,16 +161,24 @@ class PlainCall(Export, Job):
         args.received_size = self._received_size
         result = PromiseHook(self._calls)
         call = ServedCall(self._target, (self._name,), args, result, self._calls)
+        if self._calls.seen is not None:
+            self._calls.seen.moved(self, to=call)
         self._arguments = None
         call()
         return result
+
+    def _called(self) -> Path:
+        return (self._name,)
 
     def _complete(self, outcome: Any, error: BaseException | None) -> None:
         if error is not None or self._hook is not None or not is_small(outcome):
             super()._complete(outcome, error)
             return
         # Nothing comes of it that would have to be paid for, or disposed of.
-        self._calls.change()
+        calls = self._calls
+        calls.change()
+        if calls.seen is not None:
+            calls.seen.served(self, None)
         self._outcome = outcome
         self._end_call()
         if self._pulled == "waiting" and self._session is not None:
@@ -281,5 +290,7 @@ def add_plain_call(
     export_id = exports.next_pushed()
     call = PlainCall(session, export_id, target, name, arguments, calls)
     exports.entries[export_id] = call
+    if calls.seen is not None:
+        calls.seen.serving(call, (name,), reading=False)
     calls.start(call)
     return True

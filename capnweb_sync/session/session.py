@@ -32,12 +32,13 @@ from ..core.hooks import ErrorHook, Hook
 from ..core.ledger import PIPE_COST, Kept, Ledger
 from ..core.local_hooks import hook_for_value
 from ..core.payload import Payload
-from ..core.served_calls import ServedCalls, too_much
+from ..core.served_calls import OnSendError, ServedCalls, too_much
 from ..core.stubs import Path, RpcStub
 from ..core.targets import BEGINNER
 from ..deferred import Deferred, abandon_turn, trampoline
 from ..errors import RpcError, RpcTypeError, SessionClosed, SessionOfParent, fresh_copy, redacted
 from ..limits import DEFAULT_LIMITS, Limits
+from ..observe.seen import Observers, peer_of, seen_by
 from ..runtimes.interface import Runtime, Transport, default_runtime
 from ..runtimes.steps import serving
 from ..streams.pipe import Pipe
@@ -115,6 +116,8 @@ class RpcSession:
         runtime: Runtime | None = None,
         limits: Limits = DEFAULT_LIMITS,
         send_stack_traces: bool = False,
+        observer: Observers = None,
+        on_send_error: OnSendError | None = None,
     ) -> None:
         """
         Args:
@@ -125,9 +128,15 @@ class RpcSession:
                 set.
             limits: what is accepted from the peer.
             send_stack_traces: lets tracebacks travel with errors: for development only.
+            observer: an `Observer` that is told what happens, or several.
+            on_send_error: called with each exception that is about to be sent: what a call of the
+                peer's has raised, and any that stands in a result or an argument. The exception
+                that it returns is sent instead, with its class and message (`return error` shows
+                the very one); with None, the peer learns what it does without this function. It
+                must be short, and must not use sessions.
 
         Raises:
-            TypeError: `main` can't be sent.
+            TypeError: `main` can't be sent, or `observer` is none.
         """
         self.transport = transport
         # The transport's, at hand: each delivery of a broadcast uses them.
@@ -145,6 +154,10 @@ class RpcSession:
         self.ledger.limit(limits.max_memory)
         self.calls = ServedCalls(self.runtime, self.runtime.call_queue(), limits, self.ledger)
         self.calls.session = self
+        self.calls.on_send_error = on_send_error
+        self.calls.seen = seen = seen_by(observer, self.runtime, transport)
+        if seen is not None:
+            self.pack = seen.packing(transport.pack)
         self._pulls_under_way = 0
         self._drained: Deferred[None] | None = None
         self.closed_by: BaseException | None = None
@@ -172,6 +185,8 @@ class RpcSession:
         self.imports = ImportTable(self)
         peer = MainHook(self.imports.entries[0], is_promise=False)
         self._main: RpcStub | None = RpcStub._of(peer)
+        if seen is not None:
+            self._step.run(seen.opened)
         if hasattr(type(main), BEGINNER):
             getattr(main, BEGINNER)(self)
 
@@ -189,6 +204,18 @@ class RpcSession:
             return self.closed_by is not None or self.runtime.step is None
         except SessionOfParent:
             return True
+
+    @property
+    def peer(self) -> str:
+        """Who is at the other end, for people: the URL of a server, the address of a client."""
+        return peer_of(self.transport)
+
+    def __repr__(self) -> str:
+        if self.closed:
+            state = f"over: {self.closed_by or SessionOfParent()}"
+        else:
+            state = "{imports} imports, {exports} exports".format(**self.stats())
+        return f"<RpcSession with {self.peer}, {state}>"
 
     def owns(self, value: object) -> bool:
         """Whether `value` is a live stub for something that the peer of this very session passed
@@ -252,12 +279,15 @@ class RpcSession:
             return
         self._changing.add(self)
         calls, most = self.calls, self.limits.max_message_size
+        seen = calls.seen if calls.seen is not None and calls.seen.sees_messages_in else None
         before, serving.calls = serving.calls, calls
         try:
             for message in messages:
                 size = len(message)
                 if size > most:
                     raise RpcTypeError(f"Incoming message exceeds maximum size of {most} bytes.")
+                if seen is not None:
+                    seen.message_in(message)
                 calls.received_size = size
                 self._map_work = None
                 calls.renew_copies()
@@ -365,6 +395,12 @@ class RpcSession:
         self._over = self._over or Deferred()
         return self._over
 
+    def tell_observers(self) -> None:
+        """Wait, not long, until observers have been told what has happened so far. For shells,
+        after they have closed the session."""
+        if self.calls.seen is not None:
+            self.calls.seen.flush()
+
     def pull_all(self) -> None:
         """Ask for the result of every call whose promise is still there: for transports that
         have only one chance to ask."""
@@ -444,7 +480,9 @@ class RpcSession:
             if args is not None:
                 expression.append(self._encoded(args))
             self.change()
-            result = ImportHook(self.imports.push(self), is_promise=True)
+            seen = self.calls.seen
+            seen_as = None if seen is None else seen.calling(path, reading=args is None)
+            result = ImportHook(self.imports.push(self, seen_as), is_promise=True)
             self._send(["push", expression])
         finally:
             # Not earlier: a release of what is in them must not overtake the message.
@@ -603,11 +641,12 @@ class RpcSession:
         self.change()
         count, self._unneeded = self._unneeded, 0
         if count and self.closed_by is None:
-            if self.can_concatenate:
+            seen = self.calls.seen
+            if self.can_concatenate and (seen is None or not seen.sees_messages_out):
                 self._send_packed(releases(self.pack, self._unneeded_first, count))
             else:
                 for import_id in range(self._unneeded_first, self._unneeded_first + count):
-                    self._send_packed(releases(self.pack, import_id, 1))
+                    self._send_packed(self.pack(release_message(import_id)))
 
     def send_resolve(self, export_id: int, expression: Any) -> None:
         """Send what an export stands for."""
@@ -637,7 +676,9 @@ class RpcSession:
 
     def _encoded_error(self, error: BaseException) -> Any:
         exporter = NoExporter(send_stack_traces=self.send_stack_traces)
-        return Encoder(exporter, Payload(redacted(error), "params")).encode()
+        if not isinstance(error, RpcError):  # of one that is, it has been decided
+            error = self.calls.decided(error) or redacted(error)
+        return Encoder(exporter, Payload(error, "params")).encode()
 
     # What the encoder and the evaluator need of the tables.
 
@@ -720,6 +761,8 @@ class RpcSession:
         # All of it can be done again: for the rest, when an exception has cut it.
         if self.closed_by is None:
             self.closed_by = error
+            if self.calls.seen is not None:
+                self.calls.seen.closed(error, self.imports.next_id - 1, self.exports.pushed)
         rest = self._ending(self.closed_by)
         if not self._end_some(rest):
             self.runtime.in_turns(self._end_later(rest), frees=True)
@@ -763,4 +806,9 @@ class RpcSession:
 def releases(pack: Callable[[bytes], bytes], first: int, count: int) -> bytes:
     """The messages that release `count` imports from `first` on, packed and joined."""
     ids = range(first, first + count)
-    return b"".join(pack(b'["release",%d,1]' % import_id) for import_id in ids)
+    return b"".join(pack(release_message(import_id)) for import_id in ids)
+
+
+def release_message(import_id: int) -> bytes:
+    """The message that releases an import."""
+    return b'["release",%d,1]' % import_id

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from capnweb_sync import ReadableStream, RpcPromise, RpcSession, RpcStub, batch, connect
+from capnweb_sync import ReadableStream, RpcPromise, RpcStub, batch, connect
 
 from .arguments import argument, path
 from .output import Output, is_bytes
-from .wire import ShownSession
+from .wire import ShowWire
 
 if TYPE_CHECKING:
     from capnweb_sync import ClientSession
@@ -132,12 +132,12 @@ def call(arguments: Sequence[str]) -> int:
 
 def open_session(options: argparse.Namespace) -> ClientSession | BatchSession:
     """What the call is made on."""
-    session_class = ShownSession if options.wire else RpcSession
+    observer = ShowWire() if options.wire else None
     headers = dict(options.header)
     timeout = options.timeout or CONNECT_SECONDS
     if options.in_batch:
-        return batch(options.url, headers=headers, timeout=timeout, session_class=session_class)
-    return connect(options.url, headers=headers, timeout=timeout, session_class=session_class)
+        return batch(options.url, headers=headers, timeout=timeout, observer=observer)
+    return connect(options.url, headers=headers, timeout=timeout, observer=observer)
 
 
 def invoke(main: RpcStub, path: Sequence[str | int], values: Sequence[Any]) -> RpcPromise:

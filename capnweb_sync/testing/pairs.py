@@ -16,6 +16,7 @@ from ..client.session import ClientSession
 from ..close_codes import CloseCode
 from ..deferred import Deferred
 from ..limits import DEFAULT_LIMITS, Limits
+from ..observe.seen import Observers
 from ..runtimes.interface import Runtime
 from ..runtimes.threads import thread_runtime
 from ..session.session import RpcSession
@@ -48,6 +49,7 @@ class Pair(Generic[MainApi]):
         limits: Limits,
         runtime: Runtime,
         api: Callable[..., MainApi] | None,
+        observer: Observers,
     ) -> None:
         """For `pair`.
 
@@ -57,12 +59,13 @@ class Pair(Generic[MainApi]):
             limits: of the client.
             runtime: how both run their calls.
             api: the class that describes the server's main object.
+            observer: of the client's session.
         """
         self._runtime = SettlingRuntime(runtime)
         wire = Wire(self._runtime)
         near, far = End(wire), End(wire)
         self.server = service.session(far, self._runtime)
-        client = RpcSession(near, main, runtime=self._runtime, limits=limits)
+        client = RpcSession(near, main, runtime=self._runtime, limits=limits, observer=observer)
         near.other, far.other = self.server, client
         self._wire = wire
         self._sessions = (client, self.server)
@@ -155,6 +158,7 @@ class End:
     """The transport of one side; `other` is the session on the other."""
 
     can_concatenate = False
+    peer = PLACE
     other: RpcSession
 
     def __init__(self, wire: Wire) -> None:
@@ -192,6 +196,7 @@ def pair(
     check: bool = True,
     limits: Limits = DEFAULT_LIMITS,
     runtime: Runtime | None = None,
+    observer: Observers = None,
 ) -> Pair[MainApi]:
     """A server that serves `served` and a client that is connected to it, in this process.
 
@@ -204,9 +209,12 @@ def pair(
         limits: what the client accepts from the server; those of the server are `serve`'s.
         runtime: how both run their calls: on threads by default, which are greenlets in a process
             that gevent has patched; `gevent_runtime()` runs them as a gevent server does.
+        observer: told what happens on the client's session, as in `connect`; that of the server is
+            `serve`'s.
 
     Returns:
         Both ends, connected; `with` closes them.
     """
     service = served if isinstance(served, Service) else serve(served)
-    return Pair(service, main, limits, runtime or thread_runtime(), api if check else None)
+    typed = api if check else None
+    return Pair(service, main, limits, runtime or thread_runtime(), typed, observer)

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from capnweb_sync import Limits, RpcSession
+from capnweb_sync.core.served_calls import OnSendError
 from capnweb_sync.deferred import Deferred
+from capnweb_sync.observe.seen import Observers
 from capnweb_sync.runtimes.interface import set_default_runtime
 from capnweb_sync.runtimes.steps import Step
 
@@ -165,18 +167,25 @@ class Loopback:
         limits: Limits | None = None,
         beside: Loopback | None = None,
         send_stack_traces: bool = False,
+        observer: Observers = None,
+        client_observer: Observers = None,
+        on_send_error: OnSendError | None = None,
         transport: type[LoopbackTransport] = LoopbackTransport,
     ) -> None:
         self.runtime: LoopbackRuntime = beside.runtime if beside is not None else LoopbackRuntime()
         set_default_runtime(self.runtime)
         self.client_transport, self.server_transport = transport(), transport()
-        self.client = RpcSession(self.client_transport, client_main, runtime=self.runtime)
+        self.client = RpcSession(
+            self.client_transport, client_main, runtime=self.runtime, observer=client_observer
+        )
         self.server = RpcSession(
             self.server_transport,
             server_main,
             runtime=self.runtime,
             limits=limits or Limits(),
             send_stack_traces=send_stack_traces,
+            observer=observer,
+            on_send_error=on_send_error,
         )
         self.runtime.wires += [
             (self.client_transport, self.server),
