@@ -75,29 +75,33 @@ def serve(settings: Settings) -> None:
     """Listen, tell so, and come to an end in order. Raises StartError."""
     # Until it serves there is nothing to end in order, and no traceback to show.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    listener = listen(settings.host, settings.port)
+    listeners = [listen(settings.host, port) for port in settings.ports]
     allow_connections(settings.max_connections + settings.max_http_connections)
     bound_logs()
     app = create_app(settings.as_config())
     connections = HttpConnections(settings.http_limits)
-    server = HttpServer(
-        listener,
-        app,
-        http_connections=connections,
-        handler_class=WebSocketHandler if settings.no_access_log else AccessLogHandler,
-        log=None,
-        error_log=logger,
-    )
+    servers = [
+        HttpServer(
+            listener,
+            app,
+            http_connections=connections,
+            handler_class=WebSocketHandler if settings.no_access_log else AccessLogHandler,
+            log=None,
+            error_log=logger,
+        )
+        for listener in listeners
+    ]
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, stop.set)
-    server.start()
-    address = listener.getsockname()[:2]
-    tell_start(settings, [authority(*address)], workers=1)
+    for server in servers:
+        server.start()
+    addresses = [listener.getsockname()[:2] for listener in listeners]
+    tell_start(settings, [authority(*address) for address in addresses], workers=1)
     settle_collector()
-    gevent.spawn(announce, *address)
+    gevent.spawn(announce, *addresses[0])
     stop.wait()
-    shut_down(server, app, settings.drain_seconds)
+    shut_down(servers, app, settings.drain_seconds)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -135,13 +139,14 @@ def announce(host: str, port: int) -> None:
         logger.warning("Standard output cannot be written to: %s.", failure.strerror)
 
 
-def shut_down(server: HttpServer, app: Flask, seconds: float) -> None:
+def shut_down(servers: Sequence[HttpServer], app: Flask, seconds: float) -> None:
     """Accept nothing more, answer what is under way, tell everyone, store everything: in `seconds`,
     whatever happens."""
     deadline = time.monotonic() + seconds
     service = service_of(app)
     tell(logger, logging.INFO, "Stopping", connections=len(service.connections), seconds=seconds)
-    server.close()
+    for server in servers:
+        server.close()
     service.connections.drain(seconds * SHARE_FOR_CONNECTIONS)
     gevent.with_timeout(max(0.0, deadline - time.monotonic()), service.close, timeout_value=None)
 

@@ -18,6 +18,8 @@ from chatserver.errors import SettingError, StartError
 from chatserver.gc_tuning import settle_collector
 from chatserver.logs import bound_logs
 from chatserver.logs.gunicorn import GunicornLogger
+from chatserver.observe.files import VARIABLE, Directory
+from chatserver.observe.metrics import open_directory
 from chatserver.observe.start import tell_start
 from chatserver.settings import USAGE_STATUS, from_environment
 from chatserver.store import is_shared
@@ -32,8 +34,11 @@ except StartError as error:
     sys.stderr.write(f"chatserver: {error}\n")
     sys.exit(USAGE_STATUS)
 
-#: Where to listen: CHAT_HOST and CHAT_PORT.
-bind = authority(_host, _settings.port)
+#: Where to listen: CHAT_HOST and CHAT_PORT, and CHAT_METRICS_PORT if there is one.
+bind = [authority(_host, port) for port in _settings.ports]
+
+_metrics: list[Directory] = []
+"""Where the figures of all workers are; once the master has begun."""
 
 #: gevent's worker, with the handler that does WebSocket.
 worker_class = "capnweb_sync.server.worker.WebSocketWorker"
@@ -93,6 +98,20 @@ def on_starting(server: Any) -> None:
     """Before the first worker is started."""
     _refuse_preloading(server)
     _refuse_several_workers(server)
+    _metrics.append(open_directory())
+    _metrics[0].empty()
+    # prometheus_client's way to tell workers where.
+    os.environ[VARIABLE] = _metrics[0].path
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """In the master, when a worker has ended: keep what it has counted."""
+    _metrics[0].bury(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """When the master ends."""
+    _metrics[0].remove()
 
 
 def when_ready(server: Any) -> None:

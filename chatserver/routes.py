@@ -7,7 +7,7 @@ import logging
 import math
 from typing import Final
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, abort, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import WebsocketMismatch
 from werkzeug.wrappers import Response as AnyResponse
@@ -16,6 +16,7 @@ from capnweb_sync.server import HandshakeError, UpgradeUnavailable, no_room, upg
 from chatserver import page
 from chatserver.errors import RateLimited
 from chatserver.logs import tell
+from chatserver.observe.metrics import hidden, may_see
 from chatserver.service import ChatService, current_service
 
 logger: Final = logging.getLogger("chatserver")
@@ -44,6 +45,9 @@ The chat was opened before this process was forked, and does nothing in it. Star
 --preload: each worker opens the chat for itself.
 """
 
+FIRST_REFUSAL: Final = 400
+"""The status from which on a request was not done."""
+
 VARIES: Final = [("Vary", "Accept")]
 """A browser gets something else at the same address."""
 
@@ -60,6 +64,21 @@ def refuse_if_inherited() -> Response | None:
 def notice_proxy() -> None:
     """Nobody may forward requests unnoticed whose clients are not told apart."""
     current_service().notice_proxy(request.environ)
+
+
+@routes.before_request
+def keep_the_chat_off_the_port_for_metrics() -> None:
+    """Whoever may reach that one need not be one who may chat."""
+    if hidden(request.environ, current_service().settings):
+        abort(404)
+
+
+@routes.after_app_request
+def count_refusal(response: Response) -> Response:
+    """Count what was not done, by its status."""
+    if response.status_code >= FIRST_REFUSAL:
+        current_service().calls.refusals[f"http_{response.status_code}"] += 1
+    return response
 
 
 # Werkzeug takes a request for an upgrade only to the one kind of rule, any other only to the other.
@@ -101,6 +120,16 @@ def alive() -> tuple[Response, int]:
 def ready() -> tuple[Response, int]:
     """For load balancers: 503 if nobody should be sent here."""
     return state_of(current_service(), ("ok",))
+
+
+@routes.get("/metrics")
+def metrics() -> Response:
+    """For Prometheus: what has happened, in all workers."""
+    service = current_service()
+    if not may_see(request.environ, service.settings):
+        return sentence(403, "The figures are for this machine; --metrics-from lets others read.")
+    page, content_type = service.metrics.page(request.headers.get("Accept", ""))
+    return Response(page, content_type=content_type)
 
 
 def state_of(service: ChatService, good: tuple[str, ...]) -> tuple[Response, int]:

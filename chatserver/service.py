@@ -21,6 +21,9 @@ from capnweb_sync.server import CloseCode, Connection, Connections, gevent_runti
 from chatserver.capabilities.chat import Chat
 from chatserver.errors import Unavailable
 from chatserver.futures import wait
+from chatserver.observe.calls import ChatCalls
+from chatserver.observe.figures import Worker
+from chatserver.observe.metrics import Metrics
 from chatserver.observe.visits import Visits
 from chatserver.people.limits import Rates
 from chatserver.rooms.member import BatchConnection, ClientState
@@ -64,6 +67,8 @@ class ChatService:
         room: the members of this process.
         rates: what its clients do, by address and person.
         visits: its connections, as they are logged and counted.
+        calls: what its clients call, counted.
+        metrics: the figures of it all.
         connections: the open WebSockets of this process.
     """
 
@@ -76,6 +81,7 @@ class ChatService:
         self.room = Room(self.store)
         self.rates = Rates(settings.rate_limits)
         self.visits = Visits()
+        self.calls = ChatCalls()
         self._proxy_noticed = False
         self.connections = Connections(
             max_connections=settings.max_connections,
@@ -94,6 +100,16 @@ class ChatService:
         self._batch_limits = replace(self._limits, max_calls=BATCH_CALLS)
         gevent_runtime()
         self.room.start()
+        self.metrics = Metrics(
+            Worker(
+                self.connections,
+                self.room,
+                self.store,
+                self.visits,
+                self.calls,
+                lambda: self.state == "ok",
+            )
+        )
 
     def begin(self, connection: Connection) -> RpcSession:
         """The session of a new connection, whose main object is the chat."""
@@ -114,7 +130,7 @@ class ChatService:
         connection.on_closed = closed
         if not self.rates.hold(address):
             connection.close(CloseCode.TRY_AGAIN_LATER, "Too many connections from this address.")
-        chat = Chat(self.room, self.store, client)
+        chat = Chat(self.room, self.store, client, self.calls)
         return RpcSession(connection, chat, runtime=gevent_runtime(), limits=self._limits)
 
     def batch(self, environ: dict[str, Any]) -> Response:
@@ -125,7 +141,7 @@ class ChatService:
         address = self.rates.address(environ.get("REMOTE_ADDR", ""))
         client = ClientState(BatchConnection(), deaf=True, allowance=self.rates.batch(address))
         chat = serve(
-            Chat(self.room, self.store, client),
+            Chat(self.room, self.store, client, self.calls),
             limits=self._batch_limits,
             batch_timeout=BATCH_SECONDS,
             max_batch=BATCH_BYTES,
@@ -181,6 +197,7 @@ class ChatService:
     def close(self) -> None:
         """Let go of the store. To be called when no connection is open any more."""
         self.room.stop()
+        self.metrics.stop()
 
 
 def host_of(remote_address: Any) -> str:

@@ -55,6 +55,9 @@ def text(value: str) -> str:
 Port = Annotated[
     int, Meta(ge=0, le=MAX_PORT, title="a whole number", description=f"from 0 to {MAX_PORT}")
 ]
+OwnPort = Annotated[
+    int, Meta(ge=1, le=MAX_PORT, title="a whole number", description=f"from 1 to {MAX_PORT}")
+]
 CountOrZero = Annotated[int, Meta(ge=0, title="a whole number", description="0 or more")]
 Count = Annotated[int, Meta(ge=1, title="a whole number", description="1 or more")]
 OutboxBytes = Annotated[
@@ -274,6 +277,16 @@ class Settings:
     log_format: str = setting(
         "text", log_format, "how to log: text for people, json for programs", "FORMAT"
     )
+    metrics_from: tuple[Network, ...] = setting(
+        (),
+        network,
+        "an address, or a range of them, that may read /metrics besides this machine; can be"
+        " repeated",
+        "ADDRESS",
+    )
+    metrics_port: int | None = setting(
+        None, OwnPort, "a port for /metrics, where anybody may read it, and nowhere else", "PORT"
+    )
     no_access_log: bool = setting(False, flag, "log no line for each HTTP request")
 
     def __post_init__(self) -> None:
@@ -287,6 +300,11 @@ class Settings:
         """As entries of Flask's configuration; what is not set is left out."""
         values = {entry.name.upper(): getattr(self, entry.name) for entry in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def ports(self) -> list[int]:
+        """Where to listen."""
+        return [self.port] if self.metrics_port is None else [self.port, self.metrics_port]
 
     @property
     def http_limits(self) -> HttpLimits:

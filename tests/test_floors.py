@@ -37,7 +37,7 @@ FLOORS = {
         ("__main__",),
     ),
     "chatserver": (
-        ("errors", "futures", "gc_tuning", "loop", "output", "durations"),
+        ("errors", "futures", "gc_tuning", "loop", "output"),
         ("addresses", "logs"),
         ("people",),
         ("store",),

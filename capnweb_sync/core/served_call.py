@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 from ..errors import RpcError
@@ -78,9 +79,12 @@ class Job:
     def _fail(self, error: BaseException) -> None:
         """Application code has raised `error`."""
         calls = self._calls
+        path = self._called()
         if calls.seen is not None:
             calls.seen.failed(self, error)
-        self._finish(None, calls.failure(error, self._called()))
+        if calls.counts is not None:
+            calls.counts.fails(first_name(path), error, calls.session)
+        self._finish(None, calls.failure(error, path))
 
     def _called(self) -> Path:
         """What the peer has called, for people."""
@@ -119,7 +123,7 @@ class ServedCall(Job):
     `args` is None for reading a property. The result is resolved with a hook for what comes out.
     """
 
-    __slots__ = ("_args", "_calls", "_path", "_reading", "_result", "_target")
+    __slots__ = ("_args", "_began", "_calls", "_path", "_reading", "_result", "_target")
 
     def __init__(
         self,
@@ -135,6 +139,7 @@ class ServedCall(Job):
         self._reading = args is None
         self._result = result
         self._calls = calls
+        self._began = 0.0
 
     def submit(self) -> None:
         """Start it in its turn, once no argument is a promise any more."""
@@ -159,10 +164,21 @@ class ServedCall(Job):
         calls = self._calls
         if calls.seen is not None:
             calls.seen.serving(self, self._path, reading=self._reading)
+        if calls.counts is not None:
+            self._began = perf_counter()
         calls.start(self)
 
     def _called(self) -> Path:
         return self._path
+
+    def _complete(self, outcome: Any, error: BaseException | None) -> None:
+        counts = self._calls.counts
+        if counts is not None and error is None:
+            method = first_name(self._path)
+            counts.done[method] += 1
+            if self._began:
+                counts.timed(method, self._began)
+        super()._complete(outcome, error)
 
     def _run(self) -> Any:
         target, path, at = self._target, self._path, 0
@@ -220,6 +236,11 @@ class ServedCall(Job):
         # The frames of an exception hold this call, and what waits for the result the exception.
         del self._result, self._args, self._target
         result.resolve(hook)
+
+
+def first_name(path: Path) -> str:
+    """What is called, for who counts: of the names that lead further there may be any number."""
+    return str(path[0]) if path else "()"
 
 
 def start_call(target: Any, path: Path, args: Payload | None, calls: ServedCalls) -> Hook:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from time import perf_counter
 from types import FunctionType
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ from ..core.stubs import Path
 from ..core.targets import RpcTarget, is_function, members, read_member
 from ..deferred import trampoline
 from ..errors import RpcError
+from ..observe.counts import TIMED_MASK
 from ..values.javascript import MAX_SAFE_INTEGER
 from .export_table import Export, ExportingSession, ExportTable
 
@@ -48,6 +50,7 @@ class PlainCall(Export, Job):
 
     __slots__ = (
         "_arguments",
+        "_began",
         "_calls",
         "_hook",
         "_name",
@@ -77,6 +80,8 @@ class PlainCall(Export, Job):
         self._arguments: list[Any] | None = arguments
         """None once they belong to another call, which is counted instead of this one."""
         self._calls = calls
+        self._began = 0.0
+        """When it came, on the clock of `time.perf_counter`, if it is to be timed."""
         self._received_size = calls.received_size
         self._outcome: Any = PENDING
         """The value; an `ErrorHook` for a failure."""
@@ -171,6 +176,11 @@ class PlainCall(Export, Job):
         return (self._name,)
 
     def _complete(self, outcome: Any, error: BaseException | None) -> None:
+        counts = self._calls.counts
+        if counts is not None and error is None and self._arguments is not None:
+            counts.done[self._name] += 1
+            if self._began:
+                counts.timed(self._name, self._began)
         if error is not None or self._hook is not None or not is_small(outcome):
             super()._complete(outcome, error)
             return
@@ -290,6 +300,8 @@ def add_plain_call(
     export_id = exports.next_pushed()
     call = PlainCall(session, export_id, target, name, arguments, calls)
     exports.entries[export_id] = call
+    if calls.counts is not None and export_id & TIMED_MASK == 1:
+        call._began = perf_counter()
     if calls.seen is not None:
         calls.seen.serving(call, (name,), reading=False)
     calls.start(call)

@@ -4,12 +4,14 @@ The names of methods and properties are those of the wire. Arguments are checked
 against the annotations, and here against the chat's rules.
 """
 
+from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
 from capnweb_sync import Lookup, RpcSession, RpcStub, RpcTarget
-from chatserver.errors import BadRequest, BadType, NotJoined
+from capnweb_sync.observe.counts import CallCounts
+from chatserver.errors import BadRequest, BadType, NotJoined, RateLimited
 from chatserver.futures import then
 from chatserver.options import HistoryOptions, JoinOptions, SendOptions, read_options
 from chatserver.people.limits import take
@@ -19,21 +21,42 @@ from chatserver.rooms.room import NOT_JOINED, Room
 from chatserver.store.interface import Store
 
 
+class Counts(CallCounts, ABC):
+    """Where calls are counted, and those as well that were refused before they began."""
+
+    @abstractmethod
+    def limited(self, error: RateLimited, session: RpcSession) -> None:
+        """A call was refused because those of all kinds came too often."""
+
+
 class Chat(RpcTarget):
     """What one connection can ask for."""
 
-    __slots__ = ("_client", "_room", "_session", "_store")
+    __slots__ = ("_client", "_counts", "_room", "_session", "_store")
 
-    def __init__(self, room: Room, store: Store, client: ClientState) -> None:
+    def __init__(
+        self, room: Room, store: Store, client: ClientState, counts: Counts | None = None
+    ) -> None:
+        """`counts` counts the calls, if given."""
         self._room = room
         self._store = store
         self._client = client
+        self._counts = counts
 
     def _on_session(self, session: RpcSession) -> None:
         self._session = session
-        calls = self._client.allowance.calls
-        if calls:
-            session.calls.before_call = partial(take, calls)
+        session.calls.counts = self._counts
+        if self._client.allowance.calls:
+            session.calls.before_call = self._take_call
+
+    def _take_call(self) -> None:
+        """One call of any kind. Raises RateLimited."""
+        try:
+            take(self._client.allowance.calls)
+        except RateLimited as error:
+            if self._counts is not None:
+                self._counts.limited(error, self._session)
+            raise
 
     def join(self, username: str, callback: Any, options: Any = None) -> "Future[dict[str, Any]]":
         """Join with a name. From the answer's `lastId` on (or from `options.since`), each event

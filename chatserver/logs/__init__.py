@@ -13,6 +13,7 @@ request has a logger of its own below the first, and is bounded by the rates of 
 """
 
 import logging
+from collections import Counter
 from datetime import timedelta
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ __all__ = [
     "FORMATTERS",
     "access_logger",
     "bound_logs",
+    "lines",
     "log_request",
     "rounded",
     "set_up_logs",
@@ -35,6 +37,21 @@ __all__ = [
 
 LOGGERS: Final = ("chatserver", "capnweb_sync")
 """All that write what clients do, and that may be flooded."""
+
+lines: Final[Counter[str]] = Counter()
+"""How many lines this process has logged, by level."""
+
+
+class LineCounter(logging.Handler):
+    """Counts what is logged."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One more."""
+        lines[record.levelname.lower()] += 1
+
+
+SAID_BETTER: Final = "capnweb_sync.connection"
+"""The library's logger of which each line would stand beside one of ours that says more."""
 
 access_logger: Final = logging.getLogger("chatserver.access")
 
@@ -80,7 +97,11 @@ def rounded(duration: float | timedelta) -> float:
 
 
 def bound_logs() -> None:
-    """Let the same line be written ten times a minute at most, in this process from now on."""
+    """Let the same line be written ten times a minute at most, in this process from now on, and
+    count those that are."""
+    logging.getLogger().addHandler(LineCounter())
+    if not logging.getLogger().isEnabledFor(logging.DEBUG):
+        logging.getLogger(SAID_BETTER).setLevel(logging.WARNING)
     floods = FloodFilter()
     for name in LOGGERS:
         logging.getLogger(name).addFilter(floods)

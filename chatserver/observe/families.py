@@ -32,6 +32,15 @@ BYTES: Final = Family("chat_websocket_bytes", "counter", "Bytes on WebSockets.",
 REFUSALS: Final = Family(
     "chat_refusals", "counter", "Requests and calls that were refused, by reason.", ("reason",)
 )
+CALLS: Final = Family(
+    "chat_calls", "counter", "Calls that have ended, by method and outcome.", ("method", "outcome")
+)
+CALL_SECONDS: Final = Family(
+    "chat_call_seconds",
+    "histogram",
+    "How long calls took that went well; one in eight is timed.",
+    ("method",),
+)
 LOG_LINES: Final = Family("chat_log_lines", "counter", "Lines of the log.", ("level",))
 
 COMMIT_SECONDS: Final = Family(
@@ -80,7 +89,9 @@ RESIDENT: Final = Family("chat_worker_resident_bytes", "gauge_liveall", "Its mem
 CPU_SECONDS: Final = Family("chat_worker_cpu_seconds", "gauge_liveall", "Its processor time.")
 THREADS: Final = Family("chat_worker_threads", "gauge_liveall", "Its threads.")
 OPEN_FILES: Final = Family("chat_worker_open_files", "gauge_liveall", "Its open files.")
-FILES_LIMIT: Final = Family("chat_worker_open_files_limit", "gauge_liveall", "How many it may have.")
+FILES_LIMIT: Final = Family(
+    "chat_worker_open_files_limit", "gauge_liveall", "How many it may have."
+)
 STARTED: Final = Family(
     "chat_worker_start_time_seconds", "gauge_liveall", "When it began, in seconds since 1970."
 )

@@ -21,7 +21,7 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.utils import floatToGoString
 
-from chatserver.durations import BOUNDS, Durations
+from capnweb_sync.observe.durations import BOUNDS, Durations
 from chatserver.observe.families import Family
 
 Sample = tuple[Family, tuple[str, ...], float | Durations]

@@ -70,6 +70,11 @@ class Room:
         """Whether it was started, and what it lives by goes well."""
         return bool(self._loops) and all(loop.healthy for loop in self._loops)
 
+    @property
+    def people(self) -> int:
+        """How many names are held by connections of this process."""
+        return len(self._members)
+
     def start(self) -> None:
         """Begin to follow the log and to let time take effect."""
         self._loops = [

@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from chatserver.durations import Durations
+from capnweb_sync.observe.durations import Durations
 from chatserver.logs import tell
 
 logger: Final = logging.getLogger("chatserver")

@@ -392,6 +392,16 @@ class Store(ABC):
             Unavailable: nothing was told; to be called again with the same `after`.
         """
 
+    def condition(self) -> dict[str, float]:
+        """How what it lives on is. Blocks the greenlet, and no other one.
+
+        Returns:
+            Figures by name: `disk_free_bytes`, `redis_memory_bytes`, `redis_memory_limit_bytes`
+            (0: none), `redis_saves` (whether its latest write to its disk went well). None of what
+            cannot be asked.
+        """
+        return {}
+
     @abstractmethod
     def close(self) -> None:
         """Store what is under way and let go of everything. Blocks the greenlet until then.

@@ -56,6 +56,7 @@ from chatserver.store.redis.connection import (
 )
 from chatserver.store.redis.entries import event_of, read_range
 from chatserver.store.redis.operations import Answer, Header, Operation
+from chatserver.store.redis.server import server_info
 from chatserver.store.redis.writer import Writer
 from chatserver.store.refusals import not_readable
 
@@ -287,6 +288,20 @@ class RedisStore(Store):
                 lost = [fields[1].decode() for _, fields in entries if fields[1]]
                 self._lost_position = entries[-1][0].decode()
         return Tail(events, lost)
+
+    def condition(self) -> dict[str, float]:
+        try:
+            said = server_info(self._readers.ask)
+        except RedisError:
+            return {}
+        return {
+            "redis_memory_bytes": float(said["used_memory"]),
+            "redis_memory_limit_bytes": float(said.get("maxmemory", 0)),
+            "redis_saves": float(
+                said.get("aof_last_write_status", "ok") == "ok"
+                and said.get("rdb_last_bgsave_status", "ok") == "ok"
+            ),
+        }
 
     def _leave_to_parent(self) -> None:
         """In a forked child: the connections, and what this worker says on them, are the

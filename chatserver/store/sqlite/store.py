@@ -154,6 +154,12 @@ class SqliteStore(LocalStore):
         )
         raise not_readable()
 
+    def condition(self) -> dict[str, float]:
+        disk = self._reading.apply(result_or_error, (os.statvfs, os.path.dirname(self._path)))
+        if isinstance(disk, Exception):
+            return {}
+        return {"disk_free_bytes": disk.f_bavail * disk.f_frsize}
+
     def close(self) -> None:
         if not self._closing:
             self._closing = True

@@ -124,9 +124,15 @@ def a_client_that_reads_nothing(operator: Operator) -> list[str]:
     return server.error_lines
 
 
-def connections_too_often(operator: Operator) -> list[str]:
-    options = ("--unlimited-addresses", "", "--address-connect-rate", "0.1:1")
-    server = operator.server(*INFO, *options)
+def more_than_the_rates_allow(operator: Operator) -> list[str]:
+    rates = ("--address-connect-rate", "0.1:2", "--message-rate", "0.1:1")
+    server = operator.server(*INFO, "--unlimited-addresses", "", *rates)
+    alice = operator.connect(server.url)
+    alice.join("Alice")
+    alice.say("Alice", TEXT)
+    with pytest.raises(Rejected):
+        alice.say("Alice", TEXT)
+    told(server, r"Limited peer=127.0.0.1:\d+ method=sendMessage retry_after=")
     wait_until(lambda: upgrade(server.address)[0] == 429)
     told(server, "Refused")
     return server.error_lines
@@ -251,7 +257,7 @@ def a_log_that_is_not_read_for_a_while(operator: Operator) -> list[str]:
 SCENARIOS: list[Callable[[Operator], list[str]]] = [
     a_visit,
     a_client_that_reads_nothing,
-    connections_too_often,
+    more_than_the_rates_allow,
     a_disk_that_cannot_be_written_to,
     two_processes_on_one_file,
     a_redis_that_is_slow_forgets_and_dies,
