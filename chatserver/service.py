@@ -124,8 +124,9 @@ class ChatService:
             # The client refers to the connection: without the way back, both go at once.
             connection.on_closed = None
             self.rates.let_go(address)
-            self.visits.end(visit, connection, client)
+            people = [member.name for member in client.members.values()]
             self.room.closed(client)
+            self.visits.end(visit, connection, people)
 
         connection.on_closed = closed
         if not self.rates.hold(address):

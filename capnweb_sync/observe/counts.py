@@ -1,7 +1,7 @@
 """Served calls in plain integers: what a server that answers thousands a second can afford.
 
 An `Observer` is told of each call in a queue of its own, which costs some microseconds. This costs
-less than a hundredth of a call: one addition, and one call in eight is timed.
+less than a hundredth of a call: one addition, and one call in 32 is timed.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, Final
 from ..errors import RemoteError, RpcError
 from .durations import Durations
 
-TIMED_MASK: Final = 7
+TIMED_MASK: Final = 31
 """Calls whose number on their session has these bits equal to 1 are timed: the first of each
-session, which is often one that takes long, and every eighth from there on."""
+session, which is often one that takes long, and every 32nd from there on."""
 
 MAX_NAMES: Final = 500
 """Methods and outcomes that are told apart: more than fit into any graph."""

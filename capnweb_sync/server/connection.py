@@ -139,6 +139,7 @@ class Home(Protocol):
     close_timeout: float
     flushes: FlushQueue
     draining: bool
+    received_bytes: int
 
     def add(self, connection: Connection) -> int:
         """Take it in; its place in the ring."""
@@ -201,8 +202,6 @@ class Connection:
         "closed_by_peer",
         "ledger",
         "on_closed",
-        "received",
-        "received_bytes",
         "remote_address",
         "ring_place",
         "send",
@@ -254,9 +253,6 @@ class Connection:
         self.close_reason = ""
         #: Whether the peer's close frame ended it.
         self.closed_by_peer = False
-        #: What has arrived: messages, and bytes.
-        self.received = 0
-        self.received_bytes = 0
         #: Bytes that waited to be sent and were given up, because the peer read too slowly.
         self.unsent = 0
         #: Called once, in a greenlet, after the session has been told of the end.
@@ -282,16 +278,6 @@ class Connection:
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
         return self._outbox.buffered
-
-    @property
-    def sent(self) -> int:
-        """Messages that the kernel has taken."""
-        return max(0, self._outbox.sent)
-
-    @property
-    def sent_bytes(self) -> int:
-        """Bytes that the kernel has taken."""
-        return self._outbox.sent_bytes
 
     def wait_drained(self, below: int = 1, timeout: float | None = None) -> bool:
         """Block the calling greenlet until less than `below` bytes wait to be sent.
@@ -347,7 +333,7 @@ class Connection:
         """Send a ping. `silent` is true until anything arrives."""
         if self._state is _State.OPEN:
             self.silent = True
-            self._outbox.append_control(_PING)
+            self._outbox.append(_PING)
 
     # The beginning.
 
@@ -392,7 +378,7 @@ class Connection:
 
     def _take(self, data: bytes) -> None:
         self.silent = False
-        self.received_bytes += len(data)
+        self._connections.received_bytes += len(data)
         events = self._reader.feed(data, FRAMES_AT_ONCE)
         began = perf_counter()
         if began < self._light_from:
@@ -450,7 +436,6 @@ class Connection:
                 self._later = [event, *events]
                 return
             taken += 1
-            self.received += 1
             yield event
 
     def _receive_each(self, messages: Iterable[str]) -> None:

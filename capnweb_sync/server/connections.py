@@ -17,7 +17,7 @@ import math
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import gevent
 from gevent.event import Event
@@ -52,18 +52,6 @@ DEFAULT_CLOSE_TIMEOUT = 3.0
 
 #: The part of the time for draining that hooks may take before the connections are closed.
 _SHARE_OF_HOOKS = 0.5
-
-
-class Traffic(NamedTuple):
-    """What has gone through the connections of a process since its start, those that are closed
-    included, and what waits to be sent on those that are open."""
-
-    received: int = 0
-    received_bytes: int = 0
-    sent: int = 0
-    sent_bytes: int = 0
-    waiting_bytes: int = 0
-    most_waiting_bytes: int = 0
 
 
 class Connections:
@@ -107,12 +95,13 @@ class Connections:
         self.close_timeout = close_timeout
         #: The outboxes of these connections that are to be flushed in this turn of the loop.
         self.flushes = FlushQueue()
+        #: What has arrived on these connections.
+        self.received_bytes = 0
         #: Called by `drain` before the connections are closed, each in a greenlet of its own.
         self.on_drain: list[Callable[[], None]] = []
         #: Whether the process is about to stop: no connection is taken any more.
         self.draining = False
         self._reserved = 0
-        self._past = Traffic()
         self._ring: list[set[Connection]] = [set() for _ in range(_RING_SIZE)]
         self._tick_seconds = ping_interval / _RING_SIZE
         self._ticks_of_silence = max(1, math.ceil(ping_timeout / self._tick_seconds - 1e-9))
@@ -135,18 +124,18 @@ class Connections:
         return self.draining or len(self) + self._reserved >= self.max_connections
 
     @property
-    def traffic(self) -> Traffic:
-        """What has gone through them. Asks each, so not for what is called often."""
-        received, received_bytes, sent, sent_bytes, waiting_bytes, most = self._past
-        for connection in self:
-            received += connection.received
-            received_bytes += connection.received_bytes
-            sent += connection.sent
-            sent_bytes += connection.sent_bytes
-            waiting = connection.buffered
-            waiting_bytes += waiting
-            most = max(most, waiting)
-        return Traffic(received, received_bytes, sent, sent_bytes, waiting_bytes, most)
+    def sent_bytes(self) -> int:
+        """What has gone out on these connections."""
+        return self.flushes.sent_bytes
+
+    def waiting(self) -> tuple[int, int]:
+        """What waits to be sent. Asks each connection, so not for what is called often.
+
+        Returns:
+            Bytes in all, and bytes of the one for which most waits.
+        """
+        waiting = [connection.buffered for connection in self]
+        return sum(waiting), max(waiting, default=0)
 
     def reserve(self) -> None:
         """Keep room for a connection whose handshake is being answered. Ends with `release`."""
@@ -172,13 +161,6 @@ class Connections:
     def remove(self, connection: Connection) -> None:
         """For `Connection`, when its socket is closed."""
         self._ring[connection.ring_place].discard(connection)
-        received, received_bytes, sent, sent_bytes, *_ = self._past
-        self._past = Traffic(
-            received + connection.received,
-            received_bytes + connection.received_bytes,
-            sent + connection.sent,
-            sent_bytes + connection.sent_bytes,
-        )
         if any(self._ring):
             return
         if self._timer is not None:

@@ -82,10 +82,12 @@ class OutboxOwner(Protocol):
 class FlushQueue:
     """The outboxes to flush at the end of this turn of the loop: one callback for all of them."""
 
-    __slots__ = ("_outboxes",)
+    __slots__ = ("_outboxes", "sent_bytes")
 
     def __init__(self) -> None:
         self._outboxes: list[Outbox] = []
+        #: What the kernel has taken.
+        self.sent_bytes = 0
 
     def add(self, outbox: Outbox) -> None:
         """Flush `outbox` at the end of this turn. To be called once per outbox and turn."""
@@ -95,11 +97,13 @@ class FlushQueue:
 
     def _flush(self) -> None:
         outboxes, self._outboxes = self._outboxes, []
+        sent = 0
         for outbox in outboxes:
             try:
-                outbox.flush()
+                sent += outbox.flush()
             except Exception as error:  # noqa: PERF203 - those behind it would never be flushed
                 outbox.fail_unforeseen(error)
+        self.sent_bytes += sent
 
 
 class Outbox:
@@ -124,8 +128,6 @@ class Outbox:
         "_socket",
         "_watcher",
         "buffered",
-        "sent",
-        "sent_bytes",
     )
 
     def __init__(
@@ -156,9 +158,6 @@ class Outbox:
         self._frames: list[bytes | memoryview] = []
         #: Bytes that wait to be sent.
         self.buffered = 0
-        #: What the kernel has taken: frames, those of control left out, and bytes.
-        self.sent = 0
-        self.sent_bytes = 0
         #: Whether a flush has more to do than to send: `_after_send` knows what.
         self._attended = False
         self._finishing = False
@@ -184,16 +183,11 @@ class Outbox:
         frames.append(frame)
         self.buffered += len(frame)
 
-    def append_control(self, frame: bytes) -> None:
-        """`append` a frame that is no message, and is not counted as one."""
-        self.sent -= 1
-        self.append(frame)
-
     def answer(self, pong: bytes) -> None:
         """Send a pong: the latest only, once the peer does not take what waits before it (RFC 6455,
         section 5.5.3). So pings make nobody keep anything."""
         if self._watcher is None:
-            self.append_control(pong)
+            self.append(pong)
         else:
             self._pong = pong
 
@@ -207,16 +201,19 @@ class Outbox:
         self._low = size
         self._attended = True
 
-    def flush(self) -> None:
-        """Hand to the kernel what it takes now."""
+    def flush(self) -> int:
+        """Hand to the kernel what it takes now.
+
+        Returns:
+            Bytes that it took.
+        """
         frames = self._frames
         if not frames:
-            return
-        count = len(frames)
+            return 0
         try:
-            if count == 1:
+            if len(frames) == 1:
                 sent = self._socket.send(frames[0])
-            elif count <= _FRAMES_PER_SEND:
+            elif len(frames) <= _FRAMES_PER_SEND:
                 sent = self._socket.send(b"".join(frames))
             else:
                 sent = self._socket.send(b"".join(frames[:_FRAMES_PER_SEND]))
@@ -224,17 +221,16 @@ class Outbox:
             sent = 0
         except OSError as error:
             self._fail(f"sending failed: {error}")
-            return
-        self.sent_bytes += sent
+            return 0
         if sent == self.buffered:
             frames.clear()
             self.buffered = 0
-            self.sent += count
         else:
             self._forget(sent)
             self._wait_for_room()
         if self._attended:
             self._after_send()
+        return sent
 
     def _forget(self, sent: int) -> None:
         """Drop the first `sent` bytes."""
@@ -245,7 +241,6 @@ class Outbox:
             sent -= len(frames[whole])
             whole += 1
         del frames[:whole]
-        self.sent += whole
         if sent:
             frames[0] = memoryview(frames[0])[sent:]
 
@@ -285,7 +280,7 @@ class Outbox:
         self._attended = False
         if self._pong is not None:
             pong, self._pong = self._pong, None
-            self.append_control(pong)  # without effect after the last frame
+            self.append(pong)  # without effect after the last frame
         if self._finishing and self._owner is not None:
             self._owner.outbox_finished()
 
@@ -323,7 +318,6 @@ class Outbox:
             self._flushes.add(self)
         self._frames.append(last_frame)
         self.buffered += len(last_frame)
-        self.sent -= 1  # no message
         self._finishing = True
         self._attended = True
         self._limit = 0
@@ -343,7 +337,7 @@ class Outbox:
     def _flush_again(self) -> None:
         """There is room again."""
         try:
-            self.flush()
+            self._flushes.sent_bytes += self.flush()
         except Exception as error:
             self.fail_unforeseen(error)
 

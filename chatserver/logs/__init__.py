@@ -26,10 +26,13 @@ from chatserver.loop import Loop
 
 __all__ = [
     "FORMATTERS",
+    "UNBOUNDED",
     "access_logger",
     "bound_logs",
+    "connections_logger",
     "lines",
     "log_request",
+    "people_logger",
     "rounded",
     "set_up_logs",
     "tell",
@@ -54,6 +57,10 @@ SAID_BETTER: Final = "capnweb_sync.connection"
 """The library's logger of which each line would stand beside one of ours that says more."""
 
 access_logger: Final = logging.getLogger("chatserver.access")
+connections_logger: Final = logging.getLogger("chatserver.connections")
+people_logger: Final = logging.getLogger("chatserver.people")
+UNBOUNDED: Final = (access_logger, connections_logger, people_logger)
+"""Those with a line for each request, connection and person."""
 
 
 def set_up_logs(level: str, form: str) -> None:

@@ -25,9 +25,6 @@ CLOSES: Final = Family(
 PEOPLE: Final = Family("chat_people", "gauge_livesum", "Names that are held by connections.")
 MESSAGES: Final = Family("chat_messages", "counter", "Messages that people have sent.")
 DELIVERIES: Final = Family("chat_deliveries", "counter", "Events told to members.")
-FRAMES: Final = Family(
-    "chat_websocket_messages", "counter", "Messages of the protocol, in and out.", ("direction",)
-)
 BYTES: Final = Family("chat_websocket_bytes", "counter", "Bytes on WebSockets.", ("direction",))
 REFUSALS: Final = Family(
     "chat_refusals", "counter", "Requests and calls that were refused, by reason.", ("reason",)
@@ -38,7 +35,7 @@ CALLS: Final = Family(
 CALL_SECONDS: Final = Family(
     "chat_call_seconds",
     "histogram",
-    "How long calls took that went well; one in eight is timed.",
+    "How long calls took that went well; one in 32 is timed.",
     ("method",),
 )
 LOG_LINES: Final = Family("chat_log_lines", "counter", "Lines of the log.", ("level",))

@@ -57,7 +57,7 @@ class Worker:
 
     def _connection_samples(self) -> Iterator[Sample]:
         connections = self.connections
-        traffic = connections.traffic
+        waiting, most_waiting = connections.waiting()
         yield families.CONNECTIONS, (), len(connections)
         yield families.WORKER_CONNECTIONS, (), len(connections)
         yield families.CONNECTIONS_LIMIT, (), connections.max_connections
@@ -65,12 +65,10 @@ class Worker:
         yield families.OPENED, (), self.visits.opened
         for code, times in self.visits.closed.items():
             yield families.CLOSES, (str(code),), times
-        yield families.FRAMES, ("in",), traffic.received
-        yield families.FRAMES, ("out",), traffic.sent
-        yield families.BYTES, ("in",), traffic.received_bytes
-        yield families.BYTES, ("out",), traffic.sent_bytes
-        yield families.OUTBOX, (), traffic.waiting_bytes
-        yield families.OUTBOX_LARGEST, (), traffic.most_waiting_bytes
+        yield families.BYTES, ("in",), connections.received_bytes
+        yield families.BYTES, ("out",), connections.sent_bytes
+        yield families.OUTBOX, (), waiting
+        yield families.OUTBOX_LARGEST, (), most_waiting
         if connections.memory is not None:
             yield families.MEMORY_HELD, (), connections.memory.held
             yield families.MEMORY_LIMIT, (), connections.memory.most

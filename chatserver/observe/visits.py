@@ -4,13 +4,10 @@ import logging
 from collections import Counter
 from itertools import count
 from time import monotonic
-from typing import Final
 
+from capnweb_sync import RpcSession
 from capnweb_sync.server import CloseCode, Connection
-from chatserver.logs import rounded, tell
-from chatserver.rooms.member import ClientState
-
-logger: Final = logging.getLogger("chatserver.connections")
+from chatserver.logs import connections_logger, rounded, tell
 
 
 class Visits:
@@ -30,28 +27,29 @@ class Visits:
         """A connection from `host` is open."""
         self.opened += 1
         visit = Visit(next(self._numbers), host)
-        tell(logger, logging.INFO, "Opened", connection=visit.number, address=host)
+        tell(connections_logger, logging.INFO, "Opened", connection=visit.number, address=host)
         return visit
 
-    def end(self, visit: "Visit", connection: Connection, client: ClientState) -> None:
-        """It is over. To be called while `client` still has the names that it spoke for."""
+    def end(self, visit: "Visit", connection: Connection, people: list[str]) -> None:
+        """It is over; `people` are the names that it spoke for."""
+        session = connection.session
         code = CloseCode.ABNORMAL if connection.close_code is None else connection.close_code
         self.closed[code] += 1
         by = "client" if connection.closed_by_peer else "server"
         too_slow = code == CloseCode.TRY_AGAIN_LATER
         tell(
-            logger,
+            connections_logger,
             logging.WARNING if too_slow else logging.INFO,
             "Closed",
             connection=visit.number,
             address=visit.host,
-            person=[member.name for member in client.members.values()] or None,
+            person=people or None,
             code=int(code),
             by=None if code == CloseCode.ABNORMAL else by,
             reason=connection.close_reason,
             seconds=rounded(monotonic() - visit.began),
-            received=connection.received,
-            sent=connection.sent,
+            calls=session.calls_served if isinstance(session, RpcSession) else None,
+            told=session.calls_made if isinstance(session, RpcSession) else None,
             waited_bytes=connection.unsent if too_slow else None,
         )
 

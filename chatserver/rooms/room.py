@@ -20,7 +20,7 @@ from capnweb_sync.close_codes import TAKEN_OVER, CloseCode
 from capnweb_sync.futures import complete, pass_on
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.futures import then, wait
-from chatserver.logs import tell
+from chatserver.logs import people_logger, tell
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
 from chatserver.people.limits import take
@@ -30,7 +30,6 @@ from chatserver.store.events import date
 from chatserver.store.interface import MAX_TICK_SECONDS, Claim, Joined, Receipt, Store
 
 logger = logging.getLogger("chatserver")
-people_logger = logging.getLogger("chatserver.people")
 
 NOT_JOINED: Final = "This connection has not joined with that name."
 

@@ -100,7 +100,7 @@ def a_visit(operator: Operator) -> list[str]:
     server.terminate()
 
     assert "address=127.0.0.1 person=Alice code=1006 reason=" in lost
-    assert re.search(r"seconds=\d+\.\d+ received=8 sent=\d+$", lost)
+    assert re.search(r"seconds=\d+\.\d+ calls=4 told=\d+$", lost)
     assert TEXT not in server.output
     assert alice.resume["Alice"] not in server.output
     return server.error_lines

@@ -50,7 +50,7 @@ def test_everything_that_happens_is_counted(
     assert now("chat_call_seconds_count", method="join") == 2
     assert now("chat_refusals_total", reason="not_joined") == 1
     assert now("chat_refusals_total", reason="http_403") == 1
-    assert now("chat_websocket_messages_total", direction="in") >= 10
+    assert now("chat_websocket_bytes_total", direction="in") > 200
     assert now("chat_websocket_bytes_total", direction="out") > 500
     assert now("chat_store_commit_seconds_count") >= 3
     assert now("chat_store_operations_total") >= now("chat_store_commit_seconds_count")
@@ -78,9 +78,9 @@ def test_of_several_workers_the_sum_is_shown_whatever_becomes_of_one(
         return Scraped(deployment.address)("chat_calls_total", method="join", outcome="ok")
 
     wait_until(lambda: joined() == 8)
+    wait_until(lambda: Scraped(deployment.address)("chat_worker_ready") == 2)
     now = Scraped(deployment.address)
     assert now("chat_connections") == now("chat_people") == 8
-    assert len([name for name, _ in now.values if name == "chat_worker_ready"]) == 2
     assert now("chat_redis_memory_bytes") > 0
     assert now("chat_redis_saves") == 1
     for worker in deployment.workers():
@@ -97,9 +97,7 @@ def test_of_several_workers_the_sum_is_shown_whatever_becomes_of_one(
 
 def directory_of(pid: int) -> Path:
     """Where a worker writes its figures."""
-    environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     maps = Path(f"/proc/{pid}/maps").read_text()
-    del environment
     line = next(line for line in maps.splitlines() if files.PREFIX in line)
     return Path(line.split()[-1]).parent
 
