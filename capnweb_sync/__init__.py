@@ -21,6 +21,7 @@ from .errors import (
     RpcTypeError,
     SessionClosed,
 )
+from .handshake import Refused
 from .limits import DEFAULT_LIMITS, Limits
 from .observe import Observer
 from .runtimes.interface import Runtime, Transport
@@ -61,6 +62,7 @@ __all__ = [
     "Observer",
     "ReadableStream",
     "ReconnectingSession",
+    "Refused",
     "RemoteError",
     "RemoteRangeError",
     "RemoteTypeError",

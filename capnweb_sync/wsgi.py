@@ -1,12 +1,13 @@
 """Serving a main object: over HTTP batch and WebSocket in any WSGI server, or on any transport.
 
     service = serve(Api)                                  # a new Api for each session
+    service = serve(for_request=lambda request: Api(user_of(request)))
     app.register_blueprint(service.blueprint("/rpc"))     # in Flask, or
     WSGIServer(("", 8080), service, handler_class=WebSocketHandler)
 
 A `Service` is a WSGI application: a POST is a batch, a request for an upgrade becomes a WebSocket
-where the server can do that (see `server`). Web pages of other sites are refused unless they are
-allowed (see `origins`). Nothing here needs Flask or gevent until it is used.
+where the server can do that (see `server` and `server_threads`). Pages of other sites are refused
+unless they are allowed (see `origins`). Nothing here needs Flask or gevent until it is used.
 """
 
 from __future__ import annotations
@@ -14,22 +15,27 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from enum import Enum, auto
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from .codec.encoder import check_sendable
 from .core.served_calls import OnSendError
 from .core.targets import RpcTarget
+from .handshake import UPGRADE_KEY, HandshakeError, Refused, UpgradeUnavailable, accept, no_room
 from .limits import DEFAULT_LIMITS, Limits
 from .observe.seen import Observers
 from .origins import Origins
 from .runtimes.interface import Runtime, Transport
+from .runtimes.threads import thread_runtime
 from .session.batch_transport import BatchTransport
 from .session.session import RpcSession
 
 if TYPE_CHECKING:
-    from flask import Blueprint
+    from flask import Blueprint, Request
 
-    from .server import Connection, Connections, HandshakeError
+    from .server import Connection, Connections
+    from .server_threads.connections import ThreadedConnections
 
 BATCH_SECONDS: Final = 30.0
 """How long the calls of one batch may take by default: a usual patience of proxies is 60 s."""
@@ -45,9 +51,18 @@ FOREIGN_PAGE: Final = (
     b"Pages of another site may not use this service; allow_origins of serve() lets them.\n"
 )
 
+THREADS_NEEDED: Final = (
+    b"WebSockets need the package simple-websocket here: pip install 'capnweb-chat[threads]'\n"
+)
+
+NO_REQUEST: Final = (
+    "This service makes its main objects for requests (for_request), and here is none. Serve an"
+    " object."
+)
+
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
-Answer = tuple[str, list[tuple[str, str]], bytes]
+Answer = tuple[str, list[tuple[str, str]], Iterable[bytes]]
 
 
 class Service:
@@ -56,8 +71,10 @@ class Service:
     def __init__(
         self,
         main: Any,
+        for_request: Callable[[Request], Any] | None,
         *,
         limits: Limits,
+        send_stack_traces: bool,
         batch_timeout: float,
         max_batch: int,
         max_answer: int,
@@ -70,7 +87,9 @@ class Service:
 
         Args:
             main: as there.
+            for_request: as there.
             limits: as there.
+            send_stack_traces: as there.
             batch_timeout: as there, in seconds.
             max_batch: as there, in bytes.
             max_answer: as there, in bytes.
@@ -82,9 +101,12 @@ class Service:
         Raises:
             TypeError: `main` could be no main object.
         """
-        check_main(main)
+        if for_request is None:
+            check_main(main)
         self._main = main
+        self._for_request = for_request
         self._limits = limits
+        self._send_stack_traces = send_stack_traces
         self._batch_timeout = batch_timeout
         self._max_batch = max_batch
         self._max_answer = max_answer
@@ -93,6 +115,8 @@ class Service:
         self._observer = observer
         self._on_send_error = on_send_error
         self._connections: Connections | None = None
+        self._threaded: ThreadedConnections | None = None
+        self._making = Lock()
 
     def session(self, transport: Transport, runtime: Runtime | None = None) -> RpcSession:
         """Make a session on a transport of your own: hand incoming messages to its `receive`, and
@@ -104,16 +128,35 @@ class Service:
 
         Returns:
             The session, with a main object of its own where `serve` got a class.
+
+        Raises:
+            TypeError: main objects are made for requests.
         """
-        main = self._main() if isinstance(self._main, type) else self._main
+        if self._for_request is not None:
+            raise TypeError(NO_REQUEST)
+        return self._session(transport, self._new_main(), runtime)
+
+    def _session(self, transport: Transport, main: Any, runtime: Runtime | None) -> RpcSession:
         return RpcSession(
             transport,
             main,
             runtime=runtime,
             limits=self._limits,
+            send_stack_traces=self._send_stack_traces,
             observer=self._observer,
             on_send_error=self._on_send_error,
         )
+
+    def _new_main(self) -> Any:
+        return self._main() if isinstance(self._main, type) else self._main
+
+    def _main_for(self, environ: Environ) -> Any:
+        """The main object for whoever sends this request. Raises Refused."""
+        if self._for_request is None:
+            return self._new_main()
+        main = self._for_request(request_of(environ))
+        check_sendable(main)
+        return main
 
     @property
     def connections(self) -> Connections:
@@ -131,54 +174,105 @@ class Service:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """WSGI (PEP 3333)."""
         headers: list[tuple[str, str]]
-        if self._origins.refuse(environ):
-            status, headers, body = "403 Forbidden", [], FOREIGN_PAGE
-        elif "websocket" in environ.get("HTTP_UPGRADE", "").lower():
-            status, headers, body = self._upgrade(environ)
-        elif environ.get("REQUEST_METHOD") == "POST":
-            status, headers, body = self._batch(environ)
-        else:
-            status, headers = "405 Method Not Allowed", [("Allow", "POST")]
-            body = b"Send a batch with POST, or connect with a WebSocket.\n"
-        if not status.startswith("101"):
+        body: Iterable[bytes]
+        try:
+            status, headers, body = self._answer(environ)
+        except (Refused, HandshakeError) as refusal:
+            status, headers = refusal.status, list(refusal.headers)
+            body = [f"{refusal.sentence}\n".encode()]
+        if isinstance(body, list) and not status.startswith("101"):
             headers.append(("Content-Type", "text/plain; charset=utf-8"))
-            headers.append(("Content-Length", str(len(body))))
+            headers.append(("Content-Length", str(sum(map(len, body)))))
             headers += self._origins.answer_headers(environ)
         start_response(status, headers)
-        return [body] if body else []
+        return body
+
+    def _answer(self, environ: Environ) -> Answer:
+        """Raises Refused or HandshakeError for another one."""
+        if self._origins.refuse(environ):
+            return "403 Forbidden", [], [FOREIGN_PAGE]
+        if "websocket" in environ.get("HTTP_UPGRADE", "").lower():
+            try:
+                if UPGRADE_KEY in environ:
+                    return self._upgrade(environ)
+                return self._upgrade_thread(environ)
+            except UpgradeUnavailable as error:
+                return "501 Not Implemented", [], [f"{error.sentence}\n".encode()]
+        if environ.get("REQUEST_METHOD") == "POST":
+            return self._batch(environ)
+        body = b"Send a batch with POST, or connect with a WebSocket.\n"
+        return "405 Method Not Allowed", [("Allow", "POST")], [body]
 
     def _upgrade(self, environ: Environ) -> Answer:
-        try:
-            from .server import HandshakeError, UpgradeUnavailable, gevent_runtime, upgrade
-        except ImportError:
-            return "501 Not Implemented", [], b"WebSocket needs the package gevent here.\n"
+        """The answer under gevent, whose handler does the rest."""
+        from .server import gevent_runtime, upgrade
+
+        made: list[Any] = []
 
         def begin(connection: Connection) -> RpcSession:
-            return self.session(connection, gevent_runtime())
+            return self._session(connection, made.pop(), gevent_runtime())
 
+        _, headers = upgrade(environ, self.connections, begin)
+        # After a refusal the handler finds another status, and begins nothing.
+        made.append(self._main_for(environ))
+        return "101 Switching Protocols", headers, []
+
+    def _upgrade_thread(self, environ: Environ) -> Answer:
+        """The answer where each connection has a thread: a conversation, which answers the
+        handshake itself."""
+        from .server_threads.servers import find_server
+
+        server = find_server(environ)
         try:
-            _, headers = upgrade(environ, self.connections, begin)
-        except HandshakeError as error:
-            return _refusal(error)
-        except UpgradeUnavailable as error:
-            return "501 Not Implemented", [], f"{error.sentence}\n".encode()
-        return "101 Switching Protocols", headers, b""
+            from .server_threads.connection import Conversation, ThreadedConnection
+        except ImportError:
+            return "501 Not Implemented", [], [THREADS_NEEDED]
+        accept(environ)
+        connections = self._threaded_connections()
+        if not connections.reserve(server.room):
+            raise no_room()
+        try:
+            main = self._main_for(environ)
+            connection = ThreadedConnection(server, environ, address_of(environ), connections)
+        except BaseException:
+            connections.release()
+            raise
+        connections.watch(server.worker)
+        runtime = thread_runtime()
+        conversation = Conversation(
+            connection, lambda: self._session(connection, main, runtime), connections
+        )
+        # An answer with status 101 has no body, and would never be iterated over. It is not sent.
+        return "200 OK", [], conversation
+
+    def _threaded_connections(self) -> ThreadedConnections:
+        """The open WebSockets of threads, made with the first use."""
+        from .server_threads.connections import ThreadedConnections
+
+        with self._making:
+            if self._threaded is None:
+                self._threaded = ThreadedConnections(
+                    max_connections=self._max_connections,
+                    max_message=self._limits.max_message_size,
+                )
+            return self._threaded
+
+    def _draining(self) -> bool:
+        kinds = (self._connections, self._threaded)
+        return any(connections is not None and connections.draining for connections in kinds)
 
     def _batch(self, environ: Environ) -> Answer:
-        if self._connections is not None and self._connections.draining:
-            from .server import no_room
-
-            return _refusal(no_room())
+        if self._draining():
+            raise no_room()
         try:
             body = read_body(environ, self._max_batch)
         except TooLarge:
             sentence = f"A batch has {self._max_batch} bytes at most.\n"
-            return "413 Content Too Large", [], sentence.encode()
+            return "413 Content Too Large", [], [sentence.encode()]
         except ValueError:
-            return "400 Bad Request", [], b"The body of the request is incomplete.\n"
-        transport = BatchTransport(self._max_answer)
-        transport.peer = environ.get("REMOTE_ADDR")
-        session = self.session(transport)
+            return "400 Bad Request", [], [b"The body of the request is incomplete.\n"]
+        transport = BatchTransport(self._max_answer, address_of(environ))
+        session = self._session(transport, self._main_for(environ), None)
         transport.on_too_large = session.close
         deadline = time.monotonic() + self._batch_timeout
         taken = session.runtime.in_turns(take_lines(session, body, deadline))
@@ -191,11 +285,11 @@ class Service:
         session.connection_lost(None, "The batch is over.")
         if transport.too_large:
             sentence = f"An answer has {self._max_answer} bytes at most: ask for less at a time.\n"
-            return "413 Content Too Large", [], sentence.encode()
+            return "413 Content Too Large", [], [sentence.encode()]
         if not in_time:
             sentence = f"The batch took longer than {self._batch_timeout:g} s.\n"
-            return "504 Gateway Timeout", [], sentence.encode()
-        return "200 OK", [], answer
+            return "504 Gateway Timeout", [], [sentence.encode()]
+        return "200 OK", [], [answer]
 
     def blueprint(self, url: str = "/rpc", name: str = "capnweb") -> Blueprint:
         """Make a Flask blueprint that serves batches and WebSockets.
@@ -207,10 +301,13 @@ class Service:
         Returns:
             A `flask.Blueprint`, to be registered.
         """
-        from flask import Blueprint
+        from flask import Blueprint, Response, request
 
-        def view() -> Any:
-            return self
+        def view(**_: Any) -> Any:
+            # Flask would take the first item of a WSGI application's answer at once.
+            begun: list[Any] = []
+            body = self(request.environ, lambda status, headers: begun.extend((status, headers)))
+            return Response(body, *begun)
 
         blueprint = Blueprint(name, __name__)
         # Werkzeug routes a request for an upgrade only to the first kind of rule.
@@ -233,8 +330,21 @@ def check_main(main: Any) -> None:
         ) from None
 
 
-def _refusal(error: HandshakeError) -> Answer:
-    return error.status, list(error.headers), f"{error.sentence}\n".encode()
+def request_of(environ: Environ) -> Request:
+    """The request as Flask sees it: the present one, or one of its own."""
+    import flask
+
+    if flask.has_request_context() and flask.request.environ is environ:
+        # What stands behind the name, which goes with the request.
+        return cast("Request", flask.request._get_current_object())  # type: ignore[attr-defined]
+    return flask.Request(environ)
+
+
+def address_of(environ: Environ) -> tuple[str, int]:
+    """Host and port of the peer, or of the client where the application believes its proxies; 0
+    for a port that nobody tells."""
+    port = str(environ.get("REMOTE_PORT", ""))
+    return environ.get("REMOTE_ADDR", ""), int(port) if port.isdecimal() else 0
 
 
 def take_lines(session: RpcSession, body: bytes, deadline: float) -> Iterator[None]:
@@ -274,10 +384,20 @@ def read_body(environ: Environ, limit: int) -> bytes:
     return body
 
 
+class _Nothing(Enum):
+    NOTHING = auto()
+
+
+NOTHING: Final = _Nothing.NOTHING
+"""No main object was given; None is one."""
+
+
 def serve(
-    main: Any,
+    main: Any = NOTHING,
     *,
+    for_request: Callable[[Request], Any] | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    send_stack_traces: bool = False,
     batch_timeout: float = BATCH_SECONDS,
     max_batch: int = BATCH_BYTES,
     max_answer: int = ANSWER_BYTES,
@@ -286,12 +406,16 @@ def serve(
     observer: Observers = None,
     on_send_error: OnSendError | None = None,
 ) -> Service:
-    """Serve `main`.
+    """Serve `main`, or what `for_request` makes.
 
     Args:
         main: a class derived from `RpcTarget`, of which each session gets a new object, or an
             object or function that all sessions share.
+        for_request: makes the main object of each connection, and of each batch, from its request
+            (`flask.Request`), before anything is answered. In a Flask application it runs in the
+            request's context. With `Refused` it sends a plain answer to those who get none.
         limits: of each session.
+        send_stack_traces: whether errors carry stack traces to the peers: for development only.
         batch_timeout: seconds that one batch may take, taking it and its calls together.
         max_batch: bytes of one batch.
         max_answer: bytes of the answer to one; a larger one gets status 413 instead.
@@ -299,21 +423,27 @@ def serve(
             `https://chat.example`; `*` for any. Without it, those of the same origin may, and
             programs, which send none.
         max_connections: WebSockets at a time in this process, by default as many as `Connections`
-            has; one more gets status 503.
+            has, or `ThreadedConnections`; one more gets status 503. Where each holds one of
+            gunicorn's threads, one of these is always left for everything else.
         observer: an `Observer` that is told what happens on all sessions, or several.
         on_send_error: decides what peers learn of exceptions, see `RpcSession`.
 
     Raises:
-        TypeError: what could be no main object, such as a class that is not an `RpcTarget`.
+        TypeError: what could be no main object, such as a class that is not an `RpcTarget`; both
+            `main` and `for_request`, or neither.
         ValueError: an origin that no page can have.
 
     Returns:
         A WSGI application, and ways to fit it in elsewhere.
     """
+    if (main is NOTHING) == (for_request is None):
+        raise TypeError("serve() takes a main object, or for_request, which makes one")
     origins = allow_origins if isinstance(allow_origins, Origins) else Origins(allow_origins)
     return Service(
         main,
+        for_request,
         limits=limits,
+        send_stack_traces=send_stack_traces,
         batch_timeout=batch_timeout,
         max_batch=max_batch,
         max_answer=max_answer,

@@ -16,6 +16,9 @@ scripts=$(dirname -- "$0")
 test_deadline=120
 full_test_deadline=1800
 
+# How many tests run at a time: one for each core. At full length each has the machine for itself.
+processes=auto
+
 lint=yes
 coverage=
 for argument in "$@"; do
@@ -25,6 +28,7 @@ for argument in "$@"; do
         --coverage) coverage=yes ;;
         --full)
             test_deadline=$full_test_deadline
+            processes=0
             set -- "$@" --full
             ;;
         *) set -- "$@" "$argument" ;;
@@ -79,14 +83,21 @@ if [ "$lint" ]; then
     step 'ruff format' "$venv/bin/ruff" format --check .
     step 'mypy --strict' "$venv/bin/mypy" --strict
 fi
-set -- -o faulthandler_timeout=$test_deadline -o faulthandler_exit_on_timeout=true "$@"
+
+# run_pytest OPTION…: those tests; that there are none of them is no failure.
+run_pytest() {
+    status=0
+    "$venv/bin/${coverage:+coverage}${coverage:-python}" ${coverage:+run} -m pytest \
+        -o faulthandler_timeout=$test_deadline -o faulthandler_exit_on_timeout=true "$@" || status=$?
+    [ $status = 0 ] || [ $status = 5 ]
+}
+
+[ -z "$coverage" ] || "$venv/bin/coverage" erase
+step 'pytest' run_pytest -n "$processes" --dist worksteal -m 'not alone' "$@"
+step 'pytest, one by one' run_pytest -m alone "$@"
 if [ "$coverage" ]; then
-    "$venv/bin/coverage" erase
-    step 'pytest' "$venv/bin/coverage" run -m pytest "$@"
     "$venv/bin/coverage" combine --quiet
     step 'coverage' "$venv/bin/coverage" report --show-missing --skip-covered
-else
-    step 'pytest' "$venv/bin/python" -m pytest "$@"
 fi
 
 [ -z "$failed" ] || fail "

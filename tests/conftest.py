@@ -1,5 +1,6 @@
 """What every test may use: `--full`, real processes that end with the test, a running server."""
 
+import gc
 import signal
 from collections.abc import Iterator
 from typing import Protocol
@@ -9,18 +10,28 @@ import pytest
 
 from tests.processes import Process, Processes, ServerProcess
 
+pytest_plugins = ["tests.interop.outcomes"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the long tests at full length")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """End in order when we are told to, so that no process of a test is left behind."""
+    config.addinivalue_line("markers", "alone: measures what other tests would disturb")
 
     def end(*_: object) -> None:
         pytest.exit("told to end by SIGTERM", returncode=128 + signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, end)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what all tests have in common, modules above all, out of the collector's way: the many
+    tests that collect garbage, to see what is left, spend most of their time on it."""
+    gc.collect()
+    gc.freeze()
 
 
 # No deadline for an example, nor for making them: on a busy machine it would say nothing about the

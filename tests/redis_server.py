@@ -1,21 +1,15 @@
 """A real Redis for tests: on a free port, with its data in a directory of its own."""
 
-import os
 import shutil
 from pathlib import Path
 
-import pytest
-
-from tests.processes import Process, Processes, free_port
+from tests.processes import Process, Processes, free_port, not_tested
 
 
 def require_redis() -> None:
     """Skip the test if there is no `redis-server`; with `CI=true`, fail."""
     if shutil.which("redis-server") is None:
-        sentence = "redis-server is not here: the Redis store is NOT tested"
-        if os.environ.get("CI") == "true":
-            pytest.fail(sentence)
-        pytest.skip(sentence)
+        not_tested("redis-server is not here: the Redis store is NOT tested")
 
 
 class RedisServer(Process):

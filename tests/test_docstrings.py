@@ -41,7 +41,8 @@ FOR_OTHER_ROOMS = {
     "Connections": {"add remove reserve release"},
     "HttpConnections": {"admitted wait make_room"},
     "Service": {"connections"},
-    "GeventRuntime": {"call_queue wait enter collect tidy_later spawn"},  # `Runtime` says it
+    # `Runtime` says it.
+    "GeventRuntime": {"call_queue wait enter collect tidy_later in_turns spawn"},
 }
 """Methods that the library itself calls, from another of its rooms; their contracts stand at the
 protocols that they fulfil."""

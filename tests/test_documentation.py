@@ -18,7 +18,7 @@ monkey.patch_all()
 DEADLINE_SECONDS = 60
 
 
-@pytest.mark.parametrize("page", ["capnweb_sync", "typed"])
+@pytest.mark.parametrize("page", ["capnweb_sync", "seeing", "typed"])
 def test_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path) -> None:
     blocks = python_blocks((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
     program = tmp_path / "page.py"

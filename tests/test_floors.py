@@ -23,6 +23,7 @@ FLOORS = {
     "capnweb_sync": (
         ("errors", "close_codes", "limits", "deferred", "urls", "origins", "floods"),
         ("futures",),
+        ("handshake",),
         ("values",),
         ("runtimes",),
         ("observe",),
@@ -31,7 +32,7 @@ FLOORS = {
         ("codec",),
         ("session",),
         ("typed",),
-        ("client", "server"),
+        ("client", "server", "server_threads"),
         ("wsgi",),
         ("testing", "shell"),
         ("__main__",),
@@ -57,7 +58,10 @@ that are alone in their package's last row may import anything of it."""
 
 SHELLS = tuple(
     f"capnweb_sync.{room}"
-    for room in ("client", "server", "wsgi", "runtimes", "shell", "testing", "__main__")
+    for room in (
+        *("client", "server", "server_threads", "wsgi"),
+        *("runtimes", "shell", "testing", "__main__"),
+    )
 )
 """What does I/O and starts threads. Everything else of the library is the core."""
 
@@ -261,6 +265,8 @@ def test_only_known_libraries_are_imported() -> None:
         "werkzeug",
         "precis_i18n",
         "prometheus_client",  # by the observer for it
+        "simple_websocket",
+        "wsproto",
         "pytest",  # by the plugin for those who test with it
         "typing_extensions",  # by type checkers alone, which bring it
         "capnweb_sync",

@@ -38,6 +38,12 @@ TIMEOUT_SECONDS: Final = 30.0
 """How long the answer may take: what the server grants by default."""
 
 
+OVER: Final = (
+    "The batch is over: nothing can be called any more, nor asked for. Make all calls within it;"
+    " objects that stay, and callbacks, need a connection: connect()"
+)
+
+
 class BatchError(ConnectionError):
     """The batch was not answered.
 
@@ -97,7 +103,7 @@ class BatchRuntime:
         self._threads.tidy_later(function)
 
     def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
-        """See `Runtime`."""
+        """Have long work done; what is settled when it is."""
         return self._threads.in_turns(pieces, frees=frees)
 
     def spawn(self, function: Callable[[], None]) -> None:
@@ -136,6 +142,7 @@ class BatchSession(Generic[MainApi]):
         self._sending = threading.Lock()
         self._transport = BatchTransport()
         self._transport.peer = public_part(url)
+        self._transport.can_be_called = False
         runtime: Runtime = BatchRuntime(self.send)
         self._session = RpcSession(
             self._transport, runtime=runtime, limits=limits, observer=observer
@@ -163,7 +170,7 @@ class BatchSession(Generic[MainApi]):
             for message in self._post(lines).splitlines():
                 self._session.receive(message)
         finally:
-            self._session.connection_lost(None, "The batch is over.")
+            self._session.connection_lost(None, OVER)
             self._session.tell_observers()
 
     def _post(self, lines: bytes) -> bytes:
@@ -185,7 +192,10 @@ class BatchSession(Generic[MainApi]):
                 f"The batch was not answered by {self._target.url}{self._proxied()}: {reason}."
             ) from error
         if len(body) > self._limits.max_message_size:
-            raise BatchError(f"The answer has more than {self._limits.max_message_size} bytes.")
+            raise BatchError(
+                f"The answer has more than {self._limits.max_message_size} bytes. With"
+                " limits=Limits(max_message_size=…), batch() takes larger ones."
+            )
         if missing:
             raise BatchError(f"The answer broke off {missing} bytes before its end.")
         return body
@@ -197,6 +207,10 @@ class BatchSession(Generic[MainApi]):
         if proxy is None or urllib.request.proxy_bypass(parts.netloc):
             return ""
         return f" through the proxy {without_password(proxy)}"
+
+    def __repr__(self) -> str:
+        state = "sent" if self._sent else "not sent"
+        return f"<BatchSession with {self._session.peer}, {state}>"
 
     def __enter__(self) -> MainApi:
         return self._main

@@ -7,6 +7,7 @@ in `reconnecting`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, overload
@@ -14,6 +15,7 @@ from typing import Any, Final, overload
 from ..codec.encoder import check_sendable
 from ..core.served_calls import OnSendError
 from ..limits import DEFAULT_LIMITS, Limits
+from ..observe.logs import log_handshake
 from ..observe.seen import Observers
 from ..runtimes.threads import thread_runtime
 from ..session.session import RpcSession
@@ -203,7 +205,13 @@ def open_session(
     on_send_error: OnSendError | None,
 ) -> ClientSession[MainApi]:
     """Make one connection, and a session on it; the arguments are those of `connect`."""
-    sock = open_socket(url, timeout, headers or {}, origin, sslopt or {})
+    began = time.perf_counter()
+    try:
+        sock = open_socket(url, timeout, headers or {}, origin, sslopt or {})
+    except ConnectError as error:
+        log_handshake(began, str(error))
+        raise
+    log_handshake(began, f"with {public_part(url)}: 101")
     try:
         transport = WebSocketTransport(
             sock,

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol
-from urllib.parse import urlsplit
 
 from ..close_codes import CloseCode
 from ..errors import SessionClosed
 from ..session.session import RpcSession
 from ..typed import MainApi, with_api
+from ..urls import public_part
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -56,7 +56,7 @@ class ClientSession(Generic[MainApi]):
         self._transport = transport
         self._api = api
         self._closing = False
-        self._host = urlsplit(url).netloc.rpartition("@")[2]  # without credentials
+        self._url = public_part(url)
 
     @property
     def main(self) -> MainApi:
@@ -134,7 +134,8 @@ class ClientSession(Generic[MainApi]):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<ClientSession with {self._host}{', closed' if self.closed else ''}>"
+        state = f"closed: {self._session.closed_by}" if self.closed else "open"
+        return f"<ClientSession with {self._url}, {state}>"
 
     # What is used here is bound early: at the interpreter's end, modules are gone before objects.
     def __del__(

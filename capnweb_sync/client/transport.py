@@ -63,12 +63,12 @@ class Ended(Exception):
 class Frames(websocket.frame_buffer):
     """websocket-client's frame parser, refusing a frame by its header, before its bytes are read.
 
-    `room` is how many bytes the message may still have.
+    `room` is how many bytes the message may still have, `most` how many one may have.
     """
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         super().__init__(read, skip_utf8_validation=True)
-        self.room = 0
+        self.room = self.most = 0
 
     def recv_length(self) -> None:
         """Read the length of a frame; the parser calls this after its first two bytes."""
@@ -81,7 +81,9 @@ class Frames(websocket.frame_buffer):
                 raise Ended(CloseCode.PROTOCOL_ERROR, "The peer sent an oversized control frame.")
         elif self.length > self.room:
             raise Ended(
-                CloseCode.MESSAGE_TOO_BIG, "The peer sent a message that is larger than allowed."
+                CloseCode.MESSAGE_TOO_BIG,
+                f"The peer sent a message of more than {self.most} bytes. With"
+                " limits=Limits(max_message_size=…), connect() takes larger ones.",
             )
 
     def next(self) -> tuple[int, bool, bytes]:
@@ -124,6 +126,7 @@ class WebSocketTransport:
 
         # The thread's own.
         self._frames = Frames(self._read)
+        self._frames.most = max_message
         self._buffer = b""
         self._heard = time.monotonic()
         self._pinged: float | None = None

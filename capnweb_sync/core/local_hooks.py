@@ -158,7 +158,9 @@ class PayloadHook(ValueHook):
             self._payload.value._hook.on_broken(watch)
 
     def describe(self) -> str:
-        return "a value"
+        if self._payload is None:
+            return "disposed"
+        return f"a value of type {type(self._payload.value).__name__}"
 
 
 class TargetHook(ValueHook):

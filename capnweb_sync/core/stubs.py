@@ -10,7 +10,7 @@ from __future__ import annotations
 import concurrent.futures
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from functools import partial
 from types import TracebackType
@@ -37,6 +37,11 @@ Path = tuple[str | int, ...]
 Self = TypeVar("Self", bound="RpcStub")
 
 ASK_FOR_RESULT: Final = "Call result() for its value."
+
+ASK_THE_PEER: Final = (
+    "It stands for an object that is elsewhere: call a method of it, and result() of what that"
+    " returns."
+)
 
 COMPARED: Final = (
     type(None),
@@ -103,8 +108,10 @@ class RpcStub:
         )
         return place
 
-    def __call__(self, *args: Any) -> RpcPromise:
-        """Call the function that this stands for."""
+    def __call__(self, *args: Any, **named: NoReturn) -> RpcPromise:
+        """Call the function that this stands for. Raises TypeError for keyword arguments."""
+        if named:
+            raise no_keywords(named)
         hook = self._hook
         if self._path:
             result = hook.runtime.step.run(self._call_property, args)
@@ -129,8 +136,18 @@ class RpcStub:
         return RpcPromise._of(hook, (*path, key))
 
     # Without these, Python would try __getitem__(0), (1), … without end.
-    __iter__ = None
-    __contains__ = None
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"A stub can't be iterated over. {ASK_THE_PEER}")
+
+    def __contains__(self, item: object) -> NoReturn:
+        raise TypeError(f"A stub contains nothing. {ASK_THE_PEER}")
+
+    def __len__(self) -> NoReturn:
+        raise TypeError(f"A stub has no length. {ASK_THE_PEER}")
+
+    def __bool__(self) -> bool:
+        return True
 
     def map(self, function: Callable[[RpcPromise], Any]) -> RpcPromise:
         """Apply `function` to the value, or to each item of a list, where the value is: in one
@@ -215,8 +232,14 @@ class RpcStub:
         raise TypeError("A stub can't be copied or pickled. Use dup() for another one.")
 
     def __repr__(self) -> str:
-        path = "".join(f"[{part!r}]" for part in self._path or ())
-        return f"<{type(self).__name__} {self._hook.describe()}{path}>"
+        described: str = self._hook.describe()
+        if self._path:
+            described = f"{'.'.join(map(str, self._path))} of {described}"
+        return f"<{self._kind()} {described}>"
+
+    def _kind(self) -> str:
+        """What it is, for people."""
+        return type(self).__name__
 
 
 class RpcPromise(RpcStub, Generic[Result]):
@@ -379,10 +402,10 @@ class RpcPromise(RpcStub, Generic[Result]):
     def __len__(self) -> NoReturn:
         raise TypeError(f"A promise has no length. {ASK_FOR_RESULT}")
 
-    def __iter__(self) -> NoReturn:  # type: ignore[override]
+    def __iter__(self) -> NoReturn:
         raise TypeError(f"A promise can't be iterated over. {ASK_FOR_RESULT}")
 
-    def __contains__(self, item: object) -> NoReturn:  # type: ignore[override]
+    def __contains__(self, item: object) -> NoReturn:
         raise TypeError(f"A promise contains nothing. {ASK_FOR_RESULT}")
 
     def __eq__(self, other: object) -> bool:
@@ -397,3 +420,12 @@ class RpcPromise(RpcStub, Generic[Result]):
     def _condition(self) -> NoReturn:
         """What `concurrent.futures.wait` and `as_completed` ask of each Future first."""
         raise TypeError("A promise is no Future. Give this function promise.future() instead.")
+
+
+def no_keywords(named: Iterable[str]) -> TypeError:
+    """The error for arguments that were given by keyword."""
+    names = ", ".join(f"{name}=" for name in named)
+    return TypeError(
+        f"Cap'n Web has no keyword arguments ({names}). Give arguments by position, or many options"
+        " in a dict as the last one, as in JavaScript."
+    )

@@ -8,6 +8,8 @@ is at most one such job under way: an observer is told one thing after another.
 from __future__ import annotations
 
 import threading
+import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,7 +31,23 @@ FLUSH_SECONDS: Final = 1.0
 """How long whoever closes a session waits for its observers: long enough for a log on any disk, and
 short enough for one that is stuck."""
 
+WARN_SECONDS: Final = 60.0
+"""How often the log says of an observer that it is too slow."""
+
+SUMMONED_AGAIN: Final = 64
+"""Each time that so many more wait, a job is started although one should be coming: an exception
+out of a signal's handler may have ended that one before it began."""
+
 Told = Callable[..., object]
+
+
+class Delivery:
+    """That an observer is being told. Gone with the job that does it, however that ends."""
+
+    __slots__ = ("__weakref__", "thread")
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
 
 
 class EventQueue:
@@ -46,6 +64,7 @@ class EventQueue:
         "_start",
         "_summoned",
         "_waiting",
+        "_warn_at",
     )
 
     def __init__(self, runtime: Runtime, missed: Callable[[int], None]) -> None:
@@ -58,9 +77,10 @@ class EventQueue:
         """Bytes of what was told since that was last taken off `_waiting`."""
         self._summoned = False
         """Whether a job will come, and has not yet."""
-        self._delivering: int | None = None
-        """The thread (or greenlet) that tells the observer."""
+        self._delivering: weakref.ref[Delivery] | None = None
+        """Who tells the observer."""
         self._lost = 0
+        self._warn_at = 0.0
         self._failed: set[Told] = set()
 
     def add(self, told: Told, args: tuple[Any, ...], size: int = 0) -> None:
@@ -71,38 +91,40 @@ class EventQueue:
             return
         if self._lost:
             lost, self._lost = self._lost, 0
-            self._append(self._tell_missed, (lost,), EVENT_COST)
-        self._append(told, args, cost)
-
-    def _append(self, told: Told, args: tuple[Any, ...], cost: int) -> None:
+            self._events.append((self._tell_missed, (lost,), 0))
         self._events.append((told, args, cost))
         self._waiting += cost
-        if not self._summoned:
-            self._start(self._deliver)
-            self._summoned = True
+        if not self._summoned or not len(self._events) % SUMMONED_AGAIN:
+            self._summon()
+
+    def _summon(self) -> None:
+        self._start(self._deliver)
+        self._summoned = True
 
     def _tell_missed(self, count: int) -> None:
-        logger.warning("An observer is too slow; it was not told of %d events", count)
+        now = time.monotonic()
+        if now >= self._warn_at:
+            self._warn_at = now + WARN_SECONDS
+            logger.warning("An observer is too slow; it was not told of %d events", count)
         self._missed(count)
 
     def _deliver(self) -> None:
         """Tell all that waits, unless that is being done already."""
+        delivery = Delivery()
         with suppress(SessionOfParent):
-            if not self._runtime.step.run(self._begin):
-                return
-            try:
+            if self._runtime.step.run(self._begin, delivery):
                 while self._runtime.step.run(self._goes_on):
-                    for _ in range(len(self._events)):
-                        self._tell_next()
-            finally:
-                self._delivering = None
+                    self._tell_all()
 
-    def _begin(self) -> bool:
+    def _begin(self, delivery: Delivery) -> bool:
         self._summoned = False
-        if self._delivering is not None:
+        if self._current() is not None:
             return False
-        self._delivering = threading.get_ident()
+        self._delivering = weakref.ref(delivery)
         return True
+
+    def _current(self) -> Delivery | None:
+        return None if self._delivering is None else self._delivering()
 
     def _goes_on(self) -> bool:
         self._waiting -= self._delivered
@@ -111,20 +133,26 @@ class EventQueue:
             self._delivering = None
         return bool(self._events)
 
-    def _tell_next(self) -> None:
-        told, args, cost = self._events.popleft()
-        self._delivered += cost
-        try:
-            told(*args)
-        except Exception:
-            if told not in self._failed:
-                self._failed.add(told)
-                logger.exception("An observer failed in %r; it will not be logged again", told)
+    def _tell_all(self) -> None:
+        events = self._events
+        for _ in range(len(events)):
+            told, args, cost = events.popleft()
+            self._delivered += cost
+            try:
+                told(*args)
+            except Exception:
+                self._has_failed(told)
+
+    def _has_failed(self, told: Told) -> None:
+        if told not in self._failed:
+            self._failed.add(told)
+            logger.exception("An observer failed in %r; it will not be logged again", told)
 
     def flush(self, timeout: float) -> None:
         """Wait until what has happened so far is told, `timeout` seconds at most. Not within the
         step; the observer itself waits for nothing."""
-        if self._delivering == threading.get_ident():
+        current = self._current()
+        if current is not None and current.thread == threading.get_ident():
             return
         told = self._runtime.step.run(self._last)
         if told is not None:
@@ -132,10 +160,11 @@ class EventQueue:
 
     def _last(self) -> Deferred[None] | None:
         """What is settled when all that waits now is told; None if nothing does."""
-        if not self._events and self._delivering is None:
+        if not self._events and self._current() is None:
             return None
         told: Deferred[None] = Deferred()
-        self._append(self._runtime.step.run, (told.resolve, None), 0)
+        self._events.append((self._runtime.step.run, (told.resolve, None), 0))
+        self._summon()
         return told
 
 

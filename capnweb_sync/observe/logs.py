@@ -12,6 +12,7 @@ Whether somebody listens is asked when a session is made: `isEnabledFor`.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -108,6 +109,12 @@ LOGS: Final = (
     (calls_logger, logging.DEBUG, CALLS),
     (wire_logger, logging.DEBUG, WIRE),
 )
+
+
+def log_handshake(began: float, outcome: str) -> None:
+    """Log how a client's handshake went that began then (`time.perf_counter()`)."""
+    milliseconds = (time.perf_counter() - began) * 1000
+    connection_logger.debug("handshake: %s, after %.1f ms", outcome, milliseconds)
 
 
 def listening() -> list[Observer]:

@@ -10,7 +10,7 @@ connect(url, observer=Slow())
 
 from __future__ import annotations
 
-import time
+from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,15 +45,15 @@ class Conversation:
     def __init__(self, peer: str, *, batch: bool) -> None:
         self.peer = peer
         self.batch = batch
-        self.began = time.time()
-        self._clock = time.perf_counter()
+        self.began = time()
+        self._clock = perf_counter()
         self.seconds = 0.0
         self.calls_made = 0
         self.calls_served = 0
 
     def end(self, calls_made: int, calls_served: int) -> None:
         """It is over; for the session."""
-        self.seconds = time.perf_counter() - self._clock
+        self.seconds = perf_counter() - self._clock
         self.calls_made = calls_made
         self.calls_served = calls_served
 
@@ -85,14 +85,14 @@ class Call:
     )
 
     def __init__(
-        self, conversation: Conversation, path: Path, *, outgoing: bool, reading: bool
+        self, conversation: Conversation, path: Path, outgoing: bool, reading: bool
     ) -> None:
         self.conversation = conversation
         self.path = path
         self.outgoing = outgoing
         self.reading = reading
-        self.began = time.time()
-        self._clock = time.perf_counter()
+        self.began = time()
+        self._clock = perf_counter()
         self.error: BaseException | None = None
         """What application code has raised, before it was decided what the peer learns of it."""
 
@@ -103,7 +103,7 @@ class Call:
 
     def seconds(self) -> float:
         """How long ago it began."""
-        return time.perf_counter() - self._clock
+        return perf_counter() - self._clock
 
     def __repr__(self) -> str:
         direction = "to" if self.outgoing else "from"

@@ -22,6 +22,7 @@ class Seen:
     """The observers of one session, and what is known of it for them."""
 
     __slots__ = (
+        "_begins",
         "_calls",
         "_closes",
         "_conversation",
@@ -30,7 +31,9 @@ class Seen:
         "_opens",
         "_out",
         "_queues",
-        "begins",
+        "sees_calls",
+        "sees_messages_in",
+        "sees_messages_out",
     )
 
     def __init__(
@@ -50,27 +53,18 @@ class Seen:
 
         self._opens = listeners("connection_opens")
         self._closes = listeners("connection_closes")
-        self.begins = listeners("call_begins")
+        self._begins = listeners("call_begins")
         self._ends = listeners("call_ends")
         self._in = listeners("message_in")
         self._out = listeners("message_out")
+        self.sees_calls = bool(self._begins or self._ends)
+        """Whether anybody has a use for calls."""
+        self.sees_messages_in = bool(self._in)
+        """Likewise for messages that arrive."""
+        self.sees_messages_out = bool(self._out)
+        """Likewise for messages that go out."""
         self._calls: dict[object, Call] = {}
         """Served calls that are under way, by what serves them."""
-
-    @property
-    def sees_calls(self) -> bool:
-        """Whether anybody has a use for calls."""
-        return bool(self.begins or self._ends)
-
-    @property
-    def sees_messages_in(self) -> bool:
-        """Whether anybody has a use for messages that arrive."""
-        return bool(self._in)
-
-    @property
-    def sees_messages_out(self) -> bool:
-        """Whether anybody has a use for messages that go out."""
-        return bool(self._out)
 
     def opened(self) -> None:
         """The session is made."""
@@ -103,16 +97,16 @@ class Seen:
 
     def calling(self, path: Path, *, reading: bool) -> Call | None:
         """This side calls the peer; None if nobody has a use for calls."""
-        return self._begin(path, outgoing=True, reading=reading) if self.sees_calls else None
+        return self._begin(path, True, reading) if self.sees_calls else None
 
     def serving(self, job: object, path: Path, *, reading: bool) -> None:
         """The peer calls this side, which `job` will serve."""
         if self.sees_calls:
-            self._calls[job] = self._begin(path, outgoing=False, reading=reading)
+            self._calls[job] = self._begin(path, False, reading)
 
-    def _begin(self, path: Path, *, outgoing: bool, reading: bool) -> Call:
-        call = Call(self._conversation, path, outgoing=outgoing, reading=reading)
-        for queue, told in self.begins:
+    def _begin(self, path: Path, outgoing: bool, reading: bool) -> Call:
+        call = Call(self._conversation, path, outgoing, reading)
+        for queue, told in self._begins:
             queue.add(told, (call,))
         return call
 

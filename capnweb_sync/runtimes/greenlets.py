@@ -137,7 +137,16 @@ class GeventRuntime:
         gevent.spawn_raw(run_all_safely, functions)
 
     def in_turns(self, pieces: Pieces, *, frees: bool = False) -> Deferred[None]:
-        """Have `pieces` done, see `turns.py`; on the loop's thread only."""
+        """Have long work done, a piece at a time, in turns with what others want. On the loop's
+        thread only.
+
+        Args:
+            pieces: yields after each piece, and does not raise.
+            frees: whether it gives memory back; it does not wait behind all that takes more then.
+
+        Returns:
+            What is settled when it is done.
+        """
         return self._turns.add(pieces, frees=frees)
 
     def spawn(self, function: Callable[[], None]) -> None:

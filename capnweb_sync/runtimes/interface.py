@@ -49,7 +49,9 @@ class Transport(Protocol):
     `timeout` seconds at most; False if there is none. Streams ask it before each chunk, so that
     they never run into the bound.
 
-    One that can't send anything later has `carries_streams`, which is false.
+    One that can't send anything later has `carries_streams`, which is false; one whose peer can't
+    call back has `can_be_called`, likewise. `peer` says for people who is at the other end, the URL
+    of a server as a rule; without it, `remote_address` does, as `accept` of a socket gives it.
     """
 
     @property
@@ -170,10 +172,16 @@ class Runtime(Protocol):
         ...
 
     def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
-        """Have long work done; what is settled when it is. A loop that serves many does a piece at
-        a time, in turns with what others want; elsewhere it is done when this returns. `pieces`
-        yields after each piece, and does not raise. `frees`: it gives memory back, and does not
-        wait behind all that takes more."""
+        """Have long work done. A loop that serves many does a piece at a time, in turns with what
+        others want; elsewhere all of it is done when this returns.
+
+        Args:
+            pieces: yields after each piece, and does not raise.
+            frees: whether it gives memory back; it does not wait behind all that takes more then.
+
+        Returns:
+            What is settled when it is done.
+        """
         ...
 
     def collect(self, function: Callable[[], None]) -> None:

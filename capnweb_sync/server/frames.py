@@ -219,7 +219,7 @@ class FrameReader:
             if not first & _CLOSE and length > self._room():
                 raise _Violation(
                     CloseCode.MESSAGE_TOO_BIG,
-                    f"A message may have {self._max_message} bytes at most.",
+                    f"A message may have {self._max_message} bytes at most (max_message_size).",
                 )
             payload_start = start + _MASK_SIZE
             position_after = payload_start + length

@@ -1,4 +1,4 @@
-"""The opening handshake of a WebSocket, as a WSGI application sees it (RFC 6455, section 4.2).
+"""The opening handshake of a WebSocket, as a route under gevent sees it.
 
 The route decides: it calls `upgrade` and returns what that returns as its response, or anything
 else. Nothing of gevent is needed for that, so the same application runs, without its WebSocket,
@@ -7,77 +7,23 @@ under any WSGI server.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..errors import Reduced, reduced
+from ..handshake import (
+    UPGRADE_KEY,
+    HandshakeError,
+    Headers,
+    UpgradeUnavailable,
+    accept,
+    no_room,
+)
 
 if TYPE_CHECKING:
     from .connection import Connection, Session
     from .connections import Connections
 
-Headers: TypeAlias = list[tuple[str, str]]
 OnConnection: TypeAlias = "Callable[[Connection], Session]"
-
-#: Where a server that can do WebSocket leaves its `Upgrade` in the environ.
-UPGRADE_KEY = "capnweb_sync.upgrade"
-
-_KEY_SIZE = 16
-"""Bytes of a key (RFC 6455, section 4.1)."""
-
-_ACCEPT_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-"""RFC 6455, section 1.3."""
-
-_VERSION = "13"
-"""The version of RFC 6455, the only one that is spoken."""
-
-_RETRY_AFTER = "5"
-"""Seconds, for a client that found the server full: soon, but not at once."""
-
-_UNAVAILABLE = "503 Service Unavailable"
-_UPGRADE_REQUIRED = "426 Upgrade Required"
-_BAD_REQUEST = "400 Bad Request"
-
-
-class HandshakeError(Exception):
-    """The request cannot become a WebSocket; answer it with these (RFC 6455, section 4.2.2).
-
-    Args:
-        status: of HTTP, code and phrase.
-        sentence: for the body: what is wrong, for a person.
-        headers: belong to the answer.
-    """
-
-    def __init__(self, status: str, sentence: str, headers: Headers | None = None) -> None:
-        super().__init__(sentence)
-        #: Of HTTP, code and phrase.
-        self.status = status
-        #: For the body: what is wrong, for a person.
-        self.sentence = sentence
-        #: Belong to the answer.
-        self.headers = headers or []
-
-    def __reduce__(self) -> Reduced:
-        return reduced(self)
-
-
-class UpgradeUnavailable(Exception):
-    """The server that runs the application cannot do WebSocket."""
-
-    def __init__(self) -> None:
-        #: For the body of the answer.
-        self.sentence = (
-            "This server cannot do WebSocket. Run the application with gevent's WSGIServer and "
-            "capnweb_sync.server.WebSocketHandler, or with "
-            "gunicorn -k capnweb_sync.server.worker.WebSocketWorker."
-        )
-        super().__init__(self.sentence)
-
-    def __reduce__(self) -> Reduced:
-        return reduced(self)
 
 
 class Upgrade:
@@ -87,66 +33,6 @@ class Upgrade:
 
     def __init__(self) -> None:
         self.accepted: tuple[Connections, OnConnection] | None = None
-
-
-def accept(environ: Mapping[str, Any]) -> Headers:
-    """Check a request for an upgrade.
-
-    Args:
-        environ: of WSGI.
-
-    Returns:
-        The headers of the 101 answer. No extension and no subprotocol is agreed on.
-
-    Raises:
-        HandshakeError: it is not a valid one.
-    """
-    if "websocket" not in _tokens(environ, "HTTP_UPGRADE"):
-        raise HandshakeError(
-            _UPGRADE_REQUIRED,
-            "This address speaks WebSocket. Connect with a WebSocket client.",
-            [("Upgrade", "websocket"), ("Connection", "Upgrade")],
-        )
-    if environ.get("REQUEST_METHOD") != "GET":
-        problem = "A WebSocket begins with a GET request."
-    elif environ.get("SERVER_PROTOCOL") != "HTTP/1.1":
-        problem = "A WebSocket begins with a request of HTTP/1.1."
-    elif "upgrade" not in _tokens(environ, "HTTP_CONNECTION"):
-        problem = "The header Connection lacks the word Upgrade. A proxy may have taken it away."
-    elif not environ.get("HTTP_HOST"):
-        problem = "The header Host is missing."
-    elif environ.get("HTTP_SEC_WEBSOCKET_VERSION", "").strip() != _VERSION:
-        raise HandshakeError(
-            _UPGRADE_REQUIRED,
-            f"Only version {_VERSION} of the WebSocket protocol is spoken here.",
-            [("Sec-WebSocket-Version", _VERSION)],
-        )
-    elif (environ.get("CONTENT_LENGTH") or "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ:
-        problem = "A request for an upgrade has no body."
-    else:
-        key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "").strip()
-        if _is_key(key):
-            digest = hashlib.sha1(key.encode("ascii") + _ACCEPT_GUID, usedforsecurity=False)
-            return [
-                ("Upgrade", "websocket"),
-                ("Connection", "Upgrade"),
-                ("Sec-WebSocket-Accept", base64.b64encode(digest.digest()).decode("ascii")),
-            ]
-        problem = f"Sec-WebSocket-Key must be {_KEY_SIZE} bytes in base64."
-    raise HandshakeError(_BAD_REQUEST, problem)
-
-
-def no_room() -> HandshakeError:
-    """Say no while there is no room, or no time before the end.
-
-    Returns:
-        What to answer: 503, with `Retry-After` in seconds.
-    """
-    return HandshakeError(
-        _UNAVAILABLE,
-        "The server is full or about to stop; try again in a moment.",
-        [("Retry-After", _RETRY_AFTER)],
-    )
 
 
 def upgrade(
@@ -184,13 +70,14 @@ def upgrade(
     return 101, headers
 
 
-def _tokens(environ: Mapping[str, Any], name: str) -> list[str]:
-    """The comma-separated words of a header, in lower case."""
-    return [token.strip().lower() for token in environ.get(name, "").split(",")]
-
-
-def _is_key(key: str) -> bool:
-    try:
-        return len(base64.b64decode(key, validate=True)) == _KEY_SIZE
-    except (binascii.Error, ValueError):
-        return False
+__all__ = [
+    "UPGRADE_KEY",
+    "HandshakeError",
+    "Headers",
+    "OnConnection",
+    "Upgrade",
+    "UpgradeUnavailable",
+    "accept",
+    "no_room",
+    "upgrade",
+]

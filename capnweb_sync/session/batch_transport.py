@@ -14,11 +14,16 @@ class BatchTransport:
 
     can_concatenate = False
     carries_streams = False
+    can_be_called = True
+    """Whether the peer may call what is passed by reference, before the batch is over."""
     peer: str | None = None
     """Who is at the other end, for people."""
 
-    def __init__(self, max_bytes: int = maxsize) -> None:
+    def __init__(
+        self, max_bytes: int = maxsize, remote_address: tuple[str, int] | None = None
+    ) -> None:
         """More than `max_bytes` are never kept: then it is too large, and nothing is left."""
+        self.remote_address = remote_address
         self._messages: list[bytes] | None = []
         self._room = max_bytes
         self.too_large = False

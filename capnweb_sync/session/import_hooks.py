@@ -131,11 +131,16 @@ class ImportHook(Hook):
         self.came_with = path
 
     def describe(self) -> str:
-        if self.entry is None:
+        entry = self.entry
+        if entry is None:
             return "disposed"
-        if self.entry.resolution is not None:
-            return self.entry.resolution.describe()
-        return f"import {self.entry.import_id}"
+        what = f"import {entry.import_id}" if entry.import_id else "main object"
+        place = f"{what} of {entry.session.peer}"
+        if entry.resolution is not None:
+            return f"{place}, {entry.resolution.describe()}"
+        if not self._is_promise:
+            return place
+        return f"{place}, {'under way' if entry.asked else 'not asked for'}"
 
 
 def _watches_dropped(entry: Import, watches: Watches) -> None:

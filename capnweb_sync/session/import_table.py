@@ -45,6 +45,11 @@ class ImportingSession(Protocol):
         ...
 
     @property
+    def peer(self) -> str:
+        """Who is at the other end, for people."""
+        ...
+
+    @property
     def ledger(self) -> Ledger:
         """What is kept for the peer."""
         ...
@@ -146,6 +151,11 @@ class Import:
             self.session.send_pull(self.import_id)
         return self._pull
 
+    @property
+    def asked(self) -> bool:
+        """Whether the peer has been asked for the value."""
+        return self._pull is not None
+
     def expect_resolution(self) -> None:
         """The peer will send the resolution without being asked."""
         self._pull = Deferred()
@@ -231,7 +241,7 @@ class SeenImport(Import):
 
     def fail(self, error: BaseException) -> None:
         # A result that nobody has asked for, and nobody wants any more, is no failure.
-        self._ended(None if self._pull is None and self.hooks == 0 else error)
+        self._ended(None if not self.asked and self.hooks == 0 else error)
         super().fail(error)
 
     def _ended(self, error: BaseException | None) -> None:

@@ -227,6 +227,27 @@ class RpcSession:
             state = "{imports} imports, {exports} exports".format(**self.stats())
         return f"<RpcSession with {self.peer}, {state}>"
 
+    @property
+    def peer_address(self) -> Any:
+        """Host and port of the peer, or of the client behind proxies that the application
+        believes; None where the transport knows of none, as on the client's side."""
+        return getattr(self.transport, "remote_address", None)
+
+    def on_disconnect(self, callback: Callable[[BaseException], Any]) -> Callable[[], None]:
+        """Run `callback(error)` when the session is over, whoever ended it and however; `error` is
+        a `SessionClosed`.
+
+        Args:
+            callback: called once; it runs like a served call.
+
+        Returns:
+            A function that takes this back.
+
+        Raises:
+            SessionClosed: it is over already.
+        """
+        return self.main.on_broken(callback)
+
     def owns(self, value: object) -> bool:
         """Whether `value` is a live stub for something that the peer of this very session passed
         by reference.
@@ -355,7 +376,7 @@ class RpcSession:
     def _close(self, code: int, reason: str) -> None:
         if self.closed_by is None:
             self.change()
-            self._end(SessionClosed(reason, close_code=code, reason=reason))
+            self._end(SessionClosed(closed_here(reason), close_code=code, reason=reason))
             self.transport.close(code, reason)
 
     def drain(self, timeout: float | None = None) -> bool:
@@ -566,7 +587,10 @@ class RpcSession:
         carries none."""
         self._check_may_push()
         if not getattr(self.transport, "carries_streams", True):
-            raise RpcError("A batch is sent at once; it can't carry a stream, nor a Blob.")
+            raise RpcError(
+                "A batch is sent at once; it can't carry a stream, nor a Blob. connect() makes a"
+                " connection, which can."
+            )
         if source.sent:
             raise RpcError("The stream has been sent already.")
         self.change()
@@ -666,12 +690,19 @@ class RpcSession:
         self._send_encoded(message)
 
     def has_answered_much(self) -> bool:
-        """Whether what was answered in this step is enough for one piece: one result can be named
-        many times, and the peer can have all of them wait for one promise."""
+        """One result can be named many times, and the peer can have all of them wait for the same.
+
+        Returns:
+            Whether what was answered in this step is enough for one piece.
+        """
         return self.calls.answered > ANSWERED_AT_ONCE
 
     def answer_later(self, answer: Callable[[], None]) -> None:
-        """Have `answer` called, as a step, in a turn of its own."""
+        """Have something sent later than now.
+
+        Args:
+            answer: called once, as a step, in a turn of its own.
+        """
 
         def piece() -> Iterator[None]:
             self._step.run(answer)
@@ -693,7 +724,14 @@ class RpcSession:
     # What the encoder and the evaluator need of the tables.
 
     def export_stub(self, hook: Hook) -> int:
-        """Take `hook` over; its new id. Raises RpcError past the limit, SessionClosed."""
+        """Take `hook` over; its new id. Raises RpcError past the limit, or where nobody could call
+        it, and SessionClosed."""
+        if not getattr(self.transport, "can_be_called", True):
+            hook.dispose()
+            raise RpcError(
+                "A batch can't carry a function, a stub of another session or an object by"
+                " reference: nobody could call it. connect() makes a connection, which can."
+            )
         return self._export(hook).export_id
 
     def export_promise(self, hook: Hook) -> int:
@@ -817,6 +855,12 @@ def releases(pack: Callable[[bytes], bytes], first: int, count: int) -> bytes:
     """The messages that release `count` imports from `first` on, packed and joined."""
     ids = range(first, first + count)
     return b"".join(pack(release_message(import_id)) for import_id in ids)
+
+
+def closed_here(reason: str) -> str:
+    """What those learn who use a session that this side has closed."""
+    why = f" ({reason.rstrip('.')})" if reason else ""
+    return f"This side has closed the session{why}. Calls need a new one."
 
 
 def release_message(import_id: int) -> bytes:

@@ -114,7 +114,7 @@ class SettlingRuntime:
         self._runtime.enter(function)
 
     def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
-        """See `Runtime`."""
+        """Have long work done; what is settled when it is."""
         return self._runtime.in_turns(pieces, frees=frees)
 
     def spawn(self, function: Callable[[], None]) -> None:

@@ -25,10 +25,10 @@ class WithApi(KnowsItsApi):
 
     if not TYPE_CHECKING:
 
-        def __call__(self, *args: Any) -> RpcPromise:
+        def __call__(self, *args: Any, **named: Any) -> RpcPromise:
             method = self._shape.method
-            if method is None:
-                return super().__call__(*args)
+            if method is None or named:
+                return super().__call__(*args, **named)
             return with_shape(super().__call__(*with_kinds(method, args)), returned(method))
 
         def __getattr__(self, name: str) -> RpcPromise:
@@ -47,6 +47,11 @@ class WithApi(KnowsItsApi):
     def _member(self, promise: RpcPromise, name: str) -> RpcPromise:
         api = self._shape.api
         return promise if api is None else with_shape(promise, member_shape(api, name))
+
+    def _kind(self) -> str:
+        what = "RpcPromise" if isinstance(self, RpcPromise) else "RpcStub"
+        api = self._shape.api
+        return what if api is None else f"{what} of {api.__name__}:"
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *members(self._shape.api or object)]

@@ -20,7 +20,7 @@ class ChatCalls(Counts):
 
     def __init__(self) -> None:
         super().__init__()
-        self.refusals: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter(rate_limited=0, http_429=0)
 
     def fails(self, method: str, error: BaseException, session: Any) -> None:
         """One fails; see `CallCounts`."""

@@ -64,7 +64,7 @@ class Worker:
         yield families.READY, (), self.ready()
         yield families.OPENED, (), self.visits.opened
         for code, times in self.visits.closed.items():
-            yield families.CLOSES, (str(code),), times
+            yield families.CLOSES, (str(int(code)),), times
         yield families.BYTES, ("in",), connections.received_bytes
         yield families.BYTES, ("out",), connections.sent_bytes
         yield families.OUTBOX, (), waiting

@@ -24,7 +24,7 @@ LOOK_SECONDS: Final = 0.1
 LOOKS_A_WRITE: Final = 10
 """All figures are written once a second."""
 
-ASK_SECONDS: Final = 10.0
+ASK_SECONDS: Final = 3.0
 """How often it is asked what takes longer: what the store lives on, how many files are open."""
 
 FORWARDED: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP")

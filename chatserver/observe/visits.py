@@ -20,7 +20,7 @@ class Visits:
 
     def __init__(self) -> None:
         self.opened = 0
-        self.closed: Counter[int] = Counter()
+        self.closed: Counter[int] = Counter({CloseCode.TRY_AGAIN_LATER: 0})
         self._numbers = count(1)
 
     def begin(self, host: str) -> "Visit":

@@ -23,8 +23,8 @@ CALM_SECONDS = 0.5
 SCALE = 0.1
 
 LATE = 0.25
-"""Seconds beside what the undisturbed p99 of the same run was, ten times: the goal for many
-connections, which a message meets whatever else the machine does."""
+"""Seconds beside what the undisturbed p99 of the same run was, ten times, and what the machine has
+had everyone wait: the goal for many connections."""
 
 ROOM = 64 * MIB
 """What the server may have more than before, for one connection: 16 MiB, and what the allocator
@@ -42,6 +42,7 @@ def processes() -> Iterator[Processes]:
         yield started
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ATTACKS)
 def test_nobody_else_notices(processes: Processes, name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -51,6 +52,6 @@ def test_nobody_else_notices(processes: Processes, name: str) -> None:
         outcome = attacked(processes, server, name, SECONDS, SCALE, calm_seconds=CALM_SECONDS)
 
         assert outcome.sent or name in WITHOUT_A_WORD, outcome
-        assert outcome.during < LATE + 10 * outcome.calm, outcome
+        assert outcome.during < LATE + 10 * outcome.calm + outcome.starved, outcome
         assert outcome.most - outcome.before < ROOM + PER_CONNECTION * outcome.connections, outcome
         assert outcome.left == 0, outcome

@@ -44,6 +44,8 @@ class Outcome:
         fate: what became of the attacker.
         connections: how many it had, one after another or at a time.
         left: sockets that the server has open beyond those of before.
+        starved: seconds that the server and the bystanders were ready to run meanwhile, and had to
+            wait for a processor. No server can help that.
     """
 
     sent: int
@@ -55,6 +57,7 @@ class Outcome:
     fate: str
     connections: int
     left: int
+    starved: float
 
 
 def p99(latencies: list[float]) -> float:
@@ -81,11 +84,22 @@ def sockets(pid: int) -> int:
     return count
 
 
+def starved(pid: int) -> float:
+    """Seconds that the threads of a process have waited for a processor (the second figure of
+    `/proc/PID/task/TID/schedstat`, in ns); 0 where the kernel does not say."""
+    waited = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # ended meanwhile, or not said
+            waited += int((thread / "schedstat").read_text().split()[1])
+    return waited / 1e9
+
+
 class Bystanders:
     """The pair, in a process of its own."""
 
     def __init__(self, processes: Processes, url: str) -> None:
         self._process = processes.add(Process([sys.executable, "-m", "tests.attacks.pair", url]))
+        self.pid = self._process.pid
 
     def heard(self, since: float, until: float) -> list[float]:
         """Latencies of what was said between these moments (`time.monotonic`)."""
@@ -125,12 +139,14 @@ def attacked(
     sampler = threading.Thread(target=sample)
     sampler.start()
     since = time.monotonic()
+    starved_before = starved(server.pid) + starved(bystanders.pid)
     program = [sys.executable, "-m", "tests.attacks.attacks", name, server.url]
     attacker = processes.add(Process([*program, str(seconds), str(scale)]))
     try:
         attacker.wait(timeout=seconds * 3 + 60)
         until = time.monotonic()
         again = heard_again(bystanders, until)
+        hungry = starved(server.pid) + starved(bystanders.pid) - starved_before
         settle(lambda: resident(server.pid), before)
         left = settled_sockets(server.pid, held)
     finally:
@@ -140,7 +156,7 @@ def attacked(
     said = json.loads(attacker.lines[-1]) if attacker.lines else (0, "it failed", 0)
     sent, fate, connections = said
     after = resident(server.pid)
-    return Outcome(sent, calm, during, before, most, after, fate, connections, left)
+    return Outcome(sent, calm, during, before, most, after, fate, connections, left, hungry)
 
 
 def heard_again(bystanders: Bystanders, since: float) -> bool:
@@ -154,9 +170,9 @@ def heard_again(bystanders: Bystanders, since: float) -> bool:
 def settled_sockets(pid: int, before: int) -> int:
     """How many sockets there are beyond `before` once all are given back, or time is up."""
     deadline = time.monotonic() + SETTLED_SECONDS
-    while sockets(pid) > before and time.monotonic() < deadline:
+    while (left := sockets(pid) - before) > 0 and time.monotonic() < deadline:
         time.sleep(POLL_INTERVAL)
-    return max(0, sockets(pid) - before)
+    return max(0, left)
 
 
 def settle(memory: Callable[[], int], before: int) -> None:

@@ -685,6 +685,8 @@ def test_the_limit_on_messages_is_that_of_the_session(peer: FramePeer, server: S
         with pytest.raises(SessionClosed) as raised:
             session.main.text(2_000).result(DEADLINE)
         assert raised.value.close_code == 1009
+        assert "1000 bytes" in str(raised.value)
+        assert "limits=Limits(max_message_size=…)" in str(raised.value)
 
 
 def thread_names() -> list[str]:
@@ -718,7 +720,8 @@ def test_a_session_that_is_dropped_is_told_and_lets_go_of_everything(peer: Frame
     session = connect(peer.url.replace("//", "//user:secret@"))
     main = session.main
     assert main.call_back(lambda value: value, 1).result(DEADLINE) == 1
-    with pytest.warns(ResourceWarning, match="^unclosed <ClientSession with localhost:[0-9]+>$"):
+    shown = "^unclosed <ClientSession with ws://localhost:[0-9]+/rpc, open>$"
+    with pytest.warns(ResourceWarning, match=shown):
         del session
     with pytest.raises(SessionClosed, match="dropped") as raised:
         main.double(2).result(DEADLINE)

@@ -1,5 +1,6 @@
 """An exception that a signal's handler raises, between whichever two bytecodes: afterwards each
-session gives the right answers, or is over and says so.
+session gives the right answers, or is over and says so. Each bytecode is tried with `--full`,
+otherwise every third.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from capnweb_sync import (
+    Observer,
     RpcPromise,
     RpcStub,
     RpcTarget,
@@ -21,6 +23,7 @@ from capnweb_sync import (
     deferred,
 )
 from capnweb_sync.client.transport import WebSocketTransport
+from capnweb_sync.observe import Call, Conversation, events
 from tests.capnweb_sync.interruptions import Signal
 from tests.capnweb_sync.loopback import EMPTY, Loopback
 
@@ -210,10 +213,10 @@ RECEIVING = [
     ],
 )
 def test_wherever_an_exception_comes_the_session_works_or_is_over(
-    prepare: Callable[[Loopback], Operation], error: type[BaseException]
+    prepare: Callable[[Loopback], Operation], error: type[BaseException], full: bool
 ) -> None:
     other = Loopback(Calculator())
-    for at in itertools.count():
+    for at in itertools.count(step=1 if full else 3):
         pair = Loopback(Calculator(), beside=other)
         waiting = pair.api.echo(7)
         pair.pump()
@@ -225,6 +228,65 @@ def test_wherever_an_exception_comes_the_session_works_or_is_over(
         try:
             after_an_interruption(pair, waiting)
             assert other.api.echo(5).result() == 5, "another session is harmed"
+        except Exception as failure:
+            pytest.fail(f"after an exception at {signal.place}: {failure!r}", pytrace=False)
+        forget_all_but_the_first(other)
+    assert at > 50
+
+
+class Counting(Observer):
+    """Is told everything."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.answered = 0
+
+    def message_in(self, conversation: Conversation, message: str | bytes) -> None:
+        self.events += 1
+
+    message_out = connection_closes = message_in  # type: ignore[assignment]
+
+    def call_begins(self, call: Call) -> None:
+        self.events += 1
+
+    def call_ends(self, call: Call, seconds: float, error: BaseException | None) -> None:
+        self.answered += error is None
+
+
+def tell_observers(pair: Loopback) -> Operation:
+    pair.api.echo(1).done()
+    queue = pair.runtime.queues[-2]  # made with the client's session, before the server's
+
+    def operation() -> None:
+        while queue.jobs:
+            queue.jobs.popleft()()
+
+    return operation
+
+
+@pytest.mark.parametrize("prepare", [call, tell_observers])
+def test_wherever_an_exception_comes_observers_do_not_become_deaf(
+    prepare: Callable[[Loopback], Operation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "SUMMONED_AGAIN", 2)
+    other = Loopback(Calculator())
+    for at in itertools.count():
+        seen = Counting()
+        pair = Loopback(Calculator(), client_observer=seen, beside=other)
+        waiting = pair.api.echo(7)
+        pair.pump()
+        operation = prepare(pair)
+        signal = Signal(at, Interruption)
+        if not signal.during(operation):
+            break
+        del operation
+        try:
+            after_an_interruption(pair, waiting)
+            if not pair.client.closed:
+                told = seen.answered
+                assert pair.api.echo(1).result() == 1
+                pair.pump()
+                assert seen.answered > told, "the observer has become deaf"
         except Exception as failure:
             pytest.fail(f"after an exception at {signal.place}: {failure!r}", pytrace=False)
         forget_all_but_the_first(other)

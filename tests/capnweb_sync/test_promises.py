@@ -187,7 +187,7 @@ def test_names_that_python_hides_are_reached_with_brackets() -> None:
 
 def test_dunder_names_are_not_sent() -> None:
     pair = Loopback(Api())
-    for name in ("__len__", "__await__", "__deepcopy__", "__fspath__"):
+    for name in ("__int__", "__await__", "__deepcopy__", "__fspath__"):
         with pytest.raises(AttributeError):
             getattr(pair.api, name)
     with pytest.raises(TypeError):
@@ -511,15 +511,21 @@ def test_a_copied_or_pickled_stub_makes_no_call() -> None:
 
 def test_stubs_say_what_they_are() -> None:
     pair = Loopback(Api())
-    assert repr(pair.api) == "<RpcStub import 0>"
-    assert repr(pair.api.echo["x"]) == "<RpcPromise import 0['echo']['x']>"
+    main = "main object of an unknown peer"
+    assert repr(pair.api) == f"<RpcStub {main}>"
+    assert repr(pair.api.echo["x"][0]) == f"<RpcPromise echo.x.0 of {main}>"
     promise = pair.api.echo(1)
-    assert repr(promise) == "<RpcPromise import 1>"
+    assert repr(promise) == "<RpcPromise import 1 of an unknown peer, not asked for>"
+    promise.done()
+    assert repr(promise) == "<RpcPromise import 1 of an unknown peer, under way>"
     promise.result()
-    assert repr(promise) == "<RpcPromise a value>"
+    assert repr(promise) == "<RpcPromise import 1 of an unknown peer, a value of type int>"
     failed = pair.api.fail()
     failed.exception()
-    assert "failed" in repr(failed)
+    assert "an unknown peer, failed: Remote" in repr(failed)
+    assert repr(pair.client) == "<RpcSession with an unknown peer, 1 imports, 1 exports>"
+    pair.client.close(3000, "Bye.")
+    assert repr(pair.client).startswith("<RpcSession with an unknown peer, over: ")
 
 
 def test_many_threads_may_share_a_property_promise() -> None:

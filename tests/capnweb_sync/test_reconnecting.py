@@ -165,19 +165,19 @@ def test_retry_leaves_other_errors_alone(worker: Worker) -> None:
 
 def test_a_callback_may_wait_for_the_next_connection(proxy: Proxy) -> None:
     """It holds the turn of the old session, which must not keep the next one from coming."""
-    entered, came = threading.Event(), threading.Event()
+    entered, lost, came = threading.Event(), threading.Event(), threading.Event()
     sessions: list[ReconnectingSession[Any]] = []
 
     def slow(_: str) -> None:
         entered.set()
-        wait_until(lambda: not sessions[0].connected)
+        assert lost.wait(DEADLINE)
         sessions[0].wait_connected(DEADLINE)
         came.set()
 
     def setup(session: ClientSession[Any]) -> None:
         session.main.login("slow", slow).result()
 
-    with connect(proxy.url, reconnect=setup) as session:
+    with connect(proxy.url, reconnect=setup, on_status=lambda _: lost.set()) as session:
         sessions.append(session)
         session.main.tell("wait")
         assert entered.wait(DEADLINE)

@@ -1,23 +1,17 @@
 """Node, and the programs that run on it.
 
-Without Node or the npm packages the tests that need them are left out, and one loud line says so;
-in CI they fail.
+Without Node or the npm packages the tests that need them are skipped, and one loud line says so; in
+CI they fail.
 """
 
-import os
 import shutil
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.interop.node import FOLDER, Codec, NodeProgram
-from tests.processes import Process, Processes
-
-NOTHING_TESTED = "NOTHING WAS TESTED AGAINST THE REFERENCE IMPLEMENTATION"
-
-#: Why that is so, in this run.
-NOT_TESTED = pytest.StashKey[str]()
+from tests.processes import Process, Processes, not_tested
 
 #: What a server prints once it accepts connections.
 READY = r"ready (?P<url>ws://\S+)"
@@ -32,31 +26,11 @@ def missing() -> str | None:
     return None
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without Node, leave out what needs it; in CI, let it fail."""
-    reason = missing()
-    if reason is None or os.environ.get("CI") == "true":
-        return
-    left_out = [item for item in items if _needs_node(item)]
-    if left_out:
-        items[:] = [item for item in items if not _needs_node(item)]
-        config.hook.pytest_deselected(items=left_out)
-        config.stash[NOT_TESTED] = f"{reason}; {len(left_out)} tests were left out"
-
-
-def _needs_node(item: pytest.Item) -> bool:
-    if not isinstance(item, pytest.Function):
-        return False
-    # A server may be the parameter of a fixture, which then asks for it by name.
-    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    return "node" in item.fixturenames or "reference_server" in parameters
-
-
 @pytest.fixture(scope="session")
 def node() -> str:
     """Where Node is."""
-    reason = missing()
-    assert reason is None, f"{NOTHING_TESTED}: {reason}"
+    if reason := missing():
+        not_tested(f"NOTHING WAS TESTED AGAINST THE REFERENCE IMPLEMENTATION: {reason}")
     program = shutil.which("node")
     assert program is not None
     return program
@@ -104,57 +78,3 @@ def reference_chat_server(node: str) -> Iterator[str]:
 def chat_tables_server() -> Iterator[str]:
     """The WebSocket address of a chat server that also tells the sizes of its tables."""
     yield from serving(sys.executable, "-m", "tests.interop.chat_tables_server")
-
-
-# ---- the table of scenarios, printed at the end
-
-#: What pytest reports of one way to play a scenario, by scenario and column.
-OUTCOMES = pytest.StashKey[dict[tuple[str, str], str]]()
-
-CLIENTS = {
-    "test_our_client": "ours",
-    "test_our_batch": "ours",
-    "test_reference_client": "npm",
-    "test_reference_batch": "npm",
-}
-
-SERVERS = {"our_server": "ours", "reference_server": "npm"}
-
-COLUMNS = ("ours → ours", "ours → npm", "npm → ours", "npm → npm")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[OUTCOMES] = {}
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
-        parameters = item.callspec.params
-        client = CLIENTS.get(item.originalname)
-        if client and (call.when == "call" or not report.passed):
-            column = f"{client} → {SERVERS[str(parameters['server'])]}"
-            item.config.stash[OUTCOMES][str(parameters["scenario"]), column] = report.outcome
-    return report
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    if NOT_TESTED in config.stash:
-        line = f"{NOTHING_TESTED}: {config.stash[NOT_TESTED]}"
-        terminalreporter.line(line, yellow=True, bold=True)
-    outcomes = config.stash[OUTCOMES]
-    if not outcomes:
-        return
-    terminalreporter.section("client → server, through one table of scenarios")
-    scenarios = dict.fromkeys(scenario for scenario, _ in outcomes)
-    width = max(map(len, scenarios))
-    terminalreporter.line(f"{'':{width}}  " + "  ".join(COLUMNS))
-    for scenario in scenarios:
-        cells = [outcomes.get((scenario, column), "-") for column in COLUMNS]
-        line = "  ".join(f"{cell:11}" for cell in cells)
-        terminalreporter.line(f"{scenario:{width}}  {line.rstrip()}")

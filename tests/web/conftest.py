@@ -1,10 +1,9 @@
 """A browser, and pages in it.
 
-Without Chromium, or without the npm packages, the tests of this folder are left out, and one loud
+Without Chromium, or without the npm packages, the tests of this folder are skipped, and one loud
 line says so; in CI they fail.
 """
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import Protocol
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from tests.processes import DEADLINE, REPOSITORY
+from tests.processes import DEADLINE, REPOSITORY, not_tested
 from tests.web.chat_page import ChatPage
 
 AXE = REPOSITORY / "tests" / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -31,9 +30,6 @@ OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-#: Why nothing was tested, in this run.
-NOT_TESTED = pytest.StashKey[str]()
 
 Viewport = dict[str, int]
 
@@ -52,31 +48,12 @@ def missing() -> str | None:
     return None
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without a browser, leave out what needs it; in CI, let it fail."""
-    reason = missing()
-    if reason is None or os.environ.get("CI") == "true":
-        return
-    left_out = [item for item in items if "browser" in getattr(item, "fixturenames", ())]
-    if left_out:
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
-        config.stash[NOT_TESTED] = f"THE PAGE WAS NOT TESTED: {reason}"
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    if NOT_TESTED in config.stash:
-        terminalreporter.line(config.stash[NOT_TESTED], yellow=True, bold=True)
-
-
 # Not for the whole session: while Playwright runs, its event loop is this thread's.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Chromium."""
-    reason = missing()
-    assert reason is None, reason
+    if reason := missing():
+        not_tested(f"THE PAGE WAS NOT TESTED: {reason}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=OPTIONS)
         yield browser

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +25,7 @@ from capnweb_sync import (
 from capnweb_sync.observe import Call, Conversation, events
 from capnweb_sync.testing import pair
 from tests.capnweb_sync.loopback import LineTransport, Loopback
+from tests.processes import REPOSITORY
 
 
 class Everything(Observer):
@@ -354,3 +358,37 @@ def test_log_levels_decide_when_a_session_is_made_whether_it_is_seen() -> None:
 
     assert seen.server.calls.seen is not None
     assert unseen.server.calls.seen is None
+
+
+FORKING = """
+import os, sys, time
+from tests.capnweb_sync.observe.test_observer import Api, Calls
+from capnweb_sync.testing import pair
+
+class Slow(Calls):
+    def call_ends(self, call, seconds, error):
+        time.sleep(0.01)
+        super().call_ends(call, seconds, error)
+
+seen = Slow()
+with pair(Api, observer=seen) as both:
+    for _ in range(20):
+        both.main.add(1, 2).result()
+    process = os.fork()
+    if process == 0:
+        seen.ended.clear()
+        with pair(Api, observer=seen) as another:
+            another.main.add(1, 2).result()
+        os._exit(seen.ended != [("add", None)])
+assert len(seen.ended) == 20, seen.ended
+assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_child_tells_of_its_own_sessions_and_not_what_is_left_of_its_parents() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", FORKING], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+
+    assert (finished.stderr, finished.returncode) == ("", 0)

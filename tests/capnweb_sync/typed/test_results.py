@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import rlcompleter
 from collections.abc import Iterator
 from concurrent.futures import Future
 from datetime import date
@@ -185,6 +186,24 @@ def test_without_checking_results_are_left_as_they_come(bank_api: ModuleType) ->
 def test_completion_knows_the_methods(bank: Any) -> None:
     assert {"open", "find", "dispose"} <= set(dir(bank))
     assert {"owner", "put", "result"} <= set(dir(bank.open("Ada")))
+
+
+def test_tab_in_pythons_own_shell_offers_the_methods_and_asks_the_peer_nothing(
+    bank_api: ModuleType,
+) -> None:
+    with pair(Bank, api=bank_api.BankApi) as both:
+        shell = rlcompleter.Completer({"bank": both.main})
+
+        offered = [shell.complete("bank.o", number) for number in range(3)]
+
+        assert offered == ["bank.on_broken(", "bank.open(", None]
+        assert both.client.stats() == {"imports": 1, "exports": 1}
+
+
+def test_a_typed_stub_names_its_api(bank: Any) -> None:
+    place = "of pair://this-process"
+    assert repr(bank) == f"<RpcStub of BankApi: main object {place}>"
+    assert repr(bank.open("Ada")).startswith("<RpcPromise of AccountApi: import 1 of ")
 
 
 def test_what_the_api_does_not_know_is_untyped(bank: Any) -> None:

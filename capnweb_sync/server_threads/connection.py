@@ -1,0 +1,253 @@
+"""One open WebSocket in a thread of the server's: the transport of its session.
+
+`Conversation` is the response of the request. The server iterates over it when the application has
+answered and whatever belongs to the request has been torn down; then the connection begins, and it
+is over when iterating ends, with an exception that servers take for what it is: the client is gone.
+Would it return, the server would write an answer of HTTP into the WebSocket.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+
+from simple_websocket import ConnectionClosed, Server
+from wsproto.events import CloseConnection
+from wsproto.utilities import LocalProtocolError, ProtocolError
+
+from ..runtimes.threads import named
+from .line import RECEIVE_SIZE, Line
+
+if TYPE_CHECKING:
+    from .connections import ThreadedConnections
+    from .servers import ThreadedServer
+
+_logger = logging.getLogger("capnweb_sync")
+
+# Close codes (RFC 6455, section 7.4.1).
+GOING_AWAY: Final = 1001
+UNSUPPORTED_DATA: Final = 1003
+NO_CODE: Final = 1005
+ABNORMAL: Final = 1006
+INTERNAL_ERROR: Final = 1011
+TRY_AGAIN_LATER: Final = 1013
+
+TOO_SLOW: Final = "Too much waits to be sent: the peer reads too slowly."
+
+MAX_REASON: Final = 123
+"""Bytes of the reason in a close frame (RFC 6455, section 5.5)."""
+
+
+class Session(Protocol):
+    """What a connection delivers to; `RpcSession` is one."""
+
+    def receive(self, message: str, /) -> None: ...
+
+    def connection_lost(self, close_code: int | None, reason: str, /) -> None: ...
+
+
+class _Here:
+    """What simple-websocket takes for the class of its reading thread, which is the server's own:
+    `run` reads until the end."""
+
+    name = ""
+
+    def __init__(self, target: Callable[[], None]) -> None:
+        self.run = target
+
+    def start(self) -> None:
+        """Nothing: it is run later."""
+
+
+class _Arrivals:
+    """What simple-websocket takes for an event, set with each message that has arrived."""
+
+    def __init__(self, deliver: Callable[[], None]) -> None:
+        self.set = deliver
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Whether there is a message: messages are taken when they are there."""
+        return False
+
+    def clear(self) -> None:
+        """Nothing."""
+
+
+class ThreadedConnection:
+    """A WebSocket of a server with threads. `send` and `close` may be called from any thread."""
+
+    can_concatenate = False
+
+    def __init__(
+        self,
+        server: ThreadedServer,
+        environ: Mapping[str, Any],
+        remote_address: tuple[str, int],
+        connections: ThreadedConnections,
+    ) -> None:
+        """
+        Args:
+            server: has the socket.
+            environ: the request, which was found to be a valid one.
+            remote_address: host and port of the peer, or of the client where the application
+                believes its proxies; 0 for a port that nobody tells.
+            connections: have the limits.
+        """
+        self._key = server.key
+        self._socket = server.socket
+        self._websocket_key = environ["HTTP_SEC_WEBSOCKET_KEY"].strip()
+        self._connections = connections
+        self._closing: tuple[int, str] | None = None
+        self._line: Line | None = None
+        self._websocket: Server | None = None
+        self._session: Session | None = None
+        self.remote_address = remote_address
+
+    @staticmethod
+    def pack(message: bytes) -> bytes:
+        """The message as it is; wsproto makes a frame of it."""
+        return message
+
+    def send(self, packed: bytes) -> None:
+        """Queue a message for this connection's thread; never blocks."""
+        line, websocket = self._line, self._websocket
+        if line is None or websocket is None or self._closing is not None:
+            return
+        try:
+            websocket.send(packed.decode())
+        except (ConnectionClosed, ProtocolError):
+            return  # the end has begun
+        if line.overflowed:
+            self.close(TRY_AGAIN_LATER, TOO_SLOW)
+
+    def wait_room(self, timeout: float | None) -> bool:
+        """Block until half of what may wait is free, or until the end; see `Transport`."""
+        return self._line is None or self._line.wait_room(timeout)
+
+    def close(self, code: int, reason: str) -> None:
+        """Close it politely: what was sent before goes out first; see `Transport`."""
+        if self._closing is not None:
+            return
+        self._closing = code, reason
+        if self._line is not None and self._websocket is not None:
+            self._send_close(self._line, self._websocket, code, reason)
+
+    @staticmethod
+    def _send_close(line: Line, websocket: Server, code: int, reason: str) -> None:
+        cut = reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore")
+        try:
+            frame = websocket.ws.send(CloseConnection(code=code, reason=cut or None))
+        except LocalProtocolError:
+            return  # the peer was faster
+        line.send(frame)
+
+    def abort(self, reason: str = "The server dropped the connection.") -> None:
+        """End the connection at once."""
+        if self._line is not None:
+            self._line.drop(reason)
+
+    def run(self, begin: Callable[[], Session]) -> None:
+        """Answer the handshake and converse until the end. `begin` makes the session."""
+        line = self._line = Line(
+            self._socket,
+            max_buffered=self._connections.max_buffered,
+            ping_interval=self._connections.ping_interval,
+            ping_timeout=self._connections.ping_timeout,
+            close_timeout=self._connections.close_timeout,
+        )
+        arrivals = _Arrivals(self._deliver)
+        # Only what the handshake needs: what else the client has sent was the application's.
+        websocket = Server.accept(
+            {
+                self._key: line,
+                "HTTP_HOST": "localhost",
+                "HTTP_UPGRADE": "websocket",
+                "HTTP_CONNECTION": "Upgrade",
+                "HTTP_SEC_WEBSOCKET_VERSION": "13",
+                "HTTP_SEC_WEBSOCKET_KEY": self._websocket_key,
+            },
+            receive_bytes=RECEIVE_SIZE,
+            max_message_size=self._connections.max_message,
+            thread_class=_Here,
+            event_class=lambda: arrivals,  # type: ignore[arg-type]  # called like a class
+        )
+        self._websocket = websocket
+        try:
+            try:
+                self._session = begin()
+            except Exception:
+                _logger.exception("The application failed to take a connection")
+                self.close(INTERNAL_ERROR, "The server met with an error of its own.")
+            if self._connections.draining:
+                self.close(GOING_AWAY, "The server is going away.")
+            if self._closing is not None:
+                self._send_close(line, websocket, *self._closing)
+            with named("capnweb_sync connection"):
+                websocket.thread.run()  # type: ignore[attr-defined]  # it is `_Here`
+        finally:
+            # At once, so that whoever waits for an answer learns of it.
+            self._tell(line)
+            line.finish()
+            self._line = self._websocket = self._session = None
+
+    def _deliver(self) -> None:
+        """Hand the messages that have arrived to the session."""
+        websocket = self._websocket
+        while websocket is not None and websocket.input_buffer:
+            message = websocket.receive(timeout=0)
+            if self._closing is not None or self._session is None:
+                continue
+            if isinstance(message, str):
+                self._session.receive(message)
+            else:
+                self.close(UNSUPPORTED_DATA, "Messages are text here.")
+
+    def _tell(self, line: Line) -> None:
+        """Tell the session why it is over."""
+        if self._closing is not None:
+            code, reason = self._closing
+        elif line.closing is not None:
+            # That of the peer, answered with the same, or for what it did wrong.
+            code = int.from_bytes(line.closing[:2], "big") or NO_CODE
+            reason = line.closing[2:].decode("utf-8", "replace")
+        else:
+            code, reason = ABNORMAL, line.lost
+        self._closing = code, reason
+        if self._session is not None:
+            self._session.connection_lost(code, reason)
+
+
+class Conversation:
+    """The iterable that a WSGI application returns for an upgrade: see the top of this file."""
+
+    def __init__(
+        self,
+        connection: ThreadedConnection,
+        begin: Callable[[], Session],
+        connections: ThreadedConnections,
+    ) -> None:
+        """The room for it is reserved."""
+        self._connection = connection
+        self._begin = begin
+        self._connections = connections
+        self._has_room = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> NoReturn:
+        """Never anything but the end."""
+        try:
+            with self._connections.open(self._connection):
+                self._connection.run(self._begin)
+        finally:
+            self.close()
+        raise BrokenPipeError(errno.EPIPE, "The WebSocket is over.")
+
+    def close(self) -> None:
+        """For the server, which may not have come to iterate."""
+        if self._has_room:
+            self._has_room = False
+            self._connections.release()
