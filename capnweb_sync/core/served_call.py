@@ -173,11 +173,8 @@ class ServedCall(Job):
 
     def _complete(self, outcome: Any, error: BaseException | None) -> None:
         counts = self._calls.counts
-        if counts is not None and error is None:
-            method = first_name(self._path)
-            counts.done[method] += 1
-            if self._began:
-                counts.timed(method, self._began)
+        if counts is not None and error is None and not self._reading:
+            counts.timed(first_name(self._path), self._began)
         super()._complete(outcome, error)
 
     def _run(self) -> Any:

@@ -1,7 +1,8 @@
 """Served calls in plain integers: what a server that answers thousands a second can afford.
 
 An `Observer` is told of each call in a queue of its own, which costs some microseconds. This costs
-less than a hundredth of a call: one addition, and one call in 32 is timed.
+less than a hundredth of a call: how many there were, arguments know (`Parameters.calls`); what went
+wrong is counted here, and one call in 32 is timed.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from ..errors import RemoteError, RpcError
 from .durations import Durations
 
 TIMED_MASK: Final = 31
-"""Calls whose number on their session has these bits equal to 1 are timed: the first of each
-session, which is often one that takes long, and every 32nd from there on."""
+"""Calls whose number among those of their method has these bits equal to 1 are timed: the first,
+and every 32nd from there on. Those whose arguments need evaluating, which take longer, are all."""
 
 MAX_NAMES: Final = 500
 """Methods and outcomes that are told apart: more than fit into any graph."""
@@ -27,15 +28,14 @@ class CallCounts:
     """The served calls of any number of sessions: given to one as `session.calls.counts`.
 
     Attributes:
-        done: calls that went well, by method: the first name of their path.
-        failed: calls that did not, by method and outcome: the code of the error, `internal` for one
-            that was not meant for the peer, `error` for one without a code. The method of calls is
-            `other` until one of it has gone well: a peer makes up names.
+        failed: calls that did not go well, by method, the first name of their path, and outcome:
+            the code of the error, `internal` for one that was not meant for the peer, `error` for
+            one without a code. The method of calls is `other` until one of it has gone well: a peer
+            makes up names.
         seconds: how long they took, those that went well, by method.
     """
 
     def __init__(self) -> None:
-        self.done: defaultdict[str, int] = defaultdict(int)
         self.failed: Counter[tuple[str, str]] = Counter()
         self.seconds: defaultdict[str, Durations] = defaultdict(Durations)
 
@@ -56,7 +56,7 @@ class CallCounts:
             error: what application code has raised.
             session: whose call it is.
         """
-        known = method if method in self.done else OTHER
+        known = method if method in self.seconds else OTHER
         outcome = outcome_of(error)
         if (known, outcome) not in self.failed and len(self.failed) >= MAX_NAMES:
             known = outcome = OTHER

@@ -81,7 +81,7 @@ class PlainCall(Export, Job):
         """None once they belong to another call, which is counted instead of this one."""
         self._calls = calls
         self._began = 0.0
-        """When it came, on the clock of `time.perf_counter`, if it is to be timed."""
+        """When it began, on the clock of `time.perf_counter`, if it is to be timed."""
         self._received_size = calls.received_size
         self._outcome: Any = PENDING
         """The value; an `ErrorHook` for a failure."""
@@ -157,7 +157,16 @@ class PlainCall(Export, Job):
         if not is_function(function):
             # No method of the class any more, or one that finds its attributes in its own way.
             return self._run_in_general(arguments)
-        return function(*parameters_of(function).bind(arguments))
+        parameters = parameters_of(function)
+        bound = parameters.bind(arguments)
+        if parameters.calls & TIMED_MASK == 1:
+            self._began = perf_counter()
+        return function(*bound)
+
+    def _time(self) -> None:
+        counts = self._calls.counts
+        if counts is not None:
+            counts.timed(self._name, self._began)
 
     def _run_in_general(self, arguments: list[Any]) -> Any:
         """Leave the call to a general one; the hook of its result."""
@@ -176,11 +185,8 @@ class PlainCall(Export, Job):
         return (self._name,)
 
     def _complete(self, outcome: Any, error: BaseException | None) -> None:
-        counts = self._calls.counts
-        if counts is not None and error is None and self._arguments is not None:
-            counts.done[self._name] += 1
-            if self._began:
-                counts.timed(self._name, self._began)
+        if self._began and error is None:
+            self._time()
         if error is not None or self._hook is not None or not is_small(outcome):
             super()._complete(outcome, error)
             return
@@ -300,8 +306,6 @@ def add_plain_call(
     export_id = exports.next_pushed()
     call = PlainCall(session, export_id, target, name, arguments, calls)
     exports.entries[export_id] = call
-    if calls.counts is not None and export_id & TIMED_MASK == 1:
-        call._began = perf_counter()
     if calls.seen is not None:
         calls.seen.serving(call, (name,), reading=False)
     calls.start(call)

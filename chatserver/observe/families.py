@@ -29,13 +29,14 @@ BYTES: Final = Family("chat_websocket_bytes", "counter", "Bytes on WebSockets.",
 REFUSALS: Final = Family(
     "chat_refusals", "counter", "Requests and calls that were refused, by reason.", ("reason",)
 )
-CALLS: Final = Family(
-    "chat_calls", "counter", "Calls that have ended, by method and outcome.", ("method", "outcome")
+CALLS: Final = Family("chat_calls", "counter", "Calls of methods.", ("method",))
+FAILED_CALLS: Final = Family(
+    "chat_failed_calls", "counter", "Those that failed, by what came of it.", ("method", "outcome")
 )
 CALL_SECONDS: Final = Family(
     "chat_call_seconds",
     "histogram",
-    "How long calls took that went well; one in 32 is timed.",
+    "How long calls took that went well; of plain ones one in 32 is timed.",
     ("method",),
 )
 LOG_LINES: Final = Family("chat_log_lines", "counter", "Lines of the log.", ("level",))

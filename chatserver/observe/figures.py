@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from capnweb_sync.core.arguments import calls_by_method
 from capnweb_sync.observe.durations import Durations
 from capnweb_sync.server import Connections
 from chatserver.logs import lines
@@ -83,10 +84,10 @@ class Worker:
         yield families.STORE_AVAILABLE, (), store.available
         yield families.COMMIT_SECONDS, (), store.commits
         yield families.OPERATIONS, (), store.commits.operations
-        for method, times in calls.done.items():
-            yield families.CALLS, (method, "ok"), times
+        for method, times in calls_by_method().items():
+            yield families.CALLS, (method,), times
         for (method, outcome), times in calls.failed.items():
-            yield families.CALLS, (method, outcome), times
+            yield families.FAILED_CALLS, (method, outcome), times
         for method, seconds in calls.seconds.items():
             yield families.CALL_SECONDS, (method,), seconds
         for reason, times in calls.all_refusals().items():
