@@ -6,7 +6,6 @@ from gevent import monkey
 monkey.patch_all()
 
 import logging
-import resource
 import signal
 import socket
 import sys
@@ -26,6 +25,7 @@ from chatserver.gc_tuning import settle_collector
 from chatserver.logs import bound_logs, set_up_logs, tell
 from chatserver.logs.http import AccessLogHandler
 from chatserver.observe.start import tell_start
+from chatserver.observe.warnings import allow_connections, warn_of
 from chatserver.output import complain, write_output
 from chatserver.routes import RPC_PATH
 from chatserver.service import service_of
@@ -49,9 +49,6 @@ In a browser: {page}
 BACKLOG: Final = 4096
 """Connections that may wait to be accepted: a crowd that comes back at once. The kernel cuts it to
 what it allows."""
-
-SPARE_DESCRIPTORS: Final = 100
-"""Files that the process needs besides its connections: the store, the loop, standard streams."""
 
 SHARE_FOR_CONNECTIONS: Final = 0.8
 """The part of the time for stopping in which connections end; the rest is the store's."""
@@ -79,6 +76,7 @@ def serve(settings: Settings) -> None:
     allow_connections(settings.max_connections + settings.max_http_connections)
     bound_logs()
     app = create_app(settings.as_config())
+    warn_of(service_of(app).store)
     connections = HttpConnections(settings.http_limits)
     servers = [
         HttpServer(
@@ -116,18 +114,6 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
     listener.setblocking(False)
     return listener
-
-
-def allow_connections(connections: int) -> None:
-    """Raise this process's limit of open files as far as the system lets it."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    if most != resource.RLIM_INFINITY and most < connections + SPARE_DESCRIPTORS:
-        logger.warning(
-            "Only %d files may be open, too few for %d connections; raise the limit (ulimit -n).",
-            most,
-            connections,
-        )
 
 
 def announce(host: str, port: int) -> None:

@@ -18,9 +18,9 @@ from chatserver.errors import SettingError, StartError
 from chatserver.gc_tuning import settle_collector
 from chatserver.logs import bound_logs
 from chatserver.logs.gunicorn import GunicornLogger
-from chatserver.observe.files import VARIABLE, Directory
-from chatserver.observe.metrics import open_directory
+from chatserver.observe.files import VARIABLE, Directory, open_directory
 from chatserver.observe.start import tell_start
+from chatserver.observe.warnings import allow_connections, warn_of
 from chatserver.settings import USAGE_STATUS, from_environment
 from chatserver.store import is_shared
 
@@ -36,6 +36,9 @@ except StartError as error:
 
 #: Where to listen: CHAT_HOST and CHAT_PORT, and CHAT_METRICS_PORT if there is one.
 bind = [authority(_host, port) for port in _settings.ports]
+
+FIRST = 1
+"""The number of the worker that warns for all."""
 
 _metrics: list[Directory] = []
 """Where the figures of all workers are; once the master has begun."""
@@ -96,6 +99,8 @@ def _refuse_preloading(server: Any) -> None:
 
 def on_starting(server: Any) -> None:
     """Before the first worker is started."""
+    # Workers have the limit of the master.
+    allow_connections(_settings.max_connections + _settings.max_http_connections)
     _refuse_preloading(server)
     _refuse_several_workers(server)
     _metrics.append(open_directory())
@@ -152,6 +157,8 @@ def post_worker_init(worker: Any) -> None:
     """When a worker is about to serve."""
     bound_logs()
     settle_collector()
+    if worker.age == FIRST:
+        warn_of(worker.wsgi.extensions["chatserver"].store)
 
 
 def worker_exit(server: Any, worker: Any) -> None:

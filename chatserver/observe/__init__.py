@@ -4,6 +4,7 @@
 |---|---|
 | `visits` | each connection, from its beginning to its end |
 | `calls` | what clients call, and what is refused |
+| `warnings` | what will hurt at night |
 | `start` | what the server says of itself when it starts |
 | `families` | what is measured, by name |
 | `process` | what the system says of this process |

@@ -22,6 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.utils import floatToGoString
 
 from capnweb_sync.observe.durations import BOUNDS, Durations
+from chatserver.errors import StartError
 from chatserver.observe.families import Family
 
 Sample = tuple[Family, tuple[str, ...], float | Durations]
@@ -111,6 +112,18 @@ class Directory:
     def collect(self) -> MultiProcessCollector:
         """The figures of all processes, for prometheus_client's encoders; to be used `locked`."""
         return MultiProcessCollector(None, self.path)
+
+
+def open_directory() -> Directory:
+    """Where the figures of all workers are: what the environment says, or a new one. Raises
+    StartError."""
+    try:
+        return Directory(os.environ.get(VARIABLE) or None)
+    except OSError as error:
+        raise StartError(
+            f"There is no directory for the figures of /metrics ({error}); make /tmp writable, or"
+            f" name one with {VARIABLE}."
+        ) from None
 
 
 def _sweep(base: str) -> None:

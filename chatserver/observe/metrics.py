@@ -1,6 +1,5 @@
 """`/metrics`: who may see it, what it shows, and the loop that keeps it fresh."""
 
-import os
 from collections.abc import Mapping
 from fcntl import LOCK_SH
 from itertools import count
@@ -10,10 +9,9 @@ from typing import Any, Final
 import gevent
 from prometheus_client.exposition import choose_encoder
 
-from chatserver.errors import StartError
 from chatserver.loop import Loop
 from chatserver.observe.figures import Worker
-from chatserver.observe.files import VARIABLE, Directory, Files
+from chatserver.observe.files import Files, open_directory
 from chatserver.observe.process import descriptor_samples
 from chatserver.people.limits import ip_address
 from chatserver.settings import Settings
@@ -32,18 +30,6 @@ FORWARDED: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_VIA", "HTTP_
 
 PATHS: Final = ("/metrics", "/healthz", "/readyz")
 """What there is on the port for metrics."""
-
-
-def open_directory() -> Directory:
-    """Where the figures of all workers are: what the environment says, or a new one. Raises
-    StartError."""
-    try:
-        return Directory(os.environ.get(VARIABLE) or None)
-    except OSError as error:
-        raise StartError(
-            f"There is no directory for the figures of /metrics ({error}); make /tmp writable, or"
-            f" name one with {VARIABLE}."
-        ) from None
 
 
 class Metrics:

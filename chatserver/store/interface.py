@@ -402,6 +402,15 @@ class Store(ABC):
         """
         return {}
 
+    def warnings(self) -> list[str]:
+        """What will hurt one day, as far as the store can tell. Blocks the greenlet, and no other
+        one.
+
+        Returns:
+            A sentence each, with what to do.
+        """
+        return []
+
     @abstractmethod
     def close(self) -> None:
         """Store what is under way and let go of everything. Blocks the greenlet until then.

@@ -374,7 +374,8 @@ CAUSES: dict[Callable[[Operator], Watch], set[str]] = {
 @pytest.fixture
 def promtool() -> str:
     """Prometheus's own judge."""
-    return tool("promtool", os.environ.get("PATH"))
+    beside_python = str(Path(sys.executable).parent)
+    return tool("promtool", f"{os.environ.get('PATH', '')}:{beside_python}")
 
 
 @pytest.fixture

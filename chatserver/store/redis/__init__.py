@@ -8,6 +8,7 @@ Redis runs one script after another, so all workers see one order. Here is what 
     writer.py       operations wait for the batch before them, and go out together
     operations.py   as what they travel, and what their answers mean
     entries.py      events, as the log has them
+    server.py       what Redis says of itself: its memory, its disk
     connection.py   the URL, and connections: the writer's, the follower's, some for reads
 
 In a child of a process that forks, the store is the parent's; the child opens its own.
@@ -56,7 +57,7 @@ from chatserver.store.redis.connection import (
 )
 from chatserver.store.redis.entries import event_of, read_range
 from chatserver.store.redis.operations import Answer, Header, Operation
-from chatserver.store.redis.server import server_info
+from chatserver.store.redis.server import server_info, warnings_of
 from chatserver.store.redis.writer import Writer
 from chatserver.store.refusals import not_readable
 
@@ -302,6 +303,12 @@ class RedisStore(Store):
                 and said.get("rdb_last_bgsave_status", "ok") == "ok"
             ),
         }
+
+    def warnings(self) -> list[str]:
+        try:
+            return warnings_of(server_info(self._readers.ask), self._address.shown)
+        except RedisError:
+            return []
 
     def _leave_to_parent(self) -> None:
         """In a forked child: the connections, and what this worker says on them, are the

@@ -29,6 +29,7 @@ from chatserver.store.inherited import inherit
 from chatserver.store.interface import Clock, Policy, Span
 from chatserver.store.local import LocalStore, Operation
 from chatserver.store.refusals import not_readable, not_written, stopping
+from chatserver.store.sqlite.file_system import network_file_system
 from chatserver.store.sqlite.ownership import take_lock
 from chatserver.store.sqlite.reader import Reader
 from chatserver.store.sqlite.schema import Connect, connect
@@ -159,6 +160,17 @@ class SqliteStore(LocalStore):
         if isinstance(disk, Exception):
             return {}
         return {"disk_free_bytes": disk.f_bavail * disk.f_frsize}
+
+    def warnings(self) -> list[str]:
+        kind = network_file_system(self._path)
+        if kind is None:
+            return []
+        sentence = (
+            f"The database {self._path} is on a network file system ({kind}), where SQLite's"
+            " write-ahead log does not work; move it to a local disk, or use Redis"
+            " (--store redis://host:port/0)."
+        )
+        return [sentence]
 
     def close(self) -> None:
         if not self._closing:
