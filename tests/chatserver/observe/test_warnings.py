@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from chatserver.observe.warnings import end_of, warn_of_certificate
+from chatserver.observe.warnings import warn_of_certificate
 from chatserver.store.sqlite.file_system import network_file_system
 from tests.chatserver.test_gunicorn import COMMAND
 from tests.conftest import StartProcess, StartServer
-from tests.processes import Processes, free_port, wait_until
+from tests.processes import Processes, free_port
 from tests.redis_server import ON_DISK, RedisServer, require_redis
 
 
@@ -98,17 +98,46 @@ def test_a_database_on_a_network_file_system_is_told(
     server.wait_for_line(r"network file system \(nfs4\).* local disk", stderr=True)
 
 
-def certificate(directory: Path, days: int) -> tuple[str, str]:
-    """A certificate that ends in so many days, and its key."""
+def openssl(directory: Path, *arguments: str) -> None:
+    """Have it done by OpenSSL's own program."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not here: certificates are not tested")
-    files = str(directory / "certificate.pem"), str(directory / "key.pem")
-    new = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
-    options = ("-nodes", "-subj", "/CN=chat.example", "-days", str(days))
-    subprocess.run(
-        [*new, *options, "-out", files[0], "-keyout", files[1]], check=True, capture_output=True
-    )
-    return files
+    subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+
+
+NEW = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "key.pem")
+
+
+def certificate(directory: Path, days: int) -> tuple[str, str]:
+    """A certificate that ends in so many days, and its key."""
+    name = ("-subj", "/CN=chat.example", "-days", str(days), "-out", "certificate.pem")
+    openssl(directory, "req", "-x509", *NEW, *name)
+    return str(directory / "certificate.pem"), str(directory / "key.pem")
+
+
+AUTHORITY = """\
+[ca]
+default_ca = own
+[own]
+database = index.txt
+new_certs_dir = .
+rand_serial = yes
+default_md = sha256
+policy = any
+[any]
+commonName = supplied
+"""
+
+
+def ended_certificate(directory: Path) -> tuple[str, str]:
+    """A certificate that ended in 2020, and its key."""
+    (directory / "authority.cnf").write_text(AUTHORITY)
+    (directory / "index.txt").touch()
+    openssl(directory, "req", "-new", *NEW, "-subj", "/CN=chat.example", "-out", "request.pem")
+    dates = ("-startdate", "20200101000000Z", "-enddate", "20200201000000Z")
+    own = ("-selfsign", "-batch", "-config", "authority.cnf", "-keyfile", "key.pem")
+    openssl(directory, "ca", *own, *dates, "-in", "request.pem", "-out", "certificate.pem")
+    return str(directory / "certificate.pem"), str(directory / "key.pem")
 
 
 @pytest.mark.parametrize(
@@ -129,9 +158,6 @@ def test_a_certificate_that_ends_soon_is_told(
 def test_a_certificate_that_has_ended_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    files = certificate(tmp_path, 0)
-    wait_until(lambda: end_of(*files) is None)
-
-    warn_of_certificate(*files)
+    warn_of_certificate(*ended_certificate(tmp_path))
 
     assert "is not valid now" in caplog.text
