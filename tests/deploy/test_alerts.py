@@ -25,6 +25,7 @@ import pytest
 from websockets.sync.client import connect as connect_websocket
 
 from tests.chatserver.conftest import connect  # noqa: F401 - a fixture
+from tests.chatserver.observe.flood import masked, upgraded
 from tests.chatserver.observe.scraped import Scraped
 from tests.chatserver.wire import Rejected, WireClient
 from tests.deploy.test_deploy import accepted, tool
@@ -223,22 +224,6 @@ def a_flood(operator: Operator) -> Watch:
     # The machine's other load is not the server's.
     watch.seconds -= waiting_seconds(server.pid) - waited
     return watch
-
-
-def masked(text: str) -> bytes:
-    """A short frame of a client, masked with zeros."""
-    return b"\x81" + bytes([0x80 | len(text)]) + bytes(4) + text.encode()
-
-
-def upgraded(address: tuple[str, int]) -> socket.socket:
-    """A WebSocket as a bare socket."""
-    client = socket.create_connection(address, timeout=DEADLINE)
-    client.sendall(
-        b"GET /rpc/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    )
-    assert client.recv(4096).startswith(b"HTTP/1.1 101")
-    return client
 
 
 def waiting_seconds(pid: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,13 @@ from chatserver.observe import files
 from chatserver.observe.metrics import may_see
 from chatserver.settings import Settings, network
 from tests.chatserver.conftest import Connect
+from tests.chatserver.observe.flood import masked, upgraded
 from tests.chatserver.observe.scraped import Scraped
 from tests.chatserver.test_http import get, upgrade
 from tests.chatserver.wire import Rejected
 from tests.conftest import StartServer
 from tests.faults.deployment import GunicornDeployment
-from tests.processes import Processes, free_port, wait_until
+from tests.processes import Processes, ServerProcess, free_port, wait_until
 from tests.redis_server import RedisServer, require_redis
 
 
@@ -168,3 +171,24 @@ def test_a_worker_of_gunicorn_has_the_port_for_metrics_too(processes: Processes)
     GunicornDeployment(processes, "memory:", 1, metrics_port=port)
 
     assert Scraped(("127.0.0.1", port))("chat_worker_ready") == 1
+
+
+def test_health_is_told_soon_while_clients_ask_as_fast_as_they_can(
+    chat_server: ServerProcess,
+) -> None:
+    call = masked('["push",["pipeline",0,["listUsers"],[]]]')
+    with ExitStack() as stack:
+        flooding = [stack.enter_context(upgraded(chat_server.address)) for _ in range(8)]
+        for client in flooding:
+            client.setblocking(False)
+        waits: list[float] = []
+        while len(waits) < 20:
+            for client in flooding:
+                with suppress(BlockingIOError):
+                    client.send(call * 500)
+            began = time.monotonic()
+            assert get(chat_server.address, "/readyz")[0] == 200
+            waits.append(time.monotonic() - began)
+
+    # Tens of milliseconds; a check that is not answered within seconds has a server restarted.
+    assert sorted(waits)[len(waits) // 2] < 0.5
