@@ -152,6 +152,7 @@ def a_disk_that_cannot_be_written_to(operator: Operator) -> list[str]:
         other_program.execute("DROP TABLE event")
         with pytest.raises(Rejected):
             alice.call("getHistory")
+    told(server, "The store cannot be read")
     return server.error_lines
 
 
