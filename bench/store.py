@@ -49,8 +49,9 @@ from bench.machine import description, free_port
 from chatserver.futures import wait
 from chatserver.gc_tuning import settle_collector
 from chatserver.store import open_store
-from chatserver.store.interface import Claim, Store, system_clock
+from chatserver.store.interface import Store, system_clock
 from chatserver.store.sqlite import schema
+from chatserver.store.values import Claim
 
 SENDERS = (1, 10, 100)
 LENGTHS = (1_000, 1_000_000)

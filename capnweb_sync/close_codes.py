@@ -68,6 +68,15 @@ def describe_close(code: int) -> str:
     return _MEANINGS.get(code) or f"the connection was closed with code {code}"
 
 
+LONGEST_REASON: Final = 123
+"""Bytes of the reason in a close frame: what its code leaves of 125 (RFC 6455, section 5.5)."""
+
+
+def cut_reason(reason: str) -> bytes:
+    """A reason as it stands in a close frame: cut after the last character that fits into it."""
+    return reason.encode(errors="replace")[:LONGEST_REASON].decode(errors="ignore").encode()
+
+
 def may_be_sent(code: int) -> bool:
     """Whether a close frame may have this code (RFC 6455, section 7.4)."""
     return code in _FRAME_CODES or code in _FREE_CODES

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum, auto
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from .codec.encoder import check_sendable
 from .core.served_calls import OnSendError
@@ -30,6 +30,7 @@ from .runtimes.interface import Runtime, Transport
 from .runtimes.threads import thread_runtime
 from .session.batch_transport import BatchTransport
 from .session.session import RpcSession
+from .wsgi_requests import Environ, TooLarge, address_of, read_body, request_of
 
 if TYPE_CHECKING:
     from flask import Blueprint, Request
@@ -61,7 +62,6 @@ NO_REQUEST: Final = (
 )
 
 StartResponse = Callable[..., Any]
-Environ = dict[str, Any]
 Answer = tuple[str, list[tuple[str, str]], Iterable[bytes]]
 
 
@@ -264,6 +264,8 @@ class Service:
     def _batch(self, environ: Environ) -> Answer:
         if self._draining():
             raise no_room()
+        # Before its body is read: whoever is refused need not send it.
+        main = self._main_for(environ)
         try:
             body = read_body(environ, self._max_batch)
         except TooLarge:
@@ -272,7 +274,7 @@ class Service:
         except ValueError:
             return "400 Bad Request", [], [b"The body of the request is incomplete.\n"]
         transport = BatchTransport(self._max_answer, address_of(environ))
-        session = self._session(transport, self._main_for(environ), None)
+        session = self._session(transport, main, None)
         transport.on_too_large = session.close
         deadline = time.monotonic() + self._batch_timeout
         taken = session.runtime.in_turns(take_lines(session, body, deadline))
@@ -330,23 +332,6 @@ def check_main(main: Any) -> None:
         ) from None
 
 
-def request_of(environ: Environ) -> Request:
-    """The request as Flask sees it: the present one, or one of its own."""
-    import flask
-
-    if flask.has_request_context() and flask.request.environ is environ:
-        # What stands behind the name, which goes with the request.
-        return cast("Request", flask.request._get_current_object())  # type: ignore[attr-defined]
-    return flask.Request(environ)
-
-
-def address_of(environ: Environ) -> tuple[str, int]:
-    """Host and port of the peer, or of the client where the application believes its proxies; 0
-    for a port that nobody tells."""
-    port = str(environ.get("REMOTE_PORT", ""))
-    return environ.get("REMOTE_ADDR", ""), int(port) if port.isdecimal() else 0
-
-
 def take_lines(session: RpcSession, body: bytes, deadline: float) -> Iterator[None]:
     """Take the messages of a batch, in pieces; no more of them once the session is over or it is
     later than `deadline` (`time.monotonic`)."""
@@ -358,30 +343,6 @@ def take_lines(session: RpcSession, body: bytes, deadline: float) -> Iterator[No
         session.receive(body[start:end])
         start = end + 1
         yield
-
-
-class TooLarge(Exception):
-    """The body of a request has more bytes than are accepted."""
-
-
-def read_body(environ: Environ, limit: int) -> bytes:
-    """The body of the request. Raises TooLarge past `limit` bytes, ValueError if it is broken."""
-    announced = environ.get("CONTENT_LENGTH") or ""
-    terminated = environ.get("wsgi.input_terminated") or "HTTP_TRANSFER_ENCODING" in environ
-    if announced and not announced.isdecimal():
-        raise ValueError
-    size = int(announced) if announced else limit + 1 if terminated else 0
-    if announced and size > limit:
-        raise TooLarge
-    try:
-        body: bytes = environ["wsgi.input"].read(size)
-    except OSError as error:
-        raise ValueError from error
-    if len(body) > limit:
-        raise TooLarge
-    if announced and len(body) != size:
-        raise ValueError
-    return body
 
 
 class _Nothing(Enum):
@@ -424,7 +385,8 @@ def serve(
             programs, which send none.
         max_connections: WebSockets at a time in this process, by default as many as `Connections`
             has, or `ThreadedConnections`; one more gets status 503. Where each holds one of
-            gunicorn's threads, one of these is always left for everything else.
+            gunicorn's threads, one of these is always left for everything else, whatever other
+            services of the process hold.
         observer: an `Observer` that is told what happens on all sessions, or several.
         on_send_error: decides what peers learn of exceptions, see `RpcSession`.
 

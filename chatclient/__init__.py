@@ -6,6 +6,7 @@ with ChatClient("ws://127.0.0.1:8080/rpc/ws", "Echo bot") as chat:
             chat.send("pong")
 """
 
+from .answers import Occupant, RoomInfo
 from .client import ChatClient
 from .errors import (
     BadAnswer,
@@ -13,6 +14,8 @@ from .errors import (
     ChatClosed,
     ChatError,
     ConnectionLost,
+    Forbidden,
+    NoSuchRoom,
     NotJoined,
     RateLimited,
     TakenOver,
@@ -23,8 +26,9 @@ from .errors import (
     Unreachable,
     UsernameTaken,
 )
-from .events import Event, Receipt
+from .events import Event, Reaction, Receipt
 from .reconnect import Status
+from .room import Room
 
 __all__ = [
     "BadAnswer",
@@ -34,9 +38,15 @@ __all__ = [
     "ChatError",
     "ConnectionLost",
     "Event",
+    "Forbidden",
+    "NoSuchRoom",
     "NotJoined",
+    "Occupant",
     "RateLimited",
+    "Reaction",
     "Receipt",
+    "Room",
+    "RoomInfo",
     "Status",
     "TakenOver",
     "TooLarge",

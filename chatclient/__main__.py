@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from prompt_toolkit.utils import is_dumb_terminal
 
+from capnweb_sync import __version__
 from capnweb_sync.urls import parse_url
 
 from .client import ChatClient
@@ -52,6 +53,7 @@ def parser() -> Parser:
         prog="chatclient",
         description="Chat from a terminal. With pipes, each line of input is a message.",
     )
+    parser.add_argument("--version", action="version", version=f"chatclient {__version__}")
     parser.add_argument(
         "--url", type=websocket_url, default=URL, help="the server (default: %(default)s)"
     )
@@ -117,7 +119,8 @@ def chat(options: argparse.Namespace) -> int:
             stream.reconfigure(errors="backslashreplace")
     # Being told to go is a reason to say goodbye.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # As nohup has it.
+    # Windows has no such signal, and nohup has it ignored.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, hang_up)
     return program.run(terminal, options.username, join)
 

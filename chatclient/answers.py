@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from capnweb_sync import JSDate
 
 from .errors import BadAnswer
-from .events import Event, Receipt, number_of
+from .events import Event, Receipt, number_of, string_of
 
 
 class Log(NamedTuple):
@@ -30,10 +30,12 @@ class Log(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """The answer to a join; `log` is None where there is none to come back to."""
+    """The answer to a join; `log` is None where there is none to come back to. `rooms` are those
+    that one is in, each with the id above which it is heard; None where there are no rooms."""
 
     username: str
     log: Log | None
+    rooms: Mapping[str, int] | None = None
 
 
 def joined(answer: Any, username: str) -> Joined:
@@ -46,6 +48,104 @@ def joined(answer: Any, username: str) -> Joined:
     if isinstance(epoch, str) and isinstance(resume, str) and is_whole(last_id):
         log = Log(epoch, last_id, resume)
     return Joined(name if isinstance(name, str) else username, log)
+
+
+def logged_in(me: Any, username: str) -> Joined:
+    """What one is after logging in, `Person.me`. Raises BadAnswer."""
+    if not isinstance(me, Mapping):
+        raise BadAnswer(f"The server's answer to login is no object but {kind(me)}.")
+    found = joined({**me, "username": me.get("name")}, username)
+    if found.log is None:
+        raise BadAnswer("The server's answer to login has no resume, epoch or lastId.")
+    infos = [RoomInfo.of(room) for room in listed(me.get("rooms"), "rooms")]
+    return found._replace(rooms={info.name: info.since for info in infos})
+
+
+class RoomInfo(NamedTuple):
+    """A room as one sees it.
+
+    Attributes:
+        name: what it is called; begins with `+` or `@` where the server has named it.
+        kind: `public`, `private` or `direct`.
+        title: what people call it.
+        topic: what it is about.
+        people: how many are in it.
+        last_id: the id of its newest event.
+        unread: messages above what was read.
+        inside: whether one is in it.
+        other: in a direct room the name of the other one.
+        since: the id at which one came in.
+    """
+
+    name: str
+    kind: str
+    title: str
+    topic: str
+    people: int
+    last_id: int
+    unread: int
+    inside: bool
+    other: str | None
+    since: int
+
+    @classmethod
+    def of(cls, value: Any) -> RoomInfo:
+        """Read what the server says of a room.
+
+        Args:
+            value: what came.
+
+        Returns:
+            The room.
+
+        Raises:
+            BadAnswer: it is none.
+        """
+        if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+            raise BadAnswer("The server has told of a room without a name.")
+        other = value.get("with")
+        return cls(
+            value["name"],
+            string_of(value.get("kind")) or "public",
+            string_of(value.get("title")) or value["name"],
+            string_of(value.get("topic")),
+            number_of(value.get("people")),
+            number_of(value.get("lastId")),
+            number_of(value.get("unread")),
+            value.get("inside") is True,
+            other if isinstance(other, str) else None,
+            number_of(value.get("from")),
+        )
+
+
+class Occupant(NamedTuple):
+    """Somebody in a room.
+
+    Attributes:
+        name: as it is shown.
+        online: whether the person is.
+        role: `owner`, `moderator` or `member`.
+    """
+
+    name: str
+    online: bool
+    role: str
+
+
+def occupants(answer: Any) -> list[Occupant]:
+    """The answer to `Room.people`. Raises BadAnswer."""
+    found = [one for one in listed(answer, "people") if isinstance(one, Mapping)]
+    return [
+        Occupant(string_of(one.get("name")), one.get("online") is True, string_of(one.get("role")))
+        for one in found
+    ]
+
+
+def listed(answer: Any, what: str) -> list[Any]:
+    """A list that the server answers with. Raises BadAnswer."""
+    if not isinstance(answer, list):
+        raise BadAnswer(f"The server's {what} are no list but {kind(answer)}.")
+    return answer
 
 
 def receipt(answer: Any) -> Receipt:

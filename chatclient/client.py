@@ -51,7 +51,6 @@ from capnweb_sync import (
     Limits,
     RemoteError,
     RpcPromise,
-    RpcStub,
     SessionClosed,
     connect,
 )
@@ -59,11 +58,14 @@ from capnweb_sync.runtimes.fork import in_child
 from capnweb_sync.runtimes.threads import named, thread_runtime
 
 from . import answers
+from .answers import RoomInfo
 from .errors import (
     BadAnswer,
     ChatClosed,
     ChatError,
     ConnectionLost,
+    NoSuchRoom,
+    NotJoined,
     RateLimited,
     Unavailable,
     UsernameTaken,
@@ -71,8 +73,9 @@ from .errors import (
 )
 from .events import Event, Receipt
 from .inbox import Inbox
-from .membership import Membership
+from .membership import Membership, remaining
 from .reconnect import Backoff, Status, comes_back, keep_trying, stays_away
+from .room import KEY_BYTES, Room
 
 logger = logging.getLogger("chatclient")
 
@@ -105,9 +108,6 @@ joins at once, and asking twice would only make it slower; pings tell whether it
 DOUBTFUL_SECONDS: Final = 60.0
 """How long a name that is taken may be so by ourselves, by a join whose answer was lost: longer
 than the server waits for us to come back."""
-
-KEY_BYTES: Final = 16
-"""Randomness of a message's key: no two messages share one."""
 
 FAILURES: Final = (
     BadAnswer,
@@ -176,6 +176,7 @@ class ChatClient:
         self._changed = threading.Condition()
         self._membership: Membership | None = None
         self._keeps_log = False
+        self._has_rooms = False
         self.username = username
         in_child(self, ChatClient._leave_to_parent)
         try:
@@ -214,9 +215,9 @@ class ChatClient:
         """
         options = {"key": secrets.token_hex(KEY_BYTES)}
 
-        def send(chat: RpcStub) -> RpcPromise:
+        def send(here: Membership) -> RpcPromise:
             known = [options] if self._keeps_log else []
-            return chat.sendMessage(self.username, text, *known)
+            return here.chat.sendMessage(self.username, text, *known)
 
         return answers.receipt(self._call(send, timeout, stores=True, patient=patient))
 
@@ -232,7 +233,132 @@ class ChatClient:
         Raises:
             ChatError: `Unavailable`, `ConnectionLost`, `ChatClosed` …
         """
-        return answers.names(self._call(lambda chat: chat.listUsers(), timeout))
+        return answers.names(self._call(lambda here: here.chat.listUsers(), timeout))
+
+    # ---- Rooms
+
+    def enter(self, name: str, timeout: float | None = None) -> Room:
+        """Come into a room, and hear what happens there: `events` and `messages` give it, too.
+
+        Args:
+            name: a public room's, which is made if there is none; or that of any room in which one
+                is, as `rooms` gives it.
+            timeout: seconds; None means the client's.
+
+        Returns:
+            The room.
+
+        Raises:
+            ChatError: `NoSuchRoom`, `TooMany`, `BadRequest` …; this server has no rooms.
+        """
+        if self._membership is not None:
+            self._membership.forget(name)
+        return self._came_in(lambda here: here.somebody.enter(name), timeout)
+
+    def open(
+        self, title: str, topic: str = "", *, history: bool = False, timeout: float | None = None
+    ) -> Room:
+        """Make a private room, whose owner one is.
+
+        Args:
+            title: what people call it.
+            topic: what it is about.
+            history: whether who comes later may read what was before.
+            timeout: seconds; None means the client's.
+
+        Returns:
+            The room.
+
+        Raises:
+            ChatError: `TooMany`, `BadRequest` …
+        """
+        options = {"title": title, "topic": topic, **({"history": "all"} if history else {})}
+        return self._came_in(lambda here: here.somebody.open(options), timeout)
+
+    def direct(self, name: str, timeout: float | None = None) -> Room:
+        """The conversation with somebody, the same whoever of the two asks first.
+
+        Args:
+            name: the other one's.
+            timeout: seconds; None means the client's.
+
+        Returns:
+            The room.
+
+        Raises:
+            ChatError: `NoSuchRoom`: nobody of that name is there, or not for us; `TooMany` …
+        """
+        return self._came_in(lambda here: here.somebody.direct(name), timeout)
+
+    def accept(self, given: str, timeout: float | None = None) -> Room:
+        """Come into a private room by a pass.
+
+        Args:
+            given: the pass, as `Room.create_pass` made it.
+            timeout: seconds; None means the client's.
+
+        Returns:
+            The room.
+
+        Raises:
+            ChatError: `NoSuchRoom`: it is not good, or not any more; `Forbidden`, `TooMany` …
+        """
+        return self._came_in(lambda here: here.somebody.accept(given), timeout)
+
+    def rooms(
+        self, *, after: str | None = None, limit: int = 100, timeout: float | None = None
+    ) -> list[RoomInfo]:
+        """The rooms that one sees: public ones, and those that one is in.
+
+        Args:
+            after: the name after which they are.
+            limit: how many at most.
+            timeout: seconds; None means the client's.
+
+        Returns:
+            The rooms, by name.
+
+        Raises:
+            ChatError: `Unavailable` …; this server has no rooms.
+        """
+        options = {"after": after, "limit": limit}
+        found = self._call(lambda here: here.somebody.rooms(options), timeout)
+        return [answers.RoomInfo.of(room) for room in answers.listed(found, "rooms")]
+
+    def block(self, name: str, on: bool = True, timeout: float | None = None) -> None:
+        """Let somebody ask for no more conversations with us.
+
+        Args:
+            name: whose.
+            on: whether it is so from now on.
+            timeout: seconds; None means the client's.
+
+        Raises:
+            ChatError: `TooMany` …
+        """
+        self._call(lambda here: here.somebody.block(name, on), timeout)
+
+    def _room(self, name: str) -> Room:
+        return Room(self._call, name, self._left_room)
+
+    def _left_room(self, name: str) -> None:
+        self._inbox.leave(name)
+        membership = self._membership
+        if membership is not None:
+            membership.forget(name)
+
+    def _came_in(self, come: Callable[[Membership], RpcPromise], timeout: float | None) -> Room:
+        """The room that a call gives; heard from where one came in."""
+
+        def info_of(here: Membership) -> RpcPromise:
+            with come(here) as room:
+                info = room.info
+                info.future()  # asked for while the room is there
+                return info
+
+        info = answers.RoomInfo.of(self._call(info_of, timeout))
+        self._inbox.enter(info.name, info.since)
+        return self._room(info.name)
 
     @property
     def closed(self) -> bool:
@@ -242,7 +368,7 @@ class ChatClient:
     @property
     def user_count(self) -> int:
         """How many are online."""
-        return answers.count(self._call(lambda chat: chat.userCount, None))
+        return answers.count(self._call(lambda here: here.chat.userCount, None))
 
     def history(
         self,
@@ -269,7 +395,7 @@ class ChatClient:
         if not self._keeps_log:
             raise ChatError("This server keeps no history that could be read.")
         options = {"limit": limit, "before": before, "after": after}
-        events = self._call(lambda chat: chat.getHistory(options), timeout)
+        events = self._call(lambda here: here.chat.getHistory(options), timeout)
         return list(answers.history(events, after, before))
 
     def newest(self, count: int, before: int | None = None) -> list[Event]:
@@ -339,7 +465,7 @@ class ChatClient:
             ChatError: the server has not answered; the chat is closed all the same.
         """
         try:
-            answer = self._call(lambda chat: chat.leave(self.username), timeout)
+            answer = self._call(lambda here: here.chat.leave(self.username), timeout)
         finally:
             self.close()
         return answers.goodbye(answer)
@@ -382,7 +508,7 @@ class ChatClient:
 
     def _call(
         self,
-        call: Callable[[RpcStub], RpcPromise],
+        call: Callable[[Membership], RpcPromise],
         timeout: float | None,
         *,
         stores: bool = False,
@@ -417,11 +543,11 @@ class ChatClient:
             raise
 
     def _attempt(
-        self, call: Callable[[RpcStub], RpcPromise], membership: Membership, deadline: float
+        self, call: Callable[[Membership], RpcPromise], membership: Membership, deadline: float
     ) -> Any:
         """The answer to one attempt; UNDECIDED if there is none and another can be made."""
         try:
-            with call(membership.chat) as promise:
+            with call(membership) as promise:
                 return promise.result(remaining(deadline))
         except SessionClosed:
             self._wait_until(lambda: self._membership is not membership, deadline)
@@ -464,9 +590,14 @@ class ChatClient:
     def _pause(self, until: float) -> None:
         self._wait_until(lambda: False, until)
 
-    def _missed(self, after: int) -> list[Event]:
+    def _missed(self, room: str, after: int) -> list[Event]:
         """What overflowed the inbox; waits for as long as there is hope."""
-        return self.history(PAGE, after=after, timeout=float("inf"))
+        if not self._has_rooms:
+            return self.history(PAGE, after=after, timeout=float("inf"))
+        try:
+            return self._room(room).events(PAGE, after=after, timeout=float("inf"))
+        except (NotJoined, NoSuchRoom):
+            return []  # We are not in it any more: it is not ours to know.
 
     # ---- The states
 
@@ -475,6 +606,7 @@ class ChatClient:
             if self._ended is None:
                 self._membership = membership
                 self._keeps_log = membership.log is not None
+                self._has_rooms = membership.person is not None
                 self._changed.notify_all()
         if self._membership is not membership:
             membership.close()
@@ -617,8 +749,3 @@ def _come_back(
         chat = client()
         if chat is not None:
             chat._end(ConnectionLost(f"The connection is lost, and coming back failed: {error!r}"))
-
-
-def remaining(deadline: float) -> float | None:
-    """Seconds until `deadline`, not below 0; None for one that never comes."""
-    return None if deadline == float("inf") else max(deadline - time.monotonic(), 0)

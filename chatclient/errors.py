@@ -3,7 +3,9 @@
     ChatError
       BadRequest      bad_request      a name or a text that the chat does not accept
       UsernameTaken   username_taken   somebody else has the name
-      NotJoined       not_joined       the name is no longer ours
+      NotJoined       not_joined       the name is no longer ours, or we are not in that room
+      NoSuchRoom      no_such_room     no room, person or pass of that name, or none for us
+      Forbidden       forbidden        we see it, and may not do that
       TooLarge        too_large        the text is too long
       TooMany         too_many         more than the server allows
       RateLimited     rate_limited     more often than the server allows
@@ -58,6 +60,18 @@ class NotJoined(ChatError):
     """The name is not, or no longer, ours."""
 
     code = "not_joined"
+
+
+class NoSuchRoom(ChatError):
+    """There is no such room, person or pass, or none that we may see."""
+
+    code = "no_such_room"
+
+
+class Forbidden(ChatError):
+    """We see it, and may not do that with it."""
+
+    code = "forbidden"
 
 
 class TooLarge(ChatError):
@@ -146,6 +160,8 @@ REMOTE: Final[dict[str, type[ChatError]]] = {
         BadRequest,
         UsernameTaken,
         NotJoined,
+        NoSuchRoom,
+        Forbidden,
         TooLarge,
         TooMany,
         RateLimited,

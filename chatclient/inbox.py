@@ -1,23 +1,43 @@
 """Events on their way from the server to the application: each once, in order, and bounded.
 
 Events come in on one thread and are taken on others. Those that find the inbox full are not kept:
-only the id of the newest is, and whoever empties the inbox fetches what is missing from history.
-The step back to live events has no gap and no repeat: the history is read until it reaches the
-newest event seen, and an event that both bring is taken once, by its id.
+only the id of the newest of their room is, and whoever empties the inbox fetches what is missing of
+it. The step back to live events has no gap and no repeat: the room's events are read until they
+reach the newest one seen, and an event that both bring is taken once, by its id. Those of one room
+come in order, whatever is missing of another.
+
+Which event of a room comes next, each says by `prev`. Servers without rooms number their events
+without gaps instead; and a callback of `join` hears only some of the lobby, and is told of no gap.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from .errors import BadAnswer
 from .events import Event
 
-Fetch = Callable[[int], Sequence[Event]]
-"""Reads the oldest events above an id from history, some at a time; empty if there are none."""
+Fetch = Callable[[str, int], Sequence[Event]]
+"""Reads the oldest events of a room above an id, some at a time; empty if there are none, or none
+any more that are to be had."""
+
+
+BESIDE: Final = frozenset({"typing", "presence"})
+"""Types of events that are told beside the log."""
+
+
+class Track:
+    """How far one room has come: `last` is its newest event that is in the inbox, or was; `seen`
+    the newest that was received. Above `last`, some are missing."""
+
+    __slots__ = ("last", "seen")
+
+    def __init__(self, last: int) -> None:
+        self.last = self.seen = last
 
 
 class Inbox:
@@ -31,8 +51,8 @@ class Inbox:
         self._events: deque[Event] = deque()
         self._epoch: str | None = None
         self._numbered = True  # By the server; otherwise by us, and there is no history.
-        self._last = 0  # The newest event that is in the inbox, or was.
-        self._seen = 0  # The newest event that was received. Above `_last`, some are missing.
+        self._tracks: dict[str, Track] = {}
+        self._seen = 0  # The newest event that was received, of all rooms.
         self._fetching = False
         self._ended = False
         self._error: Exception | None = None
@@ -43,9 +63,12 @@ class Inbox:
         with self._changed:
             return self._seen
 
-    def begin(self, epoch: str, last_id: int, since: int) -> None:
+    def begin(
+        self, epoch: str, last_id: int, since: int, rooms: Mapping[str, int] | None = None
+    ) -> None:
         """A connection begins to deliver events of the log `epoch`, of which `last_id` is the
-        newest; `since` was asked for.
+        newest; `since` was asked for. Of each of `rooms` events come above the id given for it; of
+        others, and without any, above `last_id`.
 
         In a log that is not the one of before, or that has lost its end, old ids mean nothing.
         """
@@ -55,14 +78,37 @@ class Inbox:
                 early = self._seen if self._epoch is None and self._numbered else 0
                 self._epoch = epoch
                 self._numbered = True
-                self._last = self._seen = max(last_id, early)
+                self._tracks.clear()
+                self._seen = max(last_id, early)
+                since = self._seen
+            if rooms is not None:
+                kept = {name: self._tracks.get(name) for name in rooms}
+                self._tracks = {
+                    name: track or Track(max(since, rooms[name])) for name, track in kept.items()
+                }
+
+    @property
+    def rooms(self) -> list[str]:
+        """The rooms that are heard."""
+        with self._changed:
+            return list(self._tracks)
 
     def begin_unnumbered(self) -> None:
         """A connection begins to deliver events that have no ids, or ids that lead nowhere."""
         with self._changed:
             self._numbered = False
             self._epoch = None
-            self._last = self._seen
+            self._tracks.clear()
+
+    def enter(self, room: str, since: int) -> None:
+        """Events of a room come above this id."""
+        with self._changed:
+            self._tracks.setdefault(room, Track(since))
+
+    def leave(self, room: str) -> None:
+        """No more of a room is to come, and nothing of it is missing any more."""
+        with self._changed:
+            self._tracks.pop(room, None)
 
     def put_history(self, events: Iterable[Event]) -> None:
         """Put events in front that are older than all others."""
@@ -74,22 +120,45 @@ class Inbox:
         """Take an event in, unless it is here already. Never blocks. Raises BadAnswer for one
         without an id where the others have them."""
         with self._changed:
+            if event.type in BESIDE and not event.id:
+                # Beside the log: it may be lost.
+                if len(self._events) < self._capacity:
+                    self._events.append(event)
+                    self._changed.notify_all()
+                return
             if not event.id and self._epoch is not None:
                 raise BadAnswer("The server has sent an event without an id.")
             if not event.id or not self._numbered:
-                event = replace(event, id=self._seen + 1)
-            if event.id <= self._seen:
+                event = replace(event, id=self._seen + 1, prev=None)
+            track = self._tracks.get(event.room)
+            if track is None:
+                track = self._tracks[event.room] = Track(self._begins(event))
+            if event.id <= track.seen:
                 return
-            # Ids have no gaps: after a jump, what the RPC layer refused because it came faster than
-            # it could be served is fetched like what overflowed.
-            follows = self._epoch is None or self._seen == event.id - 1
-            # What overflows of events that nobody keeps is lost, but no more than that.
-            complete = not self._numbered or (follows and self._last == self._seen)
-            self._seen = event.id
+            # After a jump, what the RPC layer refused because it came faster than it could be
+            # served is fetched like what overflowed. What overflows of events that nobody keeps is
+            # lost, but no more than that.
+            complete = not self._numbered or (
+                track.last == track.seen and self._follows(event, track)
+            )
+            track.seen = event.id
+            self._seen = max(self._seen, event.id)
             if complete and len(self._events) < self._capacity:
-                self._last = event.id
+                track.last = event.id
                 self._events.append(event)
+            elif not self._numbered:
+                track.last = event.id
             self._changed.notify_all()
+
+    def _begins(self, event: Event) -> int:
+        """The id above which a room begins of which this is the first event that is heard."""
+        return self._seen if event.prev is None and self._numbered else (event.prev or 0)
+
+    def _follows(self, event: Event, track: Track) -> bool:
+        """Whether nothing is missing between this event of a room and the one before."""
+        if event.prev is not None:
+            return event.prev <= track.seen
+        return self._epoch is None or bool(event.room) or track.seen == event.id - 1
 
     def take(self) -> Event | None:
         """The next event; waits for it. None when there will be none.
@@ -104,30 +173,35 @@ class Inbox:
                     if self._error is not None:
                         raise self._error
                     return None
-                if self._last < self._seen and not self._fetching:
-                    self._refill()
+                missing = self._incomplete()
+                if missing is not None and not self._fetching:
+                    self._refill(missing)
                 else:
                     self._changed.wait()
 
-    def _refill(self) -> None:
-        """Fetch what is missing, some of it. The lock is held, and released while fetching."""
-        after, seen, epoch = self._last, self._seen, self._epoch
-        if not self._numbered:
-            self._last = seen  # Nobody has kept it.
-            return
+    def _incomplete(self) -> str | None:
+        """A room of which events are missing."""
+        return next((name for name, t in self._tracks.items() if t.last < t.seen), None)
+
+    def _refill(self, room: str) -> None:
+        """Fetch what is missing of a room, some of it. The lock is held, and released while
+        fetching."""
+        track, epoch = self._tracks[room], self._epoch
+        after, seen = track.last, track.seen
         self._fetching = True
         self._changed.release()
         try:
-            events = self._fetch(after)
+            events = self._fetch(room, after)
         finally:
             self._changed.acquire()
             self._fetching = False
             self._changed.notify_all()
-        if (after, epoch) != (self._last, self._epoch):
-            return  # The log began anew meanwhile.
+        if self._tracks.get(room) is not track or (after, epoch) != (track.last, self._epoch):
+            return  # The log began anew meanwhile, or the room was left.
         # What is neither here nor in history any more was trimmed there.
-        self._last = events[-1].id if events else seen
-        self._seen = max(self._seen, self._last)
+        track.last = events[-1].id if events else seen
+        track.seen = max(track.seen, track.last)
+        self._seen = max(self._seen, track.last)
         self._events.extend(events)
 
     def leave_to_parent(self, error: Exception) -> None:

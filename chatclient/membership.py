@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from capnweb_sync import (
 
 from . import answers
 from .answers import Joined, Log
-from .errors import BadAnswer
+from .errors import REMOTE, BadAnswer, ChatError
 from .events import Event
 from .inbox import Inbox
 
@@ -38,34 +39,57 @@ Connect = Callable[[], ClientSession]
 
 
 class Receiver(RpcTarget):
-    """What the server calls with each event."""
+    """What the server calls with each event of one connection. Events that come before it is known
+    which log they are of wait until it is."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
+        self._early: list[Event] | None = []
+        self._lock = threading.Lock()
 
     def onMessage(self, event: dict[str, Any]) -> None:
         """Take an event in."""
         try:
-            self._inbox.put(Event.of(event))
+            taken = Event.of(event)
+            with self._lock:
+                if self._early is not None:
+                    self._early.append(taken)
+                    return
+            self._inbox.put(taken)
         except BadAnswer as error:
             # Not raised: some servers drop whoever answers with an error.
             logger.warning("%s", error)
 
+    def _begin(self, joined: Joined, since: int) -> None:
+        """The connection delivers events of this log from here on."""
+        with self._lock:
+            early, self._early = self._early or [], None
+            if joined.log is None:
+                self._inbox.begin_unnumbered()
+            else:
+                log = joined.log
+                self._inbox.begin(log.epoch, log.last_id, since, joined.rooms)
+            for event in early:
+                self._inbox.put(event)
+
 
 @dataclass(frozen=True)
 class Membership:
-    """A name joined on a connection, with what the server said to it.
+    """A name that is ours on a connection, with what the server said to it.
 
-    `chat` is the server's main object. `log` is what it takes to come back; as long as its `resume`
-    stays the same, it is the same membership. It is None with servers that have no such thing:
-    there, nothing is resumed, and there is no history.
+    `chat` is the server's main object, `person` who we are there, where the server has rooms.
+    `log` is what it takes to come back; as long as its `resume` stays the same, it is the same
+    membership. It is None with servers that have no such thing: there, nothing is resumed, and
+    there is no history.
     """
 
     session: ClientSession
     chat: RpcStub
     username: str
     log: Log | None
+    person: RpcStub | None = None
     began: float = field(default_factory=time.monotonic)
+    _rooms: dict[str, RpcPromise] = field(default_factory=dict)
 
     @classmethod
     def begin(
@@ -76,46 +100,102 @@ class Membership:
         timeout: float,
         before: Membership | None = None,
     ) -> Membership:
-        """Connect, and join within `timeout` seconds, going on with the membership `before` if
+        """Connect, and come in within `timeout` seconds, going on with the membership `before` if
         there was one.
 
         Raises what `connect` raises; RemoteError, SessionClosed, TimeoutError, BadAnswer.
         """
+        deadline = time.monotonic() + timeout
+        session = connect()
+        try:
+            if before is None or before.person is not None:
+                try:
+                    return cls._log_in(session, username, inbox, deadline, before)
+                except RemoteError as error:
+                    if before is not None or error.code in REMOTE:
+                        raise
+            return cls._join(session, username, inbox, deadline, before)
+        except BaseException:
+            if before is None:
+                session.close()
+            else:
+                # It may have succeeded, and a normal close would give the name up.
+                session.close(TRYING_AGAIN, "No answer to join.", wait=False)
+            raise
+
+    @classmethod
+    def _log_in(
+        cls,
+        session: ClientSession,
+        username: str,
+        inbox: Inbox,
+        deadline: float,
+        before: Membership | None,
+    ) -> Membership:
+        """Log in, and come into the lobby where that is new, in one round trip."""
+        since = inbox.seen
+        public = [name for name in inbox.rooms if name[:1] not in ("+", "@")]
+        options: dict[str, Any] = {"name": username}
+        if before is not None and before.log is not None:
+            log = before.log
+            options |= {"since": since, "epoch": log.epoch, "resume": log.resume}
+        receiver = Receiver(inbox)
+        person = session.main.login(receiver, options)
+        if before is None:
+            person.enter(session.main.about.lobby).dispose()
+        somebody = person.future()
+        with person.me as me:
+            joined = answers.logged_in(me.result(remaining(deadline)), username)
+        receiver._begin(joined, since)
+        who = somebody.result(remaining(deadline))
+        here = cls(session, session.main, joined.username, joined.log, who)
+        if before is not None and not before.goes_on_in(here):
+            # Another stay, which comes into the rooms where the one before was.
+            for room in public:
+                person.enter(room).dispose()
+        return here
+
+    @classmethod
+    def _join(
+        cls,
+        session: ClientSession,
+        username: str,
+        inbox: Inbox,
+        deadline: float,
+        before: Membership | None,
+    ) -> Membership:
+        """Join, where the server knows nothing of rooms."""
         # A third argument is sent only to a server that has shown that it knows it.
         options: list[dict[str, Any]] = []
         since = inbox.seen
         if before is not None and before.log is not None:
             log = before.log
             options = [{"since": since, "epoch": log.epoch, "resume": log.resume}]
-        session = connect()
-        try:
-            chat = session.main
-            joining = chat.join(username, Receiver(inbox), *options)
-            answered: concurrent.futures.Future[Joined] = concurrent.futures.Future()
+        receiver = Receiver(inbox)
+        with session.main.join(username, receiver, *options) as joining:
+            joined = answers.joined(joining.result(remaining(deadline)), username)
+        receiver._begin(joined, since)
+        return cls(session, session.main, joined.username, joined.log)
 
-            def answer(promise: RpcPromise) -> None:
-                try:
-                    joined = answers.joined(promise.result(), username)
-                    if joined.log is None:
-                        inbox.begin_unnumbered()
-                    else:
-                        inbox.begin(joined.log.epoch, joined.log.last_id, since)
-                except BaseException as error:
-                    answered.set_exception(error)
-                else:
-                    answered.set_result(joined)
+    def room(self, name: str) -> RpcPromise:
+        """A room in which we are, entered if it is public. Raises ChatError."""
+        room = self._rooms.get(name)
+        if room is None:
+            room = self._rooms[name] = self.somebody.enter(name)
+        return room
 
-            # A callback runs in line with the events that follow: the inbox is told in time.
-            joining.add_done_callback(answer)
-            joined = answered.result(timeout)
-        except BaseException:
-            if before is None:
-                session.close()
-            else:
-                # The join may have succeeded, and a normal close would give the name up.
-                session.close(TRYING_AGAIN, "No answer to join.", wait=False)
-            raise
-        return cls(session, chat, joined.username, joined.log)
+    def forget(self, name: str) -> None:
+        """Ask for the room anew with the next use."""
+        room = self._rooms.pop(name, None)
+        if room is not None:
+            room.dispose()
+
+    @property
+    def somebody(self) -> RpcStub:
+        """Who we are. Raises ChatError."""
+        if self.person is None:
+            raise ChatError("This server has no rooms.")
+        return self.person
 
     def goes_on_in(self, other: Membership) -> bool:
         """Whether `other` is the same membership on another connection: there, the server knows
@@ -132,3 +212,8 @@ class Membership:
             except (RemoteError, SessionClosed, concurrent.futures.TimeoutError):
                 pass  # It need not know what leaving is; the connection ends all the same.
         self.session.close()
+
+
+def remaining(deadline: float) -> float | None:
+    """Seconds until `deadline`, not below 0; None for one that never comes."""
+    return None if deadline == float("inf") else max(deadline - time.monotonic(), 0)

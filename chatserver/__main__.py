@@ -1,4 +1,4 @@
-"""`python -m chatserver`: one process, with gevent's own server."""
+"""`python -m chatserver`: one process, with gevent's own server; and what is done with its data."""
 
 # Before anything else is imported: everything that blocks has to block its greenlet alone.
 from gevent import monkey
@@ -6,6 +6,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -16,16 +17,19 @@ from typing import Final
 import gevent
 from flask import Flask
 from gevent.event import Event
+from gunicorn.systemd import sd_notify
 
 from capnweb_sync.server import HttpConnections, HttpServer, WebSocketHandler
 from chatserver.addresses import authority, resolve
 from chatserver.app import create_app
+from chatserver.certificate import ShownCertificate, make_context
+from chatserver.data import COMMANDS, run_data_command
 from chatserver.errors import SettingError, StartError
 from chatserver.gc_tuning import settle_collector
 from chatserver.logs import bound_logs, set_up_logs, tell
 from chatserver.logs.http import AccessLogHandler
 from chatserver.observe.start import tell_start
-from chatserver.observe.warnings import allow_connections, warn_of
+from chatserver.observe.warnings import allow_connections, warn_of, warn_of_certificate
 from chatserver.output import complain, write_output
 from chatserver.routes import RPC_PATH
 from chatserver.service import service_of
@@ -40,7 +44,7 @@ Methods:
   - listUsers() → List of connected users
   - leave(username) → Goodbye message
 
-Run client: python -m chatclient
+Run client: python -m chatclient{option}
 Press Ctrl+C to stop
 
 In a browser: {page}
@@ -57,8 +61,13 @@ logger = logging.getLogger("chatserver")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the server until SIGINT or SIGTERM. The exit status."""
+    """Run the server until SIGINT or SIGTERM, or a command of `data`. The exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        if arguments and arguments[0] in COMMANDS:
+            return run_data_command(arguments)
+        if arguments[:1] == ["serve"]:
+            arguments = arguments[1:]
         settings = parse_arguments(arguments, from_environment())
         set_up_logs(settings.log_level, settings.log_format)
         serve(settings)
@@ -72,12 +81,16 @@ def serve(settings: Settings) -> None:
     """Listen, tell so, and come to an end in order. Raises StartError."""
     # Until it serves there is nothing to end in order, and no traceback to show.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    certificate = shown_certificate(settings)
     listeners = [listen(settings.host, port) for port in settings.ports]
     allow_connections(settings.max_connections + settings.max_http_connections)
     bound_logs()
     app = create_app(settings.as_config())
     warn_of(service_of(app).store)
+    if settings.tls_files is not None:
+        warn_of_certificate(*settings.tls_files)
     connections = HttpConnections(settings.http_limits)
+    tls = {} if certificate is None else {"ssl_context": certificate.context}
     servers = [
         HttpServer(
             listener,
@@ -86,20 +99,49 @@ def serve(settings: Settings) -> None:
             handler_class=WebSocketHandler if settings.no_access_log else AccessLogHandler,
             log=None,
             error_log=logger,
+            **tls,
         )
         for listener in listeners
     ]
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, stop.set)
+    # Ignored by who was started with nohup, and without effect where there is no terminal.
+    may_lose_terminal = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN and has_terminal()
+
+    def hang_up() -> None:
+        if may_lose_terminal and not has_terminal():
+            stop.set()
+        elif certificate is not None:
+            certificate.look()
+
+    gevent.signal_handler(signal.SIGHUP, hang_up)
     for server in servers:
         server.start()
-    addresses = [listener.getsockname()[:2] for listener in listeners]
-    tell_start(settings, [authority(*address) for address in addresses], workers=1)
+    addresses = [authority(*listener.getsockname()[:2]) for listener in listeners]
+    tell_start(settings, addresses, workers=1)
     settle_collector()
-    gevent.spawn(announce, *addresses[0])
+    sd_notify("READY=1", logger)  # type: ignore[arg-type]  # any logger will do
+    gevent.spawn(announce, addresses[0], secure=certificate is not None)
     stop.wait()
+    sd_notify("STOPPING=1", logger)  # type: ignore[arg-type]
     shut_down(servers, app, settings.drain_seconds)
+
+
+def shown_certificate(settings: Settings) -> ShownCertificate | None:
+    """What TLS is to be done with, if it is. Raises StartError."""
+    files = settings.tls_files
+    return None if files is None else ShownCertificate(files, lambda: make_context(*files))
+
+
+def has_terminal() -> bool:
+    """Whether a terminal controls this process: one that is closed tells so by SIGHUP, and is no
+    one's any more."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -116,10 +158,13 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def announce(host: str, port: int) -> None:
+def announce(here: str, *, secure: bool) -> None:
     """Say that connections are accepted. That nobody can hear it is no reason not to serve."""
-    here = authority(host, port)
-    banner = BANNER.format(url=f"ws://{here}{RPC_PATH}", page=f"http://{here}/")
+    s = "s" if secure else ""
+    url = f"ws{s}://{here}{RPC_PATH}"
+    # The client would try its own default, which has no TLS.
+    option = f" --url {url}" if secure else ""
+    banner = BANNER.format(url=url, option=option, page=f"http{s}://{here}/")
     failure = write_output(banner)
     if failure is not None:
         logger.warning("Standard output cannot be written to: %s.", failure.strerror)

@@ -6,6 +6,9 @@
       NameTaken          username_taken
       NotJoined          not_joined
         ClaimLost        not_joined      another connection speaks for the name now
+      NoSuchRoom         no_such_room    there is none, or none that the caller may see
+      Unauthorized       unauthorized    the caller is not who it would have to be
+      Forbidden          forbidden       the caller sees it and may not do that
       TooLarge           too_large
       TooMany            too_many
       RateLimited        rate_limited    with `retryAfter`, in seconds
@@ -53,6 +56,24 @@ class NotJoined(ChatError):
 
 class ClaimLost(NotJoined):
     """The claim was given up, ran out or was taken over by another connection."""
+
+
+class NoSuchRoom(ChatError):
+    """What was named is not there, or not to be seen by the caller: nobody can tell which."""
+
+    CODE = "no_such_room"
+
+
+class Unauthorized(ChatError):
+    """The caller has not shown that it is who it would have to be."""
+
+    CODE = "unauthorized"
+
+
+class Forbidden(ChatError):
+    """The caller sees what it is about, and may not do that with it."""
+
+    CODE = "forbidden"
 
 
 class TooLarge(ChatError):

@@ -8,19 +8,23 @@ Everything is set by the same `CHAT_…` variables that `python -m chatserver` r
 
 import math
 import os
+import ssl
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from gunicorn.errors import AppImportError
+from gunicorn.systemd import sd_notify
 
 from chatserver.addresses import authority, resolve
+from chatserver.certificate import HTTP_1_1, ShownCertificate, make_context
 from chatserver.errors import SettingError, StartError
 from chatserver.gc_tuning import settle_collector
 from chatserver.logs import bound_logs
 from chatserver.logs.gunicorn import GunicornLogger
 from chatserver.observe.files import VARIABLE, Directory, open_directory
 from chatserver.observe.start import tell_start
-from chatserver.observe.warnings import allow_connections, warn_of
+from chatserver.observe.warnings import allow_connections, warn_of, warn_of_certificate
 from chatserver.settings import USAGE_STATUS, from_environment
 from chatserver.store import is_shared
 
@@ -30,18 +34,27 @@ try:
     if not _workers.isdecimal() or int(_workers) < 1:
         raise SettingError(f"CHAT_WORKERS={_workers}: must be a whole number, 1 or more.")
     _, (_host, *_) = resolve(_settings.host, _settings.port)
+    _tls = _settings.tls_files
+    if _tls is not None:
+        make_context(*_tls)
 except StartError as error:
     sys.stderr.write(f"chatserver: {error}\n")
     sys.exit(USAGE_STATUS)
 
-#: Where to listen: CHAT_HOST and CHAT_PORT, and CHAT_METRICS_PORT if there is one.
-bind = [authority(_host, port) for port in _settings.ports]
+# The master would tell systemd that it is ready before any worker is.
+_notify_socket = os.environ.pop("NOTIFY_SOCKET", None)
 
 FIRST = 1
 """The number of the worker that warns for all."""
 
 _metrics: list[Directory] = []
 """Where the figures of all workers are; once the master has begun."""
+
+#: Where to listen: CHAT_HOST and CHAT_PORT, and CHAT_METRICS_PORT if there is one.
+bind = [authority(_host, port) for port in _settings.ports]
+
+#: With TLS, CHAT_TLS_CERTIFICATE and CHAT_TLS_KEY.
+certfile, keyfile = _tls or (None, None)
 
 #: gevent's worker, with the handler that does WebSocket.
 worker_class = "capnweb_sync.server.worker.WebSocketWorker"
@@ -65,6 +78,14 @@ worker_connections = _settings.max_http_connections
 
 #: Connections that may wait to be accepted: a crowd that comes back at once.
 backlog = 4096
+
+#: Where workers show that they live, in a file: in memory, which a container has whose file system
+#: is read-only, and where no slow disk makes them look dead.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+#: gunicornc would speak to the master by a socket in the home folder, which a service has none of.
+#: Signals do all that is needed.
+control_socket_disable = True
 
 loglevel = _settings.log_level.lower()
 
@@ -97,12 +118,27 @@ def _refuse_preloading(server: Any) -> None:
         sys.exit(USAGE_STATUS)
 
 
+def ssl_context(config: Any, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """In each worker, with TLS: `make` does what gunicorn's own settings say."""
+    files = config.certfile, config.keyfile or config.certfile
+
+    def make_checked() -> ssl.SSLContext:
+        make_context(*files)
+        context = make()
+        context.set_alpn_protocols([HTTP_1_1])
+        return context
+
+    return ShownCertificate(files, make_checked).context
+
+
 def on_starting(server: Any) -> None:
     """Before the first worker is started."""
     # Workers have the limit of the master.
     allow_connections(_settings.max_connections + _settings.max_http_connections)
     _refuse_preloading(server)
     _refuse_several_workers(server)
+    if _tls is not None:
+        warn_of_certificate(*_tls)
     _metrics.append(open_directory())
     _metrics[0].empty()
     # prometheus_client's way to tell workers where.
@@ -154,11 +190,14 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """When a worker is about to serve."""
+    """When a worker is about to serve: its store is open, and the socket accepts."""
     bound_logs()
     settle_collector()
     if worker.age == FIRST:
         warn_of(worker.wsgi.extensions["chatserver"].store)
+    if _notify_socket is not None:
+        os.environ["NOTIFY_SOCKET"] = _notify_socket
+        sd_notify("READY=1", worker.log, unset_environment=True)
 
 
 def worker_exit(server: Any, worker: Any) -> None:

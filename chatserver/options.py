@@ -13,9 +13,25 @@ from msgspec.structs import fields
 from capnweb_sync import undefined
 from chatserver.errors import BadRequest, BadType
 from chatserver.people.names import MAX_KEY
+from chatserver.store.seats import PASS_DAYS
 
 HISTORY_EVENTS: Final = 50
 """Events that `getHistory` returns unless asked for another number: two screenfuls."""
+
+LISTED: Final = 200
+"""Rooms or people that one list returns unless asked for another number."""
+
+MAX_LISTED: Final = 500
+"""The most of them: as many as events of one read."""
+
+MAX_PASS_DAYS: Final = 365.0
+"""Days for which a pass may be good: who needs one for longer makes another one."""
+
+MAX_PASS_USES: Final = 10_000
+"""Uses of a pass at most."""
+
+MAX_CURSOR: Final = 128
+"""Characters of the name that a part of a list comes after: more than any name has, spelled out."""
 
 MAX_TOKEN: Final = 64
 """Characters of an `epoch` or a secret: several times what any has had."""
@@ -44,6 +60,28 @@ Key = Annotated[
 ]
 
 
+Cursor = Annotated[
+    str,
+    Meta(
+        max_length=MAX_CURSOR,
+        title="a string",
+        description=f"at most {MAX_CURSOR} characters long",
+    ),
+]
+Typed = Annotated[str, Meta(title="a string")]
+"""Something that somebody has typed; checked by its own rules."""
+
+Days = Annotated[
+    float,
+    Meta(
+        gt=0, le=MAX_PASS_DAYS, title="a number", description=f"above 0, {MAX_PASS_DAYS:g} at most"
+    ),
+]
+Uses = Annotated[
+    int, Meta(ge=1, le=MAX_PASS_USES, title="a whole number", description=f"1 to {MAX_PASS_USES}")
+]
+
+
 class JoinOptions(Struct, frozen=True):
     """Of `join`: the last event that was delivered, the log that its id is of, and the secret of
     the membership to go on with."""
@@ -53,19 +91,56 @@ class JoinOptions(Struct, frozen=True):
     resume: Token | None = None
 
 
+class LoginOptions(JoinOptions, frozen=True):
+    """Of `login`: those of `join`, and who it is, by a guest's `name` or an account's `token`."""
+
+    name: Typed | None = None
+    token: Typed | None = None
+
+
 class SendOptions(Struct, frozen=True):
     """Of `sendMessage`: what makes sending it again harmless."""
 
     key: Key | None = None
 
 
+class SayOptions(SendOptions, frozen=True):
+    """Of `Room.say`, and the message that is answered."""
+
+    replyTo: EventId | None = None
+
+
 class HistoryOptions(Struct, frozen=True):
-    """Of `getHistory`: bounds, both exclusive, and how many events; a limit past what one read
-    returns is that."""
+    """Of `getHistory`, `Room.history` and `Room.events`: bounds, both exclusive, and how many
+    events; a limit past what one read returns is that."""
 
     after: EventId | None = None
     before: EventId | None = None
     limit: Limit = HISTORY_EVENTS
+
+
+class ListOptions(Struct, frozen=True):
+    """Of lists that are sorted by name: the last name of the part before, and how many."""
+
+    after: Cursor | None = None
+    limit: Limit = LISTED
+
+
+class OpenOptions(Struct, frozen=True):
+    """Of `open`: what a private room is called, what it is about, and whether later ones may read
+    `all` that was before; what they hear begins with their coming otherwise."""
+
+    title: Typed | None = None
+    topic: Typed | None = None
+    history: Typed | None = None
+
+
+class PassOptions(Struct, frozen=True):
+    """Of `createPass`: for how many days it is good, and how often; without `uses` as often as one
+    likes."""
+
+    days: Days = PASS_DAYS
+    uses: Uses | None = None
 
 
 Options = TypeVar("Options", bound=Struct)
@@ -97,7 +172,7 @@ def misfit(given: dict[str, Any], kind: type[Options]) -> BadType | BadRequest:
         value = given.get(entry.name)
         if value is None:
             continue
-        if type(value) is not plain:
+        if type(value) is not plain and (plain, type(value)) != (float, int):
             return BadType(f"The option '{entry.name}' is {meta.title}, not {kind_of(value)}.")
         try:
             convert(value, declared)

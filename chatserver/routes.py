@@ -99,6 +99,7 @@ def connect() -> Response:
     return Response(status=status, headers=headers)
 
 
+@routes.post(RPC_PATH)
 @routes.post(BATCH_PATH)
 def batch() -> AnyResponse:
     """Answer a batch of calls: for what needs no events, such as a job that runs by the clock."""
@@ -135,7 +136,8 @@ def metrics() -> Response:
 def state_of(service: ChatService, good: tuple[str, ...]) -> tuple[Response, int]:
     """How this worker is, with status 200 if that is one of the `good` ones."""
     state = service.state
-    answer = jsonify(status=state, connections=len(service.connections))
+    connections = service.connections
+    answer = jsonify(status=state, connections=len(connections), memory=connections.kept)
     return answer, 200 if state in good else 503
 
 

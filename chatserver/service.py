@@ -1,5 +1,5 @@
-"""What stands behind the application in one process: the store, the room, the connections, and what
-is made for each client that connects.
+"""What stands behind the application in one process: the store, who is here, the connections, and
+what is made for each client that connects.
 
 Routes and `app.py` both import it, and it imports neither.
 """
@@ -27,7 +27,7 @@ from chatserver.observe.metrics import Metrics
 from chatserver.observe.visits import Visits
 from chatserver.people.limits import Rates
 from chatserver.rooms.member import BatchConnection, ClientState
-from chatserver.rooms.room import Room
+from chatserver.rooms.stays import Stays
 from chatserver.settings import MIB, Settings
 from chatserver.store import open_store
 
@@ -42,10 +42,10 @@ BATCH_SECONDS: Final = 10.0
 """How long the calls of one HTTP batch may take; a server that stops waits for them."""
 
 
-SESSION_MEMORY: Final = 14 * MIB
+SESSION_MEMORY: Final = 12 * MIB
 """Bytes that the server keeps for one client at most (see `Limits.max_memory`): a history of 500
 messages of 4,000 characters takes 2 to 8 MiB until it is released. With the calls under way, which
-their number bounds, it is 16 MiB."""
+their number bounds, and what the counting does not see (nested lists: a fifth), it is 16 MiB."""
 
 MESSAGE_CALLS: Final = 256
 """Calls that one message may start: no client has a use for more."""
@@ -58,13 +58,13 @@ BATCH_BYTES: Final = 256 * 1024
 
 
 class ChatService:
-    """The chat of one process: its store, its room, its connections.
+    """The chat of one process: its store, who is here, its connections.
 
     Attributes:
         settings: what the operator has set.
         origins: the sites whose pages may connect.
         store: the log.
-        room: the members of this process.
+        stays: who is here, in this process.
         rates: what its clients do, by address and person.
         visits: its connections, as they are logged and counted.
         calls: what its clients call, counted.
@@ -78,7 +78,7 @@ class ChatService:
         self.settings = settings
         self.origins = Origins(settings.allow_origin)
         self.store = open_store(settings.store, settings.policy)
-        self.room = Room(self.store)
+        self.stays = Stays(self.store)
         self.rates = Rates(settings.rate_limits)
         self.visits = Visits()
         self.calls = ChatCalls()
@@ -99,11 +99,11 @@ class ChatService:
         )
         self._batch_limits = replace(self._limits, max_calls=BATCH_CALLS)
         gevent_runtime()
-        self.room.start()
+        self.stays.start()
         self.metrics = Metrics(
             Worker(
                 self.connections,
-                self.room,
+                self.stays,
                 self.store,
                 self.visits,
                 self.calls,
@@ -119,19 +119,16 @@ class ChatService:
         client = ClientState(
             connection, allowance=self.rates.connection(address), number=visit.number
         )
+        chat = Chat(self.stays, self.store, client, self.calls)
 
-        def closed(_: Connection) -> None:
-            # The client refers to the connection: without the way back, both go at once.
-            connection.on_closed = None
-            self.rates.let_go(address)
+        def closed(connection: Connection) -> None:
             people = [member.name for member in client.members.values()]
-            self.room.closed(client)
+            chat._closed(connection)
             self.visits.end(visit, connection, people)
 
         connection.on_closed = closed
         if not self.rates.hold(address):
             connection.close(CloseCode.TRY_AGAIN_LATER, "Too many connections from this address.")
-        chat = Chat(self.room, self.store, client, self.calls)
         return RpcSession(connection, chat, runtime=gevent_runtime(), limits=self._limits)
 
     def batch(self, environ: dict[str, Any]) -> Response:
@@ -142,7 +139,7 @@ class ChatService:
         address = self.rates.address(environ.get("REMOTE_ADDR", ""))
         client = ClientState(BatchConnection(), deaf=True, allowance=self.rates.batch(address))
         chat = serve(
-            Chat(self.room, self.store, client, self.calls),
+            Chat(self.stays, self.store, client, self.calls),
             limits=self._batch_limits,
             batch_timeout=BATCH_SECONDS,
             max_batch=BATCH_BYTES,
@@ -151,7 +148,7 @@ class ChatService:
         try:
             return Response.from_app(chat, environ, buffered=True)
         finally:
-            self.room.closed(client)
+            self.stays.closed(client)
 
     def admit(self, environ: Mapping[str, Any]) -> None:
         """Count a new connection, before it is accepted. Raises RateLimited."""
@@ -189,7 +186,7 @@ class ChatService:
         `unavailable`, if the store is, and nothing can be said; `full`, if nobody finds room."""
         if self.connections.draining:
             return "draining"
-        if not self.room.running:
+        if not self.stays.running:
             return "failing"
         if not self.store.available:
             return "unavailable"
@@ -197,7 +194,7 @@ class ChatService:
 
     def close(self) -> None:
         """Let go of the store. To be called when no connection is open any more."""
-        self.room.stop()
+        self.stays.stop()
         self.metrics.stop()
 
 

@@ -9,13 +9,14 @@ command line wins over the environment, the environment over the default.
 import argparse
 import ipaddress
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Annotated, Any, Final
 
 from flask import Config
 from msgspec import Meta, ValidationError, convert
 
+from capnweb_sync import __version__
 from capnweb_sync.origins import parse_origin
 from capnweb_sync.server import HttpLimits
 from capnweb_sync.urls import without_password
@@ -23,7 +24,7 @@ from chatserver.addresses import host
 from chatserver.errors import SettingError, StartError
 from chatserver.logs import FORMATTERS
 from chatserver.output import write_output
-from chatserver.people.limits import Network, Rate, RateLimits
+from chatserver.people.limits import Network, Rate, RateLimits, ip_address, subscriber
 from chatserver.store.interface import Policy
 
 ENVIRONMENT_PREFIX: Final = "CHAT"
@@ -151,6 +152,16 @@ class Settings:
         " redis://host:port/db for several workers, memory: for a try",
         "URL",
     )
+    tls_certificate: str | None = setting(
+        None,
+        text,
+        "serve with TLS: the certificate, and the ones between it and its root, in a PEM file that"
+        " is looked at every minute",
+        "FILE",
+    )
+    tls_key: str | None = setting(
+        None, text, "the key of that certificate, in PEM (default: in the same file)", "FILE"
+    )
     grace: float = setting(
         15.0, Seconds, "how long a name waits for a lost client to come back", "SECONDS"
     )
@@ -209,6 +220,13 @@ class Settings:
         1_000,
         Count,
         "WebSockets from one address at a time; one more gets status 429",
+        "N",
+    )
+    max_address_http_connections: int = setting(
+        200,
+        Count,
+        "connections from one address that are no WebSockets; at one more, the one that has sent"
+        " nothing for longest is closed, or the new one if there is none",
         "N",
     )
     unlimited_addresses: tuple[Network, ...] = setting(
@@ -295,6 +313,11 @@ class Settings:
                 f"The ping timeout ({self.ping_timeout} s) must not be longer than the ping"
                 f" interval ({self.ping_interval} s)."
             )
+        if self.tls_key is not None and self.tls_certificate is None:
+            raise SettingError(
+                f"The key {self.tls_key} is of no use without its certificate; name that with"
+                " --tls-certificate or CHAT_TLS_CERTIFICATE."
+            )
 
     def as_config(self) -> dict[str, Any]:
         """As entries of Flask's configuration; what is not set is left out."""
@@ -307,6 +330,13 @@ class Settings:
         return [self.port] if self.metrics_port is None else [self.port, self.metrics_port]
 
     @property
+    def tls_files(self) -> tuple[str, str] | None:
+        """The files of the certificate and its key; None: no TLS."""
+        if self.tls_certificate is None:
+            return None
+        return self.tls_certificate, self.tls_key or self.tls_certificate
+
+    @property
     def http_limits(self) -> HttpLimits:
         """What the HTTP server is told."""
         return HttpLimits(
@@ -315,7 +345,14 @@ class Settings:
             min_rate=self.min_rate,
             idle_seconds=self.idle_seconds,
             max_connections=self.max_http_connections,
+            max_client_connections=self.max_address_http_connections,
+            client_of=self._client_of,
         )
+
+    def _client_of(self, host: str) -> Hashable | None:
+        """Whose a connection is; nobody's where it is a proxy's."""
+        address = None if self.trust_proxies else ip_address(host)
+        return None if address is None else subscriber(address, self.unlimited_addresses)
 
     @property
     def rate_limits(self) -> RateLimits:
@@ -408,9 +445,12 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
     parser = OneSentence(
         prog="python -m chatserver",
         description="The chat server. Every option can also be set in the environment:"
-        " CHAT_PORT is --port, and so on.",
+        " CHAT_PORT is --port, and so on. Commands beside it, which have --help, too: backup FILE"
+        " copies the database while it is in use, check says whether all that must hold of what is"
+        " stored holds, export FILE and import FILE carry it from one engine to the other.",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"chatserver {__version__}")
     for entry in fields(Settings):
         default = getattr(defaults, entry.name)
         if isinstance(entry.default, bool):

@@ -1,11 +1,14 @@
 # Sourced by the scripts beside it, which set `scripts` to their folder: the virtual environment,
 # made when it is missing and renewed when setup.cfg has changed. POSIX sh.
 #
-# It stands in .venv in the repository, or where CHAT_VENV says. What is printed here goes to
+# It stands in .venv in the repository, or where CHAT_VENV says. A script may ask for a Python of a
+# `python_version`, and for the `lowest` versions of what is installed. What is printed here goes to
 # standard error: standard output belongs to the program.
 
 repository=$(CDPATH='' cd -- "$scripts/.." && pwd)
 venv=${CHAT_VENV:-$repository/.venv}
+python_version=
+lowest=
 
 say() {
     printf '%s\n' "$*" >&2
@@ -24,8 +27,16 @@ apt_install() {
         >/dev/null </dev/null
 }
 
-# The first Python on the PATH that is new enough; sets `python`.
+# The first Python on the PATH that is new enough, or has the version that is asked for, which may
+# also be one of pyenv's; sets `python`.
 find_python() {
+    if [ "$python_version" ]; then
+        for python in "python$python_version" \
+            "${PYENV_ROOT:-$HOME/.pyenv}/versions/$python_version".*/bin/python; do
+            "$python" -c '' 2>/dev/null && return
+        done
+        fail "There is no Python $python_version here."
+    fi
     for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
         "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && return
     done
@@ -80,8 +91,16 @@ install_project() {
         "$python" -m venv --clear -- "$venv" || fail "The virtual environment could not be made."
     fi
     rm -f -- "$base_stamp" "$stamp"
-    "$venv/bin/python" -m pip install -qq --disable-pip-version-check \
-        --editable "$repository${1:+[$1]}" >&2 \
+    if [ "$lowest" ]; then
+        "$venv/bin/python" -m pip install -qq --disable-pip-version-check uv >&2
+        set -- "${1:-}" "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" \
+            --resolution lowest-direct
+    else
+        set -- "${1:-}" "$venv/bin/python" -m pip install -qq --disable-pip-version-check
+    fi
+    project=$repository${1:+[$1]}
+    shift
+    "$@" --editable "$project" >&2 \
         || fail "The installation failed, see above; start again once that is mended."
     stamp_text >"$stamp"
     # Everything that is installed without an extra is installed with it.

@@ -1,9 +1,12 @@
 #!/bin/sh
-# Runs the linters, the type checker and the tests: run_tests.sh [--full] [--no-lint] [--coverage] [pytest options]
+# Runs the linters, the type checker and the tests: run_tests.sh [OPTION …] [pytest options]
 #
-#   --full     the long tests at their full length
-#   --no-lint  the tests alone
-#   --coverage which branches they take, processes included; the table comes last
+#   --full            the long tests at their full length; then, shortly, what has to pass as well:
+#                     the lowest versions of what is needed, and the newest of the reference
+#   --no-lint         the tests alone
+#   --coverage        which branches they take, processes included; the table comes last
+#   --python VERSION  with another Python, such as 3.13, in an environment of its own
+#   --lowest          with the lowest versions that setup.cfg allows, on Python 3.10
 #
 # On a fresh machine it first installs what they need. Every step runs, whatever the ones before it
 # said; the exit status is 0 only if all went well. Where a tool cannot be had, the tests that need
@@ -21,12 +24,26 @@ processes=auto
 
 lint=yes
 coverage=
+full=
+option=
 for argument in "$@"; do
     shift
-    case $argument in
+    case $option$argument in
+        --python) option=--python= ;;
+        --python=*)
+            option=
+            python_version=${argument#--python=}
+            venv=$repository/.venv-$python_version
+            ;;
+        --lowest)
+            python_version=3.10
+            lowest=yes
+            venv=$repository/.venv-lowest
+            ;;
         --no-lint) lint= ;;
         --coverage) coverage=yes ;;
         --full)
+            full=yes
             test_deadline=$full_test_deadline
             processes=0
             set -- "$@" --full
@@ -34,6 +51,7 @@ for argument in "$@"; do
         *) set -- "$@" "$argument" ;;
     esac
 done
+[ -z "$option" ] || fail 'Which Python? --python 3.13, say.'
 
 failed=
 
@@ -71,12 +89,31 @@ get_promtool() {
     return $found
 }
 
+# newest_reference: the tests against the npm package, in a copy of all this that has its newest
+# release.
+newest_reference() {
+    copy=$(mktemp -d)
+    tar -C "$repository" --exclude='.venv*' --exclude=node_modules --exclude=.git -cf - . |
+        tar -C "$copy" -xf -
+    (
+        cd "$copy/tests/interop" &&
+            npm install --no-fund --no-audit --silent capnweb@latest && npm ls capnweb &&
+            cd "$copy" && "$venv/bin/python" -m pytest -q -n "$processes" tests/interop
+    )
+    status=$?
+    rm -rf -- "$copy"
+    return $status
+}
+
 set_up test
 cd "$repository"
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
     missing 'node and npm are not here: no tests against the reference implementation'
 elif ! install_node_packages tests/interop || ! install_node_packages tests/deploy; then
     missing 'npm ci failed: no tests against the reference implementation'
+fi
+if ! install_node_packages tests/capnweb_sync/typed; then
+    missing 'npm ci failed: typed APIs are not checked with pyright'
 fi
 if ! set_up_page || ! install_node_packages tests/web; then
     missing 'npm ci failed: no tests of the page'
@@ -113,6 +150,12 @@ step 'pytest, one by one' run_pytest -m alone "$@"
 if [ "$coverage" ]; then
     "$venv/bin/coverage" combine --quiet
     step 'coverage' "$venv/bin/coverage" report --show-missing --skip-covered
+fi
+if [ "$full" ]; then
+    step 'lowest versions' "$0" --lowest --no-lint
+    # It tells what is coming, and is no failure of ours.
+    printf '\n== newest reference\n'
+    newest_reference || say '!! The newest npm package behaves otherwise, or could not be had: see above.'
 fi
 
 [ -z "$failed" ] || fail "

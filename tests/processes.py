@@ -234,13 +234,13 @@ class ServerProcess(Process):
     """The chat server, started as its README says, ready to accept connections.
 
     Attributes:
-        url: where it speaks Cap'n Web, `ws://127.0.0.1:PORT/rpc/ws`.
+        url: where it speaks Cap'n Web, `ws://127.0.0.1:PORT/rpc/ws`; `wss` with TLS.
         address: host and port, for plain sockets.
-        http_url: `http://127.0.0.1:PORT`, without a slash at the end.
+        http_url: `http://127.0.0.1:PORT`, without a slash at the end; `https` likewise.
     """
 
     #: Matches the banner, which is printed when connections are accepted.
-    BANNER = r"Chat Server running on (?P<url>ws://(?P<host>[^:/]+):(?P<port>\d+)/rpc/ws)"
+    BANNER = r"Chat Server running on (?P<url>ws(?P<s>s?)://(?P<host>[^:/]+):(?P<port>\d+)/rpc/ws)"
 
     def __init__(self, *options: str, env: Mapping[str, str] | None = None) -> None:
         """Start it on a free port with an in-memory store; `options` come after and win. Of what
@@ -255,7 +255,7 @@ class ServerProcess(Process):
             raise
         self.url = banner["url"]
         self.address = (banner["host"], int(banner["port"]))
-        self.http_url = f"http://{banner['host']}:{banner['port']}"
+        self.http_url = f"http{banner['s']}://{banner['host']}:{banner['port']}"
 
 
 AnyProcess = TypeVar("AnyProcess", bound=Process)

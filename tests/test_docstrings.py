@@ -14,6 +14,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -128,6 +129,19 @@ def raised(function: Callable[..., Any]) -> set[str]:
             if isinstance(made, ast.Name) and made.id[0].isupper():
                 names.add(made.id)
     return names
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "reference.md").read_text(encoding="utf-8")
+    directive = re.compile(r"^.. auto\w+:: (\w+)$", re.MULTILINE)
+    there = set()
+    for part in page.split("currentmodule:: ")[1:]:
+        package = part.partition("\n")[0]
+        there |= {f"{package}.{name}" for name in directive.findall(part)}
+    expected = {path for path, _ in exported() if PACKAGES[path.rpartition(".")[0]] is None}
+
+    # The library's own, which has it under its first name.
+    assert expected - there == {"chatclient.Status"}
 
 
 def test_every_public_name_has_a_docstring() -> None:

@@ -23,10 +23,10 @@ FLOORS = {
     "capnweb_sync": (
         ("errors", "close_codes", "limits", "deferred", "urls", "origins", "floods"),
         ("futures",),
-        ("handshake",),
+        ("handshake", "wsgi_requests"),
         ("values",),
         ("runtimes",),
-        ("observe",),
+        ("line", "observe"),
         ("core",),
         ("streams",),
         ("codec",),
@@ -39,7 +39,7 @@ FLOORS = {
     ),
     "chatserver": (
         ("errors", "futures", "gc_tuning", "loop", "output"),
-        ("addresses", "logs"),
+        ("addresses", "certificate", "logs"),
         ("people",),
         ("store",),
         ("options",),
@@ -47,7 +47,7 @@ FLOORS = {
         ("capabilities",),
         ("settings",),
         ("observe",),
-        ("service", "page"),
+        ("service", "page", "data"),
         ("routes",),
         ("app",),
         ("gunicorn_conf", "__main__"),
@@ -59,8 +59,8 @@ that are alone in their package's last row may import anything of it."""
 SHELLS = tuple(
     f"capnweb_sync.{room}"
     for room in (
-        *("client", "server", "server_threads", "wsgi"),
-        *("runtimes", "shell", "testing", "__main__"),
+        *("client", "line", "server", "server_threads", "wsgi"),
+        *("wsgi_requests", "runtimes", "shell", "testing", "__main__"),
     )
 )
 """What does I/O and starts threads. Everything else of the library is the core."""
@@ -75,7 +75,7 @@ NOT_IN_THE_CORE = {"flask", "gevent", "geventwebsocket", "websocket", "werkzeug"
     "subprocess",
 }
 
-LATE_LIBRARIES = {"capnweb_sync.wsgi", "capnweb_sync"}
+LATE_LIBRARIES = {"capnweb_sync.wsgi", "capnweb_sync.wsgi_requests", "capnweb_sync"}
 """Where importing the library of a shell waits until it is used: who never serves needs no Flask,
 and who never connects no websocket-client."""
 

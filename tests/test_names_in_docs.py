@@ -87,7 +87,7 @@ def said(name: str) -> str:
 
 def is_file(name: str, where: str) -> bool:
     """Whether `name`, as the file `where` writes it, is a file of the repository."""
-    if name in EXAMPLES:
+    if name in EXAMPLES or f"\n# {name}\n" in said(where):  # which the page has its readers write
         return True
     beside = (ROOT / where).parent / name
     if beside.exists():

@@ -107,11 +107,13 @@ class Payload:
     def hook_for_target(self, target: Any) -> Any:
         """A hook for a raw `RpcTarget` or function in the value, for the caller to dispose of.
 
-        In a result the target is the core's: all its hooks count together, and the target learns
-        of its disposal when the payload and the last of them are gone.
+        In arguments it is that of a duplicate, if the target makes one with `dup` (the reference's
+        `getHookForRpcTarget`): the target stays the application's. In a result the target is the
+        core's: all its hooks count together, and the target learns of its disposal when the payload
+        and the last of them are gone.
         """
         if self.source == "params":
-            return late.hook_for_target(target)
+            return late.hook_for_target(duplicate(target))
         if self._targets is None:
             self._targets = {}
         hook = self._targets.get(id(target))
@@ -246,6 +248,20 @@ class Held:
         """The value for one more payload, and the hook, for that payload to own, that keeps it
         there; None if nothing needs to be kept."""
         raise NotImplementedError
+
+
+def duplicate(target: Any) -> Any:
+    """What goes in arguments for a raw target. Raises TypeError for a wrong `dup`."""
+    make = getattr(target, "dup", None) if isinstance(target, RpcTarget) else None
+    if make is None:
+        return target
+    made = make()
+    if isinstance(made, RpcTarget):
+        return made
+    raise TypeError(
+        f"{type(target).__qualname__}.dup() is called for each object that is passed in arguments,"
+        f" and has to return an RpcTarget, not {made!r}."
+    )
 
 
 def is_plain(value: Any) -> bool:

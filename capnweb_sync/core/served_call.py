@@ -79,15 +79,15 @@ class Job:
     def _fail(self, error: BaseException) -> None:
         """Application code has raised `error`."""
         calls = self._calls
-        path = self._called()
         if calls.seen is not None:
             calls.seen.failed(self, error)
+        path, _ = self.called()
         if calls.counts is not None:
             calls.counts.fails(first_name(path), error, calls.session)
         self._finish(None, calls.failure(error, path))
 
-    def _called(self) -> Path:
-        """What the peer has called, for people."""
+    def called(self) -> tuple[Path, bool]:
+        """What the peer has called, or whether it only looks at it: for people."""
         raise NotImplementedError
 
     def _finish(self, outcome: Any, error: BaseException | None) -> None:
@@ -146,30 +146,22 @@ class ServedCall(Job):
         args = self._args
         if args is None:
             self._calls.begin()
-            self._start()
+            self._calls.start(self)
             return
         if args.source == "owned" and not args.promises:
-            self._start()
+            self._calls.start(self)
         else:
             self._calls.admit(args)
             args.deliver(self._calls.take).add_callback(self._delivered)
 
     def _delivered(self, delivery: Any) -> None:
         if delivery.error is None:
-            self._start()
+            self._calls.start(self)
         else:
             self._settle(None, delivery.error)
 
-    def _start(self) -> None:
-        calls = self._calls
-        if calls.seen is not None:
-            calls.seen.serving(self, self._path, reading=self._reading)
-        if calls.counts is not None:
-            self._began = perf_counter()
-        calls.start(self)
-
-    def _called(self) -> Path:
-        return self._path
+    def called(self) -> tuple[Path, bool]:
+        return self._path, self._reading
 
     def _complete(self, outcome: Any, error: BaseException | None) -> None:
         counts = self._calls.counts
@@ -178,6 +170,7 @@ class ServedCall(Job):
         super()._complete(outcome, error)
 
     def _run(self) -> Any:
+        self._began = perf_counter()
         target, path, at = self._target, self._path, 0
         while at < len(path) and not isinstance(target, RpcStub):
             if isinstance(target, RpcTarget):

@@ -92,7 +92,7 @@ class ServedCalls:
         self.counts: CallCounts | None = None
         """Where calls are counted, if anybody asks for that."""
         self.seen: Seen | None = None
-        """Those who observe the session, if anybody does."""
+        """Those who observe the calls of the session, if anybody does."""
         self.on_send_error: OnSendError | None = None
         """What the application has to say on errors that are sent."""
         self.session: Serving | None = None
@@ -251,6 +251,18 @@ class ServedCalls:
     def notify(self, function: Callable[..., Any], *args: Any) -> None:
         """Run application code that nobody waits for; what it raises goes to the log."""
         self._queue.start(Callback(function, args))
+
+
+class SeenCalls(ServedCalls):
+    """Those of a session whose calls are observed."""
+
+    __slots__ = ()
+
+    def start(self, job: Callable[[], None]) -> None:
+        called: Callable[[], tuple[Path, bool]] | None = getattr(job, "called", None)
+        if called is not None and self.seen is not None:  # none for a write to a stream
+            self.seen.serving(job, *called())
+        self._queue.start(job)
 
 
 def too_much(most: int) -> str:

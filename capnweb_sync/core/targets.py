@@ -20,10 +20,18 @@ class RpcTarget:
     """Base class of objects that are passed by reference.
 
     The peer can call the public methods of the class and read its properties. A method may return
-    a `concurrent.futures.Future`: the answer goes out when that is done. Defining `_on_dispose`,
-    a class lets its objects learn when the peer has let go of them; defining
-    `_on_session(session)`, a main object gets the session that it was made the main object of,
-    before the first message. A peer cannot call either.
+    a `concurrent.futures.Future`: the answer goes out when that is done.
+
+    A class may define:
+
+    - `_on_dispose()`, by which its objects learn when the peer has let go of them; one that goes in
+      the arguments of several calls learns it once for each of them.
+    - `dup()`: it is called for each call in whose arguments an object goes, and what it returns, an
+      `RpcTarget`, goes instead. It must not block.
+    - `_on_session(session)`: a main object gets the session that it was made the main object of,
+      before the first message.
+
+    Names with an underscore are out of a peer's reach.
     """
 
     __slots__ = ("__weakref__",)

@@ -18,6 +18,7 @@ from typing import Any, Final
 from ..deferred import Deferred
 from ..errors import SessionOfParent, logger
 from ..runtimes.interface import Runtime
+from ..runtimes.steps import Step
 from .observer import Observer
 
 MAX_WAITING: Final = 16 * 1024 * 1024
@@ -50,8 +51,18 @@ class Delivery:
         self.thread = threading.get_ident()
 
 
+class Source:
+    """Whose events they are: how jobs of its runtime are started, and waited for."""
+
+    __slots__ = ("runtime", "start")
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.start = runtime.call_queue().start
+
+
 class EventQueue:
-    """What is to be told to one observer of sessions of one runtime, under whose step it is."""
+    """What is to be told to one observer of the sessions that share a step, under that step."""
 
     __slots__ = (
         "_delivered",
@@ -60,30 +71,28 @@ class EventQueue:
         "_failed",
         "_lost",
         "_missed",
-        "_runtime",
-        "_start",
+        "_step",
         "_summoned",
         "_waiting",
         "_warn_at",
     )
 
-    def __init__(self, runtime: Runtime, missed: Callable[[int], None]) -> None:
-        self._runtime = runtime
-        self._start = runtime.call_queue().start
+    def __init__(self, step: Step, missed: Callable[[int], None]) -> None:
+        self._step = step
         self._missed = missed
         self._events: deque[tuple[Told, tuple[Any, ...], int]] = deque()
         self._waiting = 0
         self._delivered = 0
         """Bytes of what was told since that was last taken off `_waiting`."""
-        self._summoned = False
-        """Whether a job will come, and has not yet."""
+        self._summoned: Runtime | None = None
+        """Whose job will come, and has not yet."""
         self._delivering: weakref.ref[Delivery] | None = None
         """Who tells the observer."""
         self._lost = 0
         self._warn_at = 0.0
         self._failed: set[Told] = set()
 
-    def add(self, told: Told, args: tuple[Any, ...], size: int = 0) -> None:
+    def add(self, source: Source, told: Told, args: tuple[Any, ...], size: int = 0) -> None:
         """Have `told(*args)` called. Under the step; `size` is that of the message in it."""
         cost = size + EVENT_COST
         if self._waiting + cost > MAX_WAITING:
@@ -94,12 +103,12 @@ class EventQueue:
             self._events.append((self._tell_missed, (lost,), 0))
         self._events.append((told, args, cost))
         self._waiting += cost
-        if not self._summoned or not len(self._events) % SUMMONED_AGAIN:
-            self._summon()
+        if self._summoned is not source.runtime or not len(self._events) % SUMMONED_AGAIN:
+            self._summon(source)
 
-    def _summon(self) -> None:
-        self._start(self._deliver)
-        self._summoned = True
+    def _summon(self, source: Source) -> None:
+        source.start(self._deliver)
+        self._summoned = source.runtime
 
     def _tell_missed(self, count: int) -> None:
         now = time.monotonic()
@@ -112,12 +121,12 @@ class EventQueue:
         """Tell all that waits, unless that is being done already."""
         delivery = Delivery()
         with suppress(SessionOfParent):
-            if self._runtime.step.run(self._begin, delivery):
-                while self._runtime.step.run(self._goes_on):
+            if self._step.run(self._begin, delivery):
+                while self._step.run(self._goes_on):
                     self._tell_all()
 
     def _begin(self, delivery: Delivery) -> bool:
-        self._summoned = False
+        self._summoned = None
         if self._current() is not None:
             return False
         self._delivering = weakref.ref(delivery)
@@ -148,33 +157,32 @@ class EventQueue:
             self._failed.add(told)
             logger.exception("An observer failed in %r; it will not be logged again", told)
 
-    def flush(self, timeout: float) -> None:
+    def flush(self, source: Source, timeout: float) -> None:
         """Wait until what has happened so far is told, `timeout` seconds at most. Not within the
         step; the observer itself waits for nothing."""
         current = self._current()
         if current is not None and current.thread == threading.get_ident():
             return
-        told = self._runtime.step.run(self._last)
+        told = self._step.run(self._last, source)
         if told is not None:
-            self._runtime.wait(told, timeout)
+            source.runtime.wait(told, timeout)
 
-    def _last(self) -> Deferred[None] | None:
+    def _last(self, source: Source) -> Deferred[None] | None:
         """What is settled when all that waits now is told; None if nothing does."""
         if not self._events and self._current() is None:
             return None
         told: Deferred[None] = Deferred()
-        self._events.append((self._runtime.step.run, (told.resolve, None), 0))
-        self._summon()
+        self._events.append((self._step.run, (told.resolve, None), 0))
+        self._summon(source)
         return told
 
 
-def queue_of(observer: Observer, runtime: Runtime) -> EventQueue:
-    """The queue of `observer` for sessions of `runtime`. Under the step."""
+def queue_of(observer: Observer, step: Step) -> EventQueue:
+    """The queue of `observer` for sessions with this step. Under it."""
     queues = observer._queues
     if queues is None:
         queues = observer._queues = {}
-    step = runtime.step
     queue = queues.get(step)
     if queue is None:
-        queue = queues[step] = EventQueue(runtime, observer.missed)
+        queue = queues[step] = EventQueue(step, observer.missed)
     return queue

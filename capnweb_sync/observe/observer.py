@@ -127,7 +127,7 @@ class Observer:
     """
 
     _queues: dict[Any, Any] | None = None
-    """An `EventQueue` for each runtime whose sessions it observes, which is one as a rule."""
+    """An `EventQueue` for each step, which is one as a rule: that of the process's runtime."""
 
     def connection_opens(self, conversation: Conversation) -> None:
         """A session begins.

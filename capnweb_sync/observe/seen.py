@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 from ..errors import SessionClosed
 from ..runtimes.interface import Runtime, Transport
-from .events import FLUSH_SECONDS, EventQueue, Told, queue_of
+from .events import FLUSH_SECONDS, EventQueue, Source, Told, queue_of
 from .logs import listening
 from .observer import Call, Conversation, Observer, Path
 
@@ -31,8 +31,8 @@ class Seen:
         "_opens",
         "_out",
         "_queues",
+        "_source",
         "sees_calls",
-        "sees_messages_in",
         "sees_messages_out",
     )
 
@@ -40,7 +40,8 @@ class Seen:
         self, observers: list[Observer], runtime: Runtime, conversation: Conversation
     ) -> None:
         self._conversation = conversation
-        self._queues = [queue_of(observer, runtime) for observer in observers]
+        self._source = Source(runtime)
+        self._queues = [queue_of(observer, runtime.step) for observer in observers]
         pairs = list(zip(observers, self._queues, strict=True))
 
         def listeners(event: str) -> Listeners:
@@ -59,8 +60,6 @@ class Seen:
         self._out = listeners("message_out")
         self.sees_calls = bool(self._begins or self._ends)
         """Whether anybody has a use for calls."""
-        self.sees_messages_in = bool(self._in)
-        """Likewise for messages that arrive."""
         self.sees_messages_out = bool(self._out)
         """Likewise for messages that go out."""
         self._calls: dict[object, Call] = {}
@@ -69,18 +68,24 @@ class Seen:
     def opened(self) -> None:
         """The session is made."""
         for queue, told in self._opens:
-            queue.add(told, (self._conversation,))
+            queue.add(self._source, told, (self._conversation,))
 
     def closed(self, error: SessionClosed, calls_made: int, calls_served: int) -> None:
         """The session is over."""
         self._conversation.end(calls_made, calls_served)
         for queue, told in self._closes:
-            queue.add(told, (self._conversation, error))
+            queue.add(self._source, told, (self._conversation, error))
 
-    def message_in(self, message: str | bytes) -> None:
-        """A message is about to be taken."""
-        for queue, told in self._in:
-            queue.add(told, (self._conversation, message), len(message))
+    def arriving(self, messages: Iterable[str | bytes]) -> Iterable[str | bytes]:
+        """`messages`, each of which is told when it is about to be taken, if anybody has a use for
+        that."""
+        return self._telling(messages) if self._in else messages
+
+    def _telling(self, messages: Iterable[str | bytes]) -> Iterator[str | bytes]:
+        for message in messages:
+            for queue, told in self._in:
+                queue.add(self._source, told, (self._conversation, message), len(message))
+            yield message
 
     def packing(self, pack: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
         """`pack`, which tells of each message, if anybody has a use for that. One of its own for
@@ -90,24 +95,23 @@ class Seen:
 
         def pack_seen(message: bytes) -> bytes:
             for queue, told in self._out:
-                queue.add(told, (self._conversation, message), len(message))
+                queue.add(self._source, told, (self._conversation, message), len(message))
             return pack(message)
 
         return pack_seen
 
-    def calling(self, path: Path, *, reading: bool) -> Call | None:
-        """This side calls the peer; None if nobody has a use for calls."""
-        return self._begin(path, True, reading) if self.sees_calls else None
+    def calling(self, path: Path, reading: bool) -> Call:
+        """This side calls the peer."""
+        return self._begin(path, True, reading)
 
-    def serving(self, job: object, path: Path, *, reading: bool) -> None:
+    def serving(self, job: object, path: Path, reading: bool) -> None:
         """The peer calls this side, which `job` will serve."""
-        if self.sees_calls:
-            self._calls[job] = self._begin(path, False, reading)
+        self._calls[job] = self._begin(path, False, reading)
 
     def _begin(self, path: Path, outgoing: bool, reading: bool) -> Call:
         call = Call(self._conversation, path, outgoing, reading)
         for queue, told in self._begins:
-            queue.add(told, (call,))
+            queue.add(self._source, told, (call,))
         return call
 
     def moved(self, job: object, to: object) -> None:
@@ -133,13 +137,13 @@ class Seen:
         call.error = None
         seconds = call.seconds()
         for queue, told in self._ends:
-            queue.add(told, (call, seconds, error))
+            queue.add(self._source, told, (call, seconds, error))
 
     def flush(self, timeout: float = FLUSH_SECONDS) -> None:
         """Wait until observers have been told what has happened, `timeout` seconds at most. Not
         within the step."""
         for queue in self._queues:
-            queue.flush(timeout)
+            queue.flush(self._source, timeout)
 
 
 def seen_by(observers: Observers, runtime: Runtime, transport: Transport) -> Seen | None:

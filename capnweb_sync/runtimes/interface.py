@@ -173,7 +173,7 @@ class Runtime(Protocol):
 
     def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
         """Have long work done. A loop that serves many does a piece at a time, in turns with what
-        others want; elsewhere all of it is done when this returns.
+        others want; elsewhere it is done when this returns, or soon, if a step is under way.
 
         Args:
             pieces: yields after each piece, and does not raise.

@@ -89,10 +89,20 @@ class ThreadRuntime:
         function()
 
     def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
-        """Do all of it: nobody else waits for this thread."""
-        for _ in pieces:
-            pass
-        return Deferred.of(None)
+        """Do all of it: nobody else waits for this thread. In the middle of a step, have another
+        thread do it, so that others may make steps in between."""
+        done: Deferred[None] = Deferred()
+
+        def serve() -> None:
+            for _ in pieces:
+                pass
+            self.step.run(done.resolve, None)
+
+        if self.step.is_mine():
+            self.run(serve)
+        else:
+            serve()
+        return done
 
     def wait(self, deferred: Deferred[Any], timeout: float | None) -> bool:
         """Block until `deferred` is settled, for `timeout` seconds at most (None: without end).

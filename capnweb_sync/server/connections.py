@@ -114,6 +114,12 @@ class Connections:
     def __len__(self) -> int:
         return sum(map(len, self._ring))
 
+    @property
+    def kept(self) -> int:
+        """Bytes that are kept for peers, without those for which less than `REPORT_STEP` is; 0 if
+        they are not bounded."""
+        return 0 if self.memory is None else self.memory.held
+
     def __iter__(self) -> Iterator[Connection]:
         """The connections that are open now, closing ones included."""
         return iter([connection for place in self._ring for connection in place])

@@ -16,7 +16,7 @@ import codecs
 from sys import maxsize
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from ..close_codes import CloseCode, may_be_sent
+from ..close_codes import CloseCode, cut_reason, may_be_sent
 
 _CONTINUATION = 0x0
 _TEXT = 0x1
@@ -40,9 +40,6 @@ _MASK_SIZE = 4
 _SHORT_OVERHEAD = 2 + _MASK_SIZE
 _SHORTEST_FRAME = _SHORT_OVERHEAD
 _LONGEST_SHORT_FRAME = _SHORT_OVERHEAD + SHORT_PAYLOAD
-
-#: Bytes of a close frame's reason: what a control frame holds, less the code.
-LONGEST_REASON = SHORT_PAYLOAD - 2
 
 
 class Ping(NamedTuple):
@@ -402,10 +399,7 @@ def close_frame(code: int, reason: str = "") -> bytes:
         return _frame(_CLOSE, b"")
     if not may_be_sent(code):
         raise ValueError(f"{code} is not a close code that may be sent")
-    text = reason.encode(errors="replace")
-    if len(text) > LONGEST_REASON:
-        text = text[:LONGEST_REASON].decode(errors="ignore").encode()
-    return _frame(_CLOSE, code.to_bytes(2, "big") + text)
+    return _frame(_CLOSE, code.to_bytes(2, "big") + cut_reason(reason))
 
 
 def _frame(opcode: int, payload: bytes) -> bytes:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
+from collections.abc import Hashable
 from typing import Any
 
 import gevent
@@ -15,7 +16,13 @@ from geventwebsocket.handler import WebSocketHandler as GeventWebSocketHandler
 from .connection import Connection
 from .connections import Connections
 from .handshake import UPGRADE_KEY, OnConnection, Upgrade
-from .http_connections import DEFAULT_HTTP_CONNECTIONS, BodyReader, HttpConnections, Wait
+from .http_connections import (
+    DEFAULT_HTTP_CONNECTIONS,
+    BodyReader,
+    HttpConnections,
+    TooManyOfOne,
+    Wait,
+)
 from .http_head import HeadTooLarge, read_fields
 from .sockets import take_socket
 
@@ -42,6 +49,8 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
 
     #: For the client to send what comes before the application: None while that runs.
     _wait: Wait | None = None
+    #: Whose connection it is, where `HttpLimits.client_of` tells.
+    _client: Hashable | None = None
 
     # The parent's versions belong to its own upgrade. The logging of the server, or of gunicorn's
     # handler when it stands between, is next in line.
@@ -66,25 +75,25 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
 
     def handle(self) -> None:
         """Serve requests until the connection is over, or no HTTP any more."""
-        with self._http.admitted():
-            try:
+        try:
+            with self._http.admitted(self.client_address) as self._client:
                 super().handle()
-            except Wait as wait:
-                if wait is not self._wait:
-                    raise
-            except OSError as error:
-                # Not the application's: it is the refusal of a bad request that nobody took.
-                _logger.info("The client %s has gone: %s", self.client_address, error)
-            finally:
-                self._end_wait()
+        except Wait as wait:
+            if wait is not self._wait:
+                raise
+        except (OSError, TooManyOfOne) as error:
+            # Not the application's: it is the refusal of a bad request that nobody took.
+            _logger.info("The client %s has gone: %s", self.client_address, error)
+        finally:
+            self._end_wait()
 
     def read_requestline(self) -> str:
         """Wait for a request and read its first line."""
         if self.environ is not None:
-            self._wait = self._http.wait(self._http.limits.idle_seconds)
+            self._wait = self._http.wait(self._http.limits.idle_seconds, self._client)
             self.rfile.peek(1)
             self._end_wait()
-        self._wait = self._http.wait(self._http.limits.head_seconds)
+        self._wait = self._http.wait(self._http.limits.head_seconds, self._client)
         line: str = super().read_requestline()
         if line in ("\r\n", "\n"):
             # One too many after the body before (RFC 9112, section 2.2).

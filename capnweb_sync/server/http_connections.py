@@ -3,8 +3,8 @@
 A connection that sends nothing, or never all of a request, costs its client nothing and the server
 a greenlet and a descriptor. So a client has a limited time for the head of its request, for each
 part of a body, for taking the answer, and for its next request. And there is a bound on how many
-connections are held: at it, the one that has kept the server waiting longest is closed for the
-newcomer. A request whose head is complete is never closed for another.
+connections are held, of all and of one address: at it, the one that has kept the server waiting
+longest is closed for the newcomer. A request whose head is complete is never closed for another.
 
 A connection that became a WebSocket is none of these any more; see `connections`.
 """
@@ -12,7 +12,8 @@ A connection that became a WebSocket is none of these any more; see `connections
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +21,10 @@ from typing import Any, Final
 import gevent
 from gevent import getcurrent
 from gevent.hub import get_hub
+
+
+def anyone(address: str) -> None:
+    """Nobody in particular: no address is told from another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,12 @@ class HttpLimits:
     idle_seconds: float = 15.0
     #: Connections at a time. A request takes milliseconds, so this many are a crowd.
     max_connections: int = 1000
+    #: Connections at a time of one client, whom `client_of` names.
+    max_client_connections: int = 200
+    #: Who has an address, given as text: for example the address, or the network that it is of.
+    #: None for who may have all there are. By default that is everyone, since all that comes
+    #: through a proxy has its address.
+    client_of: Callable[[str], Hashable | None] = anyone
 
     def patience(self, transferred: int) -> float:
         """How long a transfer may take.
@@ -57,9 +68,11 @@ class Wait(gevent.Timeout):
     It is raised there when it lasts too long, or when a newcomer needs the place.
     """
 
-    def __init__(self, waits: dict[Wait, None], seconds: float) -> None:
+    def __init__(self, waits: dict[Wait, None], seconds: float, client: Hashable | None) -> None:
         """For `HttpConnections`."""
         super().__init__(seconds)
+        #: Who is waited for, where clients are told from each other.
+        self.client = client
         self._waits = waits
         self._greenlet: Any = getcurrent()
         waits[self] = None
@@ -80,6 +93,10 @@ class Wait(gevent.Timeout):
             self._greenlet.throw(self)
 
 
+class TooManyOfOne(Exception):
+    """A client has more connections than it may, and requests under way on all of them."""
+
+
 class HttpConnections:
     """The connections of one process, or of one server, that are not WebSockets."""
 
@@ -93,31 +110,47 @@ class HttpConnections:
         self.count = 0
         # Ordered by their beginning, as dicts are.
         self._waits: dict[Wait, None] = {}
+        self._held: Counter[Hashable] = Counter()
 
     @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """In the block the current greenlet serves a connection, which is counted."""
+    def admitted(self, address: Any) -> Iterator[Hashable | None]:
+        """In the block the current greenlet serves a connection, which is counted; what it gives is
+        for `wait`. `address`: the peer's, as `accept()` returned it. Raises TooManyOfOne."""
+        client = self.limits.client_of(address[0]) if isinstance(address, tuple) else None
         self.count += 1
-        if self.count > self.limits.max_connections:
-            self.make_room()
         try:
-            yield
+            if client is not None:
+                self._held[client] += 1
+            if client is not None and self._held[client] > self.limits.max_client_connections:
+                if not self.make_room(client):
+                    raise TooManyOfOne(f"too many connections of {address[0]}")
+            elif self.count > self.limits.max_connections:
+                self.make_room()
+            yield client
         finally:
             self.count -= 1
+            if client is not None:
+                self._held[client] -= 1
+                if not self._held[client]:
+                    del self._held[client]
 
-    def wait(self, seconds: float) -> Wait:
+    def wait(self, seconds: float, client: Hashable | None = None) -> Wait:
         """Begin to wait for the client of the current greenlet; `Wait.close` ends it."""
-        return Wait(self._waits, seconds)
+        return Wait(self._waits, seconds, client)
 
-    def make_room(self) -> bool:
+    def make_room(self, client: Hashable | None = None) -> bool:
         """Close the connection that has kept the server waiting longest.
+
+        Args:
+            client: only one of this one's.
 
         Returns:
             False if none does: all have requests under way.
         """
         for wait in self._waits:
-            wait.give_way()
-            return True
+            if client is None or wait.client == client:
+                wait.give_way()
+                return True
         return False
 
 

@@ -11,7 +11,7 @@ from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
 from .handler import WebSocketHandler
-from .http_connections import HttpConnections, HttpLimits, Wait
+from .http_connections import HttpConnections, HttpLimits, TooManyOfOne, Wait
 
 _logger = logging.getLogger("capnweb_sync")
 
@@ -83,13 +83,15 @@ class HttpServer(WSGIServer):
                 self.handle(tls, address)
 
     def _shake_hands(self, tls: Any, address: Any) -> bool:
-        with self.http_connections.admitted():
-            wait = self.http_connections.wait(self.http_connections.limits.head_seconds)
-            try:
-                tls.do_handshake()
-            except (Wait, OSError) as error:
-                _logger.info("No TLS with %s: %s", address, error)
-                return False
-            finally:
-                wait.close()
+        connections = self.http_connections
+        try:
+            with connections.admitted(address) as client:
+                wait = connections.wait(connections.limits.head_seconds, client)
+                try:
+                    tls.do_handshake()
+                finally:
+                    wait.close()
+        except (Wait, TooManyOfOne, OSError) as error:
+            _logger.info("No TLS with %s: %s", address, error)
+            return False
         return True

@@ -3,22 +3,29 @@
 `Conversation` is the response of the request. The server iterates over it when the application has
 answered and whatever belongs to the request has been torn down; then the connection begins, and it
 is over when iterating ends, with an exception that servers take for what it is: the client is gone.
-Would it return, the server would write an answer of HTTP into the WebSocket.
+Would it return, the server would write an answer of HTTP: to nobody, as the socket is shut down by
+then, but its log would tell of one. Only a debugger, which would show the exception, is left so.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
+import socket
+import struct
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from simple_websocket import ConnectionClosed, Server
 from wsproto.events import CloseConnection
 from wsproto.utilities import LocalProtocolError, ProtocolError
 
-from ..runtimes.threads import named
-from .line import RECEIVE_SIZE, Line
+from ..close_codes import CloseCode, cut_reason
+from ..line import Line
+from ..runtimes.threads import named, thread_runtime
+from .line_socket import PING, LineSocket
 
 if TYPE_CHECKING:
     from .connections import ThreadedConnections
@@ -26,18 +33,13 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("capnweb_sync")
 
-# Close codes (RFC 6455, section 7.4.1).
-GOING_AWAY: Final = 1001
-UNSUPPORTED_DATA: Final = 1003
-NO_CODE: Final = 1005
-ABNORMAL: Final = 1006
-INTERNAL_ERROR: Final = 1011
-TRY_AGAIN_LATER: Final = 1013
-
 TOO_SLOW: Final = "Too much waits to be sent: the peer reads too slowly."
 
-MAX_REASON: Final = 123
-"""Bytes of the reason in a close frame (RFC 6455, section 5.5)."""
+RECEIVE_SIZE: Final = 16 * 1024
+"""Bytes taken from the kernel at a time, as under gevent: about a hundred short calls. Then others
+may have their turn, and it is looked at what the peer has left unread."""
+
+ERROR_OF_OURS: Final = "The server met with an error of its own."
 
 
 class Session(Protocol):
@@ -95,12 +97,14 @@ class ThreadedConnection:
                 believes its proxies; 0 for a port that nobody tells.
             connections: have the limits.
         """
+        self.has_debugger = server.has_debugger
         self._key = server.key
         self._socket = server.socket
         self._websocket_key = environ["HTTP_SEC_WEBSOCKET_KEY"].strip()
         self._connections = connections
         self._closing: tuple[int, str] | None = None
         self._line: Line | None = None
+        self._line_socket: LineSocket | None = None
         self._websocket: Server | None = None
         self._session: Session | None = None
         self.remote_address = remote_address
@@ -111,16 +115,17 @@ class ThreadedConnection:
         return message
 
     def send(self, packed: bytes) -> None:
-        """Queue a message for this connection's thread; never blocks."""
-        line, websocket = self._line, self._websocket
-        if line is None or websocket is None or self._closing is not None:
+        """Send a message, as much as the kernel takes now and the rest later. Never blocks."""
+        line_socket, websocket = self._line_socket, self._websocket
+        if line_socket is None or websocket is None or self._closing is not None:
             return
         try:
             websocket.send(packed.decode())
         except (ConnectionClosed, ProtocolError):
             return  # the end has begun
-        if line.overflowed:
-            self.close(TRY_AGAIN_LATER, TOO_SLOW)
+        if line_socket.overflowed and self._line is not None:
+            self._line.drop_unsent()
+            self.close(CloseCode.TRY_AGAIN_LATER, TOO_SLOW)
 
     def wait_room(self, timeout: float | None) -> bool:
         """Block until half of what may wait is free, or until the end; see `Transport`."""
@@ -131,37 +136,66 @@ class ThreadedConnection:
         if self._closing is not None:
             return
         self._closing = code, reason
-        if self._line is not None and self._websocket is not None:
-            self._send_close(self._line, self._websocket, code, reason)
+        if self._line_socket is not None and self._websocket is not None:
+            self._send_close(self._line_socket, self._websocket, code, reason)
+        if self._session is not None:
+            # Now, whenever the peer answers; but never inside one of the session's own calls.
+            thread_runtime().spawn(partial(self._session.connection_lost, code, reason))
 
     @staticmethod
-    def _send_close(line: Line, websocket: Server, code: int, reason: str) -> None:
-        cut = reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore")
+    def _send_close(line_socket: LineSocket, websocket: Server, code: int, reason: str) -> None:
+        cut = cut_reason(reason).decode() or None
         try:
-            frame = websocket.ws.send(CloseConnection(code=code, reason=cut or None))
+            frame = websocket.ws.send(CloseConnection(code=code, reason=cut))
         except LocalProtocolError:
             return  # the peer was faster
-        line.send(frame)
+        line_socket.send(frame)
 
     def abort(self, reason: str = "The server dropped the connection.") -> None:
         """End the connection at once."""
         if self._line is not None:
-            self._line.drop(reason)
+            self._line.break_off(reason)
 
     def run(self, begin: Callable[[], Session]) -> None:
         """Answer the handshake and converse until the end. `begin` makes the session."""
         line = self._line = Line(
             self._socket,
-            max_buffered=self._connections.max_buffered,
+            ping=lambda: PING,
             ping_interval=self._connections.ping_interval,
             ping_timeout=self._connections.ping_timeout,
             close_timeout=self._connections.close_timeout,
+            max_waiting=self._connections.max_buffered,
+            max_unread=self._connections.max_buffered // 2,
         )
+        if self._socket.family in (socket.AF_INET, socket.AF_INET6):
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        line_socket = self._line_socket = LineSocket(line)
+        try:
+            websocket = self._websocket = self._accept(line_socket)
+            try:
+                self._session = begin()
+            except Exception:
+                _logger.exception("The application failed to take a connection")
+                self.close(CloseCode.INTERNAL_ERROR, ERROR_OF_OURS)
+            if self._connections.draining:
+                self.close(CloseCode.GOING_AWAY, "The server is going away.")
+            if self._closing is not None:
+                self._send_close(line_socket, websocket, *self._closing)
+            with named("capnweb_sync connection"):
+                websocket.thread.run()  # type: ignore[attr-defined]  # it is `_Here`
+        finally:
+            # At once, so that whoever waits for an answer learns of it.
+            self._tell(line, line_socket)
+            self._part(line)
+            self._line = self._line_socket = self._websocket = self._session = None
+
+    def _accept(self, line_socket: LineSocket) -> Server:
+        """Answer the handshake, with only what that needs: what else the client has sent was the
+        application's."""
         arrivals = _Arrivals(self._deliver)
-        # Only what the handshake needs: what else the client has sent was the application's.
-        websocket = Server.accept(
+        return Server.accept(
             {
-                self._key: line,
+                self._key: line_socket,
                 "HTTP_HOST": "localhost",
                 "HTTP_UPGRADE": "websocket",
                 "HTTP_CONNECTION": "Upgrade",
@@ -173,24 +207,18 @@ class ThreadedConnection:
             thread_class=_Here,
             event_class=lambda: arrivals,  # type: ignore[arg-type]  # called like a class
         )
-        self._websocket = websocket
-        try:
-            try:
-                self._session = begin()
-            except Exception:
-                _logger.exception("The application failed to take a connection")
-                self.close(INTERNAL_ERROR, "The server met with an error of its own.")
-            if self._connections.draining:
-                self.close(GOING_AWAY, "The server is going away.")
-            if self._closing is not None:
-                self._send_close(line, websocket, *self._closing)
-            with named("capnweb_sync connection"):
-                websocket.thread.run()  # type: ignore[attr-defined]  # it is `_Here`
-        finally:
-            # At once, so that whoever waits for an answer learns of it.
-            self._tell(line)
-            line.finish()
-            self._line = self._websocket = self._session = None
+
+    def _part(self, line: Line) -> None:
+        """End the connection. The server that owns the socket finds it shut down, whatever it does
+        next."""
+        clean = line.part(first=True)
+        line.give_back()
+        with suppress(OSError):
+            if not clean:
+                # A peer that reads nothing would keep the kernel trying for minutes.
+                reset = struct.pack("ii", 1, 0)
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def _deliver(self) -> None:
         """Hand the messages that have arrived to the session."""
@@ -199,21 +227,25 @@ class ThreadedConnection:
             message = websocket.receive(timeout=0)
             if self._closing is not None or self._session is None:
                 continue
-            if isinstance(message, str):
+            if not isinstance(message, str):
+                self.close(CloseCode.UNSUPPORTED_DATA, "Messages are text here.")
+                continue
+            try:
                 self._session.receive(message)
-            else:
-                self.close(UNSUPPORTED_DATA, "Messages are text here.")
+            except Exception:
+                _logger.exception("A session failed to take a message")
+                self.close(CloseCode.INTERNAL_ERROR, ERROR_OF_OURS)
 
-    def _tell(self, line: Line) -> None:
+    def _tell(self, line: Line, line_socket: LineSocket) -> None:
         """Tell the session why it is over."""
         if self._closing is not None:
             code, reason = self._closing
-        elif line.closing is not None:
+        elif line_socket.closing is not None:
             # That of the peer, answered with the same, or for what it did wrong.
-            code = int.from_bytes(line.closing[:2], "big") or NO_CODE
-            reason = line.closing[2:].decode("utf-8", "replace")
+            code = int.from_bytes(line_socket.closing[:2], "big") or CloseCode.NO_STATUS
+            reason = line_socket.closing[2:].decode("utf-8", "replace")
         else:
-            code, reason = ABNORMAL, line.lost
+            code, reason = CloseCode.ABNORMAL, line.broken.reason if line.broken else ""
         self._closing = code, reason
         if self._session is not None:
             self._session.connection_lost(code, reason)
@@ -238,12 +270,14 @@ class Conversation:
         return self
 
     def __next__(self) -> NoReturn:
-        """Never anything but the end."""
+        """Never anything but the end. Raises StopIteration or BrokenPipeError."""
         try:
             with self._connections.open(self._connection):
                 self._connection.run(self._begin)
         finally:
             self.close()
+        if self._connection.has_debugger:
+            raise StopIteration
         raise BrokenPipeError(errno.EPIPE, "The WebSocket is over.")
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
+from ..close_codes import CloseCode
 from ..limits import DEFAULT_LIMITS
 from ..runtimes.fork import in_child
 
@@ -36,8 +37,6 @@ DEFAULT_CLOSE_TIMEOUT: Final = 3.0
 LOOK_SECONDS: Final = 0.25
 """How often it is looked whether gunicorn's worker stops: unnoticed by people, and no load."""
 
-GOING_AWAY: Final = 1001
-
 
 class Closable(Protocol):
     """An open connection, as it is seen here."""
@@ -45,6 +44,11 @@ class Closable(Protocol):
     def close(self, code: int, reason: str) -> None:
         """Close it politely."""
         ...
+
+
+_all: list[weakref.ref[ThreadedConnections]] = []
+"""Those of all services of this process, which share the threads of its server. Services are made
+with the application, and there are few."""
 
 
 class ThreadedConnections:
@@ -73,6 +77,7 @@ class ThreadedConnections:
         self._reserved = 0
         self._open: set[Closable] = set()
         self._watched: Any = None
+        _all.append(weakref.ref(self))
         atexit.register(_drain_at_exit, weakref.ref(self))
         in_child(self, ThreadedConnections._let_go)
 
@@ -83,14 +88,16 @@ class ThreadedConnections:
         """Keep room for one more, unless there is none; `release` gives it back.
 
         Args:
-            room: how many the server can hold, if it says so.
+            room: how many the server can hold, if it says so, of all services together.
         """
-        most = self.max_connections if room is None else min(room, self.max_connections)
         with self._changed:
-            if self.draining or self._reserved >= most:
+            if self.draining or self._reserved >= self.max_connections:
                 return False
             self._reserved += 1
+        if room is None or _reserved_by_all() <= room:
             return True
+        self.release()
+        return False
 
     def release(self) -> None:
         """The connection is over, or never began."""
@@ -130,7 +137,7 @@ class ThreadedConnections:
             self.draining = True
             connections = list(self._open)
         for connection in connections:
-            connection.close(GOING_AWAY, "The server is going away.")
+            connection.close(CloseCode.GOING_AWAY, "The server is going away.")
         with self._changed:
             # Each keeps its own deadline.
             self._changed.wait_for(lambda: not self._reserved, 2 * self.close_timeout)
@@ -141,6 +148,12 @@ class ThreadedConnections:
         self._open.clear()
         self._reserved = 0
         self._watched = None
+
+
+def _reserved_by_all() -> int:
+    """How many connections there are, or are about to be."""
+    found = (reference() for reference in _all)
+    return sum(connections._reserved for connections in found if connections is not None)
 
 
 def _drain_at_exit(found: weakref.ref[ThreadedConnections]) -> None:

@@ -29,6 +29,9 @@ GREENLETS: Final = (
     " -k capnweb_sync.server.worker.WebSocketWorker, or with --threads 100."
 )
 
+DEBUGGER: Final = "werkzeug.debug.preserve_context"
+"""What Werkzeug's debugger (`flask run --debug`) leaves in the environ."""
+
 _GTHREAD: Final = "gunicorn.workers.gthread"
 
 
@@ -40,6 +43,8 @@ class ThreadedServer(NamedTuple):
     socket: Any
     worker: Any
     """gunicorn's, or None."""
+    has_debugger: bool = False
+    """Whether exceptions of the application are shown to developers, whatever they are."""
 
     @property
     def room(self) -> int | None:
@@ -60,7 +65,7 @@ def find_server(environ: Mapping[str, Any]) -> ThreadedServer:
     if not environ.get("wsgi.multithread"):
         raise UpgradeUnavailable(ONE_THREAD)
     if not key.startswith("gunicorn"):
-        return ThreadedServer(key, environ[key], None)
+        return ThreadedServer(key, environ[key], None, DEBUGGER in environ)
     worker = _worker(sys._getframe())
     if worker is None:
         raise UpgradeUnavailable(GREENLETS)

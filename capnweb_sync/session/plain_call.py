@@ -181,8 +181,8 @@ class PlainCall(Export, Job):
         call()
         return result
 
-    def _called(self) -> Path:
-        return (self._name,)
+    def called(self) -> tuple[Path, bool]:
+        return (self._name,), False
 
     def _complete(self, outcome: Any, error: BaseException | None) -> None:
         if self._began and error is None:
@@ -306,7 +306,5 @@ def add_plain_call(
     export_id = exports.next_pushed()
     call = PlainCall(session, export_id, target, name, arguments, calls)
     exports.entries[export_id] = call
-    if calls.seen is not None:
-        calls.seen.serving(call, (name,), reading=False)
     calls.start(call)
     return True

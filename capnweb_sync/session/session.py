@@ -32,7 +32,7 @@ from ..core.hooks import ErrorHook, Hook
 from ..core.ledger import PIPE_COST, Kept, Ledger
 from ..core.local_hooks import hook_for_value
 from ..core.payload import Payload
-from ..core.served_calls import OnSendError, ServedCalls, too_much
+from ..core.served_calls import OnSendError, SeenCalls, ServedCalls, too_much
 from ..core.stubs import Path, RpcStub
 from ..core.targets import BEGINNER
 from ..deferred import Deferred, abandon_turn, trampoline
@@ -90,6 +90,7 @@ class RpcSession:
         "_pipes",
         "_promised",
         "_pulls_under_way",
+        "_seen",
         "_send_packed",
         "_step",
         "_tidying",
@@ -152,10 +153,15 @@ class RpcSession:
         self.ledger: Ledger = ledger if ledger is not None else Ledger(limits.max_memory)
         """What is kept for the peer; also by the transport, if that has brought it."""
         self.ledger.limit(limits.max_memory)
-        self.calls = ServedCalls(self.runtime, self.runtime.call_queue(), limits, self.ledger)
+        self._seen = seen = seen_by(observer, self.runtime, transport)
+        queue = self.runtime.call_queue()
+        if seen is None or not seen.sees_calls:
+            self.calls = ServedCalls(self.runtime, queue, limits, self.ledger)
+        else:
+            self.calls = SeenCalls(self.runtime, queue, limits, self.ledger)
+            self.calls.seen = seen
         self.calls.session = self
         self.calls.on_send_error = on_send_error
-        self.calls.seen = seen = seen_by(observer, self.runtime, transport)
         if seen is not None:
             self.pack = seen.packing(transport.pack)
         self._pulls_under_way = 0
@@ -188,7 +194,11 @@ class RpcSession:
         if seen is not None:
             self._step.run(seen.opened)
         if hasattr(type(main), BEGINNER):
-            getattr(main, BEGINNER)(self)
+            try:
+                getattr(main, BEGINNER)(self)
+            except BaseException:
+                self.connection_lost(None, "Its main object has failed to begin.")
+                raise
 
     @property
     def calls_made(self) -> int:
@@ -310,15 +320,14 @@ class RpcSession:
             return
         self._changing.add(self)
         calls, most = self.calls, self.limits.max_message_size
-        seen = calls.seen if calls.seen is not None and calls.seen.sees_messages_in else None
+        if self._seen is not None:
+            messages = self._seen.arriving(messages)
         before, serving.calls = serving.calls, calls
         try:
             for message in messages:
                 size = len(message)
                 if size > most:
                     raise RpcTypeError(f"Incoming message exceeds maximum size of {most} bytes.")
-                if seen is not None:
-                    seen.message_in(message)
                 calls.received_size = size
                 self._map_work = None
                 calls.renew_copies()
@@ -429,8 +438,8 @@ class RpcSession:
     def tell_observers(self) -> None:
         """Wait, not long, until observers have been told what has happened so far. For shells,
         after they have closed the session."""
-        if self.calls.seen is not None:
-            self.calls.seen.flush()
+        if self._seen is not None:
+            self._seen.flush()
 
     def pull_all(self) -> None:
         """Ask for the result of every call whose promise is still there: for transports that
@@ -511,15 +520,19 @@ class RpcSession:
             if args is not None:
                 expression.append(self._encoded(args))
             self.change()
-            seen = self.calls.seen
-            seen_as = None if seen is None else seen.calling(path, reading=args is None)
-            result = ImportHook(self.imports.push(self, seen_as), is_promise=True)
+            result = self._push_seen(path, reading=args is None)
             self._send(["push", expression])
         finally:
             # Not earlier: a release of what is in them must not overtake the message.
             if args is not None:
                 args.dispose()
         return result
+
+    def _push_seen(self, path: Path, *, reading: bool) -> ImportHook:
+        """A hook for the result of what is pushed next, a call for those who observe calls."""
+        seen = self.calls.seen
+        seen_as = None if seen is None else seen.calling(path, reading)
+        return ImportHook(self.imports.push(self, seen_as), is_promise=True)
 
     def _encoded(self, args: Payload) -> Any:
         """The expression for the arguments of a call. What was exported for arguments that can't
@@ -569,7 +582,7 @@ class RpcSession:
                     described.append(["export", self.export_stub(capture.dup())])
                 else:
                     described.append(["import", captured])
-            result = ImportHook(self.imports.push(self), is_promise=True)
+            result = self._push_seen((*path, "map"), reading=False)
             self._send(["push", ["remap", import_id, path, described, steps]])
         except RpcError:  # too much is exported
             self.unexport(export_id for kind, export_id in described if kind == "export")
@@ -675,7 +688,7 @@ class RpcSession:
         self.change()
         count, self._unneeded = self._unneeded, 0
         if count and self.closed_by is None:
-            seen = self.calls.seen
+            seen = self._seen
             if self.can_concatenate and (seen is None or not seen.sees_messages_out):
                 self._send_packed(releases(self.pack, self._unneeded_first, count))
             else:
@@ -809,8 +822,8 @@ class RpcSession:
         # All of it can be done again: for the rest, when an exception has cut it.
         if self.closed_by is None:
             self.closed_by = error
-            if self.calls.seen is not None:
-                self.calls.seen.closed(error, self.calls_made, self.calls_served)
+            if self._seen is not None:
+                self._seen.closed(error, self.calls_made, self.calls_served)
         rest = self._ending(self.closed_by)
         if not self._end_some(rest):
             self.runtime.in_turns(self._end_later(rest), frees=True)

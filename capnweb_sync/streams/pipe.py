@@ -61,9 +61,9 @@ class Pipe:
         if self._error is not None or (self._finished and not self._chunks):
             return
         self._error = error
-        chunks, self._chunks = self._chunks, deque()
-        for _, taken in chunks:
-            taken.reject(error)
+        # Emptied, not replaced: sixty thousand new ones are 40 MB, just when all is given back.
+        while self._chunks:
+            self._chunks.popleft()[1].reject(error)
         while self._readers:
             self._readers.popleft().reject(error)
 

@@ -114,8 +114,14 @@ class SettlingRuntime:
         self._runtime.enter(function)
 
     def in_turns(self, pieces: Iterator[object], *, frees: bool = False) -> Deferred[None]:
-        """Have long work done; what is settled when it is."""
-        return self._runtime.in_turns(pieces, frees=frees)
+        """Have `pieces` done as the runtime below does it, and count them."""
+        self.step.run(self._begin)
+
+        def counted() -> Iterator[object]:
+            yield from pieces
+            self.step.run(self._end)
+
+        return self._runtime.in_turns(counted(), frees=frees)
 
     def spawn(self, function: Callable[[], None]) -> None:
         """Run `function` beside everything else; it may block."""

@@ -6,19 +6,32 @@ against the annotations, and here against the chat's rules.
 
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
 
 from capnweb_sync import Lookup, RpcSession, RpcStub, RpcTarget
 from capnweb_sync.observe.counts import CallCounts
-from chatserver.errors import BadRequest, BadType, NotJoined, RateLimited
+from capnweb_sync.server import Connection
+from chatserver.capabilities.person import Person
+from chatserver.errors import BadRequest, BadType, NotJoined, RateLimited, Unauthorized
 from chatserver.futures import then
-from chatserver.options import HistoryOptions, JoinOptions, SendOptions, read_options
+from chatserver.options import (
+    HistoryOptions,
+    JoinOptions,
+    LoginOptions,
+    SendOptions,
+    read_options,
+)
 from chatserver.people.limits import take
 from chatserver.people.names import check_name, clean_text
 from chatserver.rooms.member import ClientState
-from chatserver.rooms.room import NOT_JOINED, Room
+from chatserver.rooms.stays import NOT_JOINED, Stays
 from chatserver.store.interface import Store
+from chatserver.store.seats import LOBBY
+
+NAME: Final = "Chat Server"
+"""What the server says that it is."""
 
 
 class Counts(CallCounts, ABC):
@@ -32,13 +45,13 @@ class Counts(CallCounts, ABC):
 class Chat(RpcTarget):
     """What one connection can ask for."""
 
-    __slots__ = ("_client", "_counts", "_room", "_session", "_store")
+    __slots__ = ("_client", "_counts", "_session", "_stays", "_store")
 
     def __init__(
-        self, room: Room, store: Store, client: ClientState, counts: Counts | None = None
+        self, stays: Stays, store: Store, client: ClientState, counts: Counts | None = None
     ) -> None:
         """`counts` counts the calls, if given."""
-        self._room = room
+        self._stays = stays
         self._store = store
         self._client = client
         self._counts = counts
@@ -58,6 +71,13 @@ class Chat(RpcTarget):
                 self._counts.limited(error, self._session)
             raise
 
+    def _closed(self, connection: Connection) -> None:
+        """Its connection is closed."""
+        # The client refers to the connection: without the way back, both go at once.
+        connection.on_closed = None
+        self._client.allowance.let_go()
+        self._stays.closed(self._client)
+
     def join(self, username: str, callback: Any, options: Any = None) -> "Future[dict[str, Any]]":
         """Join with a name. From the answer's `lastId` on (or from `options.since`), each event
         goes to `callback.onMessage`, until `leave` or the end of the connection.
@@ -72,7 +92,25 @@ class Chat(RpcTarget):
         wanted = read_options(options, JoinOptions)
         take(self._client.allowance.joins)
         kept, sink = receiver(callback, self._session)
-        return self._room.join(self._client, name.key, name.shown, kept, sink, wanted)
+        return self._stays.join(self._client, name.key, name.shown, kept, sink, wanted)
+
+    def login(self, callback: Any, options: Any = None) -> "Future[Person]":
+        """Come in as a person, by the `name` of a guest, into no room yet. Events of all rooms that
+        one is in go to `callback.onMessage`; with `null` as callback to nobody.
+
+        Fails as `join` does, and with `unauthorized` for the `token` of an account.
+        """
+        wanted = read_options(options, LoginOptions)
+        if wanted.token is not None:
+            raise Unauthorized("This server knows no accounts; log in with a name.")
+        if wanted.name is None:
+            raise BadRequest("login needs a name: login(callback, {name}).")
+        name = check_name(wanted.name)
+        take(self._client.allowance.joins)
+        kept, sink = (None, None) if callback is None else receiver(callback, self._session)
+        return self._stays.log_in(
+            self._client, name.key, name.shown, kept, sink, wanted, partial(Person, self._stays)
+        )
 
     def sendMessage(
         self, username: str, text: str, options: Any = None
@@ -82,9 +120,9 @@ class Chat(RpcTarget):
 
         Fails with `bad_request`, `too_large`, `not_joined`, `rate_limited`, `unavailable`.
         """
-        name_key, said = held_key(username), clean_text(text)
+        name_key, said = self._held_key(username), clean_text(text)
         wanted = read_options(options, SendOptions)
-        return self._room.send(self._client, name_key, said, wanted.key)
+        return self._stays.send(self._client, name_key, said, wanted.key)
 
     def listUsers(self) -> "Future[list[str]]":
         """Everyone online, in joining order."""
@@ -92,7 +130,7 @@ class Chat(RpcTarget):
 
     def leave(self, username: str) -> "Future[dict[str, Any]]":
         """Give a name up. Fails with `not_joined`, `unavailable`."""
-        return self._room.leave(self._client, held_key(username))
+        return self._stays.leave(self._client, self._held_key(username))
 
     def getHistory(self, options: Any = None) -> "Lookup[list[dict[str, Any]]]":
         """Events of the log, ascending: with `after` the oldest above it, otherwise the newest. Not
@@ -102,14 +140,23 @@ class Chat(RpcTarget):
         """
         wanted = read_options(options, HistoryOptions)
         take(self._client.allowance.history)
-        read = partial(
-            self._store.read,
-            after=wanted.after or 0,
-            before=wanted.before,
-            limit=wanted.limit,
-            newest=wanted.after is None,
-        )
+
+        def read() -> list[dict[str, Any]]:
+            found = self._store.read(
+                after=wanted.after or 0,
+                before=wanted.before,
+                limit=wanted.limit,
+                newest=wanted.after is None,
+            )
+            return [event.value() for event in found]
+
         return self._client.history.ask(read)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What this is: `{name, version, guests, lobby}`; `lobby` is the name of the room that the
+        other calls here mean."""
+        return {"name": NAME, "version": our_version(), "guests": True, "lobby": LOBBY}
 
     @property
     def userCount(self) -> "Future[int]":
@@ -121,13 +168,21 @@ class Chat(RpcTarget):
         """How many messages have been said since the log began."""
         return then(self._store.counts(), lambda counts: counts.messages)
 
+    def _held_key(self, username: str) -> str:
+        """What a name is compared by that the caller may have joined with. Raises NotJoined."""
+        try:
+            return self._client.key_of(username) or check_name(username).key
+        except BadRequest:
+            raise NotJoined(NOT_JOINED) from None
 
-def held_key(username: str) -> str:
-    """What a name is compared by that the caller may have joined with. Raises NotJoined."""
+
+@cache
+def our_version() -> str:
+    """The version that is installed; "" where it runs without being installed."""
     try:
-        return check_name(username).key
-    except BadRequest:
-        raise NotJoined(NOT_JOINED) from None
+        return version("capnweb-chat")
+    except PackageNotFoundError:
+        return ""
 
 
 def receiver(callback: Any, session: RpcSession) -> tuple[RpcStub, RpcStub]:
@@ -150,6 +205,6 @@ def receiver(callback: Any, session: RpcSession) -> tuple[RpcStub, RpcStub]:
         kept = function.dup()
         return kept, kept
     raise BadType(
-        "join needs a callback of the caller's own, an object or a function by reference, with a"
-        " function onMessage, to be called with each event."
+        "A callback is the caller's own, an object or a function by reference, with a function"
+        " onMessage, to be called with each event."
     )

@@ -23,6 +23,7 @@ CLOSES: Final = Family(
     "chat_closes", "counter", "WebSockets that have ended, by close code.", ("code",)
 )
 PEOPLE: Final = Family("chat_people", "gauge_livesum", "Names that are held by connections.")
+ROOMS: Final = Family("chat_rooms", "gauge_livemax", "Rooms in which somebody is.")
 MESSAGES: Final = Family("chat_messages", "counter", "Messages that people have sent.")
 DELIVERIES: Final = Family("chat_deliveries", "counter", "Events told to members.")
 BYTES: Final = Family("chat_websocket_bytes", "counter", "Bytes on WebSockets.", ("direction",))

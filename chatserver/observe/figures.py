@@ -14,7 +14,7 @@ from chatserver.observe.families import Family
 from chatserver.observe.files import Sample
 from chatserver.observe.process import process_samples
 from chatserver.observe.visits import Visits
-from chatserver.rooms.room import Room
+from chatserver.rooms.stays import Stays
 from chatserver.store.interface import Store
 
 CONDITIONS: Final[Mapping[str, Family]] = {
@@ -32,7 +32,7 @@ class Worker:
 
     Attributes:
         connections: its WebSockets.
-        room: its members.
+        stays: those who are here.
         store: its log.
         visits: its connections, counted.
         calls: its calls, counted.
@@ -42,7 +42,7 @@ class Worker:
     """
 
     connections: Connections
-    room: Room
+    stays: Stays
     store: Store
     visits: Visits
     calls: ChatCalls
@@ -76,11 +76,12 @@ class Worker:
         yield families.LAG_SECONDS, (), self.lag
 
     def _chat_samples(self) -> Iterator[Sample]:
-        room, store, calls = self.room, self.store, self.calls
-        yield families.PEOPLE, (), room.people
-        yield families.MESSAGES, (), room.messages
-        yield families.DELIVERIES, (), room.feed.deliveries
-        yield families.BEHIND, (), max(0, store.last_id - room.feed.position)
+        stays, store, calls = self.stays, self.store, self.calls
+        yield families.PEOPLE, (), stays.people
+        yield families.ROOMS, (), stays.feed.rooms
+        yield families.MESSAGES, (), stays.messages
+        yield families.DELIVERIES, (), stays.feed.deliveries
+        yield families.BEHIND, (), max(0, store.last_id - stays.feed.position)
         yield families.STORE_AVAILABLE, (), store.available
         yield families.COMMIT_SECONDS, (), store.commits
         yield families.OPERATIONS, (), store.commits.operations

@@ -11,7 +11,7 @@ import ipaddress
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
@@ -40,6 +40,16 @@ class Rate:
 
     per_second: float
     burst: int
+    interval: float = field(init=False, repr=False)
+    """Seconds in which one is free again."""
+    span: float = field(init=False, repr=False)
+    """How long before now `Bucket.ready` is when a bucket is full."""
+
+    def __post_init__(self) -> None:
+        # Here, and not in each of thousands of buckets.
+        object.__setattr__(self, "interval", 1 / self.per_second if self.per_second else math.inf)
+        span = (self.burst - 1 + ROUNDING) * self.interval
+        object.__setattr__(self, "span", span)
 
     @classmethod
     def parse(cls, value: str) -> "Rate":
@@ -59,6 +69,8 @@ class Rate:
         return "off" if self == OFF else f"{self.per_second:g}:{self.burst}"
 
 
+NEVER_USED: Final = -math.inf
+
 OFF: Final = Rate(math.inf, 1)
 """As often as one likes."""
 
@@ -70,18 +82,16 @@ class Bucket:
     algorithm), which costs less than the number of its drops and when they were counted.
     """
 
-    __slots__ = ("interval", "ready", "span")
+    __slots__ = ("rate", "ready")
 
     def __init__(self, rate: Rate) -> None:
-        self.interval = 1 / rate.per_second
-        self.span = (rate.burst - 1 + ROUNDING) / rate.per_second
-        """How long before now `ready` is when the bucket is full."""
-        self.ready = -math.inf
+        self.rate = rate
+        self.ready = NEVER_USED
         """The moment from which one more may be done."""
 
     def idle(self, now: float) -> bool:
         """Whether it is full, as a new one is."""
-        return self.ready <= now - self.span
+        return self.ready <= now - self.rate.span
 
 
 Buckets: TypeAlias = tuple[Bucket, ...]
@@ -95,9 +105,18 @@ def take(buckets: Buckets) -> None:
             raise RateLimited(max(bucket.ready for bucket in buckets) - now)
     # Of each call: without calls of its own, which would take half of the time.
     for bucket in buckets:
-        full = now - bucket.span
-        ready = bucket.ready
-        bucket.ready = (ready if ready > full else full) + bucket.interval  # noqa: FURB136
+        rate, ready = bucket.rate, bucket.ready
+        full = now - rate.span
+        bucket.ready = (ready if ready > full else full) + rate.interval  # noqa: FURB136
+
+
+def allows(bucket: Bucket) -> bool:
+    """Count one in `bucket`, if there is room."""
+    try:
+        take((bucket,))
+    except RateLimited:
+        return False
+    return True
 
 
 class Idle(Protocol):
@@ -194,19 +213,73 @@ class Address:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Allowance:
-    """What one connection, or one batch, may do: the buckets to `take` from for each."""
+    """What one connection, or one batch, may do: the buckets to `take` from for each.
 
-    joins: Buckets = ()
-    calls: Buckets = ()
-    history: Buckets = ()
-    messages: Buckets = ()
-    persons: Table[Bucket] | None = None
+    They are made with their first use: most connections only listen.
+    """
+
+    __slots__ = ("_address", "_calls", "_history", "_joins", "_messages", "_own", "_persons")
+
+    def __init__(
+        self,
+        address: Address | None = None,
+        persons: Table[Bucket] | None = None,
+        own: RateLimits | None = None,
+    ) -> None:
+        """
+        Args:
+            address: what counts for where it comes from; None for who is free of all limits.
+            persons: what counts for those who speak.
+            own: the rates of the connection itself; a batch has none.
+        """
+        self._address = address
+        self._persons = persons
+        self._own = own
+        self._joins: Buckets | None = None
+        self._calls: Buckets | None = None
+        self._history: Buckets | None = None
+        self._messages: Buckets | None = None
+
+    @property
+    def joins(self) -> Buckets:
+        """What counts for a join."""
+        if self._joins is None:
+            self._joins = self._buckets("joins")
+        return self._joins
+
+    @property
+    def calls(self) -> Buckets:
+        """What counts for a call of any kind."""
+        if self._calls is None:
+            self._calls = self._buckets("calls")
+        return self._calls
+
+    @property
+    def history(self) -> Buckets:
+        """What counts for a read of the history."""
+        if self._history is None:
+            self._history = self._buckets("history")
+        return self._history
 
     def messages_of(self, person: Hashable) -> Buckets:
         """What counts for what `person` says here; whoever resumes a membership is the same one."""
-        return self.messages if self.persons is None else (*self.messages, self.persons.of(person))
+        if self._messages is None:
+            self._messages = self._buckets("messages")
+        if self._persons is None:
+            return self._messages
+        return (*self._messages, self._persons.of(person))
+
+    def let_go(self) -> None:
+        """The connection, which `Rates.hold` counted, is closed."""
+        if self._address is not None:
+            self._address.held -= 1
+
+    def _buckets(self, what: str) -> Buckets:
+        if self._address is None:
+            return ()
+        shared: Bucket = getattr(self._address, what)
+        return (shared,) if self._own is None else (Bucket(getattr(self._own, what)), shared)
 
 
 UNLIMITED: Final = Allowance()
@@ -224,7 +297,7 @@ class Rates:
     def exempt(self, host: str) -> bool:
         """Whether nothing that comes from there is limited."""
         address = ip_address(host)
-        return address is not None and any(address in net for net in self._limits.unlimited)
+        return address is not None and subscriber(address, self._limits.unlimited) is None
 
     def address(self, host: str) -> Address | None:
         """What counts for the address `host`, the text of an IP address; None if it is exempt. What
@@ -232,9 +305,8 @@ class Rates:
         address = ip_address(host)
         if address is None:
             return Address(self._limits)
-        if any(address in network for network in self._limits.unlimited):
-            return None
-        return self._addresses.of(address.packed[:SUBSCRIBER_BYTES])
+        who = subscriber(address, self._limits.unlimited)
+        return None if who is None else self._addresses.of(who)
 
     def connect(self, address: Address | None) -> None:
         """Count a new connection. Raises RateLimited, also while too many are open."""
@@ -246,40 +318,32 @@ class Rates:
             take((address.connects,))
 
     def hold(self, address: Address | None) -> bool:
-        """A connection is open, until `let_go`; False if it should not be: several that began at
-        once may all have found room."""
+        """A connection is open, until `Allowance.let_go`; False if it should not be: several that
+        began at once may all have found room."""
         if address is None:
             return True
         address.held += 1
         return address.held <= self._limits.address_connections
-
-    def let_go(self, address: Address | None) -> None:
-        """A connection that was counted by `hold` is closed."""
-        if address is not None:
-            address.held -= 1
 
     def batch(self, address: Address | None) -> Allowance:
         """Count a batch: what it may do. Raises RateLimited."""
         if address is None:
             return UNLIMITED
         take((address.batches,))
-        return Allowance(
-            (address.joins,), (address.calls,), (address.history,), (address.messages,),
-            self._persons,
-        )  # fmt: skip
+        return Allowance(address, self._persons)
 
     def connection(self, address: Address | None) -> Allowance:
         """What a new connection may do."""
         if address is None:
             return UNLIMITED
-        limits = self._limits
-        return Allowance(
-            (Bucket(limits.joins), address.joins),
-            (Bucket(limits.calls), address.calls),
-            (Bucket(limits.history), address.history),
-            (Bucket(limits.messages), address.messages),
-            self._persons,
-        )
+        return Allowance(address, self._persons, self._limits)
+
+
+def subscriber(address: IpAddress, unlimited: tuple[Network, ...]) -> bytes | None:
+    """Who has `address`, as far as one can tell; None where limits are for nobody."""
+    if any(address in network for network in unlimited):
+        return None
+    return address.packed[:SUBSCRIBER_BYTES]
 
 
 def ip_address(host: str) -> IpAddress | None:

@@ -41,7 +41,7 @@ class Looks(NamedTuple):
 NONE: Final = Looks((), "")
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)  # a name is looked at some times when it is taken, and seldom after that
 def looks_of(name: str, key: str) -> Looks:
     """How `name` looks, which is compared by `key`."""
     scripts: frozenset[str] | None = None
@@ -80,20 +80,30 @@ class Lookalikes:
     many there are."""
 
     def __init__(self) -> None:
-        self._keys: dict[str, dict[str, dict[str, None]]] = {}
-        """Of names, in their order, by scripts, by skeleton."""
+        self._keys: dict[str, tuple[str, str] | dict[str, dict[str, None]]] = {}
+        """By skeleton: the scripts and the key of a name, or, where there are several, their keys
+        in their order, by scripts. Nearly all are alone, and two dicts would be 370 bytes."""
 
     def add(self, key: str, name: str) -> None:
         """A name is taken."""
         looks = looks_of(name, key)
         for part in looks.skeletons:
-            self._keys.setdefault(part, {}).setdefault(looks.scripts, {})[key] = None
+            taken = self._keys.get(part)
+            if taken is None:
+                self._keys[part] = looks.scripts, key
+                continue
+            if isinstance(taken, tuple):
+                taken = self._keys[part] = {taken[0]: {taken[1]: None}}
+            taken.setdefault(looks.scripts, {})[key] = None
 
     def remove(self, key: str, name: str) -> None:
         """It is free again."""
         looks = looks_of(name, key)
         for part in looks.skeletons:
             by_scripts = self._keys[part]
+            if isinstance(by_scripts, tuple):
+                del self._keys[part]
+                continue
             del by_scripts[looks.scripts][key]
             if not by_scripts[looks.scripts]:
                 del by_scripts[looks.scripts]
@@ -104,7 +114,9 @@ class Lookalikes:
         """The key of one that `name` could be taken for."""
         looks = looks_of(name, key)
         for part in looks.skeletons:
-            for scripts, keys in self._keys.get(part, {}).items():
+            taken = self._keys.get(part, {})
+            by_scripts = {taken[0]: {taken[1]: None}} if isinstance(taken, tuple) else taken
+            for scripts, keys in by_scripts.items():
                 if not share_script(looks.scripts, scripts):
                     return next(iter(keys))
         return None

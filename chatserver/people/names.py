@@ -23,15 +23,28 @@ MAX_NAME: Final = 32
 MAX_TEXT: Final = 4_000
 """Characters (code points) of a message: two pages, and at most 16 kB on the wire."""
 
+MAX_TITLE: Final = 64
+"""Characters of the title of a private room: twice a name."""
+
+MAX_TOPIC: Final = 300
+"""Characters of a topic: a line or two."""
+
+MAX_EMOJI: Final = 32
+"""Characters of an emoji: three times the longest that Unicode recommends."""
+
 MAX_KEY: Final = 64
 """Characters of an idempotency key: four times what a random one needs."""
 
 RESERVED: Final = "System"
 """The name that nobody may have: it would pass for the chat itself."""
 
-REMEMBERED_NAMES: Final = 4096
-"""Names whose check is not made again: that of everyone who chats is asked for with each message,
-and costs more than storing it."""
+UNTYPED: Final = "+@*"
+"""What names of rooms begin with that the server gives: private and direct ones, and the one of
+announcements."""
+
+REMEMBERED_NAMES: Final = 256
+"""Names whose check is not made again: it costs more than storing a message. Those who have joined
+are found without it, by `ClientState.key_of`."""
 
 SHOWN: Final = get_profile("NicknameCasePreserved")
 COMPARED: Final = get_profile("NicknameCaseMapped:CaseFold")
@@ -51,21 +64,30 @@ BLANK_PATTERN: Final = "\u2800"
 """Braille without a dot: a symbol to Unicode, and nothing to see."""
 
 
+FLAG_LETTER: Final = "[\U0001f1e6-\U0001f1ff]"
+
+
 def _emoji_pattern(spans: Spans) -> "re.Pattern[str]":
     """Matches one emoji with all that makes it one picture (section 1.4.9)."""
     pictures = [chr(code) for first, last in spans for code in range(first, last + 1)]
     # The others, such as ™, are letters to PRECIS unless a style says that they are not.
     always = [c for c in pictures if not c.isascii() and unicodedata.normalize("NFKC", c) == c]
     seldom = [c for c in pictures if not c.isascii() and c not in always]
+    # Two letters of a flag are a picture, one of them is none.
+    always = [c for c in always if not re.match(FLAG_LETTER, c)]
     # Those without a style of their own may have a skin tone.
     style, tone, joiner = "[\ufe0e\ufe0f]", "[\U0001f3fb-\U0001f3ff]", "\u200d"
     element = f"(?:[{''.join(always)}](?:{style}|{tone})?|[{''.join(seldom)}]{style})"
     keycap = "[0-9#*]\ufe0f?\u20e3"
     tagged_flag = "\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"
-    return re.compile(f"{keycap}|{tagged_flag}|{element}(?:{joiner}{element})*")
+    return re.compile(f"{keycap}|{FLAG_LETTER}{{2}}|{tagged_flag}|{element}(?:{joiner}{element})*")
 
 
 EMOJI_SEQUENCE: Final = _emoji_pattern(EMOJI)
+
+
+SEPARATING: Final = ("Cc", "Zl", "Zp")
+"""Kinds of characters that end a line, or steer a terminal."""
 
 
 class Name(NamedTuple):
@@ -108,6 +130,19 @@ def _checked(name: str) -> Name:
     return Name(shown, key)
 
 
+def check_room_name(name: str) -> str:
+    """What a public room is called that somebody has typed: one word, without case.
+
+    Raises BadRequest, with the rule that it breaks.
+    """
+    key = check_name(name).key
+    if " " in key:
+        raise BadRequest("The name of a room is one word; write it without spaces.")
+    if key[0] in UNTYPED:
+        raise BadRequest(f"The name of a room does not begin with {key[0]}.")
+    return key
+
+
 def folded(shown: str) -> str:
     """What a name that is shown so is compared by. Raises BadRequest."""
     text = shown
@@ -139,15 +174,58 @@ def clean_text(text: str) -> str:
 
     Raises BadRequest if it is blank, TooLarge if it is longer than MAX_TEXT code points.
     """
-    # Two escapes at most make one character: what is longer still need not be looked at.
-    if not text.isascii() and len(text) <= 2 * MAX_TEXT:
-        # Joins the halves of a pair, too, should they arrive as two escapes.
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    if len(text) > MAX_TEXT:
-        raise TooLarge(f"A message has {MAX_TEXT} characters at most; this one has {len(text)}.")
+    text = _mended(text, MAX_TEXT, "A message")
     if not any(map(visible, text)):
         raise BadRequest("A message needs some text; this one is blank.")
     return text
+
+
+def clean_title(title: str) -> str:
+    """The title of a private room as everyone sees it, one line.
+
+    Raises BadRequest if it is blank, TooLarge if it is longer than MAX_TITLE code points.
+    """
+    title = _line(title, MAX_TITLE, "A title")
+    if not any(map(visible, title)):
+        raise BadRequest("A title needs some text; this one is blank.")
+    return title
+
+
+def clean_topic(topic: str) -> str:
+    """The topic of a room, one line; "" for none. Raises TooLarge beyond MAX_TOPIC code points."""
+    return _line(topic, MAX_TOPIC, "A topic")
+
+
+def check_emoji(emoji: str) -> str:
+    """What somebody reacts with: one picture. Raises BadRequest for anything else."""
+    if len(emoji) > MAX_EMOJI or not EMOJI_SEQUENCE.fullmatch(emoji):
+        raise BadRequest("A reaction is one emoji.")
+    return emoji
+
+
+def mended(text: str) -> str:
+    """`text` with lone surrogates replaced by U+FFFD, and the halves of a pair joined, should they
+    have arrived as two escapes."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _mended(text: str, most: int, what: str) -> str:
+    # Two escapes at most make one character: what is longer still need not be looked at.
+    if len(text) <= 2 * most:
+        text = mended(text)
+    if len(text) > most:
+        raise TooLarge(f"{what} has {most} characters at most; this one has {len(text)}.")
+    return text
+
+
+def _line(text: str, most: int, what: str) -> str:
+    """`text` with a space for whatever separates words, controls and ends of lines included."""
+    whole = _mended(text, most, what)
+    return " ".join(
+        "".join(" " if unicodedata.category(c) in SEPARATING else c for c in whole).split()
+    )
 
 
 def visible(character: str) -> bool:

@@ -1,15 +1,14 @@
-"""Reading the log for those who ask for history: for each connection one read at a time."""
+"""Reading for those who ask for it, history and lists: for each connection one read at a time."""
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import gevent
 
 from capnweb_sync import Lookup
-from chatserver.store.events import Event
 
-History = list[dict[str, Any]]
+T = TypeVar("T")
 
 
 class HistoryReads:
@@ -22,12 +21,12 @@ class HistoryReads:
     __slots__ = ("_reading", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[Lookup[History], Callable[[], list[Event]]]] = deque()
+        self._waiting: deque[tuple[Lookup[Any], Callable[[], Any]]] = deque()
         self._reading = False
 
-    def ask(self, read: Callable[[], list[Event]]) -> "Lookup[History]":
+    def ask(self, read: Callable[[], T]) -> "Lookup[T]":
         """What `read`, which may block its greenlet, gives in its turn."""
-        asked: Lookup[History] = Lookup()
+        asked: Lookup[T] = Lookup()
         self._waiting.append((asked, read))
         if not self._reading:
             self._reading = True
@@ -40,7 +39,7 @@ class HistoryReads:
             if not asked.set_running_or_notify_cancel():
                 continue
             try:
-                asked.set_result([event.value() for event in read()])
+                asked.set_result(read())
             except Exception as error:  # the caller is told, and the next has its turn
                 asked.set_exception(error)
         self._reading = False

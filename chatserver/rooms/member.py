@@ -1,15 +1,18 @@
-"""Who is in the room, seen from this process: connections, and the names that they speak for."""
+"""Who is here, seen from this process: connections, and the names that they speak for."""
 
 import logging
+from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from sys import intern
 from typing import Final, Protocol
 
 from capnweb_sync import RpcStub
-from chatserver.errors import TooMany
+from chatserver.errors import NotJoined, TooMany
 from chatserver.people.limits import UNLIMITED, Allowance
 from chatserver.rooms.history import HistoryReads
-from chatserver.store.interface import Claim
+from chatserver.store.seats import LOBBY, Seat
+from chatserver.store.values import Claim
 
 logger = logging.getLogger("chatserver")
 
@@ -55,19 +58,50 @@ class BatchConnection:
         return True
 
 
+IN_THE_LOBBY: Final[Mapping[str, int]] = {LOBBY: 0}
+"""The seats of all who came by `join`, as long as they are there: what else they have concerns no
+callback of theirs."""
+
+
 @dataclass(slots=True, eq=False)
 class Member:
-    """A name that one connection speaks for.
+    """A name that one connection speaks for: a stay, as far as it is here.
 
-    `callback` is a stub of ours, to be disposed of when the membership ends. `sink` is what is
-    called with each event: the callback, or its `onMessage`.
+    `callback` is a stub of ours, to be disposed of when the stay is over here. `sink` is what is
+    called with each event: the callback, or its `onMessage`. Both are None for who wants to hear
+    nothing. `full` is whether it has logged in and hears all rooms; who came by `join` hears what
+    callbacks of before know of the lobby. `seats` are the numbers of its seats by their rooms, as
+    of where the feed is; they are replaced, never changed.
     """
 
     client: "ClientState"
     claim: Claim
     name: str
-    callback: RpcStub
-    sink: RpcStub
+    callback: RpcStub | None
+    sink: RpcStub | None
+    full: bool = False
+    seats: Mapping[str, int] = field(default_factory=lambda: IN_THE_LOBBY)
+
+    @property
+    def over(self) -> bool:
+        """Whether the name is not spoken for from here any more."""
+        return self.client.members.get(self.claim.key) is not self
+
+    def hears(self, room: str) -> bool:
+        """Whether what is said in a room in which it is concerns it."""
+        return self.full or room == LOBBY
+
+    def sit(self, room: str, number: int) -> None:
+        """A seat has begun."""
+        self.seats = {**self.seats, intern(room): number}
+
+    def stand_up(self, room: str) -> None:
+        """A seat has ended."""
+        self.seats = {other: number for other, number in self.seats.items() if other != room}
+
+    def has(self, seat: Seat) -> bool:
+        """Whether it has this very seat, as far as the feed has told."""
+        return self.seats.get(seat.room) == seat.number
 
     def send_away(self, code: int, reason: str) -> None:
         """Close its connection. Never raises: whoever sends several away reaches all of them."""
@@ -75,6 +109,12 @@ class Member:
             self.client.connection.close(code, reason)
         except Exception:
             logger.exception("The connection of %s cannot be closed.", self.name)
+
+
+def check_here(member: Member) -> None:
+    """Raises NotJoined if the stay is over, or goes on elsewhere."""
+    if member.over:
+        raise NotJoined("You have logged out, or gone on elsewhere; log in again.")
 
 
 class ClientState:
@@ -126,6 +166,13 @@ class ClientState:
             self._history = HistoryReads()
         return self._history
 
+    def key_of(self, name: str) -> str | None:
+        """The key of a name that is spoken for here, if `name` is just what it is shown as."""
+        for key, member in self.members.items():
+            if member.name == name:
+                return key
+        return None
+
     def begin_joining(self, key: str) -> "Future[None]":
         """Note that a join is under way. Raises TooMany."""
         names = self.members.keys() | self.joining.keys() | {key}
@@ -139,4 +186,6 @@ class ClientState:
         """The join is decided: let go on what waits for it."""
         if self.joining.get(key) is decided:
             del self.joining[key]
+            if not self.joining:
+                self.joining.clear()  # which gives its memory back, a tenth of a KiB
         decided.set_result(None)

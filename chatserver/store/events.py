@@ -10,8 +10,16 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-EventType = Literal["chat", "join", "leave"]
+from chatserver.store.seats import LOBBY, SeatChange
+
+EventType = Literal["chat", "join", "leave", "edit", "remove", "react", "topic", "notice", "seat"]
 NoticeType = Literal["join", "leave"]
+
+Reactions = dict[str, tuple[int, tuple[str, ...]]]
+"""By emoji: how many, and the first of their names in the order in which they came."""
+
+SEED_TYPES: Final[tuple[EventType, ...]] = ("chat", "join", "leave")
+"""What a callback of `join` hears, and `getHistory` gives."""
 
 MAX_USERS: Final = 200
 """Names that one event, or the answer to a join, lists at most: a crowd must not make either
@@ -34,10 +42,18 @@ MAX_ESCAPED_BYTES: Final = 6
 class Event(Struct, frozen=True, gc=False):
     """One entry of the log.
 
-    `id` grows by one from entry to entry. `time_ms` is milliseconds since 1970 in UTC. `user` is
-    who said it, or the first of those who joined or left; `users` and `count` are empty and 0 for
-    a chat message. `size` is its bytes on the wire, hardly ever more than this says; whoever
-    bounds what is read or told counts with it.
+    `id` grows by one from entry to entry, over all rooms; `prev` is the id of the room's event
+    before, 0 for its first. `time_ms` is milliseconds since 1970 in UTC. `user` is who said it, or
+    the first of those who joined or left, and `by` an id of that identity (`""` for several);
+    `users` and `count` are empty and 0 but for joins and leaves. `size` is its bytes on the wire,
+    hardly ever more than this says; whoever bounds what is read or told counts with it.
+
+    An entry of the type `seat` is told to nobody: `seats` says what it changes. Any other may end
+    or begin seats, too, after it was told: who is sent out hears that.
+
+    The last ones are those of a message as it stands: `edited_ms`, `removed` (its text is "") and
+    `reactions`, which history shows. `reactions` of a `react` is what it tells. `number` counts the
+    room's messages up to and including this entry.
     """
 
     id: int
@@ -47,6 +63,16 @@ class Event(Struct, frozen=True, gc=False):
     time_ms: int
     users: tuple[str, ...] = ()
     count: int = 0
+    room: str = LOBBY
+    prev: int = 0
+    by: str = ""
+    target: int = 0
+    reply_to: int = 0
+    number: int = 0
+    seats: tuple[SeatChange, ...] = ()
+    edited_ms: int = 0
+    removed: bool = False
+    reactions: Reactions | None = None
     size: int = 0
 
     def __post_init__(self) -> None:
@@ -54,17 +80,39 @@ class Event(Struct, frozen=True, gc=False):
         force_setattr(self, "size", self._size())
 
     def value(self) -> dict[str, Any]:
-        """The event as members get it."""
+        """The event as a callback of `join` gets it, and `getHistory` gives it."""
         value: dict[str, Any] = {
             "id": self.id,
             "type": self.type,
             "user": self.user,
             "text": self.text,
             "time": date(self.time_ms),
+            "room": self.room,
+            "by": self.by,
         }
-        if self.type != "chat":
+        if self.type in ("join", "leave"):
             value["users"] = self.users
             value["count"] = self.count
+        return value
+
+    def full_value(self) -> dict[str, Any]:
+        """The event as those get it who have logged in; a message as it stands."""
+        value = self.value()
+        value["prev"] = self.prev
+        if self.target:
+            value["target"] = self.target
+        if self.reply_to:
+            value["replyTo"] = self.reply_to
+        if self.reactions is not None:
+            value["reactions"] = {
+                emoji: {"count": count, "users": names}
+                for emoji, (count, names) in self.reactions.items()
+            }
+        if self.edited_ms:
+            value["edited"] = date(self.edited_ms)
+        if self.removed:
+            value["removed"] = True
+            del value["text"]
         return value
 
     def _size(self) -> int:
@@ -75,22 +123,15 @@ class Event(Struct, frozen=True, gc=False):
         else:
             letter = MAX_UTF8_BYTES
         names = sum(map(len, self.users))
+        if self.reactions:
+            names += sum(len(name) for _, found in self.reactions.values() for name in found)
         return EVENT_BYTES + len(self.text) * letter + names * MAX_UTF8_BYTES
 
 
-def notice(
-    event_id: int, kind: NoticeType, names: Sequence[str], count: int, time_ms: int
-) -> Event:
-    """The one event which tells that `count` joined, or left, the first of them being `names`."""
-    return Event(
-        event_id,
-        kind,
-        names[0],
-        f"{listed(names, count)} {VERBS[kind]} the chat",
-        time_ms,
-        tuple(names[:MAX_USERS]),
-        count,
-    )
+def notice_text(kind: NoticeType, names: Sequence[str], count: int, place: str) -> str:
+    """What tells that `count` joined, or left, the first of them being `names`. `place` is the
+    title of the room, `the chat` for the lobby."""
+    return f"{listed(names, count)} {VERBS[kind]} {place}"
 
 
 def listed(names: Sequence[str], count: int) -> str:

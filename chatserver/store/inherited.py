@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from chatserver.errors import Unavailable
 from chatserver.store.interface import Store
+from chatserver.store.seats import Aside
 
 
 class InheritedStore(Store):
@@ -20,7 +21,13 @@ class InheritedStore(Store):
         raise Unavailable("The store belongs to the process that forked this one.")
 
     claim = release = suspend = append = names = counts = tick = _refuse
-    read = read_span = follow = _refuse
+    enter = open_room = direct = accept = leave_room = block = _refuse
+    say = edit = remove = react = mark_read = _refuse
+    set_topic = create_pass = revoke_passes = hand_on = close_room = _refuse
+    read = read_room = read_span = read_rooms = people = room = rooms = follow = _refuse
+
+    def whisper(self, aside: Aside) -> None:
+        """Nobody hears it."""
 
     def close(self) -> None:
         """Nothing is held any more."""

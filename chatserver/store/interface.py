@@ -1,10 +1,13 @@
 """The store: the ordered, durable log of the chat, and who speaks for which name.
 
-What every engine keeps to, and what `tests/chatserver/store` asks of each:
+What every engine keeps to, and what `tests/chatserver/store` asks of each. Rooms are a part of it:
+`chatserver.store.room_interface` has their rules. `claim` with `lobby`, `append`, `names`, `counts`
+and `read` mean the lobby; `tick` and `follow` are about all rooms.
 
-**The log.** Events have ids 1, 2, 3, … without gaps, in the order in which they were stored; an id
-is never given twice, whatever is trimmed. `epoch` names the log's incarnation: another epoch, other
-events behind the same ids.
+**The log.** Its entries have ids 1, 2, 3, … without gaps over all rooms, in the order in which they
+were stored; an id is never given twice, whatever is trimmed. Each is of one room, and knows the id
+of that room's entry before. `epoch` names the log's incarnation: another epoch, other events behind
+the same ids.
 
 **Writing.** `claim`, `release`, `suspend`, `append`, `names`, `counts` and `tick` return a
 `concurrent.futures.Future` at once and never block. They take effect in the order in which one
@@ -79,14 +82,17 @@ a time, never the newest one. `Joined.first_id` says where the log begins.
 """
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from chatserver.store.commits import Commits
 from chatserver.store.events import Event
+from chatserver.store.room_interface import RoomStore
+from chatserver.store.seats import LOBBY
+from chatserver.store.values import Claim, Counts, Joined, Moment, Receipt, Span, Tail
 
 MAX_READ_EVENTS: Final = 500
 """Events that one read returns at most: a screenful of history many times over."""
@@ -119,17 +125,6 @@ MAX_TRIM: Final = 1000
 
 MAX_TICK_SECONDS: Final = 0.25
 """Seconds after which `tick` is to be called again at the latest."""
-
-
-class Moment(NamedTuple):
-    """What the clocks show, in milliseconds.
-
-    `wall` is since 1970 in UTC and may be set at any time, back, too. `steady` is since some
-    beginning that this process does not share with others, and only passes.
-    """
-
-    wall: int
-    steady: int
 
 
 Clock = Callable[[], Moment]
@@ -179,68 +174,7 @@ class Policy:
         return max(first_id, min(keep_from, last_id, first_id + MAX_TRIM))
 
 
-class Claim(NamedTuple):
-    """The right of one membership to speak for a name."""
-
-    key: str
-    holder: str
-    secret: str
-
-
-class Joined(NamedTuple):
-    """The answer to a claim.
-
-    `last_id` is the newest event at that moment, `first_id` the oldest one still there
-    (`last_id + 1` if there is none). `online` is how many are online, `users` the first `MAX_USERS`
-    of them in joining order.
-    """
-
-    claim: Claim
-    name: str
-    first_id: int
-    last_id: int
-    online: int
-    users: tuple[str, ...]
-
-
-class Receipt(NamedTuple):
-    """The answer to an append: the event's id, and its time in milliseconds since 1970 in UTC."""
-
-    id: int
-    time_ms: int
-
-
-class Counts(NamedTuple):
-    """`users` are online; `messages` have been said since the log began, trimmed ones included."""
-
-    users: int
-    messages: int
-
-
-class Span(NamedTuple):
-    """What a read asks for, see `Store.read`: `limit` is at most MAX_READ_EVENTS."""
-
-    after: int
-    before: int | None
-    limit: int
-    newest: bool
-
-
-class Tail(NamedTuple):
-    """News for the follower: events in order, and holders that have lost their claim to another
-    one."""
-
-    events: list[Event]
-    lost: list[str]
-
-
-class LogReset(Exception):
-    """What the follower knows does not hold any more: the log began anew, was trimmed past it, or
-    this worker was away for so long that its names were freed. The store's `epoch` and `last_id`
-    are those of now; everyone is to join again."""
-
-
-class Store(ABC):
+class Store(RoomStore):
     """One log and its names; the module's text has the rules. All methods are called from greenlets
     of one loop.
 
@@ -257,7 +191,9 @@ class Store(ABC):
     commits: Commits
 
     @abstractmethod
-    def claim(self, key: str, name: str, holder: str, secret: str | None) -> "Future[Joined]":
+    def claim(
+        self, key: str, name: str, holder: str, secret: str | None, lobby: bool = True
+    ) -> "Future[Joined]":
         """Take a name for `holder`.
 
         Args:
@@ -266,6 +202,7 @@ class Store(ABC):
             holder: a token of this membership, never used before.
             secret: the one of an earlier membership, with which its name is taken over; None or a
                 wrong one takes only a name that is free.
+            lobby: whether it comes into the lobby with it, unless it is there.
 
         Returns:
             A `Future` of `Joined`, whose claim is the caller's to end. It fails with NameTaken,
@@ -298,7 +235,7 @@ class Store(ABC):
 
     @abstractmethod
     def append(self, claim: Claim, text: str, key: str | None = None) -> "Future[Receipt]":
-        """Store a chat message.
+        """Store a chat message of the lobby, by who has a seat there.
 
         Args:
             claim: of who says it; stays the caller's.
@@ -313,7 +250,7 @@ class Store(ABC):
 
     @abstractmethod
     def names(self) -> "Future[list[str]]":
-        """Everyone online, held or waiting.
+        """Everyone in the lobby who is online, held or waiting.
 
         Returns:
             A `Future` of the names in joining order; it fails with Unavailable.
@@ -321,7 +258,7 @@ class Store(ABC):
 
     @abstractmethod
     def counts(self) -> "Future[Counts]":
-        """How many are online, and how much was said.
+        """How many are in the lobby and online, and how much was said there.
 
         Returns:
             A `Future` of `Counts`; it fails with Unavailable.
@@ -344,7 +281,7 @@ class Store(ABC):
         limit: int = MAX_READ_EVENTS,
         newest: bool = False,
     ) -> list[Event]:
-        """Events of the log. Blocks the greenlet, and no other one.
+        """Events of the lobby, of SEED_TYPES, as they stand. Blocks the greenlet, and no other one.
 
         Args:
             after: the id above which they are.
@@ -353,28 +290,14 @@ class Store(ABC):
             newest: whether the newest of them are wanted rather than the oldest.
 
         Returns:
-            The events, ascending, without gaps; the list is the caller's.
+            The events, ascending; the list is the caller's.
 
         Raises:
             Unavailable: the store did not answer in time; nothing was changed.
         """
-        found = self.read_span(Span(after, before, min(limit, MAX_READ_EVENTS), newest))
+        span = Span(LOBBY, "seed", after, before, min(limit, MAX_READ_EVENTS), newest)
+        found = self.read_span(span)
         return found[::-1] if newest else found
-
-    @abstractmethod
-    def read_span(self, span: Span) -> list[Event]:
-        """What an engine does for `read`. Blocks the greenlet, and no other one.
-
-        Args:
-            span: which events are wanted.
-
-        Returns:
-            Events from the oldest of the span on, or with `newest` from the newest on, `cut` to
-            what one read may return.
-
-        Raises:
-            Unavailable: the store did not answer in time; nothing was changed.
-        """
 
     @abstractmethod
     def follow(self, after: int, timeout: float) -> Tail:

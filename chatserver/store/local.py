@@ -14,18 +14,11 @@ from gevent.event import Event as Signal
 
 from chatserver.store.commits import Commits
 from chatserver.store.events import Event
-from chatserver.store.interface import (
-    MAX_READ_EVENTS,
-    Claim,
-    Counts,
-    Joined,
-    Moment,
-    Receipt,
-    Store,
-    Tail,
-    cut,
-)
-from chatserver.store.state import Changes, ChatState
+from chatserver.store.interface import MAX_READ_EVENTS, Store, cut
+from chatserver.store.seats import Aside, Seat
+from chatserver.store.state import ChatState
+from chatserver.store.state.records import Changes
+from chatserver.store.values import Claim, Counts, Joined, Moment, Receipt, Tail
 
 T = TypeVar("T")
 Operation = Callable[[ChatState, Moment], T]
@@ -34,6 +27,10 @@ Operation = Callable[[ChatState, Moment], T]
 MAX_FRESH: Final = 4096
 """Events that are kept for a follower which is behind; it reads older ones from the log. Several
 commits' worth: the follower is woken after each."""
+
+
+MAX_ASIDES: Final = 1024
+"""What is told beside the log and waits for the follower; the oldest are lost beyond it."""
 
 
 class LocalStore(Store):
@@ -45,14 +42,22 @@ class LocalStore(Store):
         self.commits = Commits()
         self._fresh: deque[Event] = deque(maxlen=MAX_FRESH)
         self._lost: list[str] = []
+        self._asides: deque[Aside] = deque(maxlen=MAX_ASIDES)
         self._news = Signal()
+
+    @abstractmethod
+    def read_log(self, after: int) -> list[Event]:
+        """All entries above an id, of all rooms and types, bounded as `read` is. Blocks the
+        greenlet, and no other one. Raises Unavailable."""
 
     @abstractmethod
     def submit(self, operation: Operation[T]) -> "Future[T]":
         """Apply an operation after all that were submitted before, and store what it changed."""
 
-    def claim(self, key: str, name: str, holder: str, secret: str | None) -> "Future[Joined]":
-        return self.submit(lambda state, now: state.claim(now, key, name, holder, secret))
+    def claim(
+        self, key: str, name: str, holder: str, secret: str | None, lobby: bool = True
+    ) -> "Future[Joined]":
+        return self.submit(lambda state, now: state.claim(now, key, name, holder, secret, lobby))
 
     def release(self, claim: Claim) -> "Future[None]":
         return self.submit(lambda state, now: state.release(now, claim))
@@ -72,14 +77,82 @@ class LocalStore(Store):
     def tick(self) -> "Future[float]":
         return self.submit(ChatState.pass_time)
 
+    # --- rooms
+
+    def enter(self, claim: Claim, room: str) -> "Future[Seat]":
+        return self.submit(lambda state, now: state.enter(now, claim, room))
+
+    def open_room(
+        self, claim: Claim, room: str, title: str, topic: str, everything: bool
+    ) -> "Future[Seat]":
+        return self.submit(
+            lambda state, now: state.open_room(now, claim, room, title, topic, everything)
+        )
+
+    def direct(self, claim: Claim, key: str, room: str) -> "Future[Seat]":
+        return self.submit(lambda state, now: state.direct(now, claim, key, room))
+
+    def accept(self, claim: Claim, digest: str) -> "Future[Seat]":
+        return self.submit(lambda state, now: state.accept(now, claim, digest))
+
+    def leave_room(self, claim: Claim, seat: Seat) -> "Future[None]":
+        return self.submit(lambda state, now: state.leave_room(now, claim, seat))
+
+    def block(self, claim: Claim, key: str, on: bool) -> "Future[None]":
+        return self.submit(lambda state, now: state.block(now, claim, key, on))
+
+    def say(
+        self, claim: Claim, seat: Seat, text: str, key: str | None, reply_to: int
+    ) -> "Future[Receipt]":
+        return self.submit(lambda state, now: state.say(now, claim, seat, text, key, reply_to))
+
+    def edit(self, claim: Claim, seat: Seat, message: int, text: str) -> "Future[Receipt]":
+        return self.submit(lambda state, now: state.edit(now, claim, seat, message, text))
+
+    def remove(self, claim: Claim, seat: Seat, message: int) -> "Future[Receipt]":
+        return self.submit(lambda state, now: state.remove(now, claim, seat, message))
+
+    def react(self, claim: Claim, seat: Seat, message: int, emoji: str, on: bool) -> "Future[None]":
+        return self.submit(lambda state, now: state.react(now, claim, seat, message, emoji, on))
+
+    def mark_read(self, claim: Claim, seat: Seat, message: int) -> "Future[None]":
+        return self.submit(lambda state, now: state.mark_read(now, claim, seat, message))
+
+    def set_topic(self, claim: Claim, seat: Seat, topic: str) -> "Future[Receipt]":
+        return self.submit(lambda state, now: state.set_topic(now, claim, seat, topic))
+
+    def create_pass(
+        self, claim: Claim, seat: Seat, digest: str, days: float, uses: int | None
+    ) -> "Future[None]":
+        return self.submit(
+            lambda state, now: state.create_pass(now, claim, seat, digest, days, uses)
+        )
+
+    def revoke_passes(self, claim: Claim, seat: Seat) -> "Future[None]":
+        return self.submit(lambda state, now: state.revoke_passes(now, claim, seat))
+
+    def hand_on(self, claim: Claim, seat: Seat, key: str) -> "Future[None]":
+        return self.submit(lambda state, now: state.hand_on(now, claim, seat, key))
+
+    def close_room(self, claim: Claim, seat: Seat) -> "Future[None]":
+        return self.submit(lambda state, now: state.close_room(now, claim, seat))
+
+    def whisper(self, aside: Aside) -> None:
+        self._asides.append(aside)
+        self._news.set()
+
+    # --- following
+
     def follow(self, after: int, timeout: float) -> Tail:
-        if self.last_id <= after and not self._lost:
+        if self.last_id <= after and not self._lost and not self._asides:
             self._news.clear()
             self._news.wait(timeout)
         events = self._events_above(after)
         # Only now that nothing can fail any more: who lost a name is told once, but told.
         lost, self._lost = self._lost, []
-        return Tail(events, lost)
+        asides = tuple(self._asides)
+        self._asides.clear()
+        return Tail(events, lost, asides)
 
     def _events_above(self, after: int) -> list[Event]:
         if self.last_id <= after:
@@ -89,7 +162,7 @@ class LocalStore(Store):
             fresh.popleft()
         if len(fresh) == self.last_id - after:
             return cut(fresh, MAX_READ_EVENTS)
-        return self.read(after=after)
+        return self.read_log(after)
 
     def _continue_from(self, last_id: int) -> None:
         """The log may have got events, up to this one, that were never published: let the follower

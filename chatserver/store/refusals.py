@@ -1,6 +1,15 @@
 """What a store refuses with, whichever engine it is: the same sentences for the same reasons."""
 
-from chatserver.errors import BadRequest, ClaimLost, NameTaken, Unavailable
+from chatserver.errors import (
+    BadRequest,
+    ClaimLost,
+    Forbidden,
+    NameTaken,
+    NoSuchRoom,
+    NotJoined,
+    TooMany,
+    Unavailable,
+)
 
 
 def taken(name: str) -> NameTaken:
@@ -21,6 +30,42 @@ def claim_lost() -> ClaimLost:
 def key_reused() -> BadRequest:
     """An idempotency key that came with another text before."""
     return BadRequest("This key was used for another text; use a new key for each message.")
+
+
+def not_seated() -> NotJoined:
+    """Whatever needs a seat in a room, with one that has ended."""
+    return NotJoined("You are not in this room any more; enter it again.")
+
+
+def no_such_room() -> NoSuchRoom:
+    """A room, a person or a pass that is not there, or not to be seen: the same for all."""
+    return NoSuchRoom("There is no such room, or none that you may see.")
+
+
+def no_such_message() -> BadRequest:
+    """An id which names no message of this room that the caller may read, or one that was
+    removed."""
+    return BadRequest("There is no such message in this room, or it was removed.")
+
+
+def not_yours() -> Forbidden:
+    """Changing what somebody else has said."""
+    return Forbidden("You can change only what you have said yourself.")
+
+
+def not_the_owner() -> Forbidden:
+    """What only the owner of a private room may do."""
+    return Forbidden("Only the owner of a private room may do that.")
+
+
+def nobody_here(name: str) -> BadRequest:
+    """Naming somebody who is not in the room."""
+    return BadRequest(f"{name} is not in this room.")
+
+
+def too_many(number: int, what: str) -> TooMany:
+    """One more than one may have."""
+    return TooMany(f"You may have {number} {what}; give one up first.")
 
 
 def not_written() -> Unavailable:

@@ -16,6 +16,15 @@ from tests.processes import Processes, ServerProcess
 
 MIB = 1024 * 1024
 
+UNPRIVILEGED = {"CHAT_UNLIMITED_ADDRESSES": ""}
+"""This machine's own addresses are exempt from rates by default."""
+
+HEADING = """\
+| attack | MiB sent | p99 before, ms | during | at its end, most | no processor, s | memory, MiB | \
+at most | after | the attacker |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|---|"""
+"""`no processor`: what the rest of the machine had the server and the bystanders wait, in all."""
+
 
 def row(name: str, outcome: Outcome) -> str:
     """One line of the table."""
@@ -24,6 +33,8 @@ def row(name: str, outcome: Outcome) -> str:
         f"{outcome.sent / MIB:.1f}",
         f"{outcome.calm * 1000:.0f}",
         f"{outcome.during * 1000:.0f}",
+        f"{outcome.end * 1000:.0f}",
+        f"{outcome.starved:.1f}",
         f"{outcome.before / MIB:.0f}",
         f"{outcome.most / MIB:.0f}",
         f"{outcome.after / MIB:.0f}",
@@ -39,11 +50,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="part of the connections (1)")
     parser.add_argument("names", nargs="*", help=f"some of: {', '.join(ATTACKS)}")
     options = parser.parse_args()
-    print(
-        "| attack | MiB sent | p99 before, ms | during | memory, MiB | at most | after |",
-        end="",
-    )
-    print(" the attacker |\n|---|---:|---:|---:|---:|---:|---:|---|")
+    print(HEADING, flush=True)
     for name in options.names or ATTACKS:
         with tempfile.TemporaryDirectory() as folder, Processes(quiet=True) as processes:
             store = f"sqlite:///{Path(folder) / 'chat.db'}"
@@ -52,14 +59,6 @@ def main() -> None:
                 row(name, attacked(processes, server, name, options.seconds, options.scale)),
                 flush=True,
             )
-
-
-HEADING = """\
-| attack | MiB sent | p99 before, ms | during | memory, MiB | at most | after | the attacker |
-|---|---:|---:|---:|---:|---:|---:|---|"""
-
-UNPRIVILEGED = {"CHAT_UNLIMITED_ADDRESSES": ""}
-"""This machine's own addresses are exempt from rates by default."""
 
 
 if __name__ == "__main__":

@@ -495,13 +495,14 @@ ATTACKS: Final[dict[str, Callable[[Attack], None]]] = {
 
 
 def main(name: str, url: str, seconds: str, scale: str) -> None:
-    """Attack, and say what came of it."""
+    """Attack, and say what came of it, and when its connections ended."""
     os.nice(LEAST_IMPORTANT)  # what an attacker does on its own machine costs the server nothing
     attack = Attack(url, float(seconds), float(scale))
     with contextlib.suppress(OSError, Refused):
         ATTACKS[name](attack)
+    ended = min(attack.until, time.monotonic())
     fates = ", ".join(f"{count} {fate}" for fate, count in attack.fates.most_common(3))
-    print(json.dumps([attack.sent, fates, attack.fates.total()]))
+    print(json.dumps([attack.sent, fates, attack.fates.total(), ended]))
 
 
 if __name__ == "__main__":

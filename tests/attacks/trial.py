@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import math
 import os
@@ -41,11 +42,15 @@ class Outcome:
         before: resident memory of the server, in bytes.
         most: the same at most.
         after: the same once the attacker was gone.
+        end: seconds, the longest latency of the bystanders from when the attacker's connections
+            ended until all was given back; infinite if nothing was heard.
+        kept: bytes that the server says it still keeps for clients then.
         fate: what became of the attacker.
         connections: how many it had, one after another or at a time.
         left: sockets that the server has open beyond those of before.
         starved: seconds that the server and the bystanders were ready to run meanwhile, and had to
             wait for a processor. No server can help that.
+        starved_at_end: the same from the attacker's end on.
     """
 
     sent: int
@@ -54,10 +59,13 @@ class Outcome:
     before: int
     most: int
     after: int
+    end: float
+    kept: int
     fate: str
     connections: int
     left: int
     starved: float
+    starved_at_end: float
 
 
 def p99(latencies: list[float]) -> float:
@@ -119,8 +127,10 @@ def attacked(
     scale: float,
     *,
     calm_seconds: float = CALM_SECONDS,
+    memory_seconds: float = SETTLED_SECONDS,
 ) -> Outcome:
-    """Let the attack run against the server, and measure."""
+    """Let the attack run against the server, and measure. The allocator has `memory_seconds` to
+    give back what it does."""
     bystanders = Bystanders(processes, server.url)
     started = time.monotonic()
     wait_until(lambda: bystanders.heard_since(started), message="the bystanders talk")
@@ -146,17 +156,23 @@ def attacked(
         attacker.wait(timeout=seconds * 3 + 60)
         until = time.monotonic()
         again = heard_again(bystanders, until)
-        hungry = starved(server.pid) + starved(bystanders.pid) - starved_before
-        settle(lambda: resident(server.pid), before)
-        left = settled_sockets(server.pid, held)
+        starved_until = starved(server.pid) + starved(bystanders.pid)
+        left = settled(lambda: sockets(server.pid) - held)
+        kept = settled(lambda: kept_for_clients(server.url))
+        starved_after = starved(server.pid) + starved(bystanders.pid)
+        settle(lambda: resident(server.pid), before, memory_seconds)
     finally:
         done.set()
         sampler.join()
+    hungry = starved_until - starved_before, starved_after - starved_until
     during = p99(bystanders.heard(since, until)) if again else math.inf
-    said = json.loads(attacker.lines[-1]) if attacker.lines else (0, "it failed", 0)
-    sent, fate, connections = said
+    said = json.loads(attacker.lines[-1]) if attacker.lines else (0, "it failed", 0, until)
+    sent, fate, connections, ended = said
+    end = max(bystanders.heard(ended, math.inf), default=math.inf)
     after = resident(server.pid)
-    return Outcome(sent, calm, during, before, most, after, fate, connections, left, hungry)
+    return Outcome(
+        sent, calm, during, before, most, after, end, kept, fate, connections, left, *hungry
+    )
 
 
 def heard_again(bystanders: Bystanders, since: float) -> bool:
@@ -167,17 +183,26 @@ def heard_again(bystanders: Bystanders, since: float) -> bool:
     return bystanders.heard_since(since)
 
 
-def settled_sockets(pid: int, before: int) -> int:
-    """How many sockets there are beyond `before` once all are given back, or time is up."""
+def settled(left: Callable[[], int]) -> int:
+    """What is left once nothing is, or time is up."""
     deadline = time.monotonic() + SETTLED_SECONDS
-    while (left := sockets(pid) - before) > 0 and time.monotonic() < deadline:
+    while (now := left()) > 0 and time.monotonic() < deadline:
         time.sleep(POLL_INTERVAL)
-    return max(0, left)
+    return max(0, now)
 
 
-def settle(memory: Callable[[], int], before: int) -> None:
+def kept_for_clients(url: str) -> int:
+    """Bytes that the server says it keeps for its clients."""
+    host, port = address_of(url)
+    connection = http.client.HTTPConnection(host, port, timeout=SETTLED_SECONDS)
+    with contextlib.closing(connection):
+        connection.request("GET", "/healthz")
+        return int(json.load(connection.getresponse())["memory"])
+
+
+def settle(memory: Callable[[], int], before: int, seconds: float) -> None:
     """Wait until memory is nearly what it was, or falls no more."""
-    deadline = time.monotonic() + SETTLED_SECONDS
+    deadline = time.monotonic() + seconds
     recent = [memory()]
     while time.monotonic() < deadline and recent[-1] > before * 1.1:
         time.sleep(0.1)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from capnweb_sync import Blob, Limits, RemoteError, RpcError, SessionClosed, batch, serve
+from capnweb_sync import Blob, Limits, Refused, RemoteError, RpcError, SessionClosed, batch, serve
 from capnweb_sync.client.batch import BatchError, BatchSession
 from capnweb_sync.session.batch_transport import BatchTransport
 from capnweb_sync.wsgi import take_lines
@@ -91,7 +91,7 @@ def test_an_empty_batch_has_an_empty_answer(server: Server) -> None:
 def test_a_bad_line_aborts_the_batch(server: Server, line: bytes) -> None:
     status, answer = server.post(lines(ECHO, PULL) + b"\n" + line + b"\n" + lines(ECHO))
     assert status == 200
-    assert json.loads(answer)[0] == "abort"
+    assert json.loads(answer.splitlines()[-1])[0] == "abort"
 
 
 def chunked(*chunks: bytes) -> bytes:
@@ -138,6 +138,19 @@ def test_a_broken_body_is_refused_and_nothing_of_it_is_run(
     status, _ = server.send(headers, body)
     assert status in (400, 413)
     assert server.complaints == []
+
+
+def test_the_body_of_whoever_is_refused_is_not_read() -> None:
+    def refuse(request: object) -> Any:
+        raise Refused(401, "Who are you?")
+
+    told: list[str] = []
+    answer = serve(for_request=refuse)(
+        {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": "5", "wsgi.input": None},
+        lambda status, headers: told.append(status),
+    )
+
+    assert (told, list(answer)) == (["401 Unauthorized"], [b"Who are you?\n"])
 
 
 def test_a_batch_that_takes_too_long_is_given_up(server: Server) -> None:

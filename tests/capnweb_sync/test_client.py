@@ -2,9 +2,7 @@
 
 import gc
 import os
-import shutil
 import ssl
-import subprocess
 import sys
 import threading
 import time
@@ -535,20 +533,6 @@ def test_a_peer_that_answers_pings_is_not_lost(peer: FramePeer) -> None:
 # ---- TLS
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for localhost, and its key, in one file."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not here")
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    options = "-x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(path), "-out", "-"]
-    command = ["openssl", "req", *options.split(), *names]
-    made = subprocess.run(command, capture_output=True, check=True).stdout
-    path.write_bytes(path.read_bytes() + made)
-    return path
-
-
 @pytest.fixture
 def tls_peer(certificate: Path) -> Iterator[FramePeer]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -740,6 +724,7 @@ def close_in_the_background(session: ClientSession, server: Server) -> None:
 
 
 def let_the_peer_close(session: ClientSession, server: Server) -> None:
+    wait_until(lambda: hasattr(server, "session"), message="the server has heard of it, too")
     server.session.close()
     wait_until(lambda: session.closed)
 

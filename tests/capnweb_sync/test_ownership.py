@@ -182,6 +182,53 @@ def test_dup_keeps_an_argument_beyond_the_call() -> None:
     assert pair.tables() == EMPTY
 
 
+class Shared(Disposable):
+    """Has a duplicate of its own take part in each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.duplicates: list[Disposable] = []
+
+    def dup(self) -> Disposable:
+        self.duplicates.append(Disposable())
+        return self.duplicates[-1]
+
+
+@pytest.mark.parametrize("local", [False, True], ids=["sent", "here"])
+def test_an_object_that_makes_duplicates_stays_the_callers(local: bool) -> None:
+    pair = Loopback(Api())
+    api = RpcStub(Api()) if local else pair.api
+    target = Shared()
+    assert [api.use(target).result(), api.use(target).result()] == [42, 42]
+    pair.pump()
+
+    assert target.disposals == 0
+    assert [made.disposals for made in target.duplicates] == [1, 1]
+    assert pair.tables() == EMPTY
+
+
+def test_a_result_is_not_duplicated() -> None:
+    made = Shared()
+    pair = Loopback(lambda: made)
+    pair.api().result().dispose()
+    pair.pump()
+
+    assert (made.disposals, made.duplicates) == (1, [])
+
+
+def test_a_duplicate_that_is_no_object_is_refused() -> None:
+    class Business(RpcTarget):
+        def dup(self) -> str:
+            return "twice the money"
+
+    pair = Loopback(Api())
+    with pytest.raises(
+        TypeError, match=r"Business\.dup\(\) is called .* has to return an RpcTarget"
+    ):
+        pair.api.use(Business())
+    assert pair.tables() == EMPTY
+
+
 def test_an_argument_that_was_not_duplicated_ends_with_the_call() -> None:
     api = Api()
     pair = Loopback(api)

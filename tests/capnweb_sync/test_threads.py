@@ -4,7 +4,7 @@ import itertools
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -217,6 +217,24 @@ def test_an_idle_thread_is_used_again(runtime: ThreadRuntime) -> None:
         calls.start(lambda: threads.append(threading.get_ident()))
         wait_until(lambda done=done: len(threads) == done and len(runtime._idle) == 1)  # type: ignore[misc]
     assert len(set(threads)) == 1
+
+
+def test_long_work_is_done_at_once_but_never_within_the_step_that_asks_for_it(
+    runtime: ThreadRuntime,
+) -> None:
+    within: list[bool] = []
+
+    def pieces() -> Iterator[None]:
+        for _ in range(3):
+            within.append(runtime.step.is_mine())
+            yield
+
+    at_once = runtime.in_turns(pieces()).settled
+    later = runtime.step.run(runtime.in_turns, pieces())
+
+    assert at_once
+    assert runtime.wait(later, DEADLINE)
+    assert within == [False] * 6
 
 
 def test_work_that_can_be_gathered_is_done_soon(runtime: ThreadRuntime, diary: Diary) -> None:

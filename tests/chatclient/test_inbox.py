@@ -23,7 +23,7 @@ class Log:
         self.last = 0
         self.reads: list[int] = []
 
-    def fetch(self, after: int) -> list[Event]:
+    def fetch(self, room: str, after: int) -> list[Event]:
         """Three events at most."""
         self.reads.append(after)
         first = max(after + 1, self.first)
@@ -87,8 +87,8 @@ def test_the_step_from_history_back_to_live_has_no_gap_and_no_repeat(
 
 
 def test_an_event_that_comes_while_history_is_read_is_not_lost(log: Log) -> None:
-    def fetch(after: int) -> list[Event]:
-        page = log.fetch(after)
+    def fetch(room: str, after: int) -> list[Event]:
+        page = log.fetch(room, after)
         if after == 2:
             put(box, log, 9)
         return page

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 
 from capnweb_sync.runtimes.interface import default_runtime, set_default_runtime
 from capnweb_sync.server import GeventRuntime
+from tests.chatserver.guests import Guest
 from tests.chatserver.wire import WireClient
-from tests.processes import ServerProcess
+from tests.processes import Processes, ServerProcess
+from tests.redis_server import RedisServer, require_redis
 
 Connect = Callable[..., WireClient]
+LogIn = Callable[..., Guest]
 
 _numbers = count(1)
 
@@ -21,6 +25,36 @@ def shared_server() -> Iterator[ServerProcess]:
     server = ServerProcess("--grace", "1")
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="module", params=["memory", "sqlite", "redis"])
+def each_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    """A server on each engine for all tests of a module, whose people and rooms have names of their
+    own."""
+    folder = tmp_path_factory.mktemp("log")
+    with Processes(quiet=True) as processes:
+        if request.param == "redis":
+            require_redis()
+            store = processes.add(RedisServer(folder)).url
+        else:
+            store = {"memory": "memory:", "sqlite": f"sqlite:///{folder}/chat.db"}[request.param]
+        yield processes.add(ServerProcess("--store", store, "--grace", "1"))
+
+
+@pytest.fixture
+def log_in(each_server: ServerProcess) -> Iterator[LogIn]:
+    """Log somebody in at the server of each engine; over when the test is."""
+    guests: list[Guest] = []
+
+    def log_in_as(name: str, **options: Any) -> Guest:
+        guests.append(Guest(each_server.url, name, **options))
+        return guests[-1]
+
+    yield log_in_as
+    for guest in guests:
+        guest.close()
 
 
 @pytest.fixture

@@ -55,7 +55,8 @@ class FakeConnection:
     def callback(self) -> RpcStub:
         """A stub for a function of the peer's."""
         self._session.receive('["push", ["pipeline", 0, [], [["export", -1]]]]')
-        eventually(lambda: self._callbacks)
+        while not self._callbacks:
+            gevent.sleep(0)
         return self._callbacks.pop()
 
     def _keep(self, callback: Any) -> None:

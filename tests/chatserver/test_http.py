@@ -142,7 +142,7 @@ def test_anything_else_is_not_found(shared_server: ServerProcess) -> None:
 
     assert (status, headers["content-type"]) == (404, "text/plain; charset=utf-8")
     assert "not found" in body
-    assert get(shared_server.address, "/rpc/ws", method="POST")[0] == 405
+    assert get(shared_server.address, "/rpc/ws", method="PUT")[0] == 405
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])

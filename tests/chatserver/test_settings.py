@@ -142,3 +142,13 @@ def test_the_help_shows_no_password(
     shown = capfd.readouterr().out
     assert "redis://redis.example/0" in shown
     assert "secret" not in shown
+
+
+def test_connections_are_bounded_by_address_unless_it_is_a_proxys() -> None:
+    of_anyone, behind_proxy = Settings().http_limits, Settings(trust_proxies=1).http_limits
+
+    assert of_anyone.client_of("2001:db8::1") == of_anyone.client_of("2001:db8::2")
+    assert of_anyone.client_of("192.0.2.1") != of_anyone.client_of("192.0.2.2")
+    assert of_anyone.client_of("127.0.0.1") is None
+    assert of_anyone.client_of("") is None
+    assert behind_proxy.client_of("192.0.2.1") is None

@@ -6,13 +6,58 @@
 // What is expected stands in test_chat.py.
 
 import { isDeepStrictEqual } from "node:util";
-import { newWebSocketRpcSession, RpcSession, RpcTarget, WebSocketTransport } from "capnweb";
+import {
+  newMessagePortRpcSession,
+  newWebSocketRpcSession,
+  RpcSession,
+  RpcTarget,
+  WebSocketTransport,
+} from "capnweb";
 import { WebSocket } from "ws";
 import { answerEachLine } from "./lines.mjs";
 import { until } from "./until.mjs";
 
 // Node has had it since 22 only.
 globalThis.WebSocket ??= WebSocket;
+
+// What goes out on a socket before anything has come back since `clear` was called.
+function outgoing(socket) {
+  let kinds = [];
+  let heard = false;
+  const send = socket.send.bind(socket);
+  socket.send = (message) => {
+    if (!heard) kinds.push(JSON.parse(message)[0]);
+    send(message);
+  };
+  socket.addEventListener("message", () => (heard = true));
+  return {
+    clear() {
+      kinds = [];
+      heard = false;
+    },
+    get kinds() {
+      return kinds;
+    },
+  };
+}
+
+// A program of somebody's own that gets a room to speak in.
+class Bot extends RpcTarget {
+  #room;
+
+  async work(room) {
+    this.#room = room.dup();
+    return (await room.say("beep")).id;
+  }
+
+  async again() {
+    return outcome(this.#room.say("boop"));
+  }
+
+  rest() {
+    this.#room[Symbol.dispose]();
+  }
+}
 
 // What members hear.
 class Listener extends RpcTarget {
@@ -161,7 +206,91 @@ const scenarios = {
     return users;
   },
 
-  // Needs the server of chat_tables_server.py. The connection stays open.
+  async "logging in, entering and speaking is one round trip"(url) {
+    const socket = new WebSocket(url);
+    const chatServer = new RpcSession(new WebSocketTransport(socket)).getRemoteMain();
+    await chatServer.about;
+    const wire = outgoing(socket);
+    wire.clear();
+    const listener = new Listener();
+    const { id } = await chatServer.login(listener, { name: "Ann" }).enter("gardening").say("hello");
+    const { kinds } = wire;
+    await until(() => chat(listener.events).length > 0);
+    const heard = listener.events.find(({ type }) => type === "chat");
+    chatServer[Symbol.dispose]();
+    return { kinds, heard: [heard.room, heard.user, heard.text, heard.id === id] };
+  },
+
+  async "a room is handed on in a session of a program's own"(url) {
+    const chatServer = newWebSocketRpcSession(url);
+    const listener = new Listener();
+    const person = chatServer.login(listener, { name: "Ann" });
+    const room = await person.enter("workshop");
+    const { port1, port2 } = new MessageChannel();
+    newMessagePortRpcSession(port1, new Bot());
+    const bot = newMessagePortRpcSession(port2);
+    const shared = await room.share();
+    const id = await bot.work(shared);
+    await until(() => chat(listener.events).length > 0);
+    const leaving = await outcome(shared.leave());
+    const before = await bot.again();
+    await person.logout();
+    const after = await bot.again();
+    await bot.rest();
+    bot[Symbol.dispose]();
+    chatServer[Symbol.dispose]();
+    port1.close();
+    port2.close();
+    const [said] = listener.events.filter(({ type }) => type === "chat");
+    return { said: [said.user, said.text, said.id === id], leaving, before, after };
+  },
+
+  // Needs the server of chat_tables_server.py.
+  async "the tables of both sides after an hour in rooms"(url) {
+    const session = new RpcSession(new WebSocketTransport(new WebSocket(url)));
+    const chatServer = session.getRemoteMain();
+    const tables = async () => {
+      const theirs = await fetch(url.replace(/^ws/, "http").replace("/rpc/ws", "/tables"));
+      return { ours: session.getStats(), theirs: await theirs.json() };
+    };
+    await chatServer.userCount;
+    // Alone, once the connection of the scenario before is gone.
+    const before = await until(async () => {
+      const seen = await tables();
+      return isDeepStrictEqual(seen.theirs, [{ imports: 1, exports: 1 }]) && seen;
+    });
+    const held = [];
+    const hold = (promise) => {
+      held.push(promise);
+      return promise;
+    };
+    const listener = new Listener();
+    const person = hold(chatServer.login(listener, { name: "Ann" }));
+    const { name } = await person.me;
+    for (const place of ["kitchen", "garden", "cellar"]) {
+      const room = hold(person.enter(place));
+      const { id } = await room.say("hello");
+      await room.edit(id, "hello!");
+      await room.react(id, "👍");
+      await room.history();
+      await room.people();
+      await hold(room.share()).typing();
+      await outcome(room.edit(1, "not mine"));
+    }
+    await hold(person.open({ title: "Ours" })).createPass();
+    await outcome(person.enter("+nothing"));
+    await until(() => listener.events.filter(({ type }) => type === "react").length === 3);
+    await person.rooms();
+    await person.logout();
+    // One that is disposed of for each promise, also those that others were asked through.
+    for (const promise of held) promise[Symbol.dispose]();
+    let after;
+    await until(async () => isDeepStrictEqual(after = await tables(), before)).catch(() => {});
+    chatServer[Symbol.dispose]();
+    return { before, after, name };
+  },
+
+  // Needs the server of chat_tables_server.py.
   async "the tables of both sides after 1,000 messages and a leave"(url) {
     const session = new RpcSession(new WebSocketTransport(new WebSocket(url)));
     const chatServer = session.getRemoteMain();
@@ -182,6 +311,7 @@ const scenarios = {
     let after;
     await until(async () => isDeepStrictEqual(after = await tables(), before)).catch(() => {});
     const inOrder = chat(listener.events).every(([, text], n) => text === `message ${n}`);
+    chatServer[Symbol.dispose]();
     return { before, after, inOrder };
   },
 };

@@ -69,6 +69,12 @@ def our_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def our_server_in_threads() -> Iterator[str]:
+    """The WebSocket address where we serve the scenarios in a WSGI server with threads."""
+    yield from serving(sys.executable, "-m", "tests.interop.scenario_server", "threads")
+
+
+@pytest.fixture(scope="session")
 def reference_chat_server(node: str) -> Iterator[str]:
     """The WebSocket address of a small chat server that is written with the official library."""
     yield from serving(node, str(FOLDER / "reference_chat_server.mjs"))

@@ -17,9 +17,9 @@ CLIENTS = {
     "test_reference_batch": "npm",
 }
 
-SERVERS = {"our_server": "ours", "reference_server": "npm"}
+SERVERS = {"our_server": "ours", "our_server_in_threads": "threads", "reference_server": "npm"}
 
-COLUMNS = ("ours → ours", "ours → npm", "npm → ours", "npm → npm")
+COLUMNS = tuple(f"{client} → {server}" for client in ("ours", "npm") for server in SERVERS.values())
 
 
 @pytest.hookimpl(wrapper=True)
@@ -57,7 +57,9 @@ class Table:
         terminalreporter.line(f"{'':{width}}  " + "  ".join(COLUMNS))
         for scenario in scenarios:
             cells = [self._outcomes.get((scenario, column), "-") for column in COLUMNS]
-            line = "  ".join(f"{cell:11}" for cell in cells)
+            line = "  ".join(
+                f"{cell:{len(column)}}" for cell, column in zip(cells, COLUMNS, strict=True)
+            )
             terminalreporter.line(f"{scenario:{width}}  {line.rstrip()}")
 
 

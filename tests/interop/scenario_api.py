@@ -69,9 +69,8 @@ def text_of(body: Any) -> str:
 class Main(RpcTarget):
     """The main object of a connection."""
 
-    def __init__(self, connection: Callable[[], RpcSession] | None = None) -> None:
-        """`connection()` is the session, once there is one; a batch has none."""
-        self._connection = connection
+    def __init__(self) -> None:
+        self._session: RpcSession
         self._disposals = 0
         self._cancelled = False
         self._collected: list[Any] = []
@@ -79,6 +78,9 @@ class Main(RpcTarget):
         self._kept: RpcStub | None = None
         self._notes: list[int] = []
         self._waiting: dict[str, Future[Any]] = {}
+
+    def _on_session(self, session: RpcSession) -> None:
+        self._session = session
 
     # ---- values
 
@@ -144,8 +146,7 @@ class Main(RpcTarget):
         return {"it": capability.dup()}
 
     def askClient(self, question: str) -> RpcPromise:
-        assert self._connection is not None
-        return self._connection().main.reply(question)
+        return self._session.main.reply(question)
 
     # ---- capabilities of the server's
 
@@ -262,8 +263,7 @@ class Main(RpcTarget):
     # ---- the session
 
     def stats(self) -> dict[str, int]:
-        assert self._connection is not None
-        return self._connection().stats()
+        return self._session.stats()
 
 
 class ClientMain(RpcTarget):

@@ -1,55 +1,47 @@
-"""We serve the scenarios, on /rpc/ws and /rpc/batch of a free port.
+"""We serve the scenarios, on every path of a free port, under gevent or in threads.
 
-`python -m tests.interop.scenario_server`; the first line of its output says where, once it
-accepts connections.
+`python -m tests.interop.scenario_server [threads]`; the first line of its output says where, once
+it accepts connections.
 """
 
-from gevent import monkey
+import sys
 
-monkey.patch_all()
+IN_THREADS = sys.argv[1:] == ["threads"]
 
-from collections.abc import Callable, Iterable  # noqa: E402 - gevent patches before all else
-from typing import Any  # noqa: E402
+if not IN_THREADS:
+    from gevent import monkey
 
-from gevent.pywsgi import WSGIServer  # noqa: E402
+    monkey.patch_all()
 
-from capnweb_sync import RpcSession, serve  # noqa: E402
-from capnweb_sync.runtimes.interface import set_default_runtime  # noqa: E402
-from capnweb_sync.server import (  # noqa: E402
-    Connection,
-    Connections,
-    GeventRuntime,
-    WebSocketHandler,
-    upgrade,
-)
+from capnweb_sync import serve  # noqa: E402 - gevent patches before all else
 from tests.interop.scenario_api import Main  # noqa: E402
 
 
-def main() -> None:
-    batches = serve(Main)
-    connections = Connections()
-    runtime = GeventRuntime()
-    set_default_runtime(runtime)
+def serve_in_greenlets() -> None:
+    from gevent.pywsgi import WSGIServer
 
-    def on_connection(connection: Connection) -> RpcSession:
-        session = RpcSession(connection, Main(lambda: session), runtime=runtime)
-        return session
+    from capnweb_sync.server import WebSocketHandler
 
-    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == "/rpc/batch":
-            return batches(environ, start_response)
-        if environ["PATH_INFO"] != "/rpc/ws":
-            start_response("404 Not Found", [])
-            return []
-        _, headers = upgrade(environ, connections, on_connection)
-        start_response("101 Switching Protocols", headers)
-        return []
-
-    server = WSGIServer(("127.0.0.1", 0), application, handler_class=WebSocketHandler, log=None)
+    server = WSGIServer(("127.0.0.1", 0), serve(Main), handler_class=WebSocketHandler, log=None)
     server.start()
-    print(f"ready ws://127.0.0.1:{server.server_port}/rpc/ws", flush=True)
+    tell(server.server_port or 0)
     server.serve_forever()
 
 
+def serve_in_threads() -> None:
+    from werkzeug.serving import make_server
+
+    server = make_server("127.0.0.1", 0, serve(Main), threaded=True)
+    tell(server.server_port)
+    server.serve_forever()
+
+
+def tell(port: int) -> None:
+    print(f"ready ws://127.0.0.1:{port}/rpc/ws", flush=True)
+
+
 if __name__ == "__main__":
-    main()
+    if IN_THREADS:
+        serve_in_threads()
+    else:
+        serve_in_greenlets()

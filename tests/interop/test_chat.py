@@ -1,15 +1,18 @@
 """The chat through the official library, which knows nothing of this project, and our clients
 against a small chat server that is written with it."""
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from capnweb_sync import RemoteError, RpcTarget, connect
 from chatclient import ChatClient
-from tests.interop.node import NodeProgram
-from tests.processes import Processes, ServerProcess, wait_until
+from tests.conftest import StartServer
+from tests.interop.node import FOLDER, NodeProgram
+from tests.processes import DEADLINE, REPOSITORY, Processes, ServerProcess, wait_until
 
 TABLES = {"ours": {"imports": 1, "exports": 1}, "theirs": [{"imports": 1, "exports": 1}]}
 
@@ -62,6 +65,16 @@ EXPECTED: dict[str, Any] = {
     },
     "properties are read without a call": [1, 1],
     "whoever disposes of the main stub has left": ["Dora"],
+    "logging in, entering and speaking is one round trip": {
+        "kinds": ["push", "push", "push", "pull"],
+        "heard": ["gardening", "Ann", "hello", True],
+    },
+    "a room is handed on in a session of a program's own": {
+        "said": ["Ann", "beep", True],
+        "leaving": ["TypeError", None],
+        "before": "no error",
+        "after": ["Error", "not_joined"],
+    },
 }
 
 
@@ -94,6 +107,36 @@ def test_1000_messages_and_a_leave_leave_nothing_in_the_tables_of_either_side(
     result = official_client.ask({"url": chat_tables_server, "scenario": scenario})
 
     assert result == {"observed": {"before": TABLES, "after": TABLES, "inOrder": True}}
+
+
+def test_people_and_rooms_leave_nothing_in_the_tables_of_either_side(
+    official_client: NodeProgram, chat_tables_server: str
+) -> None:
+    scenario = "the tables of both sides after an hour in rooms"
+
+    result = official_client.ask({"url": chat_tables_server, "scenario": scenario})
+
+    assert result == {"observed": {"before": TABLES, "after": TABLES, "name": "Ann"}}
+
+
+def test_the_conversation_of_the_protocol_in_javascript_is_what_happens(
+    node: str, start_server: StartServer, tmp_path: Path
+) -> None:
+    page = (REPOSITORY / "docs" / "protocol.md").read_text(encoding="utf-8")
+    program = page.partition("```js\n")[2].partition("```")[0]
+    printed = page.partition("It prints:\n\n```\n")[2].partition("```")[0]
+    # Node has had it since 22 only.
+    socket = 'import { WebSocket } from "ws";\nglobalThis.WebSocket ??= WebSocket;\n'
+    conversation = tmp_path / "page.mjs"
+    url = start_server().url
+    conversation.write_text(socket + program.replace("ws://127.0.0.1:8080/rpc/ws", url), "utf-8")
+    (tmp_path / "node_modules").symlink_to(FOLDER / "node_modules")
+
+    finished = subprocess.run(
+        [node, conversation], capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+
+    assert (finished.stderr, finished.stdout) == ("", printed)
 
 
 # ---- our clients, the other server

@@ -1,8 +1,9 @@
-"""The same conversations four ways: our client and the reference's, our server and the reference's.
+"""The same conversations six ways: our client and the reference's; our server, under gevent and in
+threads, and the reference's.
 
 Most are over a WebSocket, some in an HTTP batch.
 
-After each, the tables of both sides are as they were. The results are printed as one table of four
+After each, the tables of both sides are as they were. The results are printed as one table of six
 columns at the end of the run.
 """
 
@@ -14,7 +15,9 @@ from tests.interop.scenario_api import ClientMain
 from tests.interop.scenarios import BATCHES, SCENARIOS
 from tests.processes import wait_until
 
-servers = pytest.mark.parametrize("server", ["our_server", "reference_server"], indirect=True)
+servers = pytest.mark.parametrize(
+    "server", ["our_server", "our_server_in_threads", "reference_server"], indirect=True
+)
 scenarios = pytest.mark.parametrize("scenario", SCENARIOS)
 batches = pytest.mark.parametrize("scenario", BATCHES)
 

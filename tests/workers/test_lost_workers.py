@@ -8,7 +8,7 @@ from signal import SIGCONT
 from redis import Redis
 
 from chatserver.store.interface import MAX_TICK_SECONDS
-from chatserver.store.redis.connection import PREFIX
+from chatserver.store.redis.scripts import PREFIX
 from tests.chatserver.wire import WireClient
 from tests.processes import wait_until
 from tests.redis_server import DurableRedis

@@ -2,14 +2,19 @@
 
 `redis://user:password@host:6379/0`, `rediss://…` with TLS, `unix://…`, as redis-py reads them.
 
-The rules are carried out by a script in Redis, `chat.lua`, for a batch of operations at a time;
-Redis runs one script after another, so all workers see one order. Here is what one worker does:
+The rules are carried out by a script in Redis (`script/`, joined by `scripts.py`), for a batch of
+operations at a time; Redis runs one script after another, so all workers see one order. What is
+read of rooms is read by a script of its own, beside it. Here is what one worker does:
 
-    writer.py       operations wait for the batch before them, and go out together
-    operations.py   as what they travel, and what their answers mean
-    entries.py      events, as the log has them
-    server.py       what Redis says of itself: its memory, its disk
-    connection.py   the URL, and connections: the writer's, the follower's, some for reads
+    writer.py           operations wait for the batch before them, and go out together
+    operations.py       as what they travel, and what their answers mean
+    room_operations.py  …those about rooms
+    reading.py          questions about rooms, and their answers
+    entries.py          events, as the log has them
+    asides.py           what is told beside the log
+    upgrade.py          taking over a database from before there were rooms
+    server.py           what Redis says of itself: its memory, its disk
+    connection.py       the URL, and connections: the writer's, the follower's, some for reads
 
 In a child of a process that forks, the store is the parent's; the child opens its own.
 """
@@ -17,6 +22,7 @@ In a child of a process that forks, the store is the parent's; the child opens i
 import logging
 import secrets
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any, Final
 
@@ -30,36 +36,24 @@ from chatserver.logs import tell
 from chatserver.store.commits import Commits
 from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
-from chatserver.store.interface import (
-    MAX_READ_EVENTS,
-    Claim,
-    Clock,
-    Counts,
-    Joined,
-    LogReset,
-    Policy,
-    Receipt,
-    Span,
-    Store,
-    Tail,
-    cut,
-    system_clock,
-)
-from chatserver.store.redis import operations
+from chatserver.store.interface import MAX_READ_EVENTS, Clock, Policy, Store, cut, system_clock
+from chatserver.store.redis import operations, reading, room_operations, scripts
+from chatserver.store.redis.asides import Asides
 from chatserver.store.redis.connection import (
-    LOG,
-    META,
-    PREFIX,
     RETRY_SECONDS,
     Address,
     ConnectionPool,
     RedisConnection,
 )
-from chatserver.store.redis.entries import event_of, read_range
-from chatserver.store.redis.operations import Answer, Header, Operation
+from chatserver.store.redis.entries import tail_event
+from chatserver.store.redis.operations import Answer, Header
+from chatserver.store.redis.scripts import ERASED, META, PREFIX, TAIL
 from chatserver.store.redis.server import server_info, warnings_of
+from chatserver.store.redis.upgrade import take_over
 from chatserver.store.redis.writer import Writer
 from chatserver.store.refusals import not_readable
+from chatserver.store.seats import Aside, Occupant, RoomInfo, Seat
+from chatserver.store.values import Claim, Counts, Joined, LogReset, Receipt, Span, Tail
 
 logger = logging.getLogger("chatserver")
 
@@ -97,11 +91,12 @@ class RedisStore(Store):
         self._last_ms = 0
         self._address = Address.of(url)
         self._clock = None if clock is system_clock else clock
+        self._policy = policy
         self._rules = operations.rules(policy, self._address.lease)
         self._worker = secrets.token_hex(TOKEN_BYTES)
         self._connection = self._address.connection()
         self._tails = ConnectionPool(self._address, 1, BLOCK_SECONDS)
-        self._streams = (LOG, f"{PREFIX}lost:{self._worker}")
+        self._streams = (TAIL, f"{PREFIX}lost:{self._worker}")
         self._lost_position = "0-0"
         self._readers = ConnectionPool(self._address, READERS)
         self._reset_due = False
@@ -109,17 +104,16 @@ class RedisStore(Store):
         self._followed = False
         self._open()
         self._writer = Writer(self._send, self._wait_for_reset, self._address.timeout, self.commits)
+        self._asides = Asides(self._address)
         in_child(self, RedisStore._leave_to_parent)
-        for operation in self._updates:
-            self._writer.submit(operation)
 
     def _open(self) -> None:
-        """Introduce this worker. Raises StartError."""
+        """Introduce this worker, to what there is from before if need be. Raises StartError."""
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
+                take_over(self._connection, self._policy)
                 self._call(self._connection, 0)
-                self._updates = self._missing_looks()
                 return
             except (RedisError, ValueError) as error:
                 hopeless = isinstance(error, (AuthenticationError, NoPermissionError, ValueError))
@@ -130,18 +124,6 @@ class RedisStore(Store):
                     ) from None
                 self._failed(error)
             gevent.sleep(RETRY_SECONDS)
-
-    def _missing_looks(self) -> "list[Operation[None]]":
-        """What brings a database up to date that is of a version which did not look for names that
-        look alike. Raises RedisError."""
-        if self._connection.ask("HGET", META, "described"):
-            return []
-        names = iter(self._connection.ask("HGETALL", f"{PREFIX}names"))
-        missing = [
-            operations.describe(key.decode(), operations.decode(record)["name"])
-            for key, record in zip(names, names, strict=True)
-        ]
-        return [*missing, operations.described()]
 
     # --- the script
 
@@ -159,7 +141,7 @@ class RedisStore(Store):
         }
         if self._clock is not None:
             caller["now"], caller["steady"] = self._clock()
-        head, *rest = connection.run(self._rules, operations.encode(caller), batch)
+        head, *rest = connection.run(scripts.BATCH, self._rules, operations.encode(caller), batch)
         header = Header(*operations.decode(head))
         if header.epoch != self.epoch:
             self.epoch = header.epoch
@@ -193,13 +175,7 @@ class RedisStore(Store):
     def _failed(self, error: Exception) -> None:
         if self.available:
             self.available = False
-            tell(
-                logger,
-                logging.ERROR,
-                "The store fails",
-                store=self._address.shown,
-                reason=error,
-            )
+            tell(logger, logging.ERROR, "The store fails", store=self._address.shown, reason=error)
 
     def _wait_for_reset(self) -> None:
         if self._followed:
@@ -207,8 +183,10 @@ class RedisStore(Store):
 
     # --- what goes through the writer
 
-    def claim(self, key: str, name: str, holder: str, secret: str | None) -> "Future[Joined]":
-        return self._writer.submit(operations.claim(key, name, holder, secret))
+    def claim(
+        self, key: str, name: str, holder: str, secret: str | None, lobby: bool = True
+    ) -> "Future[Joined]":
+        return self._writer.submit(operations.claim(key, name, holder, secret, lobby))
 
     def release(self, claim: Claim) -> "Future[None]":
         return self._writer.submit(operations.release(claim))
@@ -228,25 +206,94 @@ class RedisStore(Store):
     def tick(self) -> "Future[float]":
         return self._writer.submit(operations.tick())
 
+    def enter(self, claim: Claim, room: str) -> "Future[Seat]":
+        return self._writer.submit(room_operations.enter(claim, room))
+
+    def open_room(
+        self, claim: Claim, room: str, title: str, topic: str, everything: bool
+    ) -> "Future[Seat]":
+        operation = room_operations.open_room(claim, room, title, topic, everything)
+        return self._writer.submit(operation)
+
+    def direct(self, claim: Claim, key: str, room: str) -> "Future[Seat]":
+        return self._writer.submit(room_operations.direct(claim, key, room))
+
+    def accept(self, claim: Claim, digest: str) -> "Future[Seat]":
+        return self._writer.submit(room_operations.accept(claim, digest))
+
+    def leave_room(self, claim: Claim, seat: Seat) -> "Future[None]":
+        return self._writer.submit(room_operations.leave_room(claim, seat))
+
+    def block(self, claim: Claim, key: str, on: bool) -> "Future[None]":
+        return self._writer.submit(room_operations.block(claim, key, on))
+
+    def say(
+        self, claim: Claim, seat: Seat, text: str, key: str | None, reply_to: int
+    ) -> "Future[Receipt]":
+        return self._writer.submit(room_operations.say(claim, seat, text, key, reply_to))
+
+    def edit(self, claim: Claim, seat: Seat, message: int, text: str) -> "Future[Receipt]":
+        return self._writer.submit(room_operations.edit(claim, seat, message, text))
+
+    def remove(self, claim: Claim, seat: Seat, message: int) -> "Future[Receipt]":
+        return self._writer.submit(room_operations.remove(claim, seat, message))
+
+    def react(self, claim: Claim, seat: Seat, message: int, emoji: str, on: bool) -> "Future[None]":
+        return self._writer.submit(room_operations.react(claim, seat, message, emoji, on))
+
+    def mark_read(self, claim: Claim, seat: Seat, message: int) -> "Future[None]":
+        return self._writer.submit(room_operations.mark_read(claim, seat, message))
+
+    def set_topic(self, claim: Claim, seat: Seat, topic: str) -> "Future[Receipt]":
+        return self._writer.submit(room_operations.set_topic(claim, seat, topic))
+
+    def create_pass(
+        self, claim: Claim, seat: Seat, digest: str, days: float, uses: int | None
+    ) -> "Future[None]":
+        return self._writer.submit(room_operations.create_pass(claim, seat, digest, days, uses))
+
+    def revoke_passes(self, claim: Claim, seat: Seat) -> "Future[None]":
+        return self._writer.submit(room_operations.revoke_passes(claim, seat))
+
+    def hand_on(self, claim: Claim, seat: Seat, key: str) -> "Future[None]":
+        return self._writer.submit(room_operations.hand_on(claim, seat, key))
+
+    def close_room(self, claim: Claim, seat: Seat) -> "Future[None]":
+        return self._writer.submit(room_operations.close_room(claim, seat))
+
+    def whisper(self, aside: Aside) -> None:
+        self._asides.whisper(aside)
+
     # --- reading
 
-    def read_span(self, span: Span) -> list[Event]:
+    def _ask(self, question: bytes) -> list[Any]:
         try:
-            found = cut(read_range(self._readers.ask, span), span.limit)
+            return self._readers.run(scripts.READ, question)
         except RedisError:
             raise not_readable() from None
-        # Between two questions the oldest may have been trimmed: what comes then is no range.
-        step = -1 if span.newest else 1
-        return [event for i, event in enumerate(found) if event.id == found[0].id + i * step]
+
+    def read_span(self, span: Span) -> list[Event]:
+        return cut(reading.read_range(self._ask, span), span.limit)
+
+    def read_rooms(self, afters: Mapping[str, int], before: int, limit: int) -> list[Event]:
+        return reading.read_rooms(self._ask, afters, before, limit)
+
+    def people(self, by: str, seat: Seat, after: str | None, limit: int) -> list[Occupant]:
+        return reading.people(self._ask, by, seat, after, limit)
+
+    def room(self, by: str, seat: Seat) -> RoomInfo:
+        return reading.room(self._ask, by, seat)
+
+    def rooms(
+        self, by: str, after: str | None, limit: int, *, inside: bool = False
+    ) -> list[RoomInfo]:
+        return reading.rooms(self._ask, by, after, limit, inside)
 
     def follow(self, after: int, timeout: float) -> Tail:
         self._followed = True
         deadline = time.monotonic() + timeout
         while True:
-            if self._reset_due:
-                self._reset_due = False
-                self._reset_told.set()
-                raise LogReset
+            self._tell_reset()
             try:
                 with self._tails.one() as connection:
                     news = self._ask_for_news(
@@ -256,25 +303,34 @@ class RedisStore(Store):
                 raise Unavailable(f"The store cannot be followed ({error}).") from None
             except LogReset:
                 news = Tail([], [])
-            if news.events and news.events[0].id != after + 1:
-                # What came between has been trimmed.
-                self._reset_due = True
             if self._reset_due:
                 # Who lost a name is told so first: it must not come back like all the others.
                 news = Tail([], news.lost)
-            if news.events or news.lost or (time.monotonic() >= deadline and not self._reset_due):
+            news = news._replace(asides=self._asides.take())
+            is_over = time.monotonic() >= deadline and not self._reset_due
+            if news.events or news.lost or news.asides or is_over:
                 return news
+
+    def _tell_reset(self) -> None:
+        """Raises LogReset, once each time that the log began anew."""
+        if self._reset_due:
+            self._reset_due = False
+            self._reset_told.set()
+            raise LogReset
 
     def _ask_for_news(self, connection: RedisConnection, after: int, timeout: float) -> Tail:
         """News that come within `timeout` and BLOCK_SECONDS. Raises RedisError, LogReset."""
         if not connection.connected:
             # Perhaps to another server: then what came before `after` need not be there.
             self._call(connection, 0)
-        block = max(1, round(min(timeout, BLOCK_SECONDS) * 1000))
+            self._asides.follower = connection.ask("CLIENT", "ID")
+        seconds = 0.0 if self._asides.waiting else min(timeout, BLOCK_SECONDS)
+        # Redis ends such waits some times a second only.
+        block = ("BLOCK", max(1, round(seconds * 1000))) if seconds else ()
         positions = (f"{after}-0", self._lost_position)
         streams = ("STREAMS", *self._streams, *positions)
         answer, epoch = connection.ask_all(
-            ("XREAD", "COUNT", FOLLOW_EVENTS, "BLOCK", block, *streams), ("HGET", META, "epoch")
+            ("XREAD", "COUNT", FOLLOW_EVENTS, *block, *streams), ("HGET", META, "epoch")
         )
         if epoch != self.epoch.encode():
             # Asked afterwards, for an epoch never comes back: those may be another log's events.
@@ -282,17 +338,26 @@ class RedisStore(Store):
         events: list[Event] = []
         lost: list[str] = []
         for key, entries in answer or ():
-            if key == LOG.encode():
-                events = cut(map(event_of, entries), MAX_READ_EVENTS)
+            if key == TAIL.encode():
+                events = cut(map(tail_event, entries), MAX_READ_EVENTS)
                 self._note(events[-1].id, events[-1].time_ms)
             else:
                 lost = [fields[1].decode() for _, fields in entries if fields[1]]
                 self._lost_position = entries[-1][0].decode()
+        missed = events[0].id - after - 1 if events else 0
+        if missed and missed != connection.ask("ZCOUNT", ERASED, after + 1, events[0].id - 1):
+            # What came between was trimmed.
+            self._reset_due = True
         return Tail(events, lost)
+
+    def _server_info(self) -> dict[str, str]:
+        """What Redis says of itself. Raises RedisError."""
+        with self._readers.one() as connection:
+            return server_info(connection.ask)
 
     def condition(self) -> dict[str, float]:
         try:
-            said = server_info(self._readers.ask)
+            said = self._server_info()
         except RedisError:
             return {}
         return {
@@ -306,7 +371,7 @@ class RedisStore(Store):
 
     def warnings(self) -> list[str]:
         try:
-            return warnings_of(server_info(self._readers.ask), self._address.shown)
+            return warnings_of(self._server_info(), self._address.shown)
         except RedisError:
             return []
 
@@ -316,11 +381,13 @@ class RedisStore(Store):
         self._connection.leave_to_parent()
         self._tails.leave_to_parent()
         self._readers.leave_to_parent()
+        self._asides.leave_to_parent()
         inherit(self)
 
     def close(self) -> None:
         self._writer.submit(operations.goodbye())
         self._writer.close()
+        self._asides.close()
         self._connection.drop()
         self._tails.close()
         self._readers.close()

@@ -3,14 +3,12 @@
 redis-py blocks on sockets; in a process that gevent has patched it blocks its greenlet alone.
 """
 
-import hashlib
 import math
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -22,6 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from capnweb_sync.runtimes.fork import cut_off
 from chatserver.errors import StartError
+from chatserver.store.redis.scripts import TAIL, Script
 
 TIMEOUT_SECONDS: Final = 5.0
 """How long an operation may take: longer than Redis hiccups, shorter than people wait."""
@@ -35,18 +34,6 @@ RETRY_SECONDS: Final = 0.1
 
 RESP: Final = 2
 """The protocol's version; the third has nothing that is needed here."""
-
-PREFIX: Final = "{chat}:"
-"""What the names of all keys begin with. Redis Cluster hashes only what stands in braces, so all
-are on one node, which scripts require."""
-
-LOG: Final = PREFIX + "log"
-META: Final = PREFIX + "meta"
-
-SCRIPT: Final = files(__package__).joinpath("chat.lua").read_bytes()
-SCRIPT_DIGEST: Final = hashlib.sha1(SCRIPT, usedforsecurity=False).hexdigest()
-"""By which Redis knows a script that it has seen (EVALSHA)."""
-
 
 Word = str | bytes | int
 """What a command consists of."""
@@ -82,15 +69,24 @@ class RedisConnection:
             self.drop()
             raise
 
-    def run(self, *arguments: bytes) -> list[bytes]:
-        """Run the script with these arguments; its answer."""
-        keys_and_arguments: tuple[Word, ...] = (1, LOG, *arguments)
+    def run(self, script: Script, *arguments: bytes) -> list[Any]:
+        """Run a script with these arguments; its answer."""
+        keys_and_arguments: tuple[Word, ...] = (1, TAIL, *arguments)
         try:
-            answer = self.ask("EVALSHA", SCRIPT_DIGEST, *keys_and_arguments)
+            answer = self.ask("EVALSHA", script.digest, *keys_and_arguments)
         except NoScriptError:
-            answer = self.ask("EVAL", SCRIPT, *keys_and_arguments)
+            answer = self.ask("EVAL", script.source, *keys_and_arguments)
         assert isinstance(answer, list)
         return answer
+
+    def read(self) -> Any:
+        """The next answer, of what was not asked on its own. Blocks until there is one; for as long
+        as answers may take."""
+        try:
+            return self._connection.read_response()
+        except RedisError:
+            self.drop()
+            raise
 
     def leave_to_parent(self) -> None:
         """In a forked child: cut off, whichever greenlet is about to read from it."""
@@ -208,14 +204,14 @@ class ConnectionPool:
             if self._closed:
                 connection.drop()
 
-    def ask(self, *command: Word) -> Any:
-        """Send one command, again and again for the time of the timeout; its answer. Raises
-        RedisError."""
+    def run(self, script: Script, *arguments: bytes) -> list[Any]:
+        """Run a script that changes nothing, again and again for the time of the timeout; its
+        answer. Raises RedisError."""
         deadline = time.monotonic() + self._timeout
         while True:
             try:
                 with self.one() as connection:
-                    return connection.ask(*command)
+                    return connection.run(script, *arguments)
             except RedisError:
                 if time.monotonic() >= deadline:
                     raise

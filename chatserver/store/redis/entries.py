@@ -1,51 +1,101 @@
-"""Events, as the entries of the stream that is the log."""
+"""Events, as the entries of the log's tail and of a room's log."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, cast
 
-from chatserver.store.events import Event, notice
-from chatserver.store.interface import Span
-from chatserver.store.redis.connection import LOG
+from chatserver.store.events import Event, EventType, Reactions, notice_text
 from chatserver.store.redis.operations import decode
-
-CHUNK_EVENTS: Final = 64
-"""Events that one question asks for: about MAX_READ_BYTES of the longest, so that a reader who
-wants many long ones does not get much more than it may return."""
-
-LARGEST_ID: Final = 2**64 - 1
-"""The largest number in an entry's id (XADD)."""
+from chatserver.store.seats import SeatChange
 
 
-def event_of(entry: list[Any]) -> Event:
-    """An entry as Redis tells it: its id, `7-0`, and its one field with its value."""
-    number = int(entry[0].partition(b"-")[0])
-    match decode(entry[1][1]):
-        case [time_ms, name, text]:
-            return Event(number, "chat", name, text, time_ms)
-        case [time_ms, "join" | "leave" as kind, count, names]:
-            return notice(number, kind, names, count, time_ms)
-    raise ValueError(f"the log's entry {number} is not of this version")
+def tail_event(entry: list[Any]) -> Event:
+    """An entry of the tail as Redis tells it: its id, `7-0`, and fields with their values: the type
+    with the body, the room, and its text if that is beside the body."""
+    identifier, (kind, body, _, room, *text) = entry
+    number = int(identifier.partition(b"-")[0])
+    return event_of(
+        number,
+        cast("EventType", kind.decode()),
+        body,
+        room.decode(),
+        text[1].decode() if text else "",
+    )
 
 
-def read_range(ask: Callable[..., Any], span: Span) -> Iterator[Event]:
-    """The events of `span`, from the oldest on, or with `newest` from the newest on; `limit` at
-    least, if so many are there. Asks as far as it is asked.
+def room_event(room: str, row: list[Any]) -> Event:
+    """An event of a room as it stands, as `read.lua` tells it."""
+    number, kind, body, text, edited_ms, reactions = row
+    removed = text is None and kind in (b"chat", b"edit")
+    shown = "" if text is None else text.decode()
+    found = None if reactions is None else reactions_of(reactions)
+    return event_of(
+        number, cast("EventType", kind.decode()), body, room, shown, edited_ms or 0, removed, found
+    )
 
-    `ask` sends a command to Redis.
-    """
-    low = max(0, span.after) + 1
-    high = LARGEST_ID if span.before is None else min(span.before - 1, LARGEST_ID)
-    limit, newest = span.limit, span.newest
-    while low <= high and limit > 0:
-        bounds = (f"{high}-0", f"{low}-0") if newest else (f"{low}-0", f"{high}-0")
-        count = min(limit, CHUNK_EVENTS)
-        entries = ask("XREVRANGE" if newest else "XRANGE", LOG, *bounds, "COUNT", count)
-        events = [event_of(entry) for entry in entries]
-        yield from events
-        if len(events) < count:
-            return
-        limit -= count
-        if newest:
-            high = events[-1].id - 1
-        else:
-            low = events[-1].id + 1
+
+def event_of(
+    number: int,
+    kind: EventType,
+    body: bytes,
+    room: str,
+    text: str,
+    edited_ms: int = 0,
+    removed: bool = False,
+    reactions: Reactions | None = None,
+) -> Event:
+    """An event of its body: what all have, and what this type has."""
+    prev, time_ms, user, by, said, *more = decode(body)
+    users: tuple[str, ...] = ()
+    target = count = reply_to = 0
+    seats: tuple[SeatChange, ...] = ()
+    match kind:
+        case "chat":
+            (reply_to,) = more
+        case "join" | "leave":
+            names, count, title = more
+            users, user = tuple(names), names[0]
+            text = notice_text(kind, names, count, title)
+        case "edit" | "remove":
+            (target,) = more
+        case "react":
+            target, found = more
+            reactions = reactions_of(found)
+        case "topic" | "notice":
+            text, changes = more
+            seats = _changes(changes)
+        case "seat":
+            (changes,) = more
+            seats = _changes(changes)
+        case _:
+            raise ValueError(f"the log's entry {number} is not of this version")
+    return Event(
+        number,
+        kind,
+        user,
+        text,
+        time_ms,
+        users,
+        count,
+        room,
+        prev,
+        by,
+        target,
+        reply_to,
+        said,
+        seats,
+        edited_ms,
+        removed,
+        reactions,
+    )
+
+
+def reactions_of(found: list[Any]) -> Reactions:
+    """Reactions as both scripts tell them: kind, how many, the first names."""
+    return {_text(kind): (count, tuple(map(_text, names))) for kind, count, names in found}
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode()
+
+
+def _changes(changes: list[Any]) -> tuple[SeatChange, ...]:
+    return tuple(SeatChange(*change) for change in changes)

@@ -17,20 +17,30 @@ from chatserver.store.interface import (
     MAX_TICK_SECONDS,
     MAX_TRIM,
     NOTICE_INTERVAL_MS,
-    Claim,
-    Counts,
-    Joined,
     Policy,
-    Receipt,
 )
-from chatserver.store.refusals import claim_lost, key_reused, looks_like, taken
-from chatserver.store.state import SECRET_BYTES, digest_of
+from chatserver.store.refusals import claim_lost, key_reused, looks_like, not_seated, taken
+from chatserver.store.seats import (
+    MAX_BLOCKED,
+    MAX_MADE,
+    MAX_PASSES,
+    MAX_REACTION_NAMES,
+    MAX_REACTIONS,
+    MAX_ROOMS,
+    REACTION_INTERVAL_MS,
+    Seat,
+)
+from chatserver.store.state.names import SECRET_BYTES
+from chatserver.store.values import Claim, Counts, Joined, Receipt, digest_of, identity_of
 
 T = TypeVar("T")
 
 STANDSTILL_SECONDS: Final = 2.0
 """When no worker has called for so long, Redis was away, or all of them were: nobody could renew
 a lease, nobody could come back. Several ticks of the slowest worker."""
+
+TAIL_EVENTS: Final = 10_000
+"""Entries that the tail has at most: a worker that is further behind is told to begin anew."""
 
 encode: Final = msgspec.msgpack.Encoder().encode
 decode: Final = msgspec.msgpack.Decoder().decode
@@ -80,7 +90,7 @@ class Operation(Generic[T]):
     def __init__(
         self,
         read: Callable[[Any, Answer], T],
-        *arguments: str | bool | tuple[str, ...],
+        *arguments: str | int | tuple[str, ...],
         regret: "Operation[None] | None" = None,
     ) -> None:
         """`arguments` are the name and what the script's function takes. `read(result, answer)`
@@ -119,6 +129,14 @@ def rules(policy: Policy, lease: float) -> bytes:
             "max_notices": MAX_NOTICES,
             "max_users": MAX_USERS,
             "max_trim": MAX_TRIM,
+            "max_rooms": MAX_ROOMS,
+            "max_made": MAX_MADE,
+            "max_reactions": MAX_REACTIONS,
+            "max_reaction_names": MAX_REACTION_NAMES,
+            "reaction_interval_ms": REACTION_INTERVAL_MS,
+            "max_passes": MAX_PASSES,
+            "max_blocked": MAX_BLOCKED,
+            "tail": TAIL_EVENTS,
             "max_tick_ms": round(MAX_TICK_SECONDS * 1000),
             "keep_ms": policy.keep_ms is not None and policy.keep_ms,
             "keep_messages": policy.keep_messages or False,
@@ -126,42 +144,32 @@ def rules(policy: Policy, lease: float) -> bytes:
     )
 
 
-# --- the operations; what each does stands in chat.lua
+# --- the operations; what each does stands in operations.lua
 
 
-def claim(key: str, name: str, holder: str, secret: str | None) -> Operation[Joined]:
+def claim(key: str, name: str, holder: str, secret: str | None, lobby: bool) -> Operation[Joined]:
     # What is shown may be anything; what does not travel is not ours.
     shown = secret is not None and secret.encode("utf-8", "replace").decode()
     fresh = secrets.token_urlsafe(SECRET_BYTES)
     # Else a name whose claim was answered too late would be held for ever, by nobody.
-    regret = Operation(_nothing, "abandon", key, holder, fresh)
+    regret = Operation(nothing, "abandon", key, holder, fresh)
     read = partial(_joined, key, holder, name)
+    membership = (shown, fresh, identity_of(fresh), lobby)
     looks = looks_of(name, key)
-    return Operation(read, "claim", key, name, holder, shown, fresh, *looks, regret=regret)
-
-
-def describe(key: str, name: str) -> Operation[None]:
-    return Operation(_nothing, "describe", key, name, *looks_of(name, key))
-
-
-def described() -> Operation[None]:
-    return Operation(_nothing, "described")
+    return Operation(read, "claim", key, name, holder, *membership, *looks, regret=regret)
 
 
 def release(claim: Claim) -> Operation[None]:
-    return Operation(_nothing, "release", claim.key, claim.holder)
+    return Operation(nothing, "release", claim.key, claim.holder)
 
 
 def suspend(claim: Claim) -> Operation[None]:
-    return Operation(_nothing, "suspend", claim.key, claim.holder)
+    return Operation(nothing, "suspend", claim.key, claim.holder)
 
 
 def append(claim: Claim, text: str, key: str | None) -> Operation[Receipt]:
-    if key is None:
-        return Operation(_receipt, "append", claim.key, claim.holder, text, False)
-    # In hexadecimal: the MessagePack of Redis knows no bytes.
-    digests = digest_of(claim.secret, key).hex(), digest_of(text).hex()
-    return Operation(_receipt, "append", claim.key, claim.holder, text, *digests)
+    digests = key_digests(claim, key, text)
+    return Operation(receipt, "append", claim.key, claim.holder, text, *digests)
 
 
 def names() -> Operation[list[str]]:
@@ -177,25 +185,38 @@ def tick() -> Operation[float]:
 
 
 def goodbye() -> Operation[None]:
-    return Operation(_nothing, "goodbye")
+    return Operation(nothing, "goodbye")
 
 
-def _refused(result: Any) -> None:
+# --- what operations take and give
+
+
+def key_digests(claim: Claim, key: str | None, *said: str) -> tuple[str | bool, str]:
+    """What stands for an idempotency key with its scope, if there is one, and for what is said with
+    it. In hexadecimal: the MessagePack of Redis knows no bytes."""
+    if key is None:
+        return False, ""
+    return digest_of(claim.secret, key).hex(), digest_of(*said).hex()
+
+
+def refuse(result: Any) -> None:
     """Raise what a result tells that is not a success."""
     match result:
         case ["lost"]:
             raise claim_lost()
+        case ["unseated"]:
+            raise not_seated()
         case ["key"]:
             raise key_reused()
 
 
-def _nothing(result: Any, answer: Answer) -> None:
-    _refused(result)
+def nothing(result: Any, answer: Answer) -> None:
+    refuse(result)
 
 
-def _receipt(result: Any, answer: Answer) -> Receipt:
+def receipt(result: Any, answer: Answer) -> Receipt:
     if isinstance(result[0], str):
-        _refused(result)
+        refuse(result)
     return Receipt(*result)
 
 
@@ -205,10 +226,11 @@ def _joined(key: str, holder: str, wanted: str, result: Any, answer: Answer) -> 
             raise taken(name)
         case ["alike", name]:
             raise looks_like(wanted, name)
-    name, secret, first_id, last_id, online, number, length = result
+    name, secret, by, first_id, last_id, online, number, length, seats = result
     # Lua counts from 1.
     users = tuple(answer.lists[number - 1][:length])
-    return Joined(Claim(key, holder, secret), name, first_id, last_id, online, users)
+    claim = Claim(key, holder, secret, by)
+    return Joined(claim, name, first_id, last_id, online, users, tuple(Seat(*s) for s in seats))
 
 
 def _names(result: Any, answer: Answer) -> list[str]:

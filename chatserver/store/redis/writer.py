@@ -21,10 +21,10 @@ from redis.exceptions import RedisError
 
 from chatserver.loop import Loop
 from chatserver.store.commits import Commits
-from chatserver.store.interface import LogReset
 from chatserver.store.redis.connection import RETRY_SECONDS
 from chatserver.store.redis.operations import Answer, Operation, batch_of
 from chatserver.store.refusals import not_written, stopping
+from chatserver.store.values import LogReset
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from time import perf_counter
@@ -21,19 +21,21 @@ from gevent.threadpool import ThreadPool
 
 from capnweb_sync.futures import complete
 from capnweb_sync.runtimes.fork import in_child
-from chatserver.errors import StartError
+from chatserver.errors import ChatError, StartError
 from chatserver.logs import tell
 from chatserver.loop import Loop
 from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
-from chatserver.store.interface import Clock, Policy, Span
+from chatserver.store.interface import Clock, Policy
 from chatserver.store.local import LocalStore, Operation
 from chatserver.store.refusals import not_readable, not_written, stopping
+from chatserver.store.seats import Occupant, RoomInfo, Seat
 from chatserver.store.sqlite.file_system import network_file_system
 from chatserver.store.sqlite.ownership import take_lock
 from chatserver.store.sqlite.reader import Reader
 from chatserver.store.sqlite.schema import Connect, connect
 from chatserver.store.sqlite.writer import FileGone, Writer, Written
+from chatserver.store.values import Span
 
 T = TypeVar("T")
 
@@ -137,23 +139,41 @@ class SqliteStore(LocalStore):
         self._trim = True
         return super().tick()
 
+    def read_log(self, after: int) -> list[Event]:
+        return self._read(self._reader.read_log, after)
+
     def read_span(self, span: Span) -> list[Event]:
+        return self._read(self._reader.read, span)
+
+    def read_rooms(self, afters: Mapping[str, int], before: int, limit: int) -> list[Event]:
+        return self._read(self._reader.read_rooms, afters, before, limit)
+
+    def people(self, by: str, seat: Seat, after: str | None, limit: int) -> list[Occupant]:
+        return self._read(self._reader.people, by, seat, after, limit)
+
+    def room(self, by: str, seat: Seat) -> RoomInfo:
+        return self._read(self._reader.room, by, seat)
+
+    def rooms(
+        self, by: str, after: str | None, limit: int, *, inside: bool = False
+    ) -> list[RoomInfo]:
+        return self._read(self._reader.rooms, by, after, limit, inside)
+
+    def _read(self, read: Callable[..., T], *arguments: Any) -> T:
+        """What a thread reads."""
         if self._closing:
             raise stopping()
-        found: Any = None
+        found: Any = TimeoutError("no answer")
         with gevent.Timeout(ANSWER_SECONDS, False):  # type: ignore[arg-type]  # not in the stubs
             # A thread that cannot be started is a reason like any other.
-            found = result_or_error(self._reading.apply, result_or_error, (self._reader.read, span))
-        if isinstance(found, list):
-            return found
-        tell(
-            logger,
-            logging.ERROR,
-            "The store cannot be read",
-            store=self._path,
-            reason=found or "no answer",
-        )
-        raise not_readable()
+            found = result_or_error(self._reading.apply, result_or_error, (read, *arguments))
+        if isinstance(found, ChatError):
+            raise found
+        if isinstance(found, Exception):
+            tell(logger, logging.ERROR, "The store cannot be read", store=self._path, reason=found)
+            raise not_readable()
+        result: T = found
+        return result
 
     def condition(self) -> dict[str, float]:
         disk = self._reading.apply(result_or_error, (os.statvfs, os.path.dirname(self._path)))

@@ -6,19 +6,27 @@ the next batch begins with what is stored. So nothing here knows one kind of fai
 and it goes on by itself when the cause is gone.
 """
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from typing import Any, Final, NamedTuple
 
 from chatserver.errors import ChatError
-from chatserver.store.events import Event
-from chatserver.store.interface import KEY_MS, MAX_TRIM, Clock, Moment, Policy
+from chatserver.store.interface import KEY_MS, MAX_TRIM, Clock, Policy
 from chatserver.store.local import Operation
+from chatserver.store.sqlite.archive import SqliteArchive
 from chatserver.store.sqlite.schema import Connect, create_if_missing, leave_open, prepare
-from chatserver.store.state import Changes, ChatState, Holding, Notice, UsedKey
+from chatserver.store.sqlite.tables import (
+    ended_rooms,
+    erase_room,
+    store_changes,
+    stored_state,
+    trim,
+)
+from chatserver.store.state import ChatState
+from chatserver.store.state.records import Changes
+from chatserver.store.values import Moment
 
 FIRST_YOUNG: Final = """
     SELECT coalesce(min(CASE WHEN time_ms >= ? THEN id END), max(id) + 1)
@@ -58,6 +66,7 @@ class Writer:
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
         self._state: ChatState | None = None
+        self._archive: SqliteArchive | None = None
         self._identity = (0, 0)
         self._suspects: list[str] = []
         """Holders that have lost their claim, if a batch that failed was stored all the same."""
@@ -123,7 +132,7 @@ class Writer:
 
     def _load(self, waiting_until: int | None = None) -> tuple[sqlite3.Connection, ChatState]:
         """Connect and make a state of what is stored, in a time that does not depend on how much
-        that is. With `waiting_until`, every name waits until then: what is stored of an earlier
+        was said. With `waiting_until`, every name waits until then: what is stored of an earlier
         process was measured by a clock that has ended with it."""
         connection = self._connection = self._connect()
         connection.execute("BEGIN IMMEDIATE")
@@ -132,32 +141,11 @@ class Writer:
         # So that who is told to have a log can write to it.
         connection.execute("UPDATE log SET opened = opened + 1")
         connection.execute("COMMIT")
-        newest = "SELECT id, said FROM event ORDER BY id DESC LIMIT 1"
-        last_id, said = connection.execute(newest).fetchone() or (0, 0)
-        (first_id,) = connection.execute("SELECT min(id) FROM event").fetchone()
-        rows = connection.execute(
-            "SELECT number, key, name, secret, holder, until FROM holding ORDER BY number"
-        )
-        holdings = [Holding(*row) for row in rows]
-        held = {holding.holder for holding in holdings}
+        self._archive = SqliteArchive(connection)
+        self._state = stored_state(connection, self._policy, self._archive)
+        held = {holding.holder for holding in self._state.holdings}
         self._suspects = [holder for holder in self._suspects if holder not in held]
-        notices = connection.execute("SELECT number, type, key, name FROM notice ORDER BY number")
-        self._state = ChatState(
-            self._policy,
-            self._find_used_key,
-            first_id=last_id + 1 if first_id is None else first_id,
-            last_id=last_id,
-            messages=said,
-            holdings=holdings,
-            notices=[Notice(*row) for row in notices],
-        )
         return connection, self._state
-
-    def _find_used_key(self, digest: bytes) -> UsedKey | None:
-        assert self._connection is not None
-        query = "SELECT digest, text_digest, id, time_ms FROM sent WHERE digest = ?"
-        row = self._connection.execute(query, (digest,)).fetchone()
-        return None if row is None else UsedKey(*row)
 
     # --- from the state to the file
 
@@ -165,41 +153,25 @@ class Writer:
         self, connection: sqlite3.Connection, state: ChatState, changes: Changes, now: int | None
     ) -> None:
         """Commit the changes. With `now`, on the wall's clock, remove what is too old by then."""
+        assert self._archive is not None
         keep_from = keep_sent_from = None
+        over: list[int] = []
         if now is not None:
             keep_from = self._keep_from(connection, state, now)
             keep_sent_from = first_young(connection, "sent", now - KEY_MS)
-        if changes == Changes() and keep_from is None and keep_sent_from is None:
+            over = ended_rooms(connection)
+        idle = keep_from is None and keep_sent_from is None and not over
+        if changes == Changes() and idle and not connection.in_transaction:
             return
-        said = state.messages - sum(event.type == "chat" for event in changes.events)
-        connection.execute("BEGIN IMMEDIATE")
-        many(connection, "INSERT INTO event VALUES (?,?,?,?,?,?,?,?)", rows(changes.events, said))
-        many(
-            connection,
-            "INSERT OR REPLACE INTO sent VALUES (?,?,?,?)",
-            [(s.id, s.digest, s.text_digest, s.time_ms) for s in changes.used_keys.values()],
-        )
-        many(
-            connection,
-            "DELETE FROM holding WHERE key = ?",
-            [(key,) for key, holding in changes.holdings.items() if holding is None],
-        )
-        many(
-            connection,
-            "INSERT OR REPLACE INTO holding VALUES (?,?,?,?,?,?)",
-            [
-                (h.key, h.number, h.name, h.secret, h.holder, h.until)
-                for h in changes.holdings.values()
-                if h is not None
-            ],
-        )
-        many(connection, "INSERT INTO notice VALUES (?,?,?,?)", changes.notices)
-        many(connection, "DELETE FROM notice WHERE number = ?", [(n,) for n in changes.told])
+        self._archive.begin()
+        store_changes(connection, changes)
         if keep_from is not None:
-            connection.execute("DELETE FROM event WHERE id < ?", (keep_from,))
+            trim(connection, keep_from)
             state.first_id = keep_from
         if keep_sent_from is not None:
             connection.execute("DELETE FROM sent WHERE id < ?", (keep_sent_from,))
+        for room in over:
+            erase_room(connection, room)
         connection.execute("COMMIT")
 
     def _keep_from(self, connection: sqlite3.Connection, state: ChatState, now: int) -> int | None:
@@ -220,28 +192,6 @@ def outcome(operation: Operation[Any], state: ChatState, now: Moment) -> Any:
         return operation(state, now)
     except ChatError as error:
         return error
-
-
-def rows(events: Iterable[Event], said: int) -> Iterable[tuple[Any, ...]]:
-    """The rows for `events`, before which `said` messages were said."""
-    for event in events:
-        said += event.type == "chat"
-        users = json.dumps(event.users, ensure_ascii=False) if event.users else None
-        yield (
-            event.id,
-            event.type,
-            event.user,
-            event.text,
-            event.time_ms,
-            users,
-            event.count,
-            said,
-        )
-
-
-def many(connection: sqlite3.Connection, statement: str, parameters: Iterable[Any]) -> None:
-    """Execute a statement with each of the parameters."""
-    connection.executemany(statement, parameters).close()
 
 
 def first_young(connection: sqlite3.Connection, table: str, oldest_ms: int) -> int | None:

@@ -17,8 +17,10 @@ from capnweb_sync import (
     Observer,
     RpcError,
     RpcPromise,
+    RpcSession,
     RpcTarget,
     SessionClosed,
+    batch,
     broadcast,
     serve,
 )
@@ -176,6 +178,19 @@ def test_looking_at_a_property_is_told_as_reading() -> None:
     assert sorted(kinds) == [("motto", True, False), ("motto", True, True)]
 
 
+def test_a_map_is_a_call_of_the_one_who_asks_for_it() -> None:
+    seen = Everything()
+    both = Loopback(Api(), client_observer=seen)
+
+    both.api.motto.map(lambda motto: both.api.add(1, 2)).result()
+    both.pump()
+
+    assert seen.of("begins", "ends") == [
+        ("begins", "motto.map", "out"),
+        ("ends", "motto.map", None),
+    ]
+
+
 def test_a_callback_is_a_call_of_a_function() -> None:
     seen = Everything()
     both = Loopback(Api(), client_observer=seen)
@@ -298,13 +313,11 @@ def test_an_observer_that_is_too_slow_is_told_what_it_missed(
 
 def test_what_no_observer_defines_is_not_computed() -> None:
     both = Loopback(Api(), observer=Observer())
-    assert both.server.calls.seen is not None
 
     both.api.add(1, 2).result()
 
     assert both.server.pack is both.server_transport.pack
-    assert not both.server.calls.seen.sees_calls
-    assert not both.server.calls.seen.sees_messages_in
+    assert both.server.calls.seen is None
 
 
 def test_a_session_that_nobody_sees_has_nothing_of_it() -> None:
@@ -312,6 +325,21 @@ def test_a_session_that_nobody_sees_has_nothing_of_it() -> None:
 
     assert both.server.calls.seen is None
     assert both.server.pack is both.server_transport.pack
+
+
+def test_a_session_whose_main_object_fails_to_begin_is_told_to_be_over() -> None:
+    class Failing(RpcTarget):
+        def _on_session(self, session: Any) -> None:
+            raise ZeroDivisionError
+
+    seen = Everything()
+    runtime = Loopback().runtime
+
+    with pytest.raises(ZeroDivisionError):
+        RpcSession(LineTransport(), Failing(), runtime=runtime, observer=seen)
+    runtime.pump()
+
+    assert [event[0] for event in seen.told] == ["opens", "closes"]
 
 
 def test_what_is_no_observer_is_refused() -> None:
@@ -331,6 +359,27 @@ def test_closing_a_session_waits_until_its_end_is_told() -> None:
         ("ends", "add", None),
         ("closes", 1000, "", 0, 1),
     ]
+
+
+def test_a_batch_that_waits_is_not_sent_because_another_session_with_its_observer_ends() -> None:
+    seen = Everything()
+    waiting = batch("http://127.0.0.1:9/", observer=seen)
+    waiting.main.add(1, 2)
+
+    with pair(Api, observer=seen) as both:
+        both.main.add(1, 2).result()
+
+    assert "not sent" in repr(waiting)
+
+
+def test_settling_waits_for_observers_whatever_they_have_seen_before() -> None:
+    seen = Calls()
+
+    for _ in range(3):
+        with pair(serve(Api, observer=seen)) as both:
+            both.main.add(1, 2).result()
+            both.settle()
+            assert seen.ended.pop() == ("add", None)
 
 
 def test_an_observer_that_blocks_holds_nobody_up_but_the_end_for_a_moment(

@@ -1,8 +1,6 @@
 """Servers and clients on this process's loop, which end with their test."""
 
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -56,20 +54,3 @@ def open_client() -> Iterator[Open]:
     yield start
     for client in clients:
         client.socket.close()
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a self-signed certificate in one file."""
-    folder = tmp_path_factory.mktemp("tls")
-    combined = folder / "both.pem"
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-        " -subj /CN=localhost -keyout key.pem -out cert.pem"
-    )
-    try:
-        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("the command openssl is not there: TLS IS NOT TESTED")
-    combined.write_bytes((folder / "key.pem").read_bytes() + (folder / "cert.pem").read_bytes())
-    return combined

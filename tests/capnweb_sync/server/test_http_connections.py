@@ -106,9 +106,11 @@ def start() -> Iterator[Start]:
 class Client:
     """A connection that sends what it is told."""
 
-    def __init__(self, server: Server, data: bytes = b"") -> None:
+    def __init__(self, server: Server, data: bytes = b"", source: str = "127.0.0.1") -> None:
         server.clients.append(self)
-        self.socket: Any = socket.create_connection(("127.0.0.1", server.port), DEADLINE)
+        self.socket: Any = socket.create_connection(
+            ("127.0.0.1", server.port), DEADLINE, source_address=(source, 0)
+        )
         self.send(data)
 
     def send(self, data: bytes) -> None:
@@ -398,6 +400,35 @@ def test_a_request_under_way_is_never_closed_for_a_newcomer(start: Start, under_
 
     body = b"5" if under_way.startswith(b"POST") else b"hello"
     assert [client.answer(body) for client in busy] == [True, True]
+
+
+def test_at_the_bound_of_one_client_it_is_one_of_its_own_that_is_closed(start: Start) -> None:
+    server = start(max_client_connections=2, client_of=str)
+    other = Client(server, source="127.0.0.2")
+    eventually(lambda: server.open == 1)
+    oldest, second = Client(server), Client(server, GET[:10])
+    eventually(lambda: server.open == 3)
+
+    assert Client(server, GET).answer(b"hello")
+
+    assert oldest.at_end()
+    assert (other.open, second.open) == (True, True)
+
+
+def test_a_client_with_requests_under_way_on_all_it_may_have_gets_no_more(start: Start) -> None:
+    server = start(max_client_connections=2, client_of=str)
+    busy = [Client(server, GET.replace(b"plain", b"held")) for _ in range(2)]
+    eventually(lambda: len(server.requests) == 2)
+
+    assert Client(server).at_end()
+
+    assert Client(server, GET, source="127.0.0.2").answer(b"hello")
+    server.let_go.set()
+    assert [client.answer(b"hello") for client in busy] == [True, True]
+    for client in busy:
+        client.socket.close()
+    eventually(lambda: server.open == 1)
+    assert Client(server, GET).answer(b"hello")
 
 
 def test_websockets_are_outside_of_the_bound(start: Start) -> None:

@@ -19,7 +19,7 @@ if __name__ == "__main__":
 import flask
 from flask import Flask
 
-from capnweb_sync import Refused, RpcError, RpcPromise, RpcSession, RpcTarget, serve
+from capnweb_sync import Refused, RpcError, RpcPromise, RpcSession, RpcTarget, broadcast, serve
 
 torn_down: list[str] = []
 """The paths of requests whose context is gone."""
@@ -27,7 +27,7 @@ torn_down: list[str] = []
 left: list[str] = []
 """Whose connections have ended, and the class of the error."""
 
-opened: dict[str, threading.Event] = {}
+listeners: list[Any] = []
 
 
 class Api(RpcTarget):
@@ -80,6 +80,12 @@ class Api(RpcTarget):
         self._kept.append(callback.dup())
         for _ in range(times):
             self._kept[-1]("x" * 10_000)
+
+    def listen(self, callback: Any) -> None:
+        listeners.append(callback.dup())
+
+    def tell_all(self, number: int) -> None:
+        broadcast(listeners, None, number)
 
     def torn_down(self) -> list[str]:
         return torn_down

@@ -7,6 +7,7 @@ import socket
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +21,17 @@ from capnweb_sync import (
     batch,
     connect,
 )
+from tests.capnweb_sync.server.frame_building import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    client_close,
+    client_frame,
+    header,
+)
 from tests.processes import DEADLINE, wait_until
 
 from .conftest import SERVERS, Served, Start
@@ -32,6 +44,28 @@ def raw(server: Served, **options: Any) -> websockets.sync.client.ClientConnecti
         server.url, compression=None, proxy=None, **options
     )
     return client
+
+
+def open_socket(
+    server: Served, key: str = "dGhlIHNhbXBsZSBub25jZQ=="
+) -> tuple[socket.socket, bytes]:
+    """A connection whose request for an upgrade was answered, and the first line of the answer."""
+    sock = socket.create_connection(("127.0.0.1", server.port), DEADLINE)
+    sock.sendall(
+        b"GET /rpc HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key.encode() + b"\r\n\r\n"
+    )
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += sock.recv(1)
+    return sock, head.partition(b"\r\n")[0]
+
+
+def frames(sock: socket.socket) -> Iterator[tuple[int, bytes]]:
+    """The opcodes and payloads of all frames up to the end, which are short."""
+    with sock, sock.makefile("rb") as stream:
+        while head := stream.read(2):
+            yield head[0] & 0x0F, stream.read(head[1])
 
 
 def post(url: str, headers: dict[str, str] | None = None) -> tuple[int, str, dict[str, str]]:
@@ -70,6 +104,20 @@ def test_streams_flow_both_ways_beyond_what_may_wait(server: Served) -> None:
         up = session.main.collect(b"y" * 10_000 for _ in range(500)).result(DEADLINE)
 
     assert (down, up) == (5_000_000, 5_000_000)
+
+
+def test_a_broadcast_reaches_every_connection_in_order(server: Served) -> None:
+    received: list[list[int]] = [[] for _ in range(3)]
+    sessions = [connect(server.url) for _ in received]
+    for session, mine in zip(sessions, received, strict=True):
+        session.main.listen(mine.append).result(DEADLINE)
+    for number in range(100):
+        sessions[0].main.tell_all(number)
+    wait_until(lambda: all(len(mine) == 100 for mine in received))
+    for session in sessions:
+        session.close()
+
+    assert received == [list(range(100))] * 3
 
 
 def test_many_connections_call_at_once(server: Served) -> None:
@@ -176,22 +224,49 @@ def test_what_is_no_message_ends_the_connection_with_the_reason(
     assert over.value.rcvd.code == code
 
 
-def test_a_ping_is_answered_and_a_close_frame_returned(server: Served) -> None:
-    with raw(server) as client:
-        assert client.ping().wait(DEADLINE)
-        client.close(4444, "bye")
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (header(0x81, 2, masked=False) + b"ab", 1002),
+        (client_frame(b"a reserved bit", 0x40 | TEXT), 1002),
+        (client_frame(b"a reserved opcode", 0x3), 1002),
+        (client_frame(b"continues nothing", CONTINUATION), 1002),
+        (client_frame(b"a part", final=False) + client_frame(b"another message"), 1002),
+        (client_frame(b"a part of a ping", PING, final=False), 1002),
+        (client_frame(b"too long for a ping" * 10, PING), 1002),
+        (client_close(1005), 1002),
+        (client_frame(b"\xff"), 1007),
+        (client_frame(b"not text", BINARY), 1003),
+    ],
+)
+def test_a_broken_rule_ends_the_connection_with_its_code(
+    server: Served, frame: bytes, code: int
+) -> None:
+    sock, _ = open_socket(server)
+    sock.sendall(frame)
 
-    assert client.close_code == 4444
+    payload = next(payload for opcode, payload in frames(sock) if opcode == CLOSE)
+
+    assert int.from_bytes(payload[:2], "big") == code
+
+
+def test_a_message_in_parts_a_ping_and_the_end_are_answered(server: Served) -> None:
+    sock, _ = open_socket(server)
+    push, pull = BATCH.splitlines()
+    sock.sendall(client_frame(push[:20], final=False) + client_frame(b"are you there?", PING))
+    sock.sendall(client_frame(push[20:], CONTINUATION) + client_frame(pull))
+    received = frames(sock)
+
+    assert next(received) == (PONG, b"are you there?")
+    assert next(received) == (TEXT, b'["resolve",1,"Hello, Ada!"]')
+    sock.sendall(client_close(4444, b"bye"))
+    *_, (opcode, payload) = received
+    assert (opcode, payload[:2]) == (CLOSE, (4444).to_bytes(2, "big"))
 
 
 def test_who_reads_nothing_is_closed_and_holds_up_nobody(server: Served) -> None:
-    slow = socket.create_connection(("127.0.0.1", server.port), DEADLINE)
+    slow, _ = open_socket(server)
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    slow.sendall(
-        b"GET /rpc HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
-    assert b" 101 " in slow.recv(4096)
     call = b'["push",["pipeline",0,["flood"],[["export",-1],1000]]]'
     with connect(server.url) as session:
         before = len(session.main.left().result(DEADLINE))
@@ -202,12 +277,10 @@ def test_who_reads_nothing_is_closed_and_holds_up_nobody(server: Served) -> None
 
 
 def test_a_bad_handshake_is_refused(server: Served) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), DEADLINE) as client:
-        client.sendall(
-            b"GET /rpc HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: no\r\n\r\n"
-        )
-        assert b" 400 " in client.recv(4096).partition(b"\r\n")[0]
+    sock, status = open_socket(server, key="no")
+    sock.close()
+
+    assert b" 400 " in status
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_a_server_that_cannot_do_it_says_so_and_still_serves_batches(
 
 def test_connections_leave_a_thread_of_gunicorns_for_everything_else(start: Start) -> None:
     server = start([*GUNICORN, "--threads", "3", f"{APP}:app"])
-    sessions = [connect(server.url) for _ in range(2)]
+    sessions = [connect(server.url), connect(server.url.replace("/rpc", "/traces"))]
 
     with pytest.raises(HandshakeError) as refused:
         connect(server.url)
@@ -75,6 +76,30 @@ def test_a_server_that_stops_says_goodbye(start: Start, name: str, number: signa
     server.wait(10)
 
     assert over.value.close_code == 1001
+
+
+def test_flasks_debugger_has_nothing_to_show_when_a_connection_ends(start: Start) -> None:
+    server = start([*SERVERS["flask"], "--debug", "--no-reload"])
+    for _ in range(3):
+        with connect(server.url) as session:
+            assert session.main.greet("Ada").result(DEADLINE)
+    with connect(server.url) as session:
+        wait_until(lambda: len(session.main.left().result(DEADLINE)) == 3)
+    with batch(server.http_url) as main:
+        greeting = main.greet("Ada")
+
+    assert greeting.result() == "Hello, Ada!"
+    assert "Error" not in server.output
+
+
+def test_connections_over_tls_work_as_without(start: Start, certificate: Path) -> None:
+    server = start([*SERVERS["flask"], "--cert", str(certificate), "--key", str(certificate)])
+    url = server.url.replace("ws://127.0.0.1", "wss://localhost")
+    with connect(url, sslopt={"ca_certs": str(certificate)}) as session:
+        down = sum(map(len, session.main.numbers(1_000_000).result(DEADLINE)))
+        up = session.main.collect(b"y" * 10_000 for _ in range(100)).result(DEADLINE)
+
+    assert (down, up) == (1_000_000, 1_000_000)
 
 
 def test_without_the_package_the_answer_says_what_to_install() -> None:

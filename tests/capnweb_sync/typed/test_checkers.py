@@ -1,5 +1,6 @@
-"""What a type checker makes of a typed API: right programs pass, and what is wrong is found."""
+"""What type checkers make of a typed API: right programs pass, and what is wrong is found."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -146,19 +147,50 @@ def errors_by_mypy(folder: Path, *programs: str) -> tuple[set[str], str]:
     return {f"{parts[0]}:{parts[1]}" for parts in found}, said
 
 
-@pytest.fixture(scope="module")
-def checked(bank_api_file: Path) -> tuple[set[str], str]:
+def errors_by_pyright(folder: Path, *programs: str) -> tuple[set[str], str]:
+    """The same of pyright, as strict as it can be."""
+    command = Path(__file__).parent / "node_modules" / ".bin" / "pyright"
+    if not command.exists():
+        pytest.skip("pyright is not installed: NOTHING WAS CHECKED WITH IT")
+    config = folder / "pyrightconfig.json"
+    config.write_text(
+        json.dumps(
+            {
+                "include": programs,
+                "typeCheckingMode": "strict",
+                "pythonVersion": "3.10",
+                "extraPaths": [str(REPOSITORY)],
+            }
+        ),
+        encoding="utf-8",
+    )
+    finished = subprocess.run(
+        [command, "--project", config, "--pythonpath", sys.executable, "--outputjson"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = [
+        f"{Path(error['file']).name}:{error['range']['start']['line'] + 1}"
+        for error in json.loads(finished.stdout)["generalDiagnostics"]
+    ]
+    return set(found), finished.stdout + finished.stderr
+
+
+@pytest.fixture(scope="module", params=[errors_by_mypy, errors_by_pyright])
+def checked(request: pytest.FixtureRequest, bank_api_file: Path) -> tuple[set[str], str]:
     folder = bank_api_file.parent
     (folder / "right.py").write_text(RIGHT, encoding="utf-8")
     (folder / "wrong.py").write_text(WRONG, encoding="utf-8")
-    return errors_by_mypy(folder, "bank_api.py", "right.py", "wrong.py")
+    found: tuple[set[str], str] = request.param(folder, "bank_api.py", "right.py", "wrong.py")
+    return found
 
 
 def test_what_was_written_and_what_uses_it_rightly_passes(checked: tuple[set[str], str]) -> None:
     found, said = checked
 
     assert {place for place in found if not place.startswith("wrong.py")} == set(), said
-    assert "errors in 1 file" in said
+    assert found
 
 
 @pytest.mark.parametrize(

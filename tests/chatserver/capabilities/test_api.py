@@ -212,7 +212,7 @@ def test_a_message_is_answered_with_the_id_and_time_that_everyone_gets(
         event = member.events[-1]
         assert (event["id"], event["time"]) == (sent["id"], sent["time"])
         assert (event["type"], event["user"]) == ("chat", name)
-        assert event.keys() == {"id", "type", "user", "text", "time"}
+        assert event.keys() == {"id", "type", "user", "text", "time", "room", "by"}
     age = datetime.now(timezone.utc) - sent["time"]
     assert timedelta(seconds=-1) < age < timedelta(seconds=30)
 

@@ -91,6 +91,8 @@ def a_visit(operator: Operator) -> list[str]:
     alice.say("Alice", TEXT)
     alice.call("leave", "Alice")
     alice.join("Alice")
+    alice.push("login", None, {"name": "Person"})
+    told(server, "Logged in person=Person")
     alice.lose()
     lost = told(server, "Closed .*code=1006")
     again = operator.connect(server.url)
@@ -99,8 +101,8 @@ def a_visit(operator: Operator) -> list[str]:
     told(server, "Closed .*person=Alice code=1000 by=client")
     server.terminate()
 
-    assert "address=127.0.0.1 person=Alice code=1006 reason=" in lost
-    assert re.search(r"seconds=\d+\.\d+ calls=4 told=\d+$", lost)
+    assert "address=127.0.0.1 person=Alice,Person code=1006 reason=" in lost
+    assert re.search(r"seconds=\d+\.\d+ calls=5 told=\d+$", lost)
     assert TEXT not in server.output
     assert alice.resume["Alice"] not in server.output
     return server.error_lines

@@ -179,8 +179,8 @@ def test_connections_over_the_number_of_an_address_are_refused(clock: Clock) -> 
 
     with pytest.raises(RateLimited):
         rates.connect(address)
-    rates.let_go(address)
-    rates.let_go(address)
+    for _ in range(2):
+        rates.connection(address).let_go()
     rates.connect(address)
 
 

@@ -8,11 +8,13 @@ import pytest
 
 from chatserver import loop
 from chatserver.loop import Loop
-from chatserver.rooms import feed
+from chatserver.rooms import cast
 from chatserver.rooms.feed import Feed
 from chatserver.rooms.member import ClientState, Member
 from chatserver.store import open_store
-from chatserver.store.interface import Joined, Policy, Store
+from chatserver.store.interface import Policy, Store
+from chatserver.store.seats import LOBBY, Seat
+from chatserver.store.values import Joined
 from tests.chatserver.greenlets import FakeConnection, eventually, outcome
 
 
@@ -60,8 +62,11 @@ class Chat:
 
     def listen(self, after: int) -> Listener:
         listener = Listener(self.alice)
-        self.feed.add(listener.member, after)
+        self.add(listener, after)
         return listener
+
+    def add(self, listener: Listener, after: int) -> None:
+        self.feed.add(listener.member, (Seat(LOBBY, after),), after, self.store.last_id)
 
 
 pytestmark = pytest.mark.usefixtures("gevent_default")
@@ -89,7 +94,7 @@ def test_a_member_whose_events_begin_ahead_of_the_tail_hears_none_before(chat: C
     listener = Listener(chat.alice)
     chat.say(10)
     assert chat.feed.position < chat.store.last_id
-    chat.feed.add(listener.member, chat.store.last_id)
+    chat.add(listener, chat.store.last_id)
 
     last = chat.say(1)
 
@@ -142,10 +147,10 @@ def test_a_member_that_is_removed_hears_nothing_more(chat: Chat) -> None:
     chat.say(2_000)
     eventually(lambda: chat.feed.position == chat.store.last_id)
     live, behind, ahead = (Listener(chat.alice) for _ in range(3))
-    chat.feed.add(live.member, chat.store.last_id)
-    chat.feed.add(behind.member, 1)
+    chat.add(live, chat.store.last_id)
+    chat.add(behind, 1)
     chat.say(1)
-    chat.feed.add(ahead.member, chat.store.last_id)
+    chat.add(ahead, chat.store.last_id)
     for listener in (live, behind, ahead):
         chat.feed.remove(listener.member)
     witness = chat.listen(after=chat.store.last_id)
@@ -208,7 +213,7 @@ def test_members_of_whom_nobody_knows_what_they_were_told_are_sent_to_join_again
     monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.01)
     listener = chat.listen(after=chat.store.last_id)
     with monkeypatch.context() as failing:
-        failing.setattr(feed, "broadcast_all", raising(ZeroDivisionError()))
+        failing.setattr(cast, "broadcast_all", raising(ZeroDivisionError()))
         chat.say(1)
         eventually(lambda: listener.connection.closed)
     chat.feed.remove(listener.member)
@@ -248,7 +253,7 @@ def test_a_reader_of_the_log_that_fails_sends_its_member_away_instead_of_staying
 ) -> None:
     chat.say(5_000)
     eventually(lambda: chat.feed.position == chat.store.last_id)
-    monkeypatch.setattr(chat.store, "read", raising(ZeroDivisionError()))
+    monkeypatch.setattr(chat.store, "read_rooms", raising(ZeroDivisionError()))
 
     behind = chat.listen(after=1)
 
@@ -256,15 +261,21 @@ def test_a_reader_of_the_log_that_fails_sends_its_member_away_instead_of_staying
     assert behind.connection.close_code == 1012
 
 
-def test_a_member_behind_who_read_what_the_tail_has_not_told_hears_it_once(chat: Chat) -> None:
+def test_a_member_behind_reads_up_to_where_the_tail_is_and_hears_the_rest_from_it(
+    chat: Chat,
+) -> None:
+    chat.say(1_000)
+    eventually(lambda: chat.feed.position == chat.store.last_id)
+    position = chat.feed.position
     chat.follower.kill()
+    known = chat.store.last_id
+    behind = Listener(chat.alice)
+    chat.feed.add(behind.member, (Seat(LOBBY, 5),), 5, known)
     chat.say(5)
-    assert chat.feed.position < chat.store.last_id
-    behind = chat.listen(after=chat.feed.position - 1)
-    eventually(lambda: behind.heard[-1:] == [chat.store.last_id])
+    eventually(lambda: behind.heard[-1:] == [position])
 
     chat.follower = Loop("Following", chat.feed.follow)
     last = chat.say(1)
 
     eventually(lambda: behind.heard[-1:] == [last])
-    assert behind.heard == list(range(behind.heard[0], last + 1))
+    assert behind.heard == list(range(6, last + 1))

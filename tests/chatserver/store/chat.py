@@ -4,7 +4,8 @@ from itertools import count
 
 from chatserver.people.names import check_name
 from chatserver.store.events import Event
-from chatserver.store.interface import Joined, Receipt, Store
+from chatserver.store.interface import Store
+from chatserver.store.values import Joined, Receipt
 from tests.chatserver.greenlets import outcome
 
 _holders = count(1)

@@ -8,7 +8,8 @@ import pytest
 import redis.connection
 
 from chatserver.store import open_store
-from chatserver.store.interface import Moment, Policy, Store
+from chatserver.store.interface import Policy, Store
+from chatserver.store.values import Moment
 from tests.redis_server import RedisServer, require_redis
 
 OpenStore = Callable[..., Store]
@@ -70,7 +71,7 @@ def redis_client(redis_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a store of each engine is, empty at first."""
     if request.param == "redis":

@@ -16,7 +16,7 @@ PARENT = """
 from gevent import monkey; monkey.patch_all()
 import os, sys, gevent
 from chatserver.errors import Unavailable
-from chatserver.rooms.room import Room
+from chatserver.rooms.stays import Stays
 from chatserver.store import open_store
 
 def refused(ask):
@@ -28,7 +28,7 @@ def refused(ask):
     raise AssertionError("no error")
 
 store = open_store(sys.argv[1])
-room = Room(store)
+room = Stays(store)
 room.start()
 
 def told():

@@ -7,6 +7,7 @@ import pytest
 
 from chatserver.errors import BadRequest
 from chatserver.store.interface import MAX_READ_BYTES, Policy, Store
+from chatserver.store.values import Tail
 from tests.chatserver.greenlets import outcome
 from tests.chatserver.store.chat import claim, events, say, tick
 from tests.chatserver.store.conftest import Clock, OpenStore
@@ -135,7 +136,7 @@ def test_the_follower_waits_for_news(store: Store) -> None:
 
 
 def test_a_follower_without_news_returns_empty_handed(store: Store) -> None:
-    assert store.follow(0, 0.001) == ([], [])
+    assert store.follow(0, 0.001) == Tail([], [])
 
 
 def test_a_follower_that_is_far_behind_reads_from_the_log(store: Store) -> None:

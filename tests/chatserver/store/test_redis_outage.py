@@ -17,10 +17,12 @@ import chatserver.store.redis
 from chatserver import loop
 from chatserver.errors import NameTaken, StartError, Unavailable
 from chatserver.store import open_store
-from chatserver.store.interface import LogReset, Store
+from chatserver.store.interface import Store
 from chatserver.store.redis import operations
-from chatserver.store.redis.connection import LOG, RedisConnection
+from chatserver.store.redis.connection import RedisConnection
+from chatserver.store.redis.scripts import TAIL
 from chatserver.store.refusals import not_readable, not_written
+from chatserver.store.values import LogReset
 from tests.chatserver.greenlets import eventually, outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
 from tests.processes import Processes, free_port, wait_until
@@ -312,7 +314,7 @@ def test_a_follower_from_under_which_the_log_was_trimmed_is_told(
     alice = claim(store, "Alice")
     for number in range(5):
         say(store, alice, str(number))
-    redis_client.xtrim(LOG, minid="4-0", approximate=False)
+    redis_client.xtrim(TAIL, minid="4-0", approximate=False)
 
     with pytest.raises(LogReset):
         store.follow(1, 1)
@@ -326,7 +328,7 @@ def test_who_lost_a_name_is_told_before_the_reset_that_sends_all_others_away(
     for number in range(5):
         say(store, alice, str(number))
     claim(store, "Alice", alice.claim.secret)
-    redis_client.xtrim(LOG, minid="4-0", approximate=False)
+    redis_client.xtrim(TAIL, minid="4-0", approximate=False)
 
     news = store.follow(1, 1)
 

@@ -1,20 +1,20 @@
 """Several workers on one Redis: for everyone it is the same chat."""
 
-import hashlib
 import sys
 from collections.abc import Iterator
 from contextlib import closing
 
 import gevent
-import msgspec
 import pytest
 import redis
 
 from chatserver.errors import ClaimLost, NameTaken, Unavailable
 from chatserver.store import open_store
-from chatserver.store.interface import LogReset, Policy, Store
-from chatserver.store.redis import connection
-from chatserver.store.redis.connection import LEASE_SECONDS, META, PREFIX
+from chatserver.store.interface import Policy, Store
+from chatserver.store.redis import scripts
+from chatserver.store.redis.connection import LEASE_SECONDS
+from chatserver.store.redis.scripts import META
+from chatserver.store.values import LogReset
 from tests.chatserver.greenlets import eventually, outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
 from tests.chatserver.store.conftest import Clock, OpenStore
@@ -246,10 +246,9 @@ class ServerClock:
         self._client = client
         self._now = 1_700_000_000.0
         self.advance(0)
-        script = connection.SCRIPT.replace(b"call('TIME')", b"call('LRANGE', 'time', 0, -1)")
-        assert script != connection.SCRIPT
-        monkeypatch.setattr(connection, "SCRIPT", script)
-        monkeypatch.setattr(connection, "SCRIPT_DIGEST", hashlib.sha1(script).hexdigest())
+        script = scripts.BATCH.source.replace(b"call('TIME')", b"call('LRANGE', 'time', 0, -1)")
+        assert script != scripts.BATCH.source
+        monkeypatch.setattr(scripts, "BATCH", scripts.Script.of(script))
 
     def advance(self, seconds: float) -> None:
         self._now += seconds
@@ -304,52 +303,6 @@ def test_a_lease_lasts_as_long_as_ever_when_the_servers_clock_is_set_back(
         assert outcome(timed.names()) == []
 
 
-def look_keys(client: redis.Redis) -> list[bytes | str]:
-    """Where names are found by how they look."""
-    return client.keys(f"{PREFIX}looks:*") + client.keys(f"{PREFIX}scripts:*")
-
-
-def as_of_an_earlier_version(client: redis.Redis) -> None:
-    """Make the database what it was before names that look alike were looked for."""
-    client.hdel(META, "described")
-    client.delete(*look_keys(client))
-    for key, packed in client.hgetall(f"{PREFIX}names").items():
-        assert isinstance(packed, bytes)
-        record = msgspec.msgpack.decode(packed)
-        del record["looks"]
-        client.hset(f"{PREFIX}names", key, msgspec.msgpack.encode(record))
-
-
-def test_names_of_an_earlier_version_are_guarded_against_lookalikes_once_a_worker_starts(
-    here: Store, open_at: OpenStore, redis_client: redis.Redis
-) -> None:
-    alice = claim(here, "Alice")
-    as_of_an_earlier_version(redis_client)
-
-    there = open_at()
-
-    with pytest.raises(NameTaken, match="looks like Alice"):
-        claim(there, "\u0410lice")
-    outcome(here.release(alice.claim))
-    assert look_keys(redis_client) == []
-    assert claim(there, "\u0410lice").name == "\u0410lice"
-
-
-def test_a_name_that_a_worker_of_an_earlier_version_has_freed_guards_nothing(
-    here: Store, redis_client: redis.Redis
-) -> None:
-    alice = claim(here, "Alice")
-    looks = {key: redis_client.dump(key) or b"" for key in look_keys(redis_client)}
-    outcome(here.release(alice.claim))
-    for key, dumped in looks.items():
-        redis_client.restore(key, 0, dumped)
-
-    claim(here, "\u0410lice")
-
-    with pytest.raises(NameTaken, match="looks like"):
-        claim(here, "Alice")
-
-
 KILLED_WORKER = """
 from gevent import monkey
 monkey.patch_all()
@@ -375,22 +328,3 @@ def test_members_of_a_killed_worker_come_back_elsewhere_without_an_event(
 
     assert say(here, back, "back").id == 2
     assert told(here) == ["Alice joined the chat", "back"]
-
-
-def test_what_cancels_out_is_not_told_one_by_one_after_an_upgrade(
-    here: Store, redis_client: redis.Redis, clock: Clock
-) -> None:
-    claim(here, "Alice")
-    left = ["join", "leave"] * 2500
-    redis_client.rpush(
-        f"{PREFIX}notices", *(msgspec.msgpack.encode([kind, "bob", "Bob"]) for kind in left)
-    )
-    redis_client.hset(META, mapping={"pending_join": 2500, "pending_leave": 2500})
-    claim(here, "Carol")
-
-    for _ in range(3):
-        clock.advance(0.25)
-        tick(here)
-
-    assert told(here) == ["Alice joined the chat", "Carol joined the chat"]
-    assert redis_client.llen(f"{PREFIX}notices") == 0

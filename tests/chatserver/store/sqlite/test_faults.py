@@ -66,8 +66,8 @@ class Connection:
     def executemany(self, statement: str, parameters: Any) -> sqlite3.Cursor:
         return self._do(self._connection.executemany, statement, parameters)
 
-    def close(self) -> None:
-        self._connection.close()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
 
     def _do(
         self, function: Callable[[str, Any], sqlite3.Cursor], statement: str, parameters: Any
@@ -106,7 +106,7 @@ def goes_on(store: Store) -> bool:
 @pytest.mark.parametrize(
     ("failing", "error"),
     [
-        ("BEGIN", sqlite3.OperationalError("database is locked")),
+        ("BEGIN IMMEDIATE", sqlite3.OperationalError("database is locked")),
         ("INSERT INTO event", sqlite3.OperationalError("disk I/O error")),
         ("INSERT INTO event", OSError(5, "Input/output error")),
         ("INSERT INTO event", sqlite3.OperationalError("attempt to write a readonly database")),

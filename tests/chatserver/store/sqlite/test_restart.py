@@ -56,7 +56,7 @@ def test_what_cancels_out_is_not_told_one_by_one_after_an_upgrade(
     before.close()
     with closing(sqlite3.connect(path)) as file, file:
         file.executemany(
-            "INSERT INTO notice VALUES (?, ?, 'bob', 'Bob')",
+            "INSERT INTO notice (number, type, key, name) VALUES (?, ?, 'bob', 'Bob')",
             [(number, ("leave", "join")[number % 2]) for number in range(1, 5001)],
         )
 
@@ -133,7 +133,8 @@ def test_a_relative_path_begins_at_the_working_directory(
 
 MANY = (
     "WITH RECURSIVE number(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM number LIMIT ?)"
-    " INSERT INTO event SELECT value, 'chat', 'Alice', 'hello', value, NULL, 0, value FROM number"
+    " INSERT INTO event (id, type, user, text, time_ms, users, count, number)"
+    " SELECT value, 'chat', 'Alice', 'hello', value, NULL, 0, value FROM number"
 )
 
 

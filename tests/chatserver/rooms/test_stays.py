@@ -1,4 +1,4 @@
-"""What the room does when its store does not answer, or begins anew, in this process."""
+"""What becomes of stays when its store does not answer, or begins anew, in this process."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -11,12 +11,14 @@ from capnweb_sync import RpcStub
 from chatserver import loop
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.options import JoinOptions
+from chatserver.rooms import stays as stays_module
 from chatserver.rooms.feed import Feed
 from chatserver.rooms.member import ClientState
-from chatserver.rooms.room import Room
-from chatserver.store.interface import LogReset, Policy, Tail, system_clock
+from chatserver.rooms.stays import Stays
+from chatserver.store.interface import Policy, system_clock
 from chatserver.store.local import Operation
 from chatserver.store.memory import MemoryStore
+from chatserver.store.values import LogReset, Tail
 from tests.chatserver.greenlets import FakeConnection, eventually, outcome
 
 T = TypeVar("T")
@@ -58,31 +60,31 @@ def store() -> MoodyStore:
 
 
 @pytest.fixture
-def room(store: MoodyStore) -> Iterator[Room]:
-    room = Room(store)
-    room.start()
-    yield room
-    room.stop()
+def stays(store: MoodyStore) -> Iterator[Stays]:
+    stays = Stays(store)
+    stays.start()
+    yield stays
+    stays.stop()
 
 
 class Caller:
     """A connection and what its client does."""
 
-    def __init__(self, room: Room) -> None:
-        self.room = room
+    def __init__(self, stays: Stays) -> None:
+        self.stays = stays
         self.connection = FakeConnection()
         self.client = ClientState(self.connection)
 
     def join(self, name: str, resume: str | None = None) -> dict[str, Any]:
         callback = self.connection.callback()
         return outcome(
-            self.room.join(self.client, name, name, callback, callback, JoinOptions(resume=resume))
+            self.stays.join(self.client, name, name, callback, callback, JoinOptions(resume=resume))
         )
 
     def end(self, on_purpose: bool = False) -> None:
         self.connection.closed = True
         self.connection.closed_on_purpose = on_purpose
-        self.room.closed(self.client)
+        self.stays.closed(self.client)
 
 
 def online(store: MoodyStore) -> list[str]:
@@ -90,33 +92,33 @@ def online(store: MoodyStore) -> list[str]:
 
 
 def test_calls_fail_as_unavailable_while_the_store_is_away_and_go_on_afterwards(
-    room: Room, store: MoodyStore
+    stays: Stays, store: MoodyStore
 ) -> None:
-    alice = Caller(room)
+    alice = Caller(stays)
     alice.join("Alice")
     store.away = True
 
     for call in (
         lambda: alice.join("Bob"),
-        lambda: outcome(room.send(alice.client, "Alice", "hello", None)),
-        lambda: outcome(room.leave(alice.client, "Alice")),
+        lambda: outcome(stays.send(alice.client, "Alice", "hello", None)),
+        lambda: outcome(stays.leave(alice.client, "Alice")),
     ):
         with pytest.raises(Unavailable):
             call()
 
     store.away = False
-    assert outcome(room.send(alice.client, "Alice", "hello", None))["id"]
+    assert outcome(stays.send(alice.client, "Alice", "hello", None))["id"]
     eventually(lambda: alice.connection.heard and alice.connection.heard[-1]["text"] == "hello")
     alice.join("Bob")
-    outcome(room.leave(alice.client, "Alice"))
+    outcome(stays.leave(alice.client, "Alice"))
     assert online(store) == ["Bob"]
 
 
 @pytest.mark.parametrize("on_purpose", [True, False])
 def test_a_connection_that_ends_while_the_store_is_away_is_told_to_it_later(
-    room: Room, store: MoodyStore, on_purpose: bool
+    stays: Stays, store: MoodyStore, on_purpose: bool
 ) -> None:
-    alice = Caller(room)
+    alice = Caller(stays)
     alice.join("Alice")
     store.away = True
     alice.end(on_purpose)
@@ -128,13 +130,13 @@ def test_a_connection_that_ends_while_the_store_is_away_is_told_to_it_later(
 
 
 def test_a_leave_that_failed_and_then_the_end_of_the_connection_leave_nobody_behind(
-    room: Room, store: MoodyStore
+    stays: Stays, store: MoodyStore
 ) -> None:
-    alice = Caller(room)
+    alice = Caller(stays)
     alice.join("Alice")
     store.away = True
     with pytest.raises(Unavailable):
-        outcome(room.leave(alice.client, "Alice"))
+        outcome(stays.leave(alice.client, "Alice"))
     alice.end(on_purpose=True)
     store.away = False
 
@@ -142,9 +144,9 @@ def test_a_leave_that_failed_and_then_the_end_of_the_connection_leave_nobody_beh
 
 
 def test_a_join_that_was_stored_without_an_answer_leaves_nobody_behind(
-    room: Room, store: MoodyStore
+    stays: Stays, store: MoodyStore
 ) -> None:
-    alice = Caller(room)
+    alice = Caller(stays)
     store.mute = True
     with pytest.raises(Unavailable):
         alice.join("Alice")
@@ -157,10 +159,10 @@ def test_a_join_that_was_stored_without_an_answer_leaves_nobody_behind(
 
 
 def test_a_takeover_that_was_stored_without_an_answer_can_be_tried_again(
-    room: Room, store: MoodyStore
+    stays: Stays, store: MoodyStore
 ) -> None:
-    secret = Caller(room).join("Alice")["resume"]
-    alice = Caller(room)
+    secret = Caller(stays).join("Alice")["resume"]
+    alice = Caller(stays)
     store.mute = True
     with pytest.raises(Unavailable):
         alice.join("Alice", secret)
@@ -171,9 +173,9 @@ def test_a_takeover_that_was_stored_without_an_answer_can_be_tried_again(
 
 
 def test_members_are_sent_away_with_1012_when_the_log_began_anew(
-    room: Room, store: MoodyStore
+    stays: Stays, store: MoodyStore
 ) -> None:
-    alice = Caller(room)
+    alice = Caller(stays)
     alice.join("Alice")
 
     store.reset = True
@@ -183,80 +185,80 @@ def test_members_are_sent_away_with_1012_when_the_log_began_anew(
 
 
 def test_a_claim_lost_to_elsewhere_closes_the_member_instead_of_writing(
-    room: Room, store: MoodyStore
+    stays: Stays, store: MoodyStore
 ) -> None:
-    alice = Caller(room)
+    alice = Caller(stays)
     secret = alice.join("Alice")["resume"]
     outcome(store.claim("Alice", "Alice", "a holder of another worker", secret))
 
     with pytest.raises(NotJoined):
-        outcome(room.send(alice.client, "Alice", "am I still?", None))
+        outcome(stays.send(alice.client, "Alice", "am I still?", None))
 
     eventually(lambda: alice.connection.closed)
     assert alice.connection.close_code == 4001
     assert [event.type for event in store.read()] == ["join"]
 
 
-def test_a_message_waits_for_the_latest_join_of_its_name(room: Room, store: MoodyStore) -> None:
-    alice = Caller(room)
+def test_a_message_waits_for_the_latest_join_of_its_name(stays: Stays, store: MoodyStore) -> None:
+    alice = Caller(stays)
     alice.join("Alice")
 
     with pytest.raises(NameTaken):
         alice.join("Alice")
 
-    assert outcome(room.send(alice.client, "Alice", "hello", None))["id"] == 2
+    assert outcome(stays.send(alice.client, "Alice", "hello", None))["id"] == 2
 
 
-@pytest.mark.parametrize("step", ["_starting_point", "_enter"])
+@pytest.mark.parametrize("step", ["arrival_of", "welcome"])
 def test_what_fails_in_the_middle_of_a_join_leaves_nothing_behind(
-    room: Room, store: MoodyStore, monkeypatch: pytest.MonkeyPatch, step: str
+    stays: Stays, store: MoodyStore, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    alice = Caller(room)
+    alice = Caller(stays)
     with monkeypatch.context() as failing:
-        failing.setattr(room, step, Mock(side_effect=ZeroDivisionError))
+        failing.setattr(stays_module, step, Mock(side_effect=ZeroDivisionError))
         with pytest.raises(ZeroDivisionError):
             alice.join("Alice")
 
     assert alice.connection.close_code == 1012
     with pytest.raises(NotJoined):
-        room.send(alice.client, "Alice", "hello", None)
+        stays.send(alice.client, "Alice", "hello", None)
     eventually(lambda: online(store) == [])
 
 
 def test_a_member_whom_nothing_can_be_told_joins_again_and_what_it_sends_is_answered(
-    room: Room, store: MoodyStore, monkeypatch: pytest.MonkeyPatch
+    stays: Stays, store: MoodyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alice = Caller(room)
+    alice = Caller(stays)
     monkeypatch.setattr(Feed, "add", Mock(side_effect=ZeroDivisionError))
 
     assert alice.join("Alice")["username"] == "Alice"
 
     assert alice.connection.close_code == 1012
     with pytest.raises(NotJoined):
-        room.send(alice.client, "Alice", "hello", None)
+        stays.send(alice.client, "Alice", "hello", None)
 
 
 def test_a_claim_that_cannot_even_be_asked_for_ends_the_join(
-    room: Room, store: MoodyStore, monkeypatch: pytest.MonkeyPatch
+    stays: Stays, store: MoodyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alice = Caller(room)
+    alice = Caller(stays)
     with monkeypatch.context() as failing:
         failing.setattr(store, "submit", Mock(side_effect=ZeroDivisionError))
         with pytest.raises(ZeroDivisionError):
             alice.join("Alice")
 
     with pytest.raises(NotJoined):
-        room.send(alice.client, "Alice", "hello", None)
+        stays.send(alice.client, "Alice", "hello", None)
     assert alice.join("Alice")["username"] == "Alice"
 
 
 def test_what_waits_for_a_join_hears_of_whatever_kept_it_from_being_done(
-    room: Room, store: MoodyStore, monkeypatch: pytest.MonkeyPatch
+    stays: Stays, store: MoodyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alice = Caller(room)
+    alice = Caller(stays)
     alice.join("Alice")
     under_way = alice.client.begin_joining("Alice")
-    answer = room.send(alice.client, "Alice", "hello", None)
+    answer = stays.send(alice.client, "Alice", "hello", None)
     monkeypatch.setattr(store, "submit", Mock(side_effect=ZeroDivisionError))
 
     alice.client.end_joining("Alice", under_way)
@@ -266,9 +268,9 @@ def test_what_waits_for_a_join_hears_of_whatever_kept_it_from_being_done(
 
 
 def test_a_callback_that_cannot_be_given_up_keeps_no_name_from_becoming_free(
-    room: Room, store: MoodyStore, monkeypatch: pytest.MonkeyPatch
+    stays: Stays, store: MoodyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alice = Caller(room)
+    alice = Caller(stays)
     alice.join("Alice")
     alice.join("Bob")
     monkeypatch.setattr(RpcStub, "dispose", Mock(side_effect=ZeroDivisionError))
@@ -279,19 +281,19 @@ def test_a_callback_that_cannot_be_given_up_keeps_no_name_from_becoming_free(
 
 
 @pytest.mark.parametrize("method", ["tick", "follow"])
-def test_the_room_outlives_what_nobody_foresaw_and_says_meanwhile_that_it_is_not_well(
-    room: Room, store: MoodyStore, monkeypatch: pytest.MonkeyPatch, method: str
+def test_they_outlive_what_nobody_foresaw_and_says_meanwhile_that_it_is_not_well(
+    stays: Stays, store: MoodyStore, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.01)
-    alice = Caller(room)
+    alice = Caller(stays)
     alice.join("Alice")
     with monkeypatch.context() as failing:
         failing.setattr(store, method, Mock(side_effect=ZeroDivisionError))
-        eventually(lambda: not room.running)
+        eventually(lambda: not stays.running)
 
-    eventually(lambda: room.running)
+    eventually(lambda: stays.running)
 
-    outcome(room.send(alice.client, "Alice", "hello", None))
+    outcome(stays.send(alice.client, "Alice", "hello", None))
     eventually(
         lambda: alice.connection.heard[-1:] and alice.connection.heard[-1]["text"] == "hello"
     )
@@ -300,15 +302,15 @@ def test_the_room_outlives_what_nobody_foresaw_and_says_meanwhile_that_it_is_not
 
 
 def test_a_member_whose_claim_has_lapsed_is_sent_to_join_again(
-    room: Room, store: MoodyStore
+    stays: Stays, store: MoodyStore
 ) -> None:
-    alice = Caller(room)
+    alice = Caller(stays)
     alice.join("Alice")
     # As when the worker was cut off for longer than its lease and the grace.
     outcome(store.release(alice.client.members["Alice"].claim))
 
     with pytest.raises(ClaimLost):
-        outcome(room.send(alice.client, "Alice", "Am I still here?", None))
+        outcome(stays.send(alice.client, "Alice", "Am I still here?", None))
 
     eventually(lambda: alice.connection.closed)
     assert alice.connection.close_code == 1012

@@ -1,4 +1,4 @@
-"""The room: joins, messages and leaves of this process's connections, on one store.
+"""Stays: who comes in by this process's connections, what they ask the store for, and their end.
 
 The store decides; here it is carried out. A connection's end, however it comes, is turned into what
 the membership table says: its names become free or wait. What the store could not be told is told
@@ -11,11 +11,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import gevent
 
-from capnweb_sync import RpcStub
+from capnweb_sync import Lookup, RpcStub
 from capnweb_sync.close_codes import TAKEN_OVER, CloseCode
 from capnweb_sync.futures import complete, pass_on
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
@@ -23,15 +23,22 @@ from chatserver.futures import then, wait
 from chatserver.logs import people_logger, tell
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
-from chatserver.people.limits import take
+from chatserver.people.limits import Bucket, Rate, Table, allows, take
+from chatserver.rooms.arrival import Arrival, arrival_of, welcome
 from chatserver.rooms.feed import Feed
-from chatserver.rooms.member import ClientState, Member
+from chatserver.rooms.member import ClientState, Member, check_here
+from chatserver.rooms.unanswered import Unanswered
 from chatserver.store.events import date
-from chatserver.store.interface import MAX_TICK_SECONDS, Claim, Joined, Receipt, Store
+from chatserver.store.interface import MAX_TICK_SECONDS, Store
+from chatserver.store.refusals import not_seated
+from chatserver.store.seats import Aside, Seat
+from chatserver.store.values import Claim, Joined, Receipt
 
 logger = logging.getLogger("chatserver")
 
 NOT_JOINED: Final = "This connection has not joined with that name."
+
+T = TypeVar("T")
 
 VERDICT_SECONDS: Final = 1.0
 """How long a refused append waits for the tail to tell who has the name now. A client that was
@@ -40,16 +47,19 @@ taken over must not come back by itself, so the two must not be mixed up."""
 MIN_TICK_SECONDS: Final = 0.005
 """Pause between two ticks at least."""
 
+TYPING: Final = Rate(1 / 3, 1)
+"""How often it is told that one person is typing."""
+
 WORKER_BYTES: Final = 8
 """Randomness of a worker's token: no two workers share one."""
 
 
-class Room:
-    """The chat in this process.
+class Stays:
+    """Those who are here, in this process.
 
     Attributes:
-        messages: how many its members have sent.
-        feed: what they are told.
+        feed: tells them what the log says.
+        messages: how many were sent here.
     """
 
     def __init__(self, store: Store) -> None:
@@ -61,8 +71,8 @@ class Room:
         worker = secrets.token_hex(WORKER_BYTES)
         self._holders = (f"{worker}.{number}" for number in count(1))
         self._loops: list[Loop] = []
-        self._unanswered: list[Callable[[], Future[None]]] = []
-        """What the store is to be asked again as soon as it answers."""
+        self._typing = Table(lambda: Bucket(TYPING))
+        self._unanswered = Unanswered()
 
     @property
     def running(self) -> bool:
@@ -88,7 +98,7 @@ class Room:
             loop.kill()
         self._store.close()
 
-    # --- what a connection's main object asks for
+    # --- coming in
 
     def join(
         self,
@@ -99,21 +109,54 @@ class Room:
         sink: RpcStub,
         options: JoinOptions,
     ) -> "Future[dict[str, Any]]":
-        """Join with `name`, whose key is `key`. `callback` is the room's from now on, see `Member`.
+        """Come into the lobby with `name`, whose key is `key`. `callback` is ours from now on, see
+        `Member`; it hears what callbacks of before know.
 
         Fails with NameTaken, TooMany, Unavailable.
         """
-        answer: Future[dict[str, Any]] = Future()
+        return self._come_in(client, key, name, (callback, sink), options, welcome, full=False)
+
+    def log_in(
+        self,
+        client: ClientState,
+        key: str,
+        name: str,
+        callback: RpcStub | None,
+        sink: RpcStub | None,
+        options: JoinOptions,
+        answer: Callable[[Arrival], T],
+    ) -> "Future[T]":
+        """Come in with `name`, into no room; `callback`, None for who hears nothing, hears all of
+        the rooms in which the person is.
+
+        Fails with NameTaken, TooMany, Unavailable.
+        """
+        return self._come_in(client, key, name, (callback, sink), options, answer, full=True)
+
+    def _come_in(
+        self,
+        client: ClientState,
+        key: str,
+        name: str,
+        listener: tuple[RpcStub | None, RpcStub | None],
+        options: JoinOptions,
+        answer_of: Callable[[Arrival], T],
+        *,
+        full: bool,
+    ) -> "Future[T]":
+        answer: Future[T] = Future()
         holder = next(self._holders)
+        callback, sink = listener
         try:
             decided = client.begin_joining(key)
             try:
-                claim = self._store.claim(key, name, holder, options.resume)
+                claim = self._store.claim(key, name, holder, options.resume, lobby=not full)
             except BaseException:
                 client.end_joining(key, decided)
                 raise
         except BaseException:
-            callback.dispose()
+            if callback is not None:
+                callback.dispose()
             raise
 
         def claimed(future: "Future[Joined]") -> None:
@@ -121,18 +164,20 @@ class Room:
                 error = future.exception()
                 if error is None:
                     joined = future.result()
-                    member = Member(client, joined.claim, joined.name, callback, sink)
-                    self._welcome(member, joined, options, answer)
+                    heard = None if client.deaf else sink
+                    member = Member(client, joined.claim, joined.name, callback, heard, full)
+                    self._welcome(member, joined, options, answer_of, answer)
                     back = joined.claim.secret == options.resume
-                    tell_of(member, "Came back" if back else "Joined")
+                    tell_of(member, "Came back" if back else "Joined" if not full else "Logged in")
                 else:
                     if not isinstance(error, NameTaken):
                         # Should it be stored, nobody speaks for the name. Who came with a secret
                         # is waited for.
                         end = self._store.suspend if options.resume else self._store.release
-                        self._insist(partial(end, Claim(key, holder, "")))
+                        self._unanswered.ask(partial(end, Claim(key, holder, "")))
                     answer.set_exception(error)
-                    callback.dispose()
+                    if callback is not None:
+                        callback.dispose()
             except Exception as error:
                 logger.exception("The join of %s has failed.", name)
                 complete(answer, None, error)
@@ -143,30 +188,111 @@ class Room:
         claim.add_done_callback(claimed)
         return answer
 
+    def _welcome(
+        self,
+        member: Member,
+        joined: Joined,
+        options: JoinOptions,
+        answer_of: Callable[[Arrival], T],
+        answer: "Future[T]",
+    ) -> None:
+        """The store has given the name to `member`: let it in, and answer."""
+        client = member.client
+        try:
+            arrival = arrival_of(member, joined, options, self._store.epoch)
+            self._enter(member)
+            answer.set_result(answer_of(arrival))
+            if not client.over and (member.full or not client.deaf):
+                self.feed.add(member, arrival.spans, arrival.after, joined.last_id)
+        except BaseException:
+            # Half in, it would hold the name and hear nothing.
+            member.send_away(CloseCode.SERVICE_RESTART, f"{member.name} has to join again.")
+            self._part(member)
+            raise
+
+    # --- what they ask for
+
     def send(self, client: ClientState, key: str, text: str, sent_key: str | None) -> "Future[Any]":
-        """Say `text`; waits for a join under way.
+        """Say `text` in the lobby; waits for a join under way.
 
         Fails with NotJoined, RateLimited, BadRequest, Unavailable."""
 
         def append(member: Member) -> "Future[Any]":
-            take(client.allowance.messages_of(member.claim.secret))
             self.messages += 1
-            receipt = self._store.append(member.claim, text, sent_key)
-            receipt.add_done_callback(partial(self._close_if_lost, member))
-            return then(receipt, answer_to_send)
+            return then(
+                self.ask(member, lambda store: store.append(member.claim, text, sent_key)),
+                answer_to_send,
+            )
 
         return self._with_member(client, key, append)
 
     def leave(self, client: ClientState, key: str) -> "Future[Any]":
         """Free the name; waits for a join under way. Fails with NotJoined, Unavailable."""
+        return self._with_member(client, key, self.log_out)
 
-        def release(member: Member) -> "Future[Any]":
-            future = self._store.release(member.claim)
-            del client.members[key]
-            future.add_done_callback(partial(self._left, member))
-            return then(future, lambda _: {"message": f"Goodbye, {member.name}!"})
+    def log_out(self, member: Member) -> "Future[Any]":
+        """Free the name. Fails with NotJoined, Unavailable."""
+        check_here(member)
+        future = self._store.release(member.claim)
+        member.client.members.pop(member.claim.key, None)
+        future.add_done_callback(partial(self._left, member))
+        return then(future, lambda _: {"message": f"Goodbye, {member.name}!"})
 
-        return self._with_member(client, key, release)
+    def ask(
+        self, member: Member, operation: Callable[[Store], "Future[T]"], *, counts: bool = True
+    ) -> "Future[T]":
+        """What `operation` asks of the store for `member`; `counts` is whether it counts as a
+        message, as all does that others hear of.
+
+        Fails with NotJoined, RateLimited, and with what the operation fails with.
+        """
+        check_here(member)
+        if counts:
+            take(member.client.allowance.messages_of(member.claim.by))
+        answered = operation(self._store)
+        answered.add_done_callback(partial(self._close_if_lost, member))
+        return answered
+
+    def seat(self, member: Member, operation: Callable[[Store], "Future[Seat]"]) -> "Future[Seat]":
+        """The seat that `operation` gets from the store, once this process has told all up to it:
+        what comes above it, the member hears.
+
+        Fails as `ask` does.
+        """
+        answer: Future[Seat] = Future()
+
+        def seated(future: "Future[Seat]") -> None:
+            error = future.exception()
+            if error is not None:
+                complete(answer, None, error)
+            else:
+                seat = future.result()
+                self.feed.when_told(seat.number, lambda: complete(answer, seat))
+
+        self.ask(member, operation).add_done_callback(seated)
+        return answer
+
+    def read(
+        self, member: Member, read: Callable[[Store], T], *, counts: bool = True
+    ) -> "Lookup[T]":
+        """What `read`, which may block its greenlet, gives in its turn; `counts` is whether it
+        counts as history, as all does of which there is more than one.
+
+        Fails with NotJoined, RateLimited, and with what `read` raises.
+        """
+        check_here(member)
+        if counts:
+            take(member.client.allowance.history)
+        return member.client.history.ask(partial(read, self._store))
+
+    def whisper(self, member: Member, seat: Seat) -> None:
+        """Tell those in a room that `member` is typing, unless it has said so of any room just now.
+        Raises NotJoined."""
+        check_here(member)
+        if not member.has(seat):
+            raise not_seated()
+        if allows(self._typing.of(member.claim.by)):
+            self._store.whisper(Aside(seat.room, "typing", member.name, member.claim.by))
 
     def closed(self, client: ClientState) -> None:
         """The connection is closed."""
@@ -197,27 +323,6 @@ class Room:
             raise NotJoined(NOT_JOINED)
         return action(member)
 
-    def _welcome(
-        self,
-        member: Member,
-        joined: Joined,
-        options: JoinOptions,
-        answer: "Future[dict[str, Any]]",
-    ) -> None:
-        """The store has given the name to `member`: let it in, and answer."""
-        client = member.client
-        try:
-            after, recovered = self._starting_point(joined, options)
-            self._enter(member)
-            answer.set_result(welcome(joined, self._store.epoch, recovered))
-            if not client.over and not client.deaf:
-                self.feed.add(member, after)
-        except BaseException:
-            # Half in, it would hold the name and hear nothing.
-            member.send_away(CloseCode.SERVICE_RESTART, f"{member.name} has to join again.")
-            self._part(member)
-            raise
-
     def _enter(self, member: Member) -> None:
         client, key = member.client, member.claim.key
         old = client.members.get(key)
@@ -229,11 +334,13 @@ class Room:
             self._part(member)
 
     def _forget(self, member: Member) -> None:
-        """The membership is over on this side: nothing more is delivered. Idempotent."""
+        """The stay is over on this side: nothing more is delivered. Idempotent."""
         self._members.pop(member.claim.holder, None)
         if member.client.members.get(member.claim.key) is member:
             del member.client.members[member.claim.key]
         self.feed.remove(member)
+        if member.callback is None:
+            return
         try:
             member.callback.dispose()
         except Exception:
@@ -248,7 +355,7 @@ class Room:
             else self._store.suspend
         )
         self._forget(member)
-        self._insist(partial(end, member.claim))
+        self._unanswered.ask(partial(end, member.claim))
 
     def _left(self, member: Member, released: "Future[None]") -> None:
         if not isinstance(released.exception(), Unavailable):
@@ -259,19 +366,6 @@ class Room:
         else:
             # The caller may try again.
             member.client.members.setdefault(member.claim.key, member)
-
-    def _insist(self, operation: Callable[[], "Future[None]"]) -> None:
-        """Ask the store until it has answered; a claim that is lost already needs nothing."""
-
-        def done(future: "Future[None]") -> None:
-            if isinstance(future.exception(), Unavailable):
-                self._unanswered.append(operation)
-
-        try:
-            operation().add_done_callback(done)
-        except Exception:
-            logger.exception("The store cannot be asked; trying again.")
-            self._unanswered.append(operation)
 
     # --- what the log and the store tell
 
@@ -301,17 +395,6 @@ class Room:
         for member in list(self._members.values()):
             member.send_away(CloseCode.SERVICE_RESTART, "The log began anew; join again.")
 
-    def _starting_point(self, joined: Joined, options: JoinOptions) -> tuple[int, bool]:
-        """The id above which a new member's events begin, and whether nothing is missing before."""
-        since = options.since
-        if since is None:
-            return joined.last_id, True
-        if options.epoch not in (None, self._store.epoch) or since > joined.last_id:
-            # Of another log, or of one that has lost its end: those ids say nothing here.
-            return joined.last_id, False
-        oldest = joined.first_id - 1
-        return max(since, oldest), since >= oldest
-
     def _pass_time(self) -> None:
         """Let time take effect once, and wait until it is to do so again."""
         try:
@@ -319,29 +402,13 @@ class Room:
         except Unavailable:
             seconds = MAX_TICK_SECONDS
         else:
-            operations, self._unanswered = self._unanswered, []
-            for operation in operations:
-                self._insist(operation)
+            self._unanswered.ask_again()
         gevent.sleep(max(MIN_TICK_SECONDS, seconds))
 
 
 def tell_of(member: Member, what: str) -> None:
     """Log what becomes of a person."""
     tell(people_logger, logging.INFO, what, person=member.name, connection=member.client.number)
-
-
-def welcome(joined: Joined, epoch: str, recovered: bool) -> dict[str, Any]:
-    """The answer to a join."""
-    return {
-        "message": f"Welcome to the chat, {joined.name}!",
-        "username": joined.name,
-        "userCount": joined.online,
-        "users": joined.users,
-        "lastId": joined.last_id,
-        "epoch": epoch,
-        "resume": joined.claim.secret,
-        "recovered": recovered,
-    }
 
 
 def answer_to_send(receipt: Receipt) -> dict[str, Any]:

@@ -1,0 +1,315 @@
+--- Operations. Each checks everything before it changes anything, and answers with a success or with
+--- {word, …}, why not.
+
+local NO_ROOM, NO_MESSAGE = {'no room'}, {'no message'}
+
+local listed = {} -- what `names` found, in order
+
+-- What is done by nobody, by the holder of a name, from a seat in a room, and by the owner of a private
+-- room: what each table's functions take first, `operations.run` finds or refuses.
+local operations = {}
+local by_holder = {} -- key of the name, its record, …
+local by_seat = {} -- key, record, the room, the seat, …
+local by_owner = {} -- key, record, the room, …
+
+function operations.run(name, key, holder, ...)
+  if operations[name] then
+    return operations[name](key, holder, ...)
+  end
+  local record = names.find_held(key, holder)
+  if not record then
+    return {'lost'}
+  elseif by_holder[name] then
+    return by_holder[name](key, record, ...)
+  end
+  local room = rooms.find((...))
+  local seat = room and seats.find(room, record.by)
+  if not seat or seat[1] ~= select(2, ...) then
+    return {'unseated'}
+  elseif by_seat[name] then
+    return by_seat[name](key, record, room, seat, select(3, ...))
+  elseif room.kind ~= 'private' or room.owner ~= record.by then
+    return {'not the owner'}
+  end
+  return by_owner[name](key, record, room, select(3, ...))
+end
+
+--- Names.
+
+-- `secret` is what the caller shows, or false; `fresh_secret` that of a new membership, `fresh_by`
+-- its identity.
+function operations.claim(
+  key, name, holder, secret, fresh_secret, fresh_by, lobby, skeletons, scripts
+)
+  local record = names.find(key)
+  local lookalike = not record and names.find_lookalike(skeletons, scripts)
+  if lookalike then
+    return {'alike', lookalike.name}
+  elseif not record then
+    record = names.take(key, name, fresh_secret, fresh_by, holder, skeletons, scripts)
+  elseif record.secret == secret then
+    names.take_over(key, record, holder)
+  else
+    return {'taken', record.name}
+  end
+  if lobby and not seats.find(rooms.lobby(), record.by) then
+    seats.sit(rooms.lobby(), key, record, meta.last_id)
+    telling.notify(rooms.lobby(), 'join', key, record.name)
+  end
+  local list, length = names.list()
+  local online = call('ZCARD', at.order)
+  return {
+    record.name, record.secret, record.by, meta.first_id, meta.last_id, online, list, length,
+    seats.list(record.by),
+  }
+end
+
+-- Nobody has heard the answer to a claim that was to give this secret to a new membership.
+function operations.abandon(key, holder, fresh_secret)
+  local record = names.find_held(key, holder)
+  if record and record.secret == fresh_secret then
+    time.end_stay(key, record)
+  elseif record then
+    names.suspend(key, record)
+  end
+  return true
+end
+
+function by_holder.release(key, record)
+  time.end_stay(key, record)
+  return true
+end
+
+function by_holder.suspend(key, record)
+  names.suspend(key, record)
+  return true
+end
+
+-- `digest` stands for the idempotency key with its scope; false: there is none.
+function by_holder.append(key, record, text, digest, text_digest)
+  if not seats.find(rooms.lobby(), record.by) then
+    return {'unseated'}
+  end
+  return messages.answered(digest, text_digest)
+    or messages.say(rooms.lobby(), record, text, digest, text_digest, 0)
+end
+
+function operations.names()
+  listed[#listed + 1] = call('ZRANGE', at.order, 0, -1)
+  return true
+end
+
+function operations.counts()
+  return {call('ZCARD', at.order), rooms.lobby().said + meta.uncounted}
+end
+
+--- Coming and going.
+
+function by_holder.enter(key, record, name)
+  local room = rooms.find(name)
+  local seat = room and seats.find(room, record.by)
+  if seat then
+    return {seat[1], name}
+  elseif string.find(name, '^[+@]') or (room and room.kind ~= 'public') then
+    return NO_ROOM
+  elseif name ~= LOBBY and seats.are_too_many(record.by) then
+    return {'rooms'}
+  elseif not room then
+    if rooms.are_too_many(record.by) then
+      return {'made'}
+    end
+    room = rooms.make({
+      name = name, kind = 'public', title = name, topic = '', owner = '', maker = record.by,
+      everything = true,
+    })
+  end
+  return seats.begin(room, key, record)
+end
+
+function by_holder.open_room(key, record, name, title, topic, everything)
+  local room = rooms.find(name)
+  local seat = room and seats.find(room, record.by)
+  if seat then
+    return {seat[1], name} -- it was asked for before, and the answer was not heard
+  elseif room then
+    return NO_ROOM
+  elseif seats.are_too_many(record.by) then
+    return {'rooms'}
+  elseif rooms.are_too_many(record.by) then
+    return {'made'}
+  end
+  room = rooms.make({
+    name = name, kind = 'private', title = title, topic = topic, owner = record.by,
+    maker = record.by, everything = everything,
+  })
+  return seats.begin(room, key, record)
+end
+
+function by_holder.direct(key, record, other_key, name)
+  local other = names.find(other_key)
+  if not other then
+    return NO_ROOM
+  end
+  local present = call('HGET', at.direct, record.by .. ' ' .. other.by)
+  if present then
+    return {seats.find(rooms.find(present), record.by)[1], present}
+  end
+  local is_blocked = call('SISMEMBER', at.blocks_of .. other.by, key) == 1
+  if record.by == other.by or is_blocked then
+    return NO_ROOM
+  elseif seats.are_too_many(record.by) then
+    return {'rooms'}
+  elseif seats.are_too_many(other.by) then
+    return NO_ROOM
+  end
+  call('HSET', at.direct, record.by .. ' ' .. other.by, name, other.by .. ' ' .. record.by, name)
+  local room = rooms.make({
+    name = name, kind = 'direct', title = '', topic = '', owner = '', maker = '',
+    everything = true, pair = {record.by, record.name, other.by, other.name},
+  })
+  return seats.begin_both(room, key, record, other_key, other)
+end
+
+function by_holder.accept(key, record, digest)
+  local packed = call('HGET', at.passes, digest)
+  local pass = packed and decode(packed)
+  if not pass or pass[2] < now then
+    return NO_ROOM
+  end
+  local room = rooms.find(pass[1])
+  local seat = seats.find(room, record.by)
+  if seat then
+    return {seat[1], room.name}
+  elseif seats.are_too_many(record.by) then
+    return {'rooms'}
+  end
+  if pass[3] == 1 then
+    call('HDEL', at.passes, digest)
+    call('SREM', at.passes_of .. room.number, digest)
+  elseif pass[3] then
+    pass[3] = pass[3] - 1
+    call('HSET', at.passes, digest, encode(pass))
+  end
+  return seats.begin(room, key, record)
+end
+
+function by_seat.leave_room(key, record, room, seat)
+  seats.leave(room, key, record)
+  return true
+end
+
+function by_holder.block(key, record, other_key, on)
+  local blocks = at.blocks_of .. record.by
+  if not on then
+    call('SREM', blocks, other_key)
+  elseif call('SISMEMBER', blocks, other_key) == 0 and call('SCARD', blocks) >= rules.max_blocked then
+    return {'blocked'}
+  else
+    call('SADD', blocks, other_key)
+  end
+  return true
+end
+
+--- What is said.
+
+function by_seat.say(key, record, room, seat, text, digest, text_digest, reply_to)
+  local answer = messages.answered(digest, text_digest)
+  if not answer and reply_to ~= 0 and not messages.author(room, seat, reply_to) then
+    return NO_MESSAGE
+  end
+  answer = answer or messages.say(room, record, text, digest, text_digest, reply_to)
+  if answer[1] ~= 'key' then
+    messages.mark_read(room, record.by, room.last_id)
+  end
+  return answer
+end
+
+-- Why this identity may not change the message; nil: it may.
+local function refusal(record, room, seat, id)
+  local author = messages.author(room, seat, id)
+  if not author then
+    return NO_MESSAGE
+  elseif author ~= record.by then
+    return {'not yours'}
+  end
+end
+
+function by_seat.edit(key, record, room, seat, id, text)
+  return refusal(record, room, seat, id) or messages.edit(room, record, id, text)
+end
+
+function by_seat.remove(key, record, room, seat, id)
+  return refusal(record, room, seat, id) or messages.remove(room, record, id)
+end
+
+function by_seat.react(key, record, room, seat, id, kind, on)
+  if not messages.author(room, seat, id) then
+    return NO_MESSAGE
+  end
+  return messages.react(room, record, id, kind, on)
+end
+
+function by_seat.mark_read(key, record, room, seat, id)
+  messages.mark_read(room, record.by, id)
+  return true
+end
+
+--- What the owner of a private room does.
+
+function by_owner.set_topic(key, record, room, topic)
+  room.topic = topic
+  local text = topic == '' and ' cleared the topic' or ' set the topic: ' .. topic
+  return rooms.add(room, 'topic', record.name, record.by, false, record.name .. text, {})
+end
+
+-- `uses` false: any number.
+function by_owner.create_pass(key, record, room, digest, lasting_ms, uses)
+  local own = at.passes_of .. room.number
+  for _, other in ipairs(call('SMEMBERS', own)) do
+    if decode(call('HGET', at.passes, other))[2] < now then
+      call('HDEL', at.passes, other)
+      call('SREM', own, other)
+    end
+  end
+  if call('SCARD', own) >= rules.max_passes then
+    return {'passes'}
+  end
+  call('SADD', own, digest)
+  call('HSET', at.passes, digest, encode({room.name, now + lasting_ms, uses}))
+  return true
+end
+
+function by_owner.revoke_passes(key, record, room)
+  rooms.revoke_passes(room)
+  return true
+end
+
+function by_owner.hand_on(key, record, room, other_key)
+  local other = names.find(other_key)
+  if not other or not seats.find(room, other.by) then
+    return {'nobody', other and other.name or 'Nobody of that name'}
+  end
+  seats.give(room, other.by, other.name)
+  return true
+end
+
+function by_owner.close_room(key, record, room)
+  seats.close(room, record.name, record.by, record.name .. ' closed the room')
+  return true
+end
+
+--- All else.
+
+-- Answered once the whole batch is settled.
+function operations.tick()
+  operations.ticked = true
+  return true
+end
+
+-- The worker ends: what it still holds waits from now on.
+function operations.goodbye()
+  call('ZREM', at.leases, worker)
+  -- It is forgotten by a later batch, not by this one, which is kept as its last.
+  call('ZADD', at.gone, steady + math.max(1, rules.grace_ms), worker)
+  return true
+end

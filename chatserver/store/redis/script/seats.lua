@@ -1,0 +1,159 @@
+--- Seats: who is in which room. An identity is called `by`, as in events.
+
+local seats = {}
+
+local seen = {} -- those that were looked at, by room and identity; false: none
+
+-- {number, name, messages that are read, key of the name}, or false.
+function seats.find(room, by)
+  seen[room] = seen[room] or {}
+  if seen[room][by] == nil then
+    local packed = call('HGET', at.seats_of .. room.number, by)
+    seen[room][by] = packed and decode(packed)
+  end
+  return seen[room][by]
+end
+
+function seats.put(room, by, seat)
+  seen[room] = seen[room] or {}
+  seen[room][by] = seat
+  call('HSET', at.seats_of .. room.number, by, encode(seat))
+end
+
+-- What one identity is in beside the lobby, in the order in which it came in: {room, number}.
+local function inside(by)
+  local found = {}
+  for i, name in ipairs(call('ZRANGE', at.inside_of .. by, 0, -1)) do
+    local room = rooms.find(name)
+    found[i] = {room, seats.find(room, by)[1]}
+  end
+  table.sort(found, function(one, other) return one[2] < other[2] end)
+  return found
+end
+
+-- {room's name, number} of each seat, the lobby's first.
+function seats.list(by)
+  local list, lobby = {}, seats.find(rooms.lobby(), by)
+  if lobby then
+    list[1] = {LOBBY, lobby[1]}
+  end
+  for _, place in ipairs(inside(by)) do
+    list[#list + 1] = {place[1].name, place[2]}
+  end
+  return list
+end
+
+function seats.are_too_many(by)
+  return call('ZCARD', at.inside_of .. by) >= rules.max_rooms
+end
+
+function seats.sit(room, key, record, number)
+  local by, name = record.by, record.name
+  seats.put(room, by, {number, name, room.said, key})
+  call('ZADD', at.people_of .. room.number, 0, name .. '\0' .. by)
+  if room.name == LOBBY then
+    names.into_lobby(name)
+  else
+    call('ZADD', at.inside_of .. by, 0, room.name)
+  end
+  if room.kind == 'private' then
+    call('ZADD', at.seated_of .. room.number, number, by)
+  end
+end
+
+-- End a seat; returns the change, of which the log is to tell.
+local function stand_up(room, by)
+  local number, name = unpack(seats.find(room, by))
+  seen[room][by] = false
+  call('HDEL', at.seats_of .. room.number, by)
+  call('ZREM', at.people_of .. room.number, name .. '\0' .. by)
+  if room.name == LOBBY then
+    names.out_of_lobby(name)
+  else
+    call('ZREM', at.inside_of .. by, room.name)
+  end
+  if room.kind == 'private' then
+    call('ZREM', at.seated_of .. room.number, by)
+  end
+  return {by, room.name, number, false}
+end
+
+-- A seat that begins with an entry of the log; returns it as callers get it.
+function seats.begin(room, key, record)
+  local number = meta.last_id + 1
+  seats.sit(room, key, record, number)
+  rooms.change_seats({{record.by, room.name, number, true}})
+  telling.notify(room, 'join', key, record.name)
+  return {number, room.name}
+end
+
+-- Both come in at once.
+function seats.begin_both(room, key, record, other_key, other)
+  local number = meta.last_id + 1
+  seats.sit(room, key, record, number)
+  seats.sit(room, other_key, other, number)
+  rooms.change_seats({{record.by, room.name, number, true}, {other.by, room.name, number, true}})
+  return {number, room.name}
+end
+
+-- Tell the room so, and end it with all of its seats.
+function seats.close(room, name, by, text)
+  local everyone = room.kind == 'private' and call('ZRANGE', at.seated_of .. room.number, 0, -1)
+    or call('HKEYS', at.seats_of .. room.number)
+  local changes = {}
+  for i, whose in ipairs(everyone) do
+    changes[i] = stand_up(room, whose)
+  end
+  rooms.add(room, 'notice', name, by, false, text, changes)
+  rooms.finish(room)
+end
+
+function seats.give(room, by, name)
+  room.owner = by
+  rooms.add(room, 'notice', name, by, false, name .. ' owns the room now', {})
+end
+
+-- What follows when somebody's seat has ended.
+local function is_gone(room, key, name, by)
+  if room.kind == 'direct' then
+    seats.close(room, name, by, name .. ' left; this conversation is over')
+    return
+  end
+  telling.notify(room, 'leave', key, name)
+  if room.name == LOBBY then
+    return
+  end
+  local is_empty = call('EXISTS', at.seats_of .. room.number) == 0
+  if is_empty and (room.kind == 'private' or room.said == 0) then
+    rooms.finish(room)
+  elseif room.owner == by then
+    local oldest = call('ZRANGE', at.seated_of .. room.number, 0, 0)[1]
+    seats.give(room, oldest, seats.find(room, oldest)[2])
+  end
+end
+
+function seats.leave(room, key, record)
+  rooms.change_seats({stand_up(room, record.by)})
+  is_gone(room, key, record.name, record.by)
+end
+
+-- End all seats of an identity, and what goes with it; returns how many.
+function seats.end_stay(key, record)
+  local by = record.by
+  local left, changes = {}, {}
+  for i, place in ipairs(inside(by)) do
+    left[i], changes[i] = place[1], stand_up(place[1], by)
+  end
+  if seats.find(rooms.lobby(), by) then
+    stand_up(rooms.lobby(), by)
+    left[#left + 1] = rooms.lobby()
+  end
+  if #changes > 0 then
+    rooms.change_seats(changes)
+  end
+  for _, room in ipairs(left) do
+    is_gone(room, key, record.name, by)
+  end
+  call('UNLINK', at.blocks_of .. by)
+  return #left
+end

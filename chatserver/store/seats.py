@@ -1,0 +1,128 @@
+"""What rooms consist of, as the store's calls take and give it: seats, rooms, people, and what is
+told beside the log.
+"""
+
+from typing import Any, Final, Literal, NamedTuple
+
+LOBBY: Final = "lobby"
+"""The room that is always there, and that the seed's calls mean."""
+
+EVERYWHERE: Final = "*"
+"""The room of announcements, in which everyone is who has logged in."""
+
+RoomKind = Literal["public", "private", "direct"]
+
+Kinds = Literal["seed", "events", "messages"]
+"""Which of a room's events a read is for: `seed` those of SEED_TYPES, `events` all but those of the
+type `seat`, `messages` the chat messages. All as they stand: with their present text, or
+removed."""
+
+MAX_ROOMS: Final = 20
+"""Seats of one guest, beside the lobby."""
+
+MAX_MADE: Final = 5
+"""Rooms that one guest may have made and that are still there."""
+
+MAX_REACTIONS: Final = 20
+"""Kinds of reactions to one message."""
+
+MAX_REACTION_NAMES: Final = 50
+"""Names that are listed for each."""
+
+REACTION_INTERVAL_MS: Final = 250
+"""Milliseconds between two `react` events of one room: four a second."""
+
+PASS_DAYS: Final = 7.0
+"""Days for which a pass is good unless its maker says another number."""
+
+MAX_PASSES: Final = 100
+"""Passes of one room at a time."""
+
+MAX_BLOCKED: Final = 1000
+"""People whom one may block."""
+
+
+class Seat(NamedTuple):
+    """A person's place in a room, from entering to leaving. Its number is the id of the log's entry
+    that began it (of `join`, the newest there was): what comes above it is the person's to hear,
+    and no later seat of the same person in the room has it again."""
+
+    room: str
+    number: int
+
+
+class SeatChange(NamedTuple):
+    """A seat of the identity `by` begins or ends with the entry of the log that says so."""
+
+    by: str
+    room: str
+    number: int
+    begins: bool
+
+
+class RoomInfo(NamedTuple):
+    """A room as one person sees it.
+
+    `people` have a seat in it. `last_id` is its newest event, 0 before the first. `number` is that
+    of the person's seat, None without one; `unread` is 0 then. `other` is the name of the other one
+    in a direct room. `everything`: whoever enters may read what was before.
+    """
+
+    name: str
+    kind: RoomKind
+    title: str
+    topic: str
+    people: int
+    last_id: int
+    number: int | None
+    unread: int
+    other: str | None
+    owner: bool
+    everything: bool
+
+    def value(self) -> dict[str, Any]:
+        """As clients get it."""
+        value: dict[str, Any] = {
+            "name": self.name,
+            "kind": self.kind,
+            "title": self.title,
+            "topic": self.topic,
+            "people": self.people,
+            "lastId": self.last_id,
+            "from": self.number or 0,
+            "unread": self.unread,
+            "inside": self.number is not None,
+        }
+        if self.other is not None:
+            value["with"] = self.other
+        return value
+
+
+class Occupant(NamedTuple):
+    """Somebody in a room. `role` is `owner`, `moderator` or `member`."""
+
+    name: str
+    online: bool
+    role: str
+
+
+class Aside(NamedTuple):
+    """Told beside the log: never stored, may be lost."""
+
+    room: str
+    type: Literal["typing", "presence"]
+    user: str
+    by: str
+    online: bool = True
+
+    def value(self) -> dict[str, Any]:
+        """As members get it."""
+        value: dict[str, Any] = {
+            "room": self.room,
+            "type": self.type,
+            "user": self.user,
+            "by": self.by,
+        }
+        if self.type == "presence":
+            value["online"] = self.online
+        return value

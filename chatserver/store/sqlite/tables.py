@@ -1,0 +1,155 @@
+"""What the state consists of, to and from the tables of the database."""
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any, Final
+
+from chatserver.store.interface import MAX_TRIM, Policy
+from chatserver.store.state import ChatState
+from chatserver.store.state.archive import Archive
+from chatserver.store.state.records import (
+    Changes,
+    Holding,
+    Notice,
+    Pass,
+    RoomRecord,
+    SeatRecord,
+)
+from chatserver.store.state.room import Room
+
+NOTICES: Final = "SELECT number, type, key, name, room FROM notice ORDER BY number"
+
+ROOM: Final = "number, name, kind, title, topic, owner, maker, everything, last_id, said"
+
+
+def stored_state(connection: sqlite3.Connection, policy: Policy, archive: Archive) -> ChatState:
+    """The state that is stored. Raises sqlite3.Error."""
+
+    def one(query: str) -> Any:
+        return connection.execute(query).fetchone()[0]
+
+    first_id, last_id = one("SELECT min(id) FROM event"), one("SELECT max(id) FROM event")
+    holdings = connection.execute(
+        "SELECT number, key, name, secret, holder, until FROM holding ORDER BY number"
+    )
+    last_id = max(last_id or 0, one("SELECT coalesce(max(last_id), 0) FROM room"))
+    return ChatState(
+        policy,
+        archive,
+        first_id=last_id + 1 if first_id is None else first_id,
+        last_id=last_id,
+        holdings=[Holding(*row) for row in holdings],
+        rooms=stored_rooms(connection),
+        last_room=one("SELECT max(number) FROM room"),
+        notices=[Notice(*row) for row in connection.execute(NOTICES).fetchall()],
+        blocks=connection.execute("SELECT by, key FROM block").fetchall(),
+    )
+
+
+def stored_rooms(connection: sqlite3.Connection) -> list[Room]:
+    """All rooms that have not ended, with all that belongs to them."""
+    query = f"SELECT {ROOM} FROM room WHERE NOT ended"
+    rooms = {row[0]: Room(RoomRecord(*row)) for row in connection.execute(query).fetchall()}
+    for room in rooms.values():
+        newest = "SELECT id, number FROM event WHERE room = ? ORDER BY id DESC LIMIT 1"
+        row = connection.execute(newest, (room.number,)).fetchone()
+        if row is not None:
+            room.last_id, room.said = row
+    seats = "SELECT room, by, number, name, read FROM seat ORDER BY rowid"
+    for number, by, *seat in connection.execute(seats):
+        rooms[number].seats[by] = SeatRecord(*seat)
+    for row in connection.execute("SELECT digest, room, until_ms, uses FROM pass"):
+        rooms[row[1]].passes[row[0]] = Pass(*row)
+    for message, number in connection.execute("SELECT id, room FROM reacted ORDER BY id"):
+        rooms[number].reacted[message] = None
+    return list(rooms.values())
+
+
+def store_changes(connection: sqlite3.Connection, changes: Changes) -> None:
+    """What was changed beside the log, in the transaction under way. Raises sqlite3.Error."""
+
+    def many(statement: str, parameters: Iterable[Any]) -> None:
+        connection.executemany(statement, parameters).close()
+
+    many(
+        "INSERT OR REPLACE INTO sent VALUES (?,?,?,?)",
+        [(s.id, s.digest, s.text_digest, s.time_ms) for s in changes.used_keys.values()],
+    )
+    many(
+        "DELETE FROM holding WHERE key = ?",
+        [(key,) for key, holding in changes.holdings.items() if holding is None],
+    )
+    many(
+        "INSERT OR REPLACE INTO holding VALUES (?,?,?,?,?,?)",
+        [
+            (h.key, h.number, h.name, h.secret, h.holder, h.until)
+            for h in changes.holdings.values()
+            if h is not None
+        ],
+    )
+    if changes.rooms:
+        # What ends first: its name may be another's by now.
+        ended = [(number,) for number, room in changes.rooms.items() if room is None]
+        many("UPDATE room SET ended = 1 WHERE number = ?", ended)
+        many(
+            f"INSERT OR REPLACE INTO room ({ROOM}) VALUES (?,?,?,?,?,?,?,?,?,?)",
+            [room for room in changes.rooms.values() if room is not None],
+        )
+    many(
+        "DELETE FROM seat WHERE room = ? AND by = ?",
+        [place for place, seat in changes.seats.items() if seat is None],
+    )
+    many(
+        # In place: the order of rows is that in which they began.
+        """INSERT INTO seat (room, by, number, name, read) VALUES (?,?,?,?,?)
+            ON CONFLICT (room, by) DO UPDATE
+            SET number = excluded.number, name = excluded.name, read = excluded.read""",
+        [(*place, *seat) for place, seat in changes.seats.items() if seat is not None],
+    )
+    if changes.passes or changes.blocks or changes.reacted:
+        store_small(connection, changes)
+    many("INSERT INTO notice (number, type, key, name, room) VALUES (?,?,?,?,?)", changes.notices)
+    many("DELETE FROM notice WHERE number = ?", [(n,) for n in changes.told])
+
+
+def store_small(connection: sqlite3.Connection, changes: Changes) -> None:
+    """What hardly ever changes: passes, blocks, and reactions that are to be told."""
+    for digest, found in changes.passes.items():
+        if found is None:
+            connection.execute("DELETE FROM pass WHERE digest = ?", (digest,))
+        else:
+            connection.execute("INSERT OR REPLACE INTO pass VALUES (?,?,?,?)", found)
+    for block, on in changes.blocks.items():
+        statement = "INSERT OR IGNORE INTO block VALUES (?,?)"
+        connection.execute(statement if on else "DELETE FROM block WHERE by = ? AND key = ?", block)
+    for message, room in changes.reacted.items():
+        if room is None:
+            connection.execute("DELETE FROM reacted WHERE id = ?", (message,))
+        else:
+            connection.execute("INSERT OR IGNORE INTO reacted VALUES (?,?)", (message, room))
+
+
+def trim(connection: sqlite3.Connection, keep_from: int) -> None:
+    """Remove the events before this id. What their rooms must know of them is kept."""
+    newest = "SELECT room, max(id), number FROM event WHERE id < ? AND room NOT NULL GROUP BY room"
+    for room, last_id, said in connection.execute(newest, (keep_from,)).fetchall():
+        change = "UPDATE room SET last_id = ?, said = ? WHERE number = ? AND last_id < ?"
+        connection.execute(change, (last_id, said, room, last_id))
+    for table in ("event", "reaction", "reacted"):
+        connection.execute(f"DELETE FROM {table} WHERE id < ?", (keep_from,))
+
+
+def ended_rooms(connection: sqlite3.Connection) -> list[int]:
+    """Rooms whose events are still to be erased: one at a time."""
+    query = "SELECT number FROM room WHERE ended LIMIT 1"
+    return [number for (number,) in connection.execute(query)]
+
+
+def erase_room(connection: sqlite3.Connection, room: int) -> None:
+    """A part of what was said in a room that has ended, and the room once nothing is left."""
+    query = "SELECT id FROM event WHERE room = ? LIMIT ?"
+    found = connection.execute(query, (room, MAX_TRIM)).fetchall()
+    connection.executemany("DELETE FROM event WHERE id = ?", found).close()
+    connection.executemany("DELETE FROM reaction WHERE id = ?", found).close()
+    if len(found) < MAX_TRIM:
+        connection.execute("DELETE FROM room WHERE number = ?", (room,))

@@ -1,0 +1,123 @@
+"""What is said, and what becomes of it."""
+
+from chatserver.store.refusals import key_reused, no_such_message, not_yours, too_many
+from chatserver.store.seats import LOBBY, MAX_REACTIONS, REACTION_INTERVAL_MS
+from chatserver.store.state.log import LogEnd
+from chatserver.store.state.records import Holding, SeatRecord, StoredMessage, UsedKey
+from chatserver.store.state.room import Room
+from chatserver.store.state.rooms import Rooms
+from chatserver.store.values import Claim, Moment, Receipt, digest_of
+
+
+class Messages:
+    """Messages of all rooms; who is told to do something has a seat in the room."""
+
+    def __init__(self, log: LogEnd, rooms: Rooms) -> None:
+        self._log = log
+        self._rooms = rooms
+
+    def say(
+        self,
+        now: Moment,
+        room: Room,
+        holding: Holding,
+        claim: Claim,
+        text: str,
+        key: str | None,
+        reply_to: int = 0,
+    ) -> Receipt:
+        """Add a chat message, unless `key` says that it is there. Raises BadRequest."""
+        if key is None:
+            return self._say(now, room, holding, claim, text, reply_to)
+        digest = digest_of(claim.secret, key)
+        plain = room.name == LOBBY and not reply_to
+        text_digest = digest_of(text) if plain else digest_of(text, room.name, str(reply_to))
+        changes = self._log.changes
+        used = changes.used_keys.get(digest) or self._log.archive.used_key(digest)
+        if used is None:
+            receipt = self._say(now, room, holding, claim, text, reply_to)
+            changes.used_keys[digest] = UsedKey(digest, text_digest, *receipt)
+            return receipt
+        if used.text_digest != text_digest:
+            raise key_reused()
+        return Receipt(used.id, used.time_ms)
+
+    def _say(
+        self, now: Moment, room: Room, holding: Holding, claim: Claim, text: str, reply_to: int
+    ) -> Receipt:
+        if reply_to:
+            self._find(room, claim.by, reply_to)
+        return self._log.add(now, room, "chat", holding.name, text, by=claim.by, reply_to=reply_to)
+
+    def edit(
+        self, now: Moment, room: Room, holding: Holding, by: str, message: int, text: str
+    ) -> Receipt:
+        """Raises BadRequest, Forbidden."""
+        self._own(room, by, message)
+        receipt = self._log.add(now, room, "edit", holding.name, text, by=by, target=message)
+        self._log.archive.edit(message, text, now.wall)
+        return receipt
+
+    def remove(self, now: Moment, room: Room, holding: Holding, by: str, message: int) -> Receipt:
+        """Raises BadRequest, Forbidden."""
+        self._own(room, by, message)
+        self._log.archive.erase(message)
+        return self._log.add(now, room, "remove", holding.name, "", by=by, target=message)
+
+    def react(
+        self, room: Room, holding: Holding, by: str, message: int, emoji: str, on: bool
+    ) -> None:
+        """Raises BadRequest, TooMany."""
+        self._find(room, by, message)
+        archive = self._log.archive
+        if archive.has_reacted(message, emoji, by) == on:
+            return
+        if on:
+            kinds = archive.reactions(message)
+            if emoji not in kinds and len(kinds) >= MAX_REACTIONS:
+                raise too_many(MAX_REACTIONS, "kinds of reactions to one message")
+        archive.react(message, emoji, by, holding.name, on)
+        self._rooms.note_reaction(room, message)
+
+    def tell_reaction(self, now: Moment, room: Room) -> None:
+        """Tell of the first message whose reactions have changed, if it is time for it."""
+        told_at = room.reacted_at
+        if not room.reacted or (
+            told_at is not None and now.steady - told_at < REACTION_INTERVAL_MS
+        ):
+            return
+        message = next(iter(room.reacted))
+        del room.reacted[message]
+        self._log.changes.reacted[message] = None
+        room.reacted_at = now.steady
+        found = self._log.archive.message(message)
+        if found is not None and not found.removed:
+            reactions = self._log.archive.reactions(message)
+            self._log.add(now, room, "react", "", "", target=message, reactions=reactions)
+
+    def mark_read(self, room: Room, by: str, message: int) -> None:
+        """Move the mark up to this id, never back."""
+        seat = room.seats[by]
+        if message >= room.last_id:
+            read = room.said
+        else:
+            read = self._log.archive.number_at(room.number, message)
+        if read > seat.read:
+            self.mark(room, by, seat._replace(read=read))
+
+    def mark(self, room: Room, by: str, seat: SeatRecord) -> None:
+        """Keep what is read."""
+        room.seats[by] = self._log.changes.seats[room.number, by] = seat
+
+    def _find(self, room: Room, by: str, message: int) -> StoredMessage:
+        """A message of the room that this identity may read, and that was not removed. Raises
+        BadRequest."""
+        found = self._log.archive.message(message)
+        unseen = room.hidden and message <= room.seats[by].number
+        if found is None or found.room != room.number or found.removed or unseen:
+            raise no_such_message()
+        return found
+
+    def _own(self, room: Room, by: str, message: int) -> None:
+        if self._find(room, by, message).by != by:
+            raise not_yours()

@@ -1,0 +1,114 @@
+"""What the state consists of, as engines keep it, and what operations have changed of it."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from chatserver.store.events import Event, NoticeType
+from chatserver.store.seats import RoomKind
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A name that is not free: held by `holder`, or without one waiting until `until`.
+
+    `number` is its place in the joining order.
+    """
+
+    number: int
+    key: str
+    name: str
+    secret: str
+    holder: str | None
+    until: int | None = None
+
+
+class SeatRecord(NamedTuple):
+    """A seat: its number, whose it is by name, and how many of the room's messages are read."""
+
+    number: int
+    name: str
+    read: int
+
+
+class RoomRecord(NamedTuple):
+    """What an engine keeps of a room beside its events and seats.
+
+    `number` is what it is called in the store, never given twice. `owner` and `maker` are
+    identities; "" if nobody is. `last_id` and `said` are as they were when it was stored: the
+    events that are there say them better.
+    """
+
+    number: int
+    name: str
+    kind: RoomKind
+    title: str
+    topic: str
+    owner: str
+    maker: str
+    everything: bool
+    last_id: int = 0
+    said: int = 0
+
+
+class Pass(NamedTuple):
+    """What lets whoever shows it into a room, by its digest; `uses` are left, None: any number."""
+
+    digest: str
+    room: int
+    until_ms: int
+    uses: int | None
+
+
+class Notice(NamedTuple):
+    """Someone joined or left, and it is not told yet. `number` says in which order."""
+
+    number: int
+    type: NoticeType
+    key: str
+    name: str
+    room: int
+
+
+class UsedKey(NamedTuple):
+    """An idempotency key that was used: digests of the key with its scope and of the text, and the
+    answer that was given."""
+
+    digest: bytes
+    text_digest: bytes
+    id: int
+    time_ms: int
+
+
+class StoredMessage(NamedTuple):
+    """What must be known of a message to change it: its room's number, and whose it is."""
+
+    room: int
+    by: str
+    removed: bool
+
+
+@dataclass(slots=True)
+class Changes:
+    """What operations did, for the engine to store and to tell; what they did to messages that are
+    stored already, the engine was told at once (`Archive`)."""
+
+    events: list[Event] = field(default_factory=list)
+    used_keys: dict[bytes, UsedKey] = field(default_factory=dict)
+    holdings: dict[str, Holding | None] = field(default_factory=dict)
+    """By key; None: the name became free."""
+    rooms: dict[int, RoomRecord | None] = field(default_factory=dict)
+    """By number; None: it has ended, and its events are to be erased."""
+    seats: dict[tuple[int, str], SeatRecord | None] = field(default_factory=dict)
+    """By the room's number and the identity; None: it has ended."""
+    passes: dict[str, Pass | None] = field(default_factory=dict)
+    """By digest; None: it is good no more."""
+    blocks: dict[tuple[str, str], bool] = field(default_factory=dict)
+    """By the identity and the key of the other's name: whether it is blocked."""
+    reacted: dict[int, int | None] = field(default_factory=dict)
+    """By the message's id the number of its room, of which a `react` event is due; None: not any
+    more."""
+    notices: list[Notice] = field(default_factory=list)
+    told: list[int] = field(default_factory=list)
+    """Numbers of notices that wait no more: one of `events` tells of them, or nothing does."""
+    lost: list[str] = field(default_factory=list)
+    """Holders that another one took the name from."""

@@ -1,0 +1,109 @@
+"""What the store's calls take and give: claims, answers, and what a follower is told."""
+
+import hashlib
+from typing import Final, NamedTuple
+
+from chatserver.store.events import Event
+from chatserver.store.seats import Aside, Kinds, Seat
+
+DIGEST_BYTES: Final = 16
+"""Length of the digests that stand for keys and texts; among the keys of a week at a thousand
+messages a second, the odds that two collide are below 1 in 10**20."""
+
+IDENTITY_CHARACTERS: Final = 16
+"""Length of what names an identity: 64 bits in hexadecimal, which say nothing of its secret."""
+
+
+class Moment(NamedTuple):
+    """What the clocks show, in milliseconds.
+
+    `wall` is since 1970 in UTC and may be set at any time, back, too. `steady` is since some
+    beginning that this process does not share with others, and only passes.
+    """
+
+    wall: int
+    steady: int
+
+
+class Claim(NamedTuple):
+    """The right of one membership to speak for a name; `by` names whose it is."""
+
+    key: str
+    holder: str
+    secret: str
+    by: str = ""
+
+
+class Joined(NamedTuple):
+    """The answer to a claim.
+
+    `last_id` is the newest event at that moment, `first_id` the oldest one still there
+    (`last_id + 1` if there is none). `online` is how many are online, `users` the first `MAX_USERS`
+    of them in joining order. Both are of the lobby. `seats` are those of the identity now, the
+    lobby's first.
+    """
+
+    claim: Claim
+    name: str
+    first_id: int
+    last_id: int
+    online: int
+    users: tuple[str, ...]
+    seats: tuple[Seat, ...]
+
+
+class Receipt(NamedTuple):
+    """The answer to an append: the event's id, and its time in milliseconds since 1970 in UTC."""
+
+    id: int
+    time_ms: int
+
+
+class Counts(NamedTuple):
+    """`users` are online; `messages` have been said since the log began, trimmed ones included."""
+
+    users: int
+    messages: int
+
+
+class Span(NamedTuple):
+    """What a read asks for, see `Store.read_room`: `limit` is at most MAX_READ_EVENTS. `by` and
+    `seat` are checked in the same step; without `by` it is the server itself that reads."""
+
+    room: str
+    kinds: Kinds
+    after: int
+    before: int | None
+    limit: int
+    newest: bool
+    by: str | None = None
+    seat: int = 0
+
+
+class Tail(NamedTuple):
+    """News for the follower: entries in order, those of the type `seat` included; holders that have
+    lost their claim to another one; and what is told beside the log."""
+
+    events: list[Event]
+    lost: list[str]
+    asides: tuple[Aside, ...] = ()
+
+
+class LogReset(Exception):
+    """What the follower knows does not hold any more: the log began anew, was trimmed past it, or
+    this worker was away for so long that its names were freed. The store's `epoch` and `last_id`
+    are those of now; everyone is to join again."""
+
+
+def digest_of(*parts: str) -> bytes:
+    """A digest that only the same parts have; any string will do, lone surrogates included."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "big") + encoded)
+    return digest.digest()
+
+
+def identity_of(secret: str) -> str:
+    """What names the identity of a guest's stay with this secret to everyone, `Claim.by`."""
+    return digest_of("by", secret).hex()[:IDENTITY_CHARACTERS]

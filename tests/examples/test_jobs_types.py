@@ -1,0 +1,14 @@
+"""The job queue is typed from end to end."""
+
+import os
+from pathlib import Path
+
+from tests.capnweb_sync.typed.test_checkers import errors_by_pyright
+from tests.processes import REPOSITORY
+
+
+def test_pyright_finds_nothing_however_strict_it_is(tmp_path: Path) -> None:
+    """mypy sees it with everything else."""
+    found, said = errors_by_pyright(tmp_path, os.path.relpath(REPOSITORY / "examples", tmp_path))
+
+    assert found == set(), said
