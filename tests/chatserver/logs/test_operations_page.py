@@ -91,8 +91,9 @@ def a_visit(operator: Operator) -> list[str]:
     alice.say("Alice", TEXT)
     alice.call("leave", "Alice")
     alice.join("Alice")
-    alice.push("login", None, {"name": "Person"})
-    told(server, "Logged in person=Person")
+    person = alice.push("login", None, {"name": "Person"})
+    alice.send(f'["push",["pipeline",{person},["open"],[{{"title":"{TEXT}"}}]]]')
+    told(server, "Opened a room person=Person")
     alice.lose()
     lost = told(server, "Closed .*code=1006")
     again = operator.connect(server.url)
@@ -102,7 +103,7 @@ def a_visit(operator: Operator) -> list[str]:
     server.terminate()
 
     assert "address=127.0.0.1 person=Alice,Person code=1006 reason=" in lost
-    assert re.search(r"seconds=\d+\.\d+ calls=5 told=\d+$", lost)
+    assert re.search(r"seconds=\d+\.\d+ calls=6 told=\d+$", lost)
     assert TEXT not in server.output
     assert alice.resume["Alice"] not in server.output
     return server.error_lines
