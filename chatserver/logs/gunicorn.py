@@ -42,7 +42,7 @@ class GunicornLogger(Logger):
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: timedelta) -> None:
         """The line of the access log for a request."""
-        if self.access_log_enabled:
+        if self.access_log.handlers:
             log_request(
                 self.access_log,
                 environ or {},
