@@ -2,7 +2,7 @@
 
 import secrets
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from heapq import merge
 from itertools import islice, takewhile
@@ -106,6 +106,9 @@ class MemoryArchive:
         del kinds[emoji][by]
         if not kinds[emoji]:
             del kinds[emoji]
+
+    def kinds(self, message: int) -> Collection[str]:
+        return self._reactions.get(message, {})
 
     def reactions(self, message: int) -> Reactions:
         return {
