@@ -139,6 +139,7 @@ export class Chat {
   suspend() {
     this.#keepStay();
     this.rooms.keep();
+    for (const room of this.rooms.values()) room.tellRead();
     this.#stopped = true;
     this.#line?.abandon();
   }

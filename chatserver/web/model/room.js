@@ -47,6 +47,8 @@ export class Room {
   #calls = null;
   #owner;
   #readId = 0;
+  /** As the server knows it. */
+  #told = 0;
   #watched = false;
   #typed = 0;
   /** Events that wait for those before them. */
@@ -112,7 +114,7 @@ export class Room {
     const { timeline } = this;
     if (!sameLog) {
       timeline.clear();
-      this.#readId = 0;
+      this.#readId = this.#told = 0;
       this.#begun = false;
       this.divider = null;
     }
@@ -214,6 +216,7 @@ export class Room {
       this.#see();
     } else if (!watched && this.#watched) {
       this.divider = null;
+      this.tellRead();
     }
     this.#watched = watched;
   }
@@ -222,6 +225,13 @@ export class Room {
   forgetDivider() {
     this.divider = null;
     this.#owner.changed();
+  }
+
+  /** Tell the server how far it was read, unless it knows. */
+  tellRead() {
+    if (this.#told >= this.#readId || !this.#calls) return;
+    this.#told = this.#readId;
+    this.#calls.read(this.#readId).catch(() => {}); // The next one says more.
   }
 
   setDraft(text) {
@@ -396,15 +406,10 @@ export class Room {
     if (this.#readId === this.timeline.lastId) return;
     this.#readId = this.timeline.lastId;
     if (this.#telling !== null) return;
-    this.#tellRead();
-    const told = this.#readId;
+    this.tellRead();
     this.#telling = setTimeout(() => {
       this.#telling = null;
-      if (this.#readId !== told) this.#tellRead();
+      this.tellRead();
     }, READ_EVERY_MS);
-  }
-
-  #tellRead() {
-    this.#calls?.read(this.#readId).catch(() => {}); // The next one says more.
   }
 }

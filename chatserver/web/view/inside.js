@@ -31,6 +31,8 @@ export function Inside({ chat }) {
     };
   }, [menu]);
 
+  useEffect(closeMenu, [room.name]);
+
   const show = (what) => setDialog({ ...what, number: (counter.current += 1) });
   // One that closes late must not close the next.
   const close = () => setDialog((current) => (current === dialog ? null : current));
@@ -42,7 +44,7 @@ export function Inside({ chat }) {
     <${RoomView} key=${room.name} chat=${chat} room=${room} covered=${menu} opener=${opener}
       onMenu=${() => setMenu(true)} onAbout=${() => show({ about: true })} mention=${dialog?.mention && dialog} />
     ${dialog?.name && html`<${PersonCard} key=${dialog.number} chat=${chat} room=${room} name=${dialog.name} onClose=${close}
-      onMention=${(name) => show({ mention: name })} />`}
+      onMention=${(name) => { closeMenu(); show({ mention: name }); }} />`}
     ${dialog?.about && html`<${RoomCard} key=${dialog.number} chat=${chat} room=${room} onClose=${close} />`}
     ${dialog?.find && html`<${RoomFinder} key=${dialog.number} chat=${chat} onClose=${close} />`}
   </div>`;
