@@ -44,6 +44,8 @@ if TYPE_CHECKING:
         connect,
     )
 
+__version__ = "0.1.0"
+
 __all__ = [
     "DEFAULT_LIMITS",
     "URL",

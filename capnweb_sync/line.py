@@ -242,9 +242,9 @@ class Line:
 
     # The thread.
 
-    def receive(self) -> bytes:
-        """The next bytes from the socket; while there are none, all else that this thread does.
-        Raises Ended at the end."""
+    def receive(self, size: int = RECEIVE_SIZE) -> bytes:
+        """The next bytes from the socket, `size` at most; while there are none, all else that this
+        thread does. Raises Ended at the end."""
         while True:
             if self.closing:
                 self._keep_deadlines()  # Also for a peer that never stops talking.
@@ -256,7 +256,7 @@ class Line:
                     if self._ends_stream and not self._unsent:
                         self._ends_stream = False
                         self._sock.shutdown(socket.SHUT_WR)
-                    data: bytes = self._sock.recv(RECEIVE_SIZE)
+                    data: bytes = self._sock.recv(size)
             except _WOULD_BLOCK:
                 self._wait()
                 continue

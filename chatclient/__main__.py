@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from prompt_toolkit.utils import is_dumb_terminal
 
+from capnweb_sync import __version__
 from capnweb_sync.urls import parse_url
 
 from .client import ChatClient
@@ -59,6 +60,7 @@ def parser() -> Parser:
         epilog="Exit status: 0 left, all was said; 1 something was not, or there was no chat to be "
         "had; 2 a wrong option; 130 interrupted before there was a chat, or twice.",
     )
+    parser.add_argument("--version", action="version", version=f"chatclient {__version__}")
     parser.add_argument(
         "--url", type=websocket_url, default=URL, help="the server (default: %(default)s)"
     )

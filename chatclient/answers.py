@@ -90,7 +90,17 @@ class RoomInfo(NamedTuple):
 
     @classmethod
     def of(cls, value: Any) -> RoomInfo:
-        """Read what the server says of a room. Raises BadAnswer."""
+        """Read what the server says of a room.
+
+        Args:
+            value: what came.
+
+        Returns:
+            The room.
+
+        Raises:
+            BadAnswer: it is none.
+        """
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
             raise BadAnswer("The server has told of a room without a name.")
         other = value.get("with")

@@ -358,7 +358,9 @@ class ChatClient:
 
         def info_of(here: Membership) -> RpcPromise:
             with come(here) as room:
-                return room.info
+                info = room.info
+                info.future()  # asked for while the room is there
+                return info
 
         info = answers.RoomInfo.of(self._call(info_of, timeout))
         self._inbox.enter(info.name, info.since)

@@ -47,6 +47,13 @@ class Room:
     """
 
     def __init__(self, call: Caller, name: str, left: Callable[[str], None]) -> None:
+        """Made by `ChatClient`.
+
+        Args:
+            call: makes calls.
+            name: the room's.
+            left: is told when the room is left.
+        """
         self._call = call
         self._left = left
         self.name = name

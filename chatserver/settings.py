@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final
 from flask import Config
 from msgspec import Meta, ValidationError, convert
 
+from capnweb_sync import __version__
 from capnweb_sync.origins import parse_origin
 from capnweb_sync.server import HttpLimits
 from capnweb_sync.urls import without_password
@@ -411,6 +412,7 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
         " stored holds, export FILE and import FILE carry it from one engine to the other.",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"chatserver {__version__}")
     for entry in fields(Settings):
         default = getattr(defaults, entry.name)
         known = ", ".join(map(str, default)) if isinstance(default, tuple) else default

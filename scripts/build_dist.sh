@@ -28,4 +28,5 @@ done
 mkdir -p -- "$dist"
 "$venv/bin/python" -m build --wheel --outdir "$dist" "$source" >&2
 mv -- "$work"/*.tar.gz "$dist"
+"$venv/bin/python" -m twine check --strict "$dist"/*.whl "$dist"/*.tar.gz >&2
 printf '%s\n' "$dist"/*.whl "$dist"/*.tar.gz

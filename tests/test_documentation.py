@@ -73,10 +73,11 @@ def test_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path) -> None:
     assert (finished.stderr, finished.stdout) == ("", "all of it\n")
 
 
-def test_the_conversation_of_the_protocol_in_python_is_what_happens(
-    start_server: StartServer, tmp_path: Path
+@pytest.mark.parametrize("page", ["protocol", "chatclient"])
+def test_a_conversation_of_the_chat_is_what_happens(
+    page: str, start_server: StartServer, tmp_path: Path
 ) -> None:
-    (conversation,) = blocks("protocol", "python")
+    (conversation,) = blocks(page, "python")
     program = tmp_path / "page.py"
     url = start_server().url
     program.write_text(conversation.replace("ws://127.0.0.1:8080/rpc/ws", url), encoding="utf-8")

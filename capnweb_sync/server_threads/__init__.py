@@ -8,7 +8,8 @@
 | `connections` | `ThreadedConnections`: all of them in this process; capacity and the end |
 
 A connection is the thread in which the server has called the application: it reads, and sends what
-others have queued. The conversation runs in the iterator of the response, when whatever belongs to
-the request is over, and is RFC 6455 by the package simple-websocket (the extra `threads`).
+the kernel would not take at once. The conversation runs in the iterator of the response, when
+whatever belongs to the request is over, and is RFC 6455 by the package simple-websocket (the extra
+`threads`).
 Nothing is imported here: whether the server can do it is said without that package, too.
 """

@@ -23,7 +23,7 @@ from wsproto.events import CloseConnection
 from wsproto.utilities import LocalProtocolError, ProtocolError
 
 from ..close_codes import CloseCode, cut_reason
-from ..line import RECEIVE_SIZE, Line
+from ..line import Line
 from ..runtimes.threads import named, thread_runtime
 from .line_socket import PING, LineSocket
 
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("capnweb_sync")
 
 TOO_SLOW: Final = "Too much waits to be sent: the peer reads too slowly."
+
+RECEIVE_SIZE: Final = 16 * 1024
+"""Bytes taken from the kernel at a time, as under gevent: about a hundred short calls. Then others
+may have their turn, and it is looked at what the peer has left unread."""
 
 ERROR_OF_OURS: Final = "The server met with an error of its own."
 
@@ -111,7 +115,7 @@ class ThreadedConnection:
         return message
 
     def send(self, packed: bytes) -> None:
-        """Queue a message for this connection's thread; never blocks."""
+        """Send a message, as much as the kernel takes now and the rest later. Never blocks."""
         line_socket, websocket = self._line_socket, self._websocket
         if line_socket is None or websocket is None or self._closing is not None:
             return

@@ -44,10 +44,10 @@ class LineSocket:
             self.closing = payload
         return len(data)
 
-    def recv(self, _: int) -> bytes:
-        """The next bytes. Raises OSError at the end."""
+    def recv(self, size: int) -> bytes:
+        """The next bytes, `size` at most. Raises OSError at the end."""
         try:
-            return self._line.receive()
+            return self._line.receive(size)
         except Ended as end:
             raise OSError(end.reason) from None
 

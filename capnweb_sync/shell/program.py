@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from capnweb_sync import RpcError
+from capnweb_sync import RpcError, __version__
 
 from .call import call
 from .spelling import StubsError
@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=f"commands:\n{commands}\n\n'capnweb COMMAND --help' tells the rest.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"capnweb {__version__}")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="see below")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="…", help="what it takes")
     options = parser.parse_args(arguments)

@@ -106,7 +106,6 @@ class Stays:
 
         Fails with NameTaken, TooMany, Unavailable.
         """
-
         return self._come_in(client, key, name, (callback, sink), options, welcome, full=False)
 
     def log_in(

@@ -15,6 +15,7 @@ from chatserver.store import SHARED_SCHEMES, engine_of
 from chatserver.store.contents import Contents
 from chatserver.store.redis import contents as in_redis
 from chatserver.store.redis.connection import Address
+from chatserver.store.redis.filling import fill as fill_redis
 from chatserver.store.sqlite import contents as in_sqlite
 from chatserver.store.sqlite.snapshot import snapshot
 from chatserver.store.sqlite.store import Location
@@ -46,7 +47,7 @@ def make_of(contents: Contents, url: str) -> None:
         address = Address.of(url)
         connection = address.connection()
         try:
-            in_redis.fill(connection, address.shown, contents.records())
+            fill_redis(connection, address.shown, contents.records())
         except RedisError as error:
             raise StartError(f"Cannot write to {address.shown} ({error}).") from None
         finally:

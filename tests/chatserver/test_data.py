@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from chatserver.data import run_data_command
+from chatserver.errors import StartError
 from chatserver.store.check import Summary, findings
 from chatserver.store.copies import new_file
 from chatserver.store.interface import Policy, system_clock
@@ -95,19 +97,24 @@ def test_the_commands_say_what_they_did_and_found(path: Path) -> None:
 
 
 def test_a_copy_replaces_nothing(path: Path) -> None:
-    made = run("backup", str(path), "--store", f"sqlite:///{path}")
-    path.write_text("precious")
+    make_log(path)
+    copy = path.with_name("copy.db")
+    copy.write_text("precious")
 
-    refused = run("backup", str(path), "--store", f"sqlite:///{path}")
+    with pytest.raises(StartError, match="is there already"):
+        run_data_command(["backup", str(copy), "--store", f"sqlite:///{path}"])
 
-    assert made.returncode == refused.returncode == 1
-    assert (
-        made.stderr
-        == f"chatserver: Cannot open the database {path} (unable to open database file).\n"
-    )
-    assert refused.stderr == f"chatserver: {path} is there already, and is not replaced.\n"
-    assert path.read_text() == "precious"
-    assert list(path.parent.iterdir()) == [path]
+    assert copy.read_text() == "precious"
+    assert sorted(path.parent.glob("copy*")) == [copy]
+
+
+def test_of_no_database_there_is_no_copy(path: Path) -> None:
+    copy = path.with_name("copy.db")
+
+    with pytest.raises(StartError, match="unable to open database file"):
+        run_data_command(["backup", str(copy), "--store", f"sqlite:///{path}"])
+
+    assert list(path.parent.iterdir()) == []
 
 
 def test_a_chat_moves_from_sqlite_to_redis_and_nobody_misses_anything(
@@ -119,14 +126,15 @@ def test_a_chat_moves_from_sqlite_to_redis_and_nobody_misses_anything(
     alice, bob = connect(server.url), connect(server.url)
     first = alice.join("Alice")
     bob.join("Bob")
+    alice.wait_for("Bob joined the chat")
     said = alice.call("sendMessage", "Alice", "hello", {"key": "k"})
     bob.say("Bob", "how are you?")
     assert server.terminate() == 0
     large = processes.add(RedisServer(tmp_path)).url
 
-    for command, store in (("export", small), ("import", large), ("check", large)):
-        done = run(command, *([] if command == "check" else [file]), "--store", store)
-        assert (done.returncode, done.stderr) == (0, "")
+    assert run_data_command(["export", file, "--store", small]) == 0
+    assert run_data_command(["import", file, "--store", large]) == 0
+    assert run_data_command(["check", "--store", large]) == 0
 
     server = start_server("--store", large)
     alice = connect(server.url)
@@ -139,10 +147,8 @@ def test_a_chat_moves_from_sqlite_to_redis_and_nobody_misses_anything(
 
 
 def test_redis_makes_its_own_copies(path: Path) -> None:
-    refused = run("backup", str(path), "--store", "redis://127.0.0.1/0")
-
-    assert refused.returncode == 1
-    assert "BGSAVE" in refused.stderr
+    with pytest.raises(StartError, match="BGSAVE"):
+        run_data_command(["backup", str(path), "--store", "redis://127.0.0.1/0"])
 
 
 def make_log(path: Path) -> None:
@@ -230,8 +236,5 @@ def test_a_file_that_is_torn_is_told_of(path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
 
-    found = run("check", "--store", f"sqlite:///{path}")
-
-    assert found.returncode == 1
-    (line,) = (found.stdout + found.stderr).splitlines()
-    assert line.startswith(f"chatserver: The database {path} is damaged")
+    with pytest.raises(StartError, match="is damaged"):
+        check(path)

@@ -353,7 +353,7 @@ def test_before_serving_the_collector_is_told_to_look_seldom() -> None:
         [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
 
-    assert shown.stdout.split() == ["True", "50000"]
+    assert shown.stdout.split() == ["True", "10000"]
 
 
 def test_the_help_names_every_option_its_default_and_its_variable() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import count, pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from capnweb_sync.client.batch import batch
 from tests.chatserver.conftest import Connect, LogIn
 from tests.chatserver.guests import Guest, refusal
+from tests.conftest import StartServer
 from tests.processes import ServerProcess, wait_until
 
 _rooms = count(1)
@@ -544,6 +546,32 @@ def test_coming_back_tells_nothing_of_rooms_that_were_left(
     back.enter(f"{room}.other").say("mark").result()
     back.wait_for("mark")
     assert back.heard_in(room) == []
+
+
+def test_rooms_outlive_a_server_that_is_killed(start_server: StartServer, tmp_path: Path) -> None:
+    store = ("--store", f"sqlite:///{tmp_path}/chat.db")
+    server = start_server(*store)
+    ann, bob = Guest(server.url, "Ann"), Guest(server.url, "Bob", silent=True)
+    here = ann.person.open({"title": "Ours"}).result()
+    there = bob.person.accept(here.createPass().result()).result()
+    direct = ann.person.direct("Bob").result().info.result()["name"]
+    since = here.say("heard").result()["id"]
+    ann.wait_for("heard")
+    last = there.say("not heard").result()["id"]
+    me = ann.me
+
+    server.kill()
+    again = start_server(*store)
+    back = Guest(again.url, "Ann", resume=me["resume"], epoch=me["epoch"], since=since)
+
+    assert (back.me["recovered"], back.me["resume"]) == (True, me["resume"])
+    assert {room["kind"] for room in back.me["rooms"]} == {"private", "direct"}
+    assert back.wait_for("not heard")["id"] == last
+    assert texts(back.person.enter(direct).history().result()) == []
+    private = next(room["name"] for room in back.me["rooms"] if room["kind"] == "private")
+    assert texts(back.person.enter(private).history().result()) == ["heard", "not heard"]
+    for guest in (ann, bob, back):
+        guest.close()
 
 
 def test_logging_in_takes_the_stay_over_and_ends_the_connection_before(

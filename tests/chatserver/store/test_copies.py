@@ -31,6 +31,8 @@ NAMES = ("Alice", "Bob", "Carol", "Dave")
 ROOMS = ("gardening", "cats")
 EMOJI = ("👍", "🐈", "🌱")
 
+DAY_SECONDS = 24 * 60 * 60
+
 _numbers = count(1)
 
 
@@ -246,6 +248,28 @@ def test_an_import_replaces_nothing(engine: str, shared_redis: RedisServer, tmp_
         make_of(file, url)
 
     assert records(url) == before
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "redis"])
+def test_what_is_too_old_is_found_after_an_import(
+    engine: str, shared_redis: RedisServer, tmp_path: Path
+) -> None:
+    clock = Clock()
+    store = open_store(f"sqlite:///{tmp_path}/first.db", Policy(), clock)
+    alice = outcome(store.claim("alice", "Alice", f"holder {next(_numbers)}", None))
+    for text in ("old", "older than a day", "young"):
+        said = outcome(store.append(alice.claim, text))
+        clock.advance(DAY_SECONDS)
+    store.close()
+    url = emptied(shared_redis) if engine == "redis" else f"sqlite:///{tmp_path}/chat.db"
+    make_of(export(f"sqlite:///{tmp_path}/first.db", tmp_path / "first.jsonl"), url)
+
+    store = open_store(url, Policy(keep_days=1.5), clock)
+    outcome(store.tick())
+
+    assert [event.text for event in store.read()] == ["young"]
+    assert store.last_id == said.id
+    store.close()
 
 
 def test_an_import_into_redis_that_was_interrupted_is_done_again(

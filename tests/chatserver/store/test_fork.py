@@ -33,7 +33,7 @@ room.start()
 
 def told():
     with gevent.Timeout(5):
-        while room._feed.position < store.last_id:
+        while room.feed.position < store.last_id:
             gevent.sleep(0.01)
 
 claim = store.claim("alice", "Alice", "worker.1", None).result(5).claim
