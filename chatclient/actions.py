@@ -17,7 +17,7 @@ from .commands import (
     targeted,
 )
 from .display import DOING, escaped, line_of_users
-from .errors import NotJoined
+from .errors import NoSuchRoom, NotJoined
 from .events import Event, Receipt
 from .outgoing import Task
 from .places import Place
@@ -248,6 +248,19 @@ class Actions:
             if info.inside and info.name != places.lobby.name:
                 place = Place("", "", ready=False, unseen=info.unread)
                 places.add(place, info.name, label_of(info))
+
+    def look_whether_inside(self, name: str) -> None:
+        """Find out whether a room still has us: a notice says it to people alone."""
+
+        def do() -> None:
+            place = self._showing.places.find(name)
+            if place is not None and place.room is not None:
+                try:
+                    place.room.info()
+                except (NotJoined, NoSuchRoom):
+                    self._showing.leave(place)
+
+        self._later(Task("", do))
 
     def _leave(self) -> None:
         place = self._showing.places.present

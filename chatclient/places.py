@@ -131,6 +131,7 @@ class Places:
             if known is not None and known is not place:
                 place.recent.extend(known.recent)
                 place.unseen, place.mentions = known.unseen, known.mentions
+                place.shown = known.shown
                 if self.present is known:
                     self.present = place
                 if self._before is known:

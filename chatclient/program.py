@@ -238,6 +238,8 @@ class Program:
         elif event.type == "leave" and event.room == chat.lobby:
             self.names.difference_update(event.users)
         self._showing.happen(event)
+        if event.type == "notice" and self._interactive and event.room != chat.lobby:
+            self._actions.look_whether_inside(event.room)
         with self._shown:
             self._last_shown = max(event.id, self._last_shown)
             self._own_shown += event.type == "chat" and event.user == chat.username

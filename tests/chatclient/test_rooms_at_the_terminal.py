@@ -114,7 +114,7 @@ def test_a_private_room_is_opened_and_entered_by_a_pass(sit: Sit) -> None:
     (line,) = [line for line in bob.lines if "/accept" in line]
     bob.types(line[line.index("/accept") :].replace("\n", "").replace("    ", ""))
     bob.sees("* You are in +Plans: for spring")
-    ann.sees("* Bob 7 joined the chat")
+    ann.sees("* Bob 7 joined Plans")
     ann.types("/people")
     ann.sees("2 here: Ann 7 (owner), Bob 7")
     bob.types("/leave")
