@@ -37,7 +37,13 @@ class Typist:
         self.status: int | None = None
 
     def start(
-        self, url: str, name: str | None, *, room: str | None = None, history: int = 20
+        self,
+        url: str,
+        name: str | None,
+        *,
+        room: str | None = None,
+        history: int = 20,
+        wait: float = 0,
     ) -> None:
         """Come into the chat at `url`."""
 
@@ -46,7 +52,7 @@ class Typist:
 
         def run() -> None:
             self.status = self.program.run(
-                self, self.showing, name, join, room=room, history=history
+                self, self.showing, name, join, room=room, history=history, wait=wait
             )
 
         self._thread = threading.Thread(target=run)
