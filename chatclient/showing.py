@@ -51,6 +51,7 @@ class Showing:
         self._interactive = interactive
         self._lock = threading.RLock()
         self._day = datetime.now().astimezone().date()
+        self._newest = 0  # The id of what happened last; ids grow over all rooms.
         self.begin("", "")
 
     def begin(self, me: str, lobby: str) -> None:
@@ -67,9 +68,12 @@ class Showing:
             return
         self._terminal.pace()
         with self._lock:
+            if event.id < self._newest:
+                self._begin_again()
+            self._newest = event.id
             place = self.places.of(event)
             if event.id <= place.shown:
-                return
+                return  # It was in the history that was shown.
             if self.wishes.json:
                 place.shown = event.id
                 self._terminal.show(json_line(event))
@@ -88,6 +92,12 @@ class Showing:
                 self._terminal.ring()
             if event.type == "leave" and self.me in event.users and place is not self.places.lobby:
                 self.leave(place)
+
+    def _begin_again(self) -> None:
+        """The log began anew: ids of before mean nothing."""
+        for place in self.places:
+            place.shown = 0
+            place.recent.clear()
 
     def _call_by_name(self, place: Place, event: Event) -> None:
         """A conversation that somebody else began is called as whoever speaks in it."""
