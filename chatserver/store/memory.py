@@ -89,7 +89,7 @@ class MemoryArchive:
     def erase(self, message: int) -> None:
         event = self._entry(message)
         assert event is not None
-        self._put(replace(event, text="", removed=True))
+        self._put(replace(event, text="", removed=True, edited_ms=0))
         self._reactions.pop(message, None)
         for edit in [e for e in self._rooms[event.room] if e.target == message]:
             if edit.type == "edit":

@@ -55,7 +55,7 @@ class SqliteArchive:
     def erase(self, message: int) -> None:
         self.begin()
         change = """
-            UPDATE event SET text = '', removed = 1
+            UPDATE event SET text = '', removed = 1, edited_ms = 0
             WHERE id = :id OR (target = :id AND type = 'edit')"""
         self._connection.execute(change, {"id": message})
         self._connection.execute("DELETE FROM reaction WHERE id = ?", (message,))

@@ -29,7 +29,8 @@ class Archive(Protocol):
         """The message reads so from now on."""
 
     def erase(self, message: int) -> None:
-        """The message is removed: its text and that of its edits are not kept anywhere."""
+        """The message is removed: its text and that of its edits are not kept anywhere, nor that
+        it was edited."""
 
     def has_reacted(self, message: int, emoji: str, by: str) -> bool:
         """Whether this reaction of this identity is there."""
