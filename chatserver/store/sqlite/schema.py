@@ -89,6 +89,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX event_room ON event (room) WHERE room IS NOT NULL",
         "CREATE INDEX event_edits ON event (target) WHERE type = 'edit'",
         "ALTER TABLE notice ADD COLUMN room INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE notice ADD COLUMN by TEXT NOT NULL DEFAULT ''",
         # `last_id` and `said` hold where the room's events that are there say nothing. One that has
         # `ended` waits for its events to be erased.
         """CREATE TABLE room (
