@@ -74,6 +74,7 @@ class ChatService:
         self.stays = Stays(self.store)
         self.rates = Rates(settings.rate_limits)
         self._proxy_noticed = False
+        self._access = settings.access
         self.connections = Connections(
             max_connections=settings.max_connections,
             max_message=settings.max_message,
@@ -96,7 +97,7 @@ class ChatService:
         """The session of a new connection, whose main object is the chat."""
         address = self.rates.address(host_of(connection.remote_address))
         client = ClientState(connection, allowance=self.rates.connection(address))
-        chat = Chat(self.stays, self.store, client)
+        chat = Chat(self.stays, self.store, client, self._access)
         connection.on_closed = chat._closed
         if not self.rates.hold(address):
             connection.close(CloseCode.TRY_AGAIN_LATER, "Too many connections from this address.")
@@ -110,7 +111,7 @@ class ChatService:
         address = self.rates.address(environ.get("REMOTE_ADDR", ""))
         client = ClientState(BatchConnection(), deaf=True, allowance=self.rates.batch(address))
         chat = serve(
-            Chat(self.stays, self.store, client),
+            Chat(self.stays, self.store, client, self._access),
             limits=self._batch_limits,
             batch_timeout=BATCH_SECONDS,
             max_batch=BATCH_BYTES,

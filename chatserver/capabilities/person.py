@@ -44,13 +44,13 @@ class Person(RpcTarget):
         """Who one is and what came of logging in: `{name, account, role, resume, epoch, lastId,
         recovered, rooms}`. `rooms` are those that one is in, as they are when this is read."""
         arrival = self._arrival
-        joined = arrival.joined
+        joined, identity = arrival.joined, self._member.identity
 
         def read(store: Store) -> dict[str, Any]:
             return {
                 "name": joined.name,
-                "account": False,
-                "role": None,
+                "account": identity is not None,
+                "role": None if identity is None else identity.role,
                 "resume": joined.claim.secret,
                 "epoch": arrival.epoch,
                 "lastId": joined.last_id,
@@ -65,7 +65,8 @@ class Person(RpcTarget):
         after, limit = asked_for(read_options(options, ListOptions))
 
         def read(store: Store) -> list[dict[str, Any]]:
-            return [room.value() for room in store.rooms(self._member.claim.by, after, limit)]
+            found = store.rooms(self._member.claim.by, after, limit)
+            return [room.value() for room in found if self._member.may_enter(room.name)]
 
         return self._stays.read(self._member, read)
 
@@ -77,10 +78,15 @@ class Person(RpcTarget):
             room = name
         else:
             room = check_room_name(name)
-        return self._seated(lambda store: store.enter(self._member.claim, room))
+        if not self._member.may_enter(room):
+            raise no_such_room()
+        member = self._member
+        makes = not member.quiet
+        return self._seated(lambda store: store.enter(member.claim, room, makes), speaks=False)
 
     def open(self, options: Any) -> "Future[Room]":
         """Make a private room and be its owner."""
+        self._check_unbound()
         wanted = read_options(options, OpenOptions)
         if wanted.title is None:
             raise BadRequest("A private room needs a title: open({title}).")
@@ -94,6 +100,7 @@ class Person(RpcTarget):
 
     def direct(self, name: str) -> "Future[Room]":
         """The room of oneself and somebody else."""
+        self._check_unbound()
         try:
             key = check_name(name).key
         except BadRequest:
@@ -103,6 +110,7 @@ class Person(RpcTarget):
 
     def accept(self, given: str) -> "Future[Room]":
         """Come into a private room by a pass, see `Room.createPass`."""
+        self._check_unbound()
         if len(given) > MAX_TOKEN:
             raise no_such_room()
         digest = pass_digest(given)
@@ -129,9 +137,18 @@ class Person(RpcTarget):
         """End the stay, and with it each `Room`."""
         return self._stays.log_out(self._member)
 
-    def _seated(self, operation: Callable[[Store], "Future[Seat]"]) -> "Future[Room]":
+    def _check_unbound(self) -> None:
+        """Raises Forbidden if the token is for certain rooms only."""
+        identity = self._member.identity
+        if identity is not None and identity.rooms is not None:
+            raise Forbidden("Your token is for certain rooms only.")
+
+    def _seated(
+        self, operation: Callable[[Store], "Future[Seat]"], *, speaks: bool = True
+    ) -> "Future[Room]":
         stays, member = self._stays, self._member
-        return then(stays.seat(member, operation), lambda seat: Room(stays, member, seat))
+        seated = stays.seat(member, operation, speaks=speaks)
+        return then(seated, lambda seat: Room(stays, member, seat))
 
 
 def all_inside(store: Store, by: str) -> list[RoomInfo]:

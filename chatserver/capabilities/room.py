@@ -99,15 +99,24 @@ class SharedRoom(RpcTarget):
         """What lies above is unread."""
         last = message_id(message)
         # Asked with each message that somebody sees, and nobody hears of it.
-        return self._ask(lambda store, *seat: store.mark_read(*seat, last), counts=False)
+        return self._ask(
+            lambda store, *seat: store.mark_read(*seat, last), counts=False, speaks=False
+        )
 
     def _ask(
-        self, operation: "Callable[[Store, Claim, Seat], Future[T]]", *, counts: bool = True
+        self,
+        operation: "Callable[[Store, Claim, Seat], Future[T]]",
+        *,
+        counts: bool = True,
+        speaks: bool = True,
     ) -> "Future[T]":
         """What the store does in this seat."""
         member, seat = self._member, self._seat
         return self._stays.ask(
-            member, lambda store: operation(store, member.claim, seat), counts=counts
+            member,
+            lambda store: operation(store, member.claim, seat),
+            counts=counts,
+            speaks=speaks,
         )
 
     def _receipt(
@@ -144,7 +153,7 @@ class Room(SharedRoom):
 
     def leave(self) -> "Future[None]":
         """End the seat."""
-        return self._ask(lambda store, *seat: store.leave_room(*seat))
+        return self._ask(lambda store, *seat: store.leave_room(*seat), speaks=False)
 
     def setTopic(self, text: str) -> "Future[dict[str, Any]]":
         """Say what the room is about; nothing if `text` is empty."""

@@ -4,9 +4,20 @@ from sys import intern
 from typing import Any, NamedTuple
 
 from chatserver.options import JoinOptions
+from chatserver.people.tokens import Identity
 from chatserver.rooms.member import Member
 from chatserver.store.seats import LOBBY, Seat
 from chatserver.store.values import Joined
+
+
+class Arriving(NamedTuple):
+    """Somebody who wants to come in, with this name, whose key is `key`. Without an `identity` it
+    is a guest; one who is `quiet` may only look."""
+
+    key: str
+    name: str
+    identity: Identity | None = None
+    quiet: bool = False
 
 
 class Arrival(NamedTuple):

@@ -12,6 +12,7 @@ from chatserver import loop
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.options import JoinOptions
 from chatserver.rooms import stays as stays_module
+from chatserver.rooms.arrival import Arriving
 from chatserver.rooms.feed import Feed
 from chatserver.rooms.member import ClientState
 from chatserver.rooms.stays import Stays
@@ -78,7 +79,9 @@ class Caller:
     def join(self, name: str, resume: str | None = None) -> dict[str, Any]:
         callback = self.connection.callback()
         return outcome(
-            self.stays.join(self.client, name, name, callback, callback, JoinOptions(resume=resume))
+            self.stays.join(
+                self.client, Arriving(name, name), callback, callback, JoinOptions(resume=resume)
+            )
         )
 
     def end(self, on_purpose: bool = False) -> None:

@@ -10,6 +10,7 @@ from capnweb_sync import RpcStub
 from capnweb_sync.session.broadcast import broadcast_all
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
+from chatserver.rooms.arrival import Arriving
 from chatserver.rooms.member import ClientState
 from chatserver.rooms.recent import Recent
 from chatserver.rooms.stays import Stays
@@ -118,7 +119,7 @@ def test_in_the_lobby_each_kind_of_callback_is_told_in_its_own_words(
 ) -> None:
     seed, connection = ClientState(FakeConnection()), FakeConnection()
     callback = connection.callback()
-    outcome(stays.join(seed, "old", "Old", callback, callback, JoinOptions()))
+    outcome(stays.join(seed, Arriving("old", "Old"), callback, callback, JoinOptions()))
     ann, bob = Somebody(stays, "Ann"), Somebody(stays, "Bob")
     lobby = ann.enter("lobby")
     bob.enter("lobby")
