@@ -56,9 +56,11 @@ class Crowd:
     Args:
         speech: the protocol of the server.
         port: where it listens on 127.0.0.1.
+        name: what the names of its members begin with.
     """
 
-    def __init__(self, speech: Speech, port: int) -> None:
+    def __init__(self, speech: Speech, port: int, name: str = "member") -> None:
+        self._name = name
         self._speech = speech
         self._port = port
         self._poll = select.epoll()
@@ -119,6 +121,28 @@ class Crowd:
                     self._send()
         return (self._sent - start) * len(self._members)
 
+    @property
+    def under_way(self) -> int:
+        """Messages that not all members have heard."""
+        return self._sent - self._heard_by_all
+
+    @property
+    def deliveries(self) -> int:
+        """Deliveries of messages that all members have heard."""
+        return self._heard_by_all * len(self._members)
+
+    def begin(self, messages: int) -> None:
+        """Send so many, and wait for nothing."""
+        for _ in range(messages):
+            self._send()
+
+    def pump(self, *, more: bool) -> None:
+        """Take what has arrived; with `more`, send one for each that was heard by all."""
+        before = self._heard_by_all
+        self._turn(0)
+        if more:
+            self.begin(self._heard_by_all - before)
+
     def open_loop(self, rate: float, seconds: float) -> list[float]:
         """Send `rate` messages a second for `seconds`, whatever comes back.
 
@@ -162,7 +186,7 @@ class Crowd:
         connection.connect(("127.0.0.1", self._port))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setblocking(False)
-        member = _Member(f"member{number}", connection)
+        member = _Member(f"{self._name}{number}", connection)
         self._members.append(member)
         self._by_descriptor[connection.fileno()] = member
         self._poll.register(connection, select.EPOLLIN)

@@ -74,7 +74,14 @@ class PlainSpeech:
 
 
 class SocketIoSpeech:
-    """Socket.IO 5 in engine.io 4, opened as a WebSocket at once (no polling first)."""
+    """Socket.IO 5 in engine.io 4, opened as a WebSocket at once (no polling first).
+
+    Args:
+        room: the one that members are in; "" for that of everybody.
+    """
+
+    def __init__(self, room: str = "") -> None:
+        self._room = room
 
     path = "/socket.io/?EIO=4&transport=websocket"
     acknowledges = False
@@ -88,7 +95,7 @@ class SocketIoSpeech:
         if payload.startswith(b"0"):  # engine.io open
             return masked(b"40"), False
         if payload.startswith(b"40"):  # Socket.IO connected
-            return masked(b"42" + _compact(["join", name])), False
+            return masked(b"42" + _compact(["join", name, *filter(None, [self._room])])), False
         if payload.startswith(b'42["welcome"'):
             return b"", True
         raise PeerError(f"unexpected: {payload[:200]!r}")
@@ -136,3 +143,48 @@ class CapnWebSpeech:
     def _call(self, number: int, method: str, arguments: list[object]) -> bytes:
         push = ["push", ["pipeline", 0, [method], arguments]]
         return masked(_compact(push)) + masked(_compact(["pull", number]))
+
+
+class CapnWebRoomsSpeech:
+    """Cap'n Web for who logs in, enters rooms and speaks in the first of them.
+
+    Args:
+        rooms: their names.
+    """
+
+    path = "/rpc/ws"
+    acknowledges = False
+
+    def __init__(self, rooms: list[str]) -> None:
+        self._rooms = rooms
+
+    def opening(self, name: str) -> bytes:
+        """Log in, and enter each room; asked for are what the last one gives."""
+        frames: list[object] = [
+            ["push", ["pipeline", 0, ["login"], [["export", -1], {"name": name}]]]
+        ]
+        frames += [["push", ["pipeline", 1, ["enter"], [room]]] for room in self._rooms]
+        frames.append(["pull", self._last])
+        return b"".join(masked(_compact(frame)) for frame in frames)
+
+    def answer(self, payload: bytes, name: str) -> tuple[bytes, bool]:
+        """Whether the last room was entered; the answers to messages are released."""
+        kind, *rest = json.loads(payload)
+        if kind == "resolve":
+            joined = rest[0] == self._last
+            return b"" if joined else masked(_compact(["release", rest[0], 1])), joined
+        if kind in ("push", "pull", "release"):
+            return b"", False
+        raise PeerError(f"unexpected: {payload[:500]!r}")
+
+    def message(self, name: str, earlier: int, text: str) -> bytes:
+        """Say something in the first room."""
+        push = ["push", ["pipeline", 2, ["say"], [text]]]
+        return masked(_compact(push)) + masked(_compact(["pull", self._last + 1 + earlier]))
+
+    def acknowledgement(self, first: int, count: int) -> bytes:
+        raise NotImplementedError
+
+    @property
+    def _last(self) -> int:
+        return 1 + len(self._rooms)

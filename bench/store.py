@@ -56,7 +56,9 @@ from chatserver.store.values import Claim
 SENDERS = (1, 10, 100)
 LENGTHS = (1_000, 1_000_000)
 TEXT = "x" * 100  # as in the other measurements
-INSERT = "INSERT INTO event VALUES (NULL,?,?,?,?,?,?,?)"
+INSERT = (
+    "INSERT INTO event (type, user, text, time_ms, users, count, number) VALUES (?,?,?,?,?,?,?)"
+)
 READS = 50  # of each kind, for a median
 
 Until = float

@@ -11,13 +11,18 @@ io.engine.on("connection", (rawSocket) => {
 let lastId = 0;
 
 io.on("connection", (socket) => {
-  socket.on("join", (user) => {
+  socket.on("join", (user, room) => {
     socket.data.user = user;
+    if (room) {
+      socket.data.room = room;
+      socket.join(room);
+    }
     socket.emit("welcome");
   });
   socket.on("chat", (text) => {
-    const user = socket.data.user;
-    io.emit("message", { id: ++lastId, type: "chat", user, text, time: Date.now() });
+    const { user, room } = socket.data;
+    const all = room ? io.to(room) : io;
+    all.emit("message", { id: ++lastId, type: "chat", user, text, time: Date.now() });
   });
 });
 

@@ -28,6 +28,10 @@ from .opening import ConnectError
 
 T = TypeVar("T")
 
+JITTER: Final = random.Random()
+"""Spreads attempts; one of its own, for a program that seeds its randomness must not have all of
+its clients come back at the same moments."""
+
 FIRST_DELAY: Final = 1.0
 """Seconds within which the first attempt is made. Short enough for a few while a server keeps the
 place of who was cut off (the chat's does so for 15 s), so that nobody notices."""
@@ -103,7 +107,7 @@ class Backoff:
         if longest < MAX_DELAY:
             self._attempt += 1
         least, self._least = self._least, 0.0
-        return least + random.uniform(0, longest)
+        return least + JITTER.uniform(0, longest)
 
     def asked_to_wait(self, seconds: float) -> None:
         """The server has asked for so much patience before the next attempt."""

@@ -59,5 +59,7 @@ def test_nobody_else_notices(processes: Processes, name: str) -> None:
         late = LATE if outcome.connections == 1 else LATE_OF_MANY
         assert outcome.during < late + 10 * outcome.calm + outcome.starved, outcome
         assert outcome.most - outcome.before < ROOM + PER_CONNECTION * outcome.connections, outcome
-        assert outcome.end < late + 10 * outcome.calm + outcome.starved_at_end, outcome
+        # What was said at the end may have waited for a processor with all that was said before.
+        starved = outcome.starved + outcome.starved_at_end
+        assert outcome.end < late + 10 * outcome.calm + starved, outcome
         assert (outcome.left, outcome.kept) == (0, 0), outcome

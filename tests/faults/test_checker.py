@@ -16,7 +16,8 @@ NOON = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
 def event(number: int, kind: str, user: str, text: str) -> Event:
     """An event; its time is that of its number."""
     users = () if kind == "chat" else (user,)
-    return Event(number, kind, user, text, NOON + timedelta(seconds=number), users, len(users))
+    time = NOON + timedelta(seconds=number)
+    return Event(number, kind, user, text, time, users, len(users), "lobby", number - 1)
 
 
 class Story:
@@ -108,7 +109,7 @@ def store_against_the_order_of_time(story: Story) -> None:
 
 
 def skip_an_id(story: Story) -> None:
-    story.log[-1] = replace(story.log[-1], id=9)
+    story.log[-1] = replace(story.log[-1], id=9, prev=8)
 
 
 def repeat_an_id(story: Story) -> None:
@@ -165,7 +166,7 @@ def join_twice(story: Story) -> None:
         (store_under_another_name, "under another name"),
         (answer_with_another_id, "with another id"),
         (store_against_the_order_of_time, "stands before it"),
-        (skip_an_id, "the ids 8 to 8 are missing"),
+        (skip_an_id, "comes after 7 and not after 8"),
         (repeat_an_id, "comes after the id 4"),
         (receive_twice, "Bob received 8 twice"),
         (receive_in_another_order, "Bob received 5 out of order"),

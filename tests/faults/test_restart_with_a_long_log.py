@@ -28,7 +28,8 @@ MAX_HISTORY_SECONDS = 0.1
 
 FILL = """
     WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < :count)
-    INSERT INTO event SELECT n, 'chat', 'member ' || n % 30, 'message ' || n || :filling,
+    INSERT INTO event (id, type, user, text, time_ms, users, count, number)
+    SELECT n, 'chat', 'member ' || n % 30, 'message ' || n || :filling,
     1893456000000 + n, NULL, 0, n FROM number"""
 
 FILL_KEYS = """

@@ -9,10 +9,10 @@ from weakref import WeakKeyDictionary
 
 from tests.proxy.link import UP, Direction, Inspector, Link
 
-EVENT = re.compile(r'\["push",\["pipeline",-\d+,\["onMessage"\],\[\{"id":(\d+)')
-"""An event on its way to a member who has joined with an object of its own."""
+EVENT = re.compile(r'\["push",\["pipeline",-\d+,\["onMessage"\],\[\{"id":')
+"""An event on its way to somebody who has logged in with an object of its own."""
 
-JOIN = '["push",["pipeline",0,["join"]'
+LOGIN = '["push",["pipeline",0,["login"]'
 
 
 class WireOrder:
@@ -31,16 +31,17 @@ class WireOrder:
     def __call__(self, link: Link, direction: Direction, text: str) -> bool:
         """Look at a message; whether it is passed on."""
         if direction is UP:
-            if text.startswith(JOIN):
-                options = json.loads(text)[1][3][2:]
-                if options and options[0].get("since") is not None:
-                    self._last[link] = options[0]["since"]
-        elif '"recovered":false' in text and text.startswith('["resolve",1,'):
+            if text.startswith(LOGIN):
+                options = json.loads(text)[1][3][1]
+                if options.get("since") is not None:
+                    self._last[link] = options["since"]
+        elif '"recovered":false' in text and text.startswith('["resolve",'):
             self._last[link] = json.loads(text)[2]["lastId"]
-        elif (match := EVENT.match(text)) is not None:
-            number = int(match[1])
-            last = self._last.get(link, number - 1)
-            if number != last + 1:
+        elif EVENT.match(text) is not None:
+            event = json.loads(text)[1][3][0]
+            number, before = event["id"], event["prev"]
+            last = self._last.get(link, before)
+            if not before <= last < number:
                 self.findings.append(f"On one connection, the server sent {number} after {last}.")
             self._last[link] = number
         return self._further is None or self._further(link, direction, text)

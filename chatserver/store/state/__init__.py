@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from chatserver.store.events import MAX_USERS, NoticeType, notice_text
 from chatserver.store.interface import MAX_TICK_SECONDS, Policy
 from chatserver.store.refusals import no_such_room, not_seated, not_the_owner
-from chatserver.store.seats import LOBBY, REACTION_INTERVAL_MS, Seat
+from chatserver.store.seats import LOBBY, Seat
 from chatserver.store.state.archive import Archive
 from chatserver.store.state.log import LogEnd
 from chatserver.store.state.messages import Messages
@@ -296,7 +296,7 @@ class ChatState:
     def _settle(self, now: Moment) -> None:
         for holding in self._names.over(now.steady):
             self._free(now, holding)
-        for room in self._rooms.pending():
+        for room in self._rooms.pending(now.steady):
             # A leave that was told may be what the same name's join has waited for.
             while any(self._tell(room, kind, now) for kind in NOTICE_TYPES):
                 pass
@@ -317,12 +317,7 @@ class ChatState:
 
     def _due(self, now: Moment) -> float:
         moments = [now.steady + round(MAX_TICK_SECONDS * 1000), *self._names.due()]
-        for room in self._rooms.pending():
-            if room.notices:
-                moments += room.notices.due()
-            if room.reacted and room.reacted_at is not None:
-                moments.append(room.reacted_at + REACTION_INTERVAL_MS)
-        return max(0, min(moments) - now.steady) / 1000
+        return max(0, min(*moments, self._rooms.due) - now.steady) / 1000
 
     def _free(self, now: Moment, holding: Holding) -> None:
         self._names.free(self._log.changes, holding)

@@ -62,10 +62,11 @@ class Notices:
         return Gathered([pending.name for pending in told], count)
 
     def due(self) -> Iterator[int]:
-        """The moments at which there is something to tell."""
-        for kind, told_at in self._told_at.items():
+        """The moments at which there is something to tell; 0 for what was never told before."""
+        for kind in NOTICE_TYPES:
             if any(self._tellable(kind)):
-                yield told_at + NOTICE_INTERVAL_MS
+                told_at = self._told_at.get(kind)
+                yield 0 if told_at is None else told_at + NOTICE_INTERVAL_MS
 
     def forget(self) -> list[int]:
         """The numbers of all that wait, which do so no more."""

@@ -1,6 +1,8 @@
 """One room in memory: who is in it, and where its events end."""
 
-from chatserver.store.seats import RoomKind
+import math
+
+from chatserver.store.seats import REACTION_INTERVAL_MS, RoomKind
 from chatserver.store.state.notices import Notices
 from chatserver.store.state.records import Pass, RoomRecord, SeatRecord
 
@@ -68,6 +70,14 @@ class Room:
             self.last_id,
             self.said,
         )
+
+    def due(self) -> float:
+        """The steady moment at which there is something to tell of it; infinite if nothing is."""
+        moments = list(self.notices.due()) if self.notices else []
+        if self.reacted:
+            told_at = self.reacted_at
+            moments.append(0 if told_at is None else told_at + REACTION_INTERVAL_MS)
+        return min(moments, default=math.inf)
 
     @property
     def hidden(self) -> bool:

@@ -1,5 +1,6 @@
 """Which rooms there are, and who is in them."""
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
@@ -56,6 +57,8 @@ class Rooms:
         self._blocked: dict[str, dict[str, None]] = {}
         self._pending: dict[Room, None] = {}
         """Rooms that have something to tell when its moment comes."""
+        self.due = math.inf
+        """The earliest of those moments, by the steady clock in milliseconds."""
         self._last_number = last_number
         self._last_notice = 0
         lobby = RoomRecord(LOBBY_NUMBER, LOBBY, "public", LOBBY, "", "", "", True)
@@ -69,7 +72,7 @@ class Rooms:
             self._last_notice = pending.number
             room = self._by_number.get(pending.room)
             if room and room.notices is not None and room.notices.note(self._log.changes, pending):
-                self._pending[room] = None
+                self._wait(room)
             else:
                 self._log.changes.told.append(pending.number)
         for by, key in blocks:
@@ -77,7 +80,7 @@ class Rooms:
 
     def _index(self, room: Room) -> None:
         if room.notices or room.reacted:
-            self._pending[room] = None
+            self._wait(room)
         if room.maker:
             self._made[room.maker] = self._made.get(room.maker, 0) + 1
         for digest in room.passes:
@@ -297,10 +300,10 @@ class Rooms:
         if room.notices is None:
             return
         pending = Notice(self._last_notice + 1, kind, holding.key, holding.name, room.number)
-        self._pending[room] = None
         if room.notices.note(self._log.changes, pending):
             self._last_notice = pending.number
             self._log.changes.notices.append(pending)
+            self._wait(room)
 
     def changed(self, room: Room) -> None:
         """The room is to be stored as it is now."""
@@ -309,16 +312,23 @@ class Rooms:
     def note_reaction(self, room: Room, message: int) -> None:
         """The reactions to a message have changed."""
         room.reacted[message] = None
-        self._pending[room] = None
+        self._wait(room)
         self._log.changes.reacted[message] = room.number
 
-    def pending(self) -> Iterator[Room]:
-        """Rooms that may have something to tell; those that have nothing left are forgotten."""
+    def _wait(self, room: Room) -> None:
+        self._pending[room] = None
+        self.due = min(self.due, room.due())
+
+    def pending(self, steady: int) -> Iterator[Room]:
+        """Rooms that have something to tell by now; whoever asks tells it."""
+        if steady < self.due:
+            return
         for room in list(self._pending):
-            if room.notices or room.reacted:
+            if room.due() <= steady:
                 yield room
-            else:
-                del self._pending[room]
+            if room.due() == math.inf:
+                self._pending.pop(room, None)
+        self.due = min((room.due() for room in self._pending), default=math.inf)
 
     # --- what all of it consists of
 

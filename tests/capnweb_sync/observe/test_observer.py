@@ -437,7 +437,11 @@ assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_forked_child_tells_of_its_own_sessions_and_not_what_is_left_of_its_parents() -> None:
     finished = subprocess.run(
-        [sys.executable, "-c", FORKING], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING],  # Python warns of it
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert (finished.stderr, finished.returncode) == ("", 0)

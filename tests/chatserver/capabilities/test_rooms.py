@@ -488,6 +488,39 @@ def test_who_has_logged_in_and_entered_the_lobby_speaks_there_by_the_seeds_calls
     assert refusal(ann.person.me) == "not_joined"
 
 
+def test_a_stay_goes_on_from_join_to_login_and_back(
+    each_server: ServerProcess, connect: Connect, log_in: LogIn, name: str, room: str
+) -> None:
+    seed = connect(each_server.url)
+    joined = seed.join(name)
+
+    person = log_in(name, resume=joined["resume"], since=joined["lastId"])
+    assert [r["name"] for r in person.me["rooms"]] == ["lobby"]
+    assert seed.closed() == 4001
+    person.enter(room)
+    message = person.enter("lobby").say(f"hello from {name}").result()["id"]
+    assert person.wait_for(f"hello from {name}")["prev"] < message
+
+    again = connect(each_server.url)
+    again.join(name, {"resume": joined["resume"], "since": message - 1})
+    wait_until(lambda: person.session.closed)
+    again.say(name, f"bye from {name}")
+    again.wait_for(f"bye from {name}")
+    assert {event["room"] for event in again.events} == {"lobby"}
+
+    back = log_in(name, resume=joined["resume"])
+    assert {r["name"] for r in back.me["rooms"]} == {"lobby", room}
+
+
+def test_what_is_asked_of_a_room_is_done_in_the_order_of_asking(ann: Guest, room: str) -> None:
+    inside = ann.person.enter(room)
+
+    said = [inside.say(f"{n}") for n in range(20)]
+    said[-1].result()
+
+    assert texts(inside.history().result()) == [f"{n}" for n in range(20)]
+
+
 # --- coming back
 
 

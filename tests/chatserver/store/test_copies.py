@@ -1,6 +1,8 @@
 """A whole store as a file, and a store of that file: of either engine, without a difference."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -328,3 +330,33 @@ def test_a_file_that_is_none_is_told(tmp_path: Path, lines: bytes, sentence: str
 
     with pytest.raises(StartError, match=sentence):
         list(FileContents(str(path)).records())
+
+
+CARRIED = {
+    "event": "id type user text time_ms users count number room prev by target reply_to edited_ms"
+    " removed more",
+    "sent": "id digest text_digest time_ms",
+    "holding": "key number name secret holder until",
+    "notice": "number type key name room",
+    "log": "epoch opened",
+    "room": "number name kind title topic owner maker everything last_id said ended",
+    "seat": "room by number name read",
+    "pass": "digest room until_ms uses",
+    "block": "by key",
+    "reaction": "id emoji by name",
+    "reacted": "id room",
+}
+"""What the records were made for. Who adds to the schema adds to the records of `contents`, to both
+engines and to `check`, or says in `contents` why it is not carried over; and then here."""
+
+
+def test_nothing_that_is_stored_is_forgotten(tmp_path: Path) -> None:
+    open_store(f"sqlite:///{tmp_path}/chat.db").close()
+    with closing(sqlite3.connect(tmp_path / "chat.db")) as database:
+        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        columns = {
+            table: " ".join(row[1] for row in database.execute(f"PRAGMA table_info({table})"))
+            for (table,) in tables
+        }
+
+    assert columns == CARRIED
