@@ -21,7 +21,9 @@ from capnweb_sync.server import CloseCode, Connection, Connections, gevent_runti
 from chatserver.capabilities.chat import Chat
 from chatserver.errors import Unavailable
 from chatserver.futures import wait
+from chatserver.people.access import Authenticate
 from chatserver.people.limits import Rates
+from chatserver.people.tokens import Identity
 from chatserver.rooms.member import BatchConnection, ClientState
 from chatserver.rooms.stays import Stays
 from chatserver.settings import MIB, Settings
@@ -59,22 +61,24 @@ class ChatService:
     Attributes:
         settings: what the operator has set.
         origins: the sites whose pages may connect.
+        access: who is let in.
         store: the log.
         stays: who is here, in this process.
         rates: what its clients do, by address and person.
         connections: the open WebSockets of this process.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Open the store and begin to follow it. Raises StartError."""
+    def __init__(self, settings: Settings, authenticate: Authenticate | None = None) -> None:
+        """Open the store and begin to follow it. `authenticate` says who a request is from, without
+        it a token does. Raises StartError."""
         self._process = os.getpid()
         self.settings = settings
         self.origins = Origins(settings.allow_origin)
+        self.access = settings.access._replace(authenticate=authenticate)
         self.store = open_store(settings.store, settings.policy)
         self.stays = Stays(self.store)
         self.rates = Rates(settings.rate_limits)
         self._proxy_noticed = False
-        self._access = settings.access
         self.connections = Connections(
             max_connections=settings.max_connections,
             max_message=settings.max_message,
@@ -93,25 +97,27 @@ class ChatService:
         gevent_runtime()
         self.stays.start()
 
-    def begin(self, connection: Connection) -> RpcSession:
-        """The session of a new connection, whose main object is the chat."""
+    def begin(self, known: Identity | None, connection: Connection) -> RpcSession:
+        """The session of a new connection, whose main object is the chat. `known` is whom it is
+        from, if that is known."""
         address = self.rates.address(host_of(connection.remote_address))
         client = ClientState(connection, allowance=self.rates.connection(address))
-        chat = Chat(self.stays, self.store, client, self._access)
+        chat = Chat(self.stays, self.store, client, self.access, known)
         connection.on_closed = chat._closed
         if not self.rates.hold(address):
             connection.close(CloseCode.TRY_AGAIN_LATER, "Too many connections from this address.")
         return RpcSession(connection, chat, runtime=gevent_runtime(), limits=self._limits)
 
-    def batch(self, environ: dict[str, Any]) -> Response:
-        """The answer to an HTTP batch of calls on the chat; then its client has left.
+    def batch(self, known: Identity | None, environ: dict[str, Any]) -> Response:
+        """The answer to an HTTP batch of calls on the chat; then its client has left. `known` is as
+        in `begin`.
 
         Raises RateLimited.
         """
         address = self.rates.address(environ.get("REMOTE_ADDR", ""))
         client = ClientState(BatchConnection(), deaf=True, allowance=self.rates.batch(address))
         chat = serve(
-            Chat(self.stays, self.store, client, self._access),
+            Chat(self.stays, self.store, client, self.access, known),
             limits=self._batch_limits,
             batch_timeout=BATCH_SECONDS,
             max_batch=BATCH_BYTES,

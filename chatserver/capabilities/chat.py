@@ -38,12 +38,19 @@ NAME: Final = "Chat Server"
 class Chat(RpcTarget):
     """What one connection can ask for."""
 
-    __slots__ = ("_access", "_client", "_session", "_stays", "_store")
+    __slots__ = ("_access", "_client", "_known", "_session", "_stays", "_store")
 
     def __init__(
-        self, stays: Stays, store: Store, client: ClientState, access: Access = EVERYBODY
+        self,
+        stays: Stays,
+        store: Store,
+        client: ClientState,
+        access: Access = EVERYBODY,
+        known: Identity | None = None,
     ) -> None:
+        """`known` is whom the connection is from, if that is known."""
         self._access = access
+        self._known = known
         self._stays = stays
         self._store = store
         self._client = client
@@ -75,33 +82,37 @@ class Chat(RpcTarget):
         name = check_name(username)
         wanted = read_options(options, JoinOptions)
         take(self._client.allowance.joins)
-        identity = self._access.identify(wanted.token)
-        if identity is not None and (identity.key != name.key or not identity.may_enter(LOBBY)):
+        who = self._who(wanted.token, name)
+        if who.identity is not None and not who.identity.may_enter(LOBBY):
             raise unauthorized()
         kept, sink = receiver(callback, self._session)
-        who = self._who(identity, name)
         return self._stays.join(self._client, who, kept, sink, wanted)
 
     def login(self, callback: Any, options: Any = None) -> "Future[Person]":
-        """Come in as a person, by the `name` of a guest or by a `token`, into no room yet. Events
-        of all rooms that one is in go to `callback.onMessage`; with `null` as callback to nobody.
+        """Come in as a person, by the `name` of a guest or by a `token`, unless the connection
+        itself says who one is, into no room yet. Events of all rooms that one is in go to
+        `callback.onMessage`; with `null` as callback to nobody.
 
         Fails as `join` does.
         """
         wanted = read_options(options, LoginOptions)
-        if (wanted.name is None) == (wanted.token is None):
+        by_connection = self._known is not None and wanted.token is None
+        if not by_connection and (wanted.name is None) == (wanted.token is None):
             raise BadRequest("login needs a name or a token: login(callback, {name}).")
         name = None if wanted.name is None else check_name(wanted.name)
         take(self._client.allowance.joins)
-        who = self._who(self._access.identify(wanted.token), name)
+        who = self._who(wanted.token, name)
         kept, sink = (None, None) if callback is None else receiver(callback, self._session)
-        return self._stays.log_in(
-            self._client, who, kept, sink, wanted, partial(Person, self._stays)
-        )
+        person = partial(Person, self._stays, tokens=self._access.tokens)
+        return self._stays.log_in(self._client, who, kept, sink, wanted, person)
 
-    def _who(self, identity: Identity | None, name: Name | None) -> Arriving:
-        """Who comes in: whom a token is for, or a guest of this name."""
+    def _who(self, token: str | None, name: Name | None) -> Arriving:
+        """Who comes in: whom a token is for, or the connection; or a guest of this name. Raises
+        Unauthorized, also if the name is another's."""
+        identity = self._access.identify(token, self._known)
         if identity is not None:
+            if name is not None and name.key != identity.key:
+                raise unauthorized()
             return Arriving(identity.key, identity.name, identity)
         assert name is not None
         return Arriving(name.key, name.shown, quiet=self._access.guests == "read")

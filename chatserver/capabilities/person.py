@@ -15,8 +15,11 @@ from chatserver.capabilities.room import Room, pass_digest
 from chatserver.errors import BadRequest, Forbidden, Unauthorized
 from chatserver.futures import then
 from chatserver.options import LISTED, MAX_TOKEN, ListOptions, OpenOptions, read_options
+from chatserver.people.access import EVERYBODY
 from chatserver.people.names import check_name, check_room_name, clean_title, clean_topic
+from chatserver.people.tokens import Tokens, unauthorized
 from chatserver.rooms.arrival import Arrival
+from chatserver.rooms.member import check_here
 from chatserver.rooms.stays import Stays
 from chatserver.store.interface import Store
 from chatserver.store.refusals import no_such_room
@@ -32,9 +35,10 @@ GIVEN: Final = re.compile(r"[+@][0-9a-f]{32}")
 class Person(RpcTarget):
     """What somebody who has logged in can ask for."""
 
-    __slots__ = ("_arrival", "_member", "_stays")
+    __slots__ = ("_arrival", "_member", "_stays", "_tokens")
 
-    def __init__(self, stays: Stays, arrival: Arrival) -> None:
+    def __init__(self, stays: Stays, arrival: Arrival, tokens: Tokens = EVERYBODY.tokens) -> None:
+        self._tokens = tokens
         self._stays = stays
         self._arrival = arrival
         self._member = arrival.member
@@ -122,8 +126,17 @@ class Person(RpcTarget):
         return self._stays.ask(self._member, lambda store: store.block(self._member.claim, key, on))
 
     def renew(self, token: str) -> None:
-        """The next token of the same account; a guest has none."""
-        raise Unauthorized("You have come in by a name; only accounts have tokens.")
+        """Stay for as long as this token is good, the next one of the same person and for the same
+        rooms."""
+        member = self._member
+        check_here(member)
+        if member.identity is None:
+            raise Unauthorized("You have come in by a name; a guest has no token.")
+        following = self._tokens.check(token)
+        present = member.identity
+        if (following.subject, following.rooms) != (present.subject, present.rooms):
+            raise unauthorized()
+        member.identity = following
 
     def moderate(self, room: str) -> None:
         """For who may moderate a room; nobody may here."""

@@ -16,8 +16,9 @@ from chatserver.capabilities.lists import asked_for
 from chatserver.futures import then
 from chatserver.options import HistoryOptions, ListOptions, PassOptions, SayOptions, read_options
 from chatserver.people.names import check_emoji, check_name, clean_text, clean_topic
+from chatserver.rooms.arrival import answer_to_send
 from chatserver.rooms.member import Member
-from chatserver.rooms.stays import Stays, answer_to_send
+from chatserver.rooms.stays import Stays
 from chatserver.store.interface import Store
 from chatserver.store.refusals import no_such_message
 from chatserver.store.seats import Kinds, Seat

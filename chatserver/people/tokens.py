@@ -5,6 +5,7 @@ What is wrong with a token that is refused is told to nobody but the log, which 
 """
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple
@@ -62,6 +63,30 @@ class Identity(NamedTuple):
     rooms: tuple[str, ...] | None
     issued: float
     until: float
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        *,
+        role: Role = "member",
+        rooms: Sequence[str] | None = None,
+        until: float = math.inf,
+    ) -> "Identity":
+        """Somebody of whom an application knows who it is.
+
+        Args:
+            name: whoever has it is the same person.
+            role: `moderator` for the public rooms, `admin` for all of the chat.
+            rooms: the names of the only rooms that it may enter.
+            until: when its connections end, in seconds since 1970.
+
+        Raises:
+            BadRequest: nobody can have this name.
+        """
+        shown, key = check_name(name)
+        only = None if rooms is None else tuple(rooms)
+        return cls(name, shown, key, role, only, time.time(), until)
 
     def may_enter(self, room: str) -> bool:
         """Whether the token is for the room."""

@@ -16,22 +16,22 @@ from typing import Any, Final, TypeVar
 import gevent
 
 from capnweb_sync import Lookup, RpcStub
-from capnweb_sync.close_codes import TAKEN_OVER, CloseCode
+from capnweb_sync.close_codes import TAKEN_OVER, TOKEN_OVER, CloseCode
 from capnweb_sync.futures import complete, pass_on
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.futures import then, wait
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
 from chatserver.people.limits import Bucket, Rate, Table, allows, take
-from chatserver.rooms.arrival import Arrival, Arriving, arrival_of, welcome
+from chatserver.rooms.arrival import Arrival, Arriving, answer_to_send, arrival_of, welcome
 from chatserver.rooms.feed import Feed
 from chatserver.rooms.member import ClientState, Member, check_here, check_may_speak
+from chatserver.rooms.token_ends import TokenEnds
 from chatserver.rooms.unanswered import Unanswered
-from chatserver.store.events import date
 from chatserver.store.interface import MAX_TICK_SECONDS, Store
 from chatserver.store.refusals import not_seated
 from chatserver.store.seats import Aside, Seat
-from chatserver.store.values import Claim, Joined, Receipt
+from chatserver.store.values import Claim, Joined
 
 logger = logging.getLogger("chatserver")
 
@@ -70,6 +70,7 @@ class Stays:
         self._loops: list[Loop] = []
         self._typing = Table(lambda: Bucket(TYPING))
         self._unanswered = Unanswered()
+        self._token_ends = TokenEnds()
 
     @property
     def running(self) -> bool:
@@ -399,9 +400,7 @@ class Stays:
             seconds = MAX_TICK_SECONDS
         else:
             self._unanswered.ask_again()
+        for member in self._token_ends.over(self._members.values()):
+            self._unanswered.ask(partial(self._store.release, member.claim))
+            self._dismiss(member, TOKEN_OVER, "The token is over; come in with the next one.")
         gevent.sleep(max(MIN_TICK_SECONDS, seconds))
-
-
-def answer_to_send(receipt: Receipt) -> dict[str, Any]:
-    """The answer to a message."""
-    return {"id": receipt.id, "time": date(receipt.time_ms)}

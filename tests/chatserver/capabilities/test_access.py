@@ -1,9 +1,12 @@
 """Who is let in: on the wire, with each of the settings that say so."""
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -114,6 +117,48 @@ def test_without_a_token_nothing_answers_or_nothing_is_said(
     garden.leave().result()
 
 
+def bearing(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_a_connection_may_say_who_it_is_from(server: ServerProcess) -> None:
+    with connect(server.url, headers=bearing(issue("Jo", SECRET))) as session:
+        chat = session.main
+        assert refusal(chat.login(None, {"name": "Kim"})) == "unauthorized"
+        assert refusal(chat.join("Kim", lambda event: None)) == "unauthorized"
+        assert chat.login(None, {"name": "jo"}).me.result()["account"] is True
+        assert chat.login(None, {"token": issue("Lea", SECRET)}).me.result()["name"] == "Lea"
+
+
+@pytest.mark.parametrize("path", ["/rpc/ws", "/rpc/batch"])
+def test_a_request_with_a_token_that_is_not_good_is_refused(
+    server: ServerProcess, path: str
+) -> None:
+    request = Request(server.http_url + path, data=b"", headers=bearing("x.y.z"))
+
+    with pytest.raises(HTTPError) as caught:
+        urlopen(request)
+
+    assert caught.value.code == 401
+    assert caught.value.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    assert caught.value.read() == b"This token is not good here.\n"
+    caught.value.close()
+
+
+def test_another_scheme_is_for_others(server: ServerProcess) -> None:
+    with connect(server.url, headers={"Authorization": "Basic QTpC"}) as session:
+        assert session.main.about.result()["name"]
+
+
+def test_a_token_is_renewed_by_one_of_the_same_person_for_the_same_rooms(come: Come) -> None:
+    mia = come(token=issue("Mia", SECRET))
+
+    others = [issue("mia", SECRET), issue("Ned", SECRET), issue("Mia", SECRET, rooms=["a"]), "x"]
+    assert {refusal(mia.person.renew(token)) for token in others} == {"unauthorized"}
+    mia.person.renew(issue("Mia", SECRET, role="admin")).result()
+    assert mia.me["role"] == "admin"
+
+
 def test_no_log_has_a_secret(server: ServerProcess, come: Come) -> None:
     token, over = issue("Ida", SECRET), issue("Ida", SECRET, days=-1)
     ida = come(token=token)
@@ -172,3 +217,36 @@ def test_an_invitation_that_cannot_be_is_a_sentence(
         written = f"chatserver: {error}" + capsys.readouterr().err
     assert re.search(sentence, written)
     assert "too short" not in written
+
+
+APPLICATION = """
+from gevent import monkey; monkey.patch_all()
+from chatserver import create_app
+from chatserver.errors import Unauthorized
+from chatserver.tokens import Identity
+
+def authenticate(request):
+    user = request.cookies.get("user")
+    if user == "banned":
+        raise Unauthorized("You are not welcome.")
+    return Identity.of(user) if user else None
+
+client = create_app({"STORE": "memory:"}, authenticate=authenticate).test_client()
+calls = '["push",["pipeline",0,["login"],[null, NAME]]]\\n'
+calls += '["push",["pipeline",1,["me"]]]\\n["pull",2]'
+for user, name in (("Ann", "{}"), ("banned", "{}"), ("", '{"name": "Guest"}')):
+    client.set_cookie("user", user)
+    answer = client.post("/rpc/batch", data=calls.replace("NAME", name))
+    print(answer.status_code, answer.text.replace("\\n", " "), flush=True)
+"""
+
+
+def test_an_application_that_knows_its_users_says_who_a_request_is_from() -> None:
+    with Processes() as processes:
+        program = processes.add(Process([sys.executable, "-c", APPLICATION]))
+        ann = program.wait_for_line("^200 .*Ann.*")[0]
+        assert '"account":true' in ann.replace(" ", "")
+        assert program.wait_for_line("^401")[0]
+        assert "You are not welcome." in program.output
+        guest = program.wait_for_line("^200 .*Guest.*")[0]
+        assert '"account":false' in guest.replace(" ", "")
