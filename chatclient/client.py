@@ -339,13 +339,7 @@ class ChatClient:
         self._call(lambda here: here.somebody.block(name, on), timeout)
 
     def _room(self, name: str) -> Room:
-        return Room(self._call, name, self._left_room)
-
-    def _left_room(self, name: str) -> None:
-        self._inbox.leave(name)
-        membership = self._membership
-        if membership is not None:
-            membership.forget(name)
+        return Room(self._call, name, self._inbox)
 
     def _came_in(self, come: Callable[[Membership], RpcPromise], timeout: float | None) -> Room:
         """The room that a call gives; heard from where one came in."""

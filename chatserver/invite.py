@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from chatserver.entrance import keys_of
 from chatserver.errors import BadRequest, SettingError, StartError
 from chatserver.output import write_output
 from chatserver.people.token_keys import SecretFile, SharedSecret
@@ -71,7 +72,7 @@ def run_invite_command(arguments: Sequence[str]) -> int:
 def secret_of(settings: Settings) -> Any:
     """What this server's tokens are signed with; made now if it has a place and is not there.
     Raises StartError."""
-    keys = settings.signing
+    keys = keys_of(settings)
     if isinstance(keys, SecretFile):
         keys.make()
     elif not isinstance(keys, SharedSecret):

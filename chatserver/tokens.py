@@ -16,6 +16,7 @@ One that has the chat within it needs no token: it tells who a request is from.
     app = create_app(authenticate=authenticate)
 """
 
-from chatserver.people.tokens import Identity, Role, issue
+from chatserver.people.token_terms import Role
+from chatserver.people.tokens import Identity, issue
 
 __all__ = ["Identity", "Role", "issue"]

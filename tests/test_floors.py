@@ -46,6 +46,7 @@ FLOORS = {
         ("rooms",),
         ("capabilities",),
         ("settings",),
+        ("observe", "entrance"),
         ("service", "page", "data", "invite"),
         ("routes",),
         ("app",),

@@ -1,13 +1,11 @@
 """Who is let in: those who show a token, and guests as far as the operator wants them."""
 
 from collections.abc import Callable
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from chatserver.errors import Unauthorized
+from chatserver.people.token_terms import Guests
 from chatserver.people.tokens import Identity, Tokens
-
-Guests = Literal["yes", "no", "read"]
-"""Whether who has no token may come in: `read` for looking at public rooms and saying nothing."""
 
 Authenticate = Callable[[Any], Identity | None]
 """What an application that knows its users says of a request of Flask's: who it is from, None for a

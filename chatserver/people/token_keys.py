@@ -13,6 +13,7 @@ from typing import Any, Final
 import jwt
 
 from chatserver.errors import StartError
+from chatserver.people.token_terms import MIN_SECRET_BYTES
 
 SECRET_ALGORITHM: Final = "HS256"
 
@@ -22,9 +23,6 @@ PUBLIC_ALGORITHMS: Final[Mapping[tuple[Any, Any], str]] = {
     ("RSA", None): "RS256",
 }
 """By a key's type and curve, the one algorithm that it is for."""
-
-MIN_SECRET_BYTES: Final = 32
-"""Of a secret: as many as the digest has (RFC 7518, section 3.2)."""
 
 MIN_RSA_BITS: Final = 2048
 """Of an RSA key (RFC 7518, section 3.3)."""

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import jwt
 from jwt.utils import base64url_decode
@@ -16,12 +16,8 @@ from msgspec import Meta, Struct, ValidationError, convert
 
 from chatserver.errors import BadRequest, StartError, Unauthorized
 from chatserver.people.names import check_name
-from chatserver.people.token_keys import MIN_SECRET_BYTES, SECRET_ALGORITHM, TokenKeys
-
-Role = Literal["member", "moderator", "admin"]
-
-AUDIENCE: Final = "chat"
-"""Whom tokens are for unless the operator says otherwise."""
+from chatserver.people.token_keys import SECRET_ALGORITHM, TokenKeys
+from chatserver.people.token_terms import AUDIENCE, MIN_SECRET_BYTES, Role
 
 DAY_SECONDS: Final = 24 * 60 * 60
 

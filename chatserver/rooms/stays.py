@@ -20,6 +20,7 @@ from capnweb_sync.close_codes import TAKEN_OVER, TOKEN_OVER, CloseCode
 from capnweb_sync.futures import complete, pass_on
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.futures import then, wait
+from chatserver.logs import people_logger, tell
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
 from chatserver.people.limits import Bucket, Rate, Table, allows, take
@@ -58,10 +59,12 @@ class Stays:
 
     Attributes:
         feed: tells them what the log says.
+        messages: how many were sent here.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.messages = 0
         self.feed = Feed(store, self._lost, self._reset)
         self._members: dict[str, Member] = {}
         """By holder."""
@@ -76,6 +79,11 @@ class Stays:
     def running(self) -> bool:
         """Whether it was started, and what it lives by goes well."""
         return bool(self._loops) and all(loop.healthy for loop in self._loops)
+
+    @property
+    def people(self) -> int:
+        """How many names are held by connections of this process."""
+        return len(self._members)
 
     def start(self) -> None:
         """Begin to follow the log and to let time take effect."""
@@ -158,6 +166,8 @@ class Stays:
                     member = Member(client, joined.claim, joined.name, callback, heard, full)
                     member.identity, member.quiet = who.identity, who.quiet
                     self._welcome(member, joined, options, answer_of, answer)
+                    back = joined.claim.secret == options.resume
+                    tell_of(member, "Came back" if back else "Joined" if not full else "Logged in")
                 else:
                     if not isinstance(error, NameTaken):
                         # Should it be stored, nobody speaks for the name. Who came with a secret
@@ -207,6 +217,7 @@ class Stays:
         Fails with NotJoined, RateLimited, BadRequest, Unavailable."""
 
         def append(member: Member) -> "Future[Any]":
+            self.messages += 1
             return then(
                 self.ask(member, lambda store: store.append(member.claim, text, sent_key)),
                 answer_to_send,
@@ -358,6 +369,7 @@ class Stays:
     def _left(self, member: Member, released: "Future[None]") -> None:
         if not isinstance(released.exception(), Unavailable):
             self._forget(member)
+            tell_of(member, "Left")
         elif member.client.over:
             self._part(member)
         else:
@@ -404,3 +416,8 @@ class Stays:
             self._unanswered.ask(partial(self._store.release, member.claim))
             self._dismiss(member, TOKEN_OVER, "The token is over; come in with the next one.")
         gevent.sleep(max(MIN_TICK_SECONDS, seconds))
+
+
+def tell_of(member: Member, what: str) -> None:
+    """Log what becomes of a person."""
+    tell(people_logger, logging.INFO, what, person=member.name, connection=member.client.number)

@@ -17,7 +17,7 @@ from chatserver.store.state.records import (
 )
 from chatserver.store.state.room import Room
 
-NOTICES: Final = "SELECT number, type, key, name, room FROM notice ORDER BY number"
+NOTICES: Final = "SELECT number, type, key, name, room, by FROM notice ORDER BY number"
 
 ROOM: Final = "number, name, kind, title, topic, owner, maker, everything, last_id, said"
 
@@ -108,7 +108,10 @@ def store_changes(connection: sqlite3.Connection, changes: Changes) -> None:
     )
     if changes.passes or changes.blocks or changes.reacted:
         store_small(connection, changes)
-    many("INSERT INTO notice (number, type, key, name, room) VALUES (?,?,?,?,?)", changes.notices)
+    many(
+        "INSERT INTO notice (number, type, key, name, room, by) VALUES (?,?,?,?,?,?)",
+        changes.notices,
+    )
     many("DELETE FROM notice WHERE number = ?", [(n,) for n in changes.told])
 
 
