@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -57,7 +58,9 @@ def parser() -> Parser:
     parser.add_argument(
         "--url", type=websocket_url, default=URL, help="the server (default: %(default)s)"
     )
-    parser.add_argument("--username", metavar="NAME", help="asked for when not given")
+    parser.add_argument(
+        "--username", metavar="NAME", help="asked for when not given, unless CHAT_TOKEN has a token"
+    )
     parser.add_argument(
         "--history",
         type=count,
@@ -104,10 +107,14 @@ def chat(options: argparse.Namespace) -> int:
     if history is None:
         history = HISTORY_EVENTS if interactive else 0
 
+    # What is said on the command line wins over the environment.
+    token = None if options.username else os.environ.get("CHAT_TOKEN") or None
+
     def join(username: str) -> ChatClient:
         return ChatClient(
             options.url,
-            username,
+            None if token else username,
+            token=token,
             reconnect=not options.no_reconnect,
             history=history,
             on_status=program.show_status,
@@ -122,7 +129,7 @@ def chat(options: argparse.Namespace) -> int:
     # Windows has no such signal, and nohup has it ignored.
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, hang_up)
-    return program.run(terminal, options.username, join)
+    return program.run(terminal, "" if token else options.username, join)
 
 
 def hang_up(number: int, frame: FrameType | None) -> None:
