@@ -182,6 +182,7 @@ class ChatClient:
         self._membership: Membership | None = None
         self._keeps_log = False
         self._has_rooms = False
+        self._lobby = ""
         self.username = username or ""
         in_child(self, ChatClient._leave_to_parent)
         try:
@@ -355,6 +356,11 @@ class ChatClient:
         """
         self._call(lambda here: here.somebody.renew(token), timeout)
         self._token = token
+
+    @property
+    def lobby(self) -> str:
+        """The room that `send`, `users` and `history` mean; "" where the server has no rooms."""
+        return self._lobby
 
     def _room(self, name: str) -> Room:
         return Room(self._call, name, self._inbox)
@@ -619,6 +625,7 @@ class ChatClient:
                 self._membership = membership
                 self._keeps_log = membership.log is not None
                 self._has_rooms = membership.person is not None
+                self._lobby = membership.lobby
                 self._changed.notify_all()
         if self._membership is not membership:
             membership.close()

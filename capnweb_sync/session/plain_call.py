@@ -1,4 +1,5 @@
-"""The plainest of calls, and the most frequent: a method of a main object, with plain arguments.
+"""The plainest of calls, and the most frequent: a method of an object that is here, with plain
+arguments.
 
 It is one object that is the entry of the export table, the served call and its result at once.
 In general these are three, since a peer may use a result before it is there, twice, or only a part
@@ -259,6 +260,16 @@ def is_small(value: Any) -> bool:
     return is_its_own_expression(value) and (type(value) is not str or len(value) <= UNWEIGHED)
 
 
+def object_in(hook: Hook) -> Any:
+    """What `hook` stands for, if that is here: an object passed by reference, or a result."""
+    if isinstance(hook, PromiseHook) and hook.settled:
+        hook = hook.value
+    if isinstance(hook, PayloadHook):
+        payload = hook.pull()
+        return payload.value if isinstance(payload, Payload) else None
+    return hook.target if isinstance(hook, TargetHook) else None
+
+
 def add_plain_call(
     exports: ExportTable, session: ExportingSession, calls: ServedCalls, expression: Any
 ) -> bool:
@@ -288,11 +299,8 @@ def add_plain_call(
         elif of not in LITERAL_ARGUMENTS:
             return False
     export = exports.entries.get(target_id)
-    hook = export.hook if export is not None else None
-    if type(hook) is not TargetHook or calls.received_size > SMALL_VALUE:
-        return False
-    target = hook.target
-    if not isinstance(target, RpcTarget):
+    target = object_in(export.hook) if export is not None else None
+    if not isinstance(target, RpcTarget) or calls.received_size > SMALL_VALUE:
         return False
     cls: type = type(target)
     name = path[0]

@@ -358,11 +358,8 @@ class Stays:
 
     def _part(self, member: Member) -> None:
         """The member's connection is closed: its name becomes free, or waits."""
-        end = (
-            self._store.release
-            if member.client.connection.closed_on_purpose
-            else self._store.suspend
-        )
+        on_purpose = member.client.connection.closed_on_purpose
+        end = self._store.release if on_purpose else self._store.suspend
         self._forget(member)
         self._unanswered.ask(partial(end, member.claim))
 
@@ -381,24 +378,26 @@ class Stays:
     def _lost(self, holder: str) -> None:
         """Another connection, perhaps of another worker, has taken the name over."""
         member = self._members.get(holder)
-        if member is not None:
-            self._dismiss(member, TAKEN_OVER, f"{member.name} has joined from elsewhere.")
+        deciding = member and member.client.joining.get(member.claim.key)
+        if deciding:
+            # It may be its own connection that goes on, with an answer that the tail has overtaken.
+            deciding.add_done_callback(lambda _: self._lost(holder))
+        else:
+            self._dismiss(holder, TAKEN_OVER, "has joined from elsewhere")
 
     def _close_if_lost(self, member: Member, future: "Future[Any]") -> None:
         """The store does not know the claim any more. If another connection has it now, the tail is
         about to say so; if it lapsed while this worker was cut off, the client is to join again."""
         if isinstance(future.exception(), ClaimLost):
-            gevent.spawn_later(VERDICT_SECONDS, self._close_lapsed, member.claim.holder)
+            what = (member.claim.holder, CloseCode.SERVICE_RESTART, "has to join again")
+            gevent.spawn_later(VERDICT_SECONDS, self._dismiss, *what)
 
-    def _close_lapsed(self, holder: str) -> None:
+    def _dismiss(self, holder: str, code: int, why: str) -> None:
+        """The membership ends, if it is here, and its client is told so by its connection's end."""
         member = self._members.get(holder)
         if member is not None:
-            self._dismiss(member, CloseCode.SERVICE_RESTART, f"{member.name} has to join again.")
-
-    def _dismiss(self, member: Member, code: int, reason: str) -> None:
-        """The membership is over, and its client is told so with the end of the connection."""
-        self._forget(member)
-        member.send_away(code, reason)
+            self._forget(member)
+            member.send_away(code, f"{member.name} {why}.")
 
     def _reset(self) -> None:
         for member in list(self._members.values()):
@@ -414,7 +413,7 @@ class Stays:
             self._unanswered.ask_again()
         for member in self._token_ends.over(self._members.values()):
             self._unanswered.ask(partial(self._store.release, member.claim))
-            self._dismiss(member, TOKEN_OVER, "The token is over; come in with the next one.")
+            self._dismiss(member.claim.holder, TOKEN_OVER, "has to show the next token")
         gevent.sleep(max(MIN_TICK_SECONDS, seconds))
 
 
