@@ -129,12 +129,14 @@ class Rooms:
             self._sit(self.lobby, by, holding.name, self._log.last_id)
             self.notify(self.lobby, "join", holding, by)
 
-    def enter(self, now: Moment, name: str, holding: Holding, by: str) -> Seat:
-        """The seat in a room that is there already, or in a public one, made if there is none.
-        Raises NoSuchRoom, TooMany."""
+    def enter(self, now: Moment, name: str, holding: Holding, by: str, makes: bool = True) -> Seat:
+        """The seat in a room that is there already, or in a public one, made if there is none
+        and `makes`. Raises NoSuchRoom, TooMany."""
         room = self._by_name.get(name)
         if room is not None and by in room.seats:
             return Seat(name, room.seats[by].number)
+        if room is None and not makes:
+            raise no_such_room()
         if name[:1] in "+@" or (room is not None and room.kind != "public"):
             raise no_such_room()
         self._check_seats(by, room)

@@ -105,12 +105,12 @@ end
 
 --- Coming and going.
 
-function by_holder.enter(key, record, name)
+function by_holder.enter(key, record, name, makes)
   local room = rooms.find(name)
   local seat = room and seats.find(room, record.by)
   if seat then
     return {seat[1], name}
-  elseif string.find(name, '^[+@]') or (room and room.kind ~= 'public') then
+  elseif string.find(name, '^[+@]') or (room and room.kind ~= 'public') or not (room or makes) then
     return NO_ROOM
   elseif name ~= LOBBY and seats.are_too_many(record.by) then
     return {'rooms'}
