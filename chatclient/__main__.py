@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -16,9 +17,13 @@ from capnweb_sync import __version__
 from capnweb_sync.urls import parse_url
 
 from .client import ChatClient
-from .program import COMMANDS, HISTORY_EVENTS, Program
+from .commands import COMMANDS, HISTORY_EVENTS
+from .looks import ink_for
+from .program import Program
+from .prompt import PromptTerminal
+from .showing import Showing, Wishes
 from .streams import NobodyReads, StreamError, finish_output, write_error, write_output
-from .terminal import PlainTerminal, PromptTerminal, Terminal
+from .terminal import PlainTerminal, Terminal, Words
 
 URL: Final = "ws://127.0.0.1:8080/rpc/ws"
 
@@ -52,12 +57,15 @@ def parser() -> Parser:
     parser = Parser(
         prog="chatclient",
         description="Chat from a terminal. With pipes, each line of input is a message.",
+        epilog="Exit status: 0 left, all was said; 1 something was not, or there was no chat to be "
+        "had; 2 a wrong option; 130 interrupted before there was a chat, or twice.",
     )
     parser.add_argument("--version", action="version", version=f"chatclient {__version__}")
     parser.add_argument(
         "--url", type=websocket_url, default=URL, help="the server (default: %(default)s)"
     )
     parser.add_argument("--username", metavar="NAME", help="asked for when not given")
+    parser.add_argument("--room", metavar="ROOM", help="where to be instead of in the lobby")
     parser.add_argument(
         "--history",
         type=count,
@@ -69,14 +77,55 @@ def parser() -> Parser:
         action="store_true",
         help="end when the connection is lost instead of coming back",
     )
+    parser.add_argument(
+        "--wait",
+        type=count,
+        nargs="?",
+        default=0,
+        const=sys.maxsize,
+        metavar="SECONDS",
+        help="wait for a name that is taken (default: for as long as it takes)",
+    )
+    reading = parser.add_argument_group("reading on a terminal")
+    reading.add_argument("--time", action="store_true", help="show when things were said")
+    reading.add_argument("--ids", action="store_true", help="number the messages")
+    reading.add_argument("--bell", action="store_true", help="ring for what means you")
+    reading.add_argument("--all", action="store_true", help="show what is said in all rooms")
+    reading.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="auto: unless NO_COLOR is set (default)",
+    )
+    reading.add_argument(
+        "--plain", action="store_true", help="lines and nothing else: for screen readers"
+    )
+    scripts = parser.add_argument_group("for scripts")
+    scripts.add_argument("--json", action="store_true", help="write events as lines of JSON")
+    scripts.add_argument(
+        "--send", action="append", metavar="TEXT", help="say this, and go; may be repeated"
+    )
+    scripts.add_argument("--follow", action="store_true", help="stay after the end of the input")
+    scripts.add_argument(
+        "--since", type=count, metavar="ID", help="begin with what happened after this event"
+    )
     return parser
+
+
+def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options, which fit together; otherwise argparse complains. Raises StreamError."""
+    known = parser()
+    options = known.parse_args(arguments)
+    if options.send is not None and options.username is None:
+        known.error("--send needs --username")
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; the exit status."""
     try:
         try:
-            return chat(parser().parse_args(arguments))
+            return chat(options_of(arguments))
         finally:
             finish_output()
     except KeyboardInterrupt:
@@ -92,14 +141,24 @@ def chat(options: argparse.Namespace) -> int:
     """Chat until the end of the input; the exit status. Raises StreamError."""
     if sys.stdout is None:
         write_output("")  # Says so before anyone is told that we have joined.
-    interactive = is_terminal(sys.stdin) and is_terminal(sys.stdout)
-    names: set[str] = set()
+    is_person = is_terminal(sys.stdin) and is_terminal(sys.stdout)
+    interactive = is_person and not options.json and options.send is None
+    program = Program(set(), interactive=interactive)
+    edits = interactive and not options.plain and not is_dumb_terminal()
+    ink = ink_for(os.environ, options.color, can=edits)
     terminal: Terminal
-    if interactive and not is_dumb_terminal():
-        terminal = PromptTerminal(COMMANDS, names)
+    if edits:
+        words = Words(COMMANDS, program.names, program.behind)
+        terminal = PromptTerminal(words, program, color=bool(ink.of("")))
     else:
-        terminal = PlainTerminal(echoes=interactive)
-    program = Program(names, interactive=interactive)
+        terminal = PlainTerminal(
+            source=options.send,
+            echoes=interactive,
+            quiet=options.send is not None and not (options.json or options.follow),
+            asks=write_error if options.json else write_output,
+        )
+    wishes = Wishes(options.time, options.ids, options.bell, options.all, options.json)
+    showing = Showing(terminal, ink, wishes, interactive=interactive)
     history = options.history
     if history is None:
         history = HISTORY_EVENTS if interactive else 0
@@ -109,7 +168,7 @@ def chat(options: argparse.Namespace) -> int:
             options.url,
             username,
             reconnect=not options.no_reconnect,
-            history=history,
+            history=0 if options.room or options.since is not None else history,
             on_status=program.show_status,
         )
 
@@ -122,7 +181,17 @@ def chat(options: argparse.Namespace) -> int:
     # Windows has no such signal, and nohup has it ignored.
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, hang_up)
-    return program.run(terminal, options.username, join)
+    return program.run(
+        terminal,
+        showing,
+        options.username,
+        join,
+        room=options.room,
+        since=options.since,
+        history=history,
+        follow=options.follow,
+        wait=options.wait,
+    )
 
 
 def hang_up(number: int, frame: FrameType | None) -> None:

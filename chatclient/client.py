@@ -177,6 +177,7 @@ class ChatClient:
         self._membership: Membership | None = None
         self._keeps_log = False
         self._has_rooms = False
+        self._lobby = ""
         self.username = username
         in_child(self, ChatClient._leave_to_parent)
         try:
@@ -338,14 +339,13 @@ class ChatClient:
         """
         self._call(lambda here: here.somebody.block(name, on), timeout)
 
-    def _room(self, name: str) -> Room:
-        return Room(self._call, name, self._left_room)
+    @property
+    def lobby(self) -> str:
+        """The room that `send`, `users` and `history` mean; "" where the server has no rooms."""
+        return self._lobby
 
-    def _left_room(self, name: str) -> None:
-        self._inbox.leave(name)
-        membership = self._membership
-        if membership is not None:
-            membership.forget(name)
+    def _room(self, name: str) -> Room:
+        return Room(self._call, name, self._inbox)
 
     def _came_in(self, come: Callable[[Membership], RpcPromise], timeout: float | None) -> Room:
         """The room that a call gives; heard from where one came in."""
@@ -607,6 +607,7 @@ class ChatClient:
                 self._membership = membership
                 self._keeps_log = membership.log is not None
                 self._has_rooms = membership.person is not None
+                self._lobby = membership.lobby
                 self._changed.notify_all()
         if self._membership is not membership:
             membership.close()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from .events import Event
+from .looks import BOLD, FAINT, INDENT, Ink, Span
 
 HARMFUL: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
@@ -20,13 +21,16 @@ HARMFUL: Final = re.compile(
 )
 """Characters that do something instead of being something."""
 
-INDENT: Final = "    "
-"""Before each further line of a message, so that none can pass for a message of its own."""
-
 TAB: Final = "    "
 
 MAX_NAMES: Final = 200
 """Names that are shown at once: a few screenfuls."""
+
+QUOTED: Final = 40
+"""Characters of a message that are shown of it where another is about it."""
+
+DOING: Final = "/me "
+"""How a message begins that says what somebody does: other programs show it as it is."""
 
 
 def escaped(text: str) -> str:
@@ -34,17 +38,67 @@ def escaped(text: str) -> str:
     return HARMFUL.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def harmless(text: str) -> str:
+    """`text` with its lines, and nothing else that does something."""
+    lines = text.replace("\r\n", "\n").replace("\t", TAB).split("\n")
+    return "\n".join(map(escaped, lines))
+
+
 def indented(text: str) -> str:
     """`text` with its lines one below the other, indented after the first."""
-    lines = text.replace("\r\n", "\n").replace("\t", TAB).split("\n")
-    return f"\n{INDENT}".join(map(escaped, lines))
+    return harmless(text).replace("\n", f"\n{INDENT}")
+
+
+def quoted(text: str) -> str:
+    """The beginning of a text, in one line."""
+    line = escaped(text)
+    return f"{line[: QUOTED - 1]}…" if len(line) > QUOTED else line
+
+
+def sentence_of(event: Event) -> str:
+    """What is told of something that is no message: `Bob joined the chat`."""
+    who = event.user or "Somebody"
+    if event.type == "edit":
+        return f"{who} changed a message: {event.text}" if event.text else f"{who} changed it"
+    if event.type == "remove":
+        return f"{who} removed a message"
+    if event.type == "react":
+        return reactions_of(event)
+    return event.text
 
 
 def line_of(event: Event) -> str:
     """`[Alice]: Hello everyone!` or `* Bob joined the chat`."""
     if event.type == "chat":
         return f"[{escaped(event.user)}]: {indented(event.text)}"
-    return f"* {escaped(event.text)}"
+    return f"* {escaped(sentence_of(event))}"
+
+
+def spans_of(event: Event, ink: Ink, me: str, mentioned: bool) -> list[Span]:
+    """The same, as it looks on a terminal; `me` is our name, `mentioned` whether it is meant."""
+    if event.type != "chat":
+        look = FAINT if event.type in ("join", "leave", "react") else ""
+        return [(look, f"* {escaped(sentence_of(event))}")]
+    name = escaped(event.user)
+    look = BOLD if event.user == me else ink.of(event.user)
+    body = BOLD if mentioned else ""
+    if event.removed:
+        said: list[Span] = [("", "["), (look, name), ("", "]: "), (FAINT, "(removed)")]
+    elif event.text.startswith(DOING):
+        doing = harmless(event.text[len(DOING) :])
+        said = [("", "** "), (look, name), (body, f" {doing}")]
+    else:
+        said = [("", "["), (look, name), ("", "]: "), (body, harmless(event.text))]
+    if event.edited is not None and not event.removed:
+        said.append((FAINT, " (edited)"))
+    if event.reactions:
+        said.append((FAINT, f" {escaped(reactions_of(event))}"))
+    return said
+
+
+def reactions_of(event: Event) -> str:
+    """`👍 2 🎉 1`."""
+    return " ".join(f"{emoji} {one.count}" for emoji, one in event.reactions.items())
 
 
 def line_of_users(names: Sequence[str]) -> str:

@@ -52,6 +52,8 @@ class Inbox:
         self._epoch: str | None = None
         self._numbered = True  # By the server; otherwise by us, and there is no history.
         self._tracks: dict[str, Track] = {}
+        self._left: set[str] = set()
+        """Rooms of which something may still be on its way that does not concern us any more."""
         self._seen = 0  # The newest event that was received, of all rooms.
         self._fetching = False
         self._ended = False
@@ -82,6 +84,7 @@ class Inbox:
                 self._seen = max(last_id, early)
                 since = self._seen
             if rooms is not None:
+                self._left.clear()
                 kept = {name: self._tracks.get(name) for name in rooms}
                 self._tracks = {
                     name: track or Track(max(since, rooms[name])) for name, track in kept.items()
@@ -103,12 +106,19 @@ class Inbox:
     def enter(self, room: str, since: int) -> None:
         """Events of a room come above this id."""
         with self._changed:
+            self._left.discard(room)
             self._tracks.setdefault(room, Track(since))
 
-    def leave(self, room: str) -> None:
+    def inside(self, room: str) -> bool:
+        """Whether the room is heard."""
+        with self._changed:
+            return room in self._tracks
+
+    def left(self, room: str) -> None:
         """No more of a room is to come, and nothing of it is missing any more."""
         with self._changed:
             self._tracks.pop(room, None)
+            self._left.add(room)
 
     def put_history(self, events: Iterable[Event]) -> None:
         """Put events in front that are older than all others."""
@@ -130,6 +140,8 @@ class Inbox:
                 raise BadAnswer("The server has sent an event without an id.")
             if not event.id or not self._numbered:
                 event = replace(event, id=self._seen + 1, prev=None)
+            if event.room in self._left:
+                return
             track = self._tracks.get(event.room)
             if track is None:
                 track = self._tracks[event.room] = Track(self._begins(event))

@@ -22,7 +22,7 @@ from capnweb_sync import (
 from . import answers
 from .answers import Joined, Log
 from .errors import REMOTE, BadAnswer, ChatError
-from .events import Event
+from .events import Event, string_of
 from .inbox import Inbox
 
 TRYING_AGAIN: Final = 4000
@@ -78,6 +78,7 @@ class Membership:
     """A name that is ours on a connection, with what the server said to it.
 
     `chat` is the server's main object, `person` who we are there, where the server has rooms.
+    `lobby` is the name of the room that `chat` means; "" where there are no rooms.
     `log` is what it takes to come back; as long as its `resume` stays the same, it is the same
     membership. It is None with servers that have no such thing: there, nothing is resumed, and
     there is no history.
@@ -88,6 +89,7 @@ class Membership:
     username: str
     log: Log | None
     person: RpcStub | None = None
+    lobby: str = ""
     began: float = field(default_factory=time.monotonic)
     _rooms: dict[str, RpcPromise] = field(default_factory=dict)
 
@@ -141,14 +143,17 @@ class Membership:
             options |= {"since": since, "epoch": log.epoch, "resume": log.resume}
         receiver = Receiver(inbox)
         person = session.main.login(receiver, options)
+        lobby = session.main.about.lobby
         if before is None:
-            person.enter(session.main.about.lobby).dispose()
-        somebody = person.future()
+            person.enter(lobby).dispose()
+        somebody, lobbys_name = person.future(), lobby.future()
         with person.me as me:
             joined = answers.logged_in(me.result(remaining(deadline)), username)
         receiver._begin(joined, since)
         who = somebody.result(remaining(deadline))
-        here = cls(session, session.main, joined.username, joined.log, who)
+        name = string_of(lobbys_name.result(remaining(deadline)))
+        lobby.dispose()
+        here = cls(session, session.main, joined.username, joined.log, who, name)
         if before is not None and not before.goes_on_in(here):
             # Another stay, which comes into the rooms where the one before was.
             for room in public:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from .client import ChatClient
-from .display import escaped, line_of, line_of_users
-from .errors import ChatError
+from .actions import Actions
+from .client import PAGE, ChatClient
+from .commands import TABLE, Misuse
+from .display import escaped, line_of_users, quoted
+from .errors import ChatError, UsernameTaken
 from .events import Event
+from .outgoing import Outgoing, Task
 from .reconnect import Status
+from .showing import Showing
 from .streams import NobodyReads, StreamError
 from .terminal import MAX_LINE, Terminal
 
 SEND_SECONDS: Final = 60.0
-"""How long a message waits for an outage to end before it counts as not sent. A person sees the
-outage meanwhile; a script has nothing better to do."""
+"""How long a script's message waits for an outage to end before it counts as not sent: a script has
+nothing better to do. A person's waits in the queue, for as long as it takes."""
 
 PATIENCE_SECONDS: Final = 10.0
 """Seconds between two lines that tell that the server is slower than what is said."""
@@ -27,20 +29,11 @@ PATIENCE_SECONDS: Final = 10.0
 ECHO_SECONDS: Final = 10.0
 """How long leaving waits until what was sent has come back."""
 
-HISTORY_EVENTS: Final = 20
-"""Events that `/history` shows unless told otherwise: a screenful."""
+TAKEN_SECONDS: Final = 1.0
+"""Pause before a name that is taken is asked for again."""
 
-HELP: Final = """\
-/users        who is online
-/history [N]  the last N things that happened (20)
-/help         this help
-/quit         leave (Ctrl+D does, too)
-Anything else is said to everyone; a space in front says what begins with a slash."""
-
-COMMANDS: Final = ("/help", "/history", "/quit", "/users")
-
-COUNT: Final = re.compile("0*[1-9][0-9]{0,8}")
-"""How many events can be asked for."""
+YES: Final = frozenset({"y", "yes", "/quit"})
+"""Answers to the question whether to leave."""
 
 
 class Leave(Exception):
@@ -48,7 +41,7 @@ class Leave(Exception):
 
 
 class Program:
-    """One stay in a chat.
+    """One stay in a chat. It is the `Line` of a terminal with an editor.
 
     Attributes:
         names: who is known to be online, for completion.
@@ -63,53 +56,140 @@ class Program:
         self._shown = threading.Condition()
         self._last_shown = 0
         self._all_shown = False  # There will be no more.
-        self._last_sent = 0
-        # Where messages have no ids, as many of one's own are waited for as were sent.
         self._own_shown = 0
-        self._sent_without_id = 0
         self._patience_told = -PATIENCE_SECONDS
+        self._asks_to_leave = False
+        self._outgoing = Outgoing(self._not_done, self._refresh, self._break_off)
 
     def run(
-        self, terminal: Terminal, username: str | None, join: Callable[[str], ChatClient]
+        self,
+        terminal: Terminal,
+        showing: Showing,
+        username: str | None,
+        join: Callable[[str], ChatClient],
+        *,
+        room: str | None = None,
+        since: int | None = None,
+        history: int = 0,
+        follow: bool = False,
+        wait: float = 0.0,
     ) -> int:
-        """Join with `join(name)`, chat until the input ends, leave. The exit status. Raises
-        StreamError."""
+        """Join with `join(name)`, chat until the input ends, leave. The exit status.
+
+        Args:
+            terminal: where one types and reads.
+            showing: what is shown there.
+            username: None: it is asked for.
+            join: makes the chat.
+            room: where to be instead of in the lobby.
+            since: the id above which what happened is shown first.
+            history: how many messages of a room are shown on coming into it.
+            follow: stay after the end of the input.
+            wait: for how many seconds a name that is taken is waited for.
+
+        Raises:
+            StreamError: what is said or shown cannot be read or written.
+        """
         self._terminal = terminal
-        if username is None:
-            username = terminal.ask("Enter your username: ")
-        if username is None:
-            terminal.complain("A chat needs a name: use --username, or type one.")
-            return 1
+        self._showing = showing
         try:
-            chat = join(username)
+            chat = self._join(username, join, time.monotonic() + wait)
         except ChatError as error:
-            terminal.complain(escaped(str(error)))
+            showing.complain(escaped(str(error)))
+            return 1
+        if chat is None:
+            showing.complain("A chat needs a name: use --username, or type one.")
             return 1
         reader = threading.Thread(target=self._read, args=(chat,), name="chatclient output")
         try:
-            self._greet(chat)
+            self._begin(chat, room, since, history)
             reader.start()
-            self._talk(chat)
+            if self._interactive:
+                self._outgoing.start()
+            self._talk(follow=follow)
         except KeyboardInterrupt:
-            pass  # Ctrl+C leaves as /quit does, but at once.
+            pass  # A signal leaves as /quit does, but at once.
         except (ChatError, StreamError) as error:
             self._lost = self._lost or error
         finally:
+            left = self._outgoing.close()
             chat.close()
             if reader.is_alive():
                 reader.join()
+            self._outgoing.join()
+        return self._end(left)
+
+    def _join(
+        self, username: str | None, join: Callable[[str], ChatClient], deadline: float
+    ) -> ChatClient | None:
+        """The chat, with a name that is free; None if there is none to be had. Raises ChatError,
+        StreamError."""
+        while True:
+            if username is None:
+                username = self._terminal.ask("Enter your username: ")
+            if username is None:
+                return None
+            try:
+                return join(username)
+            except UsernameTaken as error:
+                left = deadline - time.monotonic()
+                if left > 0:
+                    time.sleep(min(TAKEN_SECONDS, left))
+                elif self._interactive:
+                    self._showing.complain(escaped(str(error)))
+                    username = None
+                else:
+                    raise
+
+    def _begin(self, chat: ChatClient, room: str | None, since: int | None, history: int) -> None:
+        """Show where we are. Raises ChatError, StreamError."""
+        self._chat = chat
+        self._showing.begin(chat.username, chat.lobby)
+        self._actions = Actions(
+            chat,
+            self._showing,
+            self.names,
+            later=self._later,
+            send_seconds=float("inf") if self._interactive else SEND_SECONDS,
+            patient=not self._interactive,
+            history=history,
+        )
+        users = chat.users()
+        self.names.update(users)
+        self._showing.say(f"Joined chat as {escaped(chat.username)}")
+        self._showing.say(line_of_users(users))
+        if self._interactive and chat.lobby:
+            self._actions.find_seats()
+        if room is not None:
+            self._actions.come_in(room)
+        self._showing.say("\nType a message and press Enter (or /quit to leave):")
+        if since is not None:
+            self._showing.catch_up(self._since(since), self._showing.places.present)
+
+    def _since(self, after: int) -> Iterable[Event]:
+        """What happened here above an id."""
+        place = self._showing.places.present
+        while True:
+            if place.room is None:
+                page = self._chat.history(PAGE, after=after)
+            else:
+                page = place.room.events(PAGE, after=after)
+            if not page:
+                return
+            yield from page
+            after = page[-1].id
+
+    def _end(self, left: list[Task]) -> int:
+        """Tell what has gone wrong; the exit status. Raises what nobody foresaw."""
+        for task in left:
+            if task.says:
+                self._failed = True
+                self._showing.complain(f"Not said: {quoted(task.line)}")
         if self._lost is not None and not isinstance(self._lost, (ChatError, NobodyReads)):
             raise self._lost
         if isinstance(self._lost, ChatError):
-            terminal.complain(escaped(str(self._lost)))
+            self._showing.complain(escaped(str(self._lost)))
         return 1 if self._lost is not None or self._failed else 0
-
-    def _greet(self, chat: ChatClient) -> None:
-        users = chat.users()
-        self.names.update(users)
-        self._terminal.show(f"Joined chat as {escaped(chat.username)}")
-        self._terminal.show(line_of_users(users))
-        self._terminal.show("\nType a message and press Enter (or /quit to leave):")
 
     # ---- What arrives
 
@@ -118,11 +198,11 @@ class Program:
         patience; from any thread."""
         if status.online and status.retry_in is not None and not self._tells_of_patience():
             return
+        self._outgoing.online = status.online
         try:
-            self._terminal.show(str(status))
+            self._showing.say(str(status))
         except StreamError as error:
-            self._lost = self._lost or error
-            self._terminal.stop()
+            self._break_off(error)
 
     def _tells_of_patience(self) -> bool:
         """Whether it is told that what is said has to wait: to a person, and not for each line of
@@ -133,14 +213,19 @@ class Program:
             self._patience_told = now
         return tells
 
+    def _break_off(self, error: Exception) -> None:
+        """It cannot go on; whatever it is, it is told at the end, by the thread that waits for
+        what is typed."""
+        self._lost = self._lost or error
+        self._terminal.stop()
+
     def _read(self, chat: ChatClient) -> None:
         """Show everything that happens, in a thread of its own."""
         try:
             for event in chat.events():
                 self._show(chat, event)
         except Exception as error:
-            # For good: the library comes back by itself where it can. Whatever it is, it is told at
-            # the end, by the thread that waits for what is typed.
+            # For good: the library comes back by itself where it can.
             self._lost = error
         with self._shown:
             self._all_shown = True
@@ -150,87 +235,141 @@ class Program:
     def _show(self, chat: ChatClient, event: Event) -> None:
         if event.type == "join":
             self.names.update(event.users)
-        elif event.type == "leave":
+        elif event.type == "leave" and event.room == chat.lobby:
             self.names.difference_update(event.users)
-        # One's own coming and going is no news.
-        if event.type == "chat" or event.users != (chat.username,):
-            self._terminal.show(line_of(event))
+        self._showing.happen(event)
+        if event.type == "notice" and self._interactive and event.room != chat.lobby:
+            self._actions.look_whether_inside(event.room)
         with self._shown:
-            self._last_shown = event.id
+            self._last_shown = max(event.id, self._last_shown)
             self._own_shown += event.type == "chat" and event.user == chat.username
             self._shown.notify_all()
 
     # ---- What is typed
 
-    def _talk(self, chat: ChatClient) -> None:
+    def _talk(self, *, follow: bool) -> None:
         """Do what is typed until the end of the input, then wait for the echo of what was said."""
         try:
-            with contextlib.closing(self._terminal.lines()) as lines:
-                for line in lines:
-                    self._obey(chat, line)
+            self._terminal.run(self._obey)
+            if follow:
+                with self._shown:
+                    self._shown.wait_for(lambda: self._all_shown)
         except Leave:
             pass
         except StreamError as error:
             self._lost = self._lost or error
+        if not self._outgoing.drain(ECHO_SECONDS if self._outgoing.online else 0):
+            return  # What is left is told.
+        actions = self._actions
         with self._shown:
             echoed = self._shown.wait_for(
                 lambda: (
                     self._all_shown
                     or (
-                        self._last_shown >= self._last_sent
-                        and self._own_shown >= self._sent_without_id
+                        self._last_shown >= actions.last_sent
+                        and self._own_shown >= actions.sent_without_id
                     )
                 ),
                 ECHO_SECONDS,
             )
         if not echoed:
             self._failed = True
-            self._terminal.complain("What was said last was stored, but has not come back.")
+            self._showing.complain("What was said last was stored, but has not come back.")
 
-    def _obey(self, chat: ChatClient, line: str) -> None:
+    def _obey(self, line: str) -> None:
+        if self._asks_to_leave:
+            self._asks_to_leave = False
+            if line.strip().casefold() in YES:
+                raise Leave
+            return
         if not line.strip():
             return
         if len(line) > MAX_LINE:
             self._failed = not self._interactive
-            self._terminal.complain(f"A line of more than {MAX_LINE} characters is not said.")
+            self._showing.complain(f"A line of more than {MAX_LINE} characters is not said.")
+            return
+        if not line.startswith("/"):
+            self._actions.say(line, line)
+            return
+        match line.split():
+            case ["/quit"]:
+                self._quit()
+            case ["/unsend"]:
+                self._unsend()
+            case _:
+                try:
+                    self._actions.command(line)
+                except Misuse as error:
+                    self._showing.complain(escaped(str(error)))
+
+    def _quit(self) -> None:
+        waiting = self._outgoing.lines
+        if self._outgoing.online or not waiting:
+            raise Leave
+        self._asks_to_leave = True
+        self._showing.say(f"Not sent yet: {len(waiting)}. Leave without sending? (y/N)")
+
+    def _unsend(self) -> None:
+        task = self._outgoing.unsend()
+        if task is not None:
+            task.undo()
+            self._terminal.put_back(task.line)
+        elif self._outgoing.lines:
+            self._showing.complain("It is under way already, and may have been said.")
+        else:
+            self._showing.complain("Nothing waits to be sent.")
+
+    def _later(self, task: Task) -> None:
+        """Do something when what was typed before it is done: a person goes on typing meanwhile."""
+        if self._interactive:
+            if not self._outgoing.add(task):
+                self._showing.complain("Too much waits to be sent already.")
+                self._terminal.put_back(task.line)
             return
         try:
-            if line.startswith("/"):
-                self._command(chat, line.split())
-            else:
-                receipt = chat.send(line, SEND_SECONDS, patient=not self._interactive)
-                self._last_sent = receipt.id or self._last_sent
-                self._sent_without_id += not receipt.id
+            task.do()
         except ChatError as error:
-            if chat.closed:
+            if self._chat.closed:
                 raise Leave from error  # The reason is told at the end.
-            if not line.startswith("/"):
-                self._failed = not self._interactive
-            doubt = " It may have been said all the same." if error.may_have_been_stored else ""
-            self._terminal.complain(f"{escaped(str(error))}{doubt}")
+            self._not_done(task, error)
 
-    def _command(self, chat: ChatClient, words: list[str]) -> None:
-        match words:
-            case ["/quit"]:
-                raise Leave
-            case ["/help"]:
-                self._terminal.show(HELP)
-            case ["/users"]:
-                self._terminal.show(line_of_users(chat.users()))
-            case ["/history"]:
-                self._show_history(chat, HISTORY_EVENTS)
-            case ["/history", number] if COUNT.fullmatch(number):
-                self._show_history(chat, int(number))
-            case ["/history", *_]:
-                self._terminal.complain("It is /history, or /history 50 for the last 50.")
-            case [command, *_] if command in COMMANDS:
-                self._terminal.complain(f"It is {command}, with nothing behind it.")
-            case [command, *_]:
-                self._terminal.complain(
-                    f"There is no {escaped(command)}. Commands are {', '.join(COMMANDS)}; "
-                    "/help says more."
-                )
+    def _not_done(self, task: Task, error: ChatError) -> None:
+        """Tell that something that was typed cannot be done; from any thread."""
+        task.undo()
+        self._failed = self._failed or (task.says and (not self._interactive or self._chat.closed))
+        doubt = " It may have been said all the same." if error.may_have_been_stored else ""
+        which = f"Not said: {quoted(task.line)} — " if task.says and self._interactive else ""
+        self._showing.complain(f"{which}{escaped(str(error))}{doubt}")
 
-    def _show_history(self, chat: ChatClient, count: int) -> None:
-        for event in chat.newest(count):
-            self._terminal.show(line_of(event))
+    # ---- What stands around the line that is typed
+
+    def prompt(self) -> str:
+        """What stands before the line: `> `, elsewhere than in the lobby with the room."""
+        return "Leave? (y/N) " if self._asks_to_leave else self._showing.prompt()
+
+    def bottom(self) -> str:
+        """What stands below the line: what waits, and what was said in other rooms."""
+        waiting = [quoted(line) for line in self._outgoing.lines if line]
+        if waiting and not self._outgoing.online:
+            return f"Not sent yet ({len(waiting)}): {' · '.join(waiting)}"
+        return escaped(self._showing.places.counts())
+
+    def turn(self, step: int) -> None:
+        """Go to the next room, or to the one before."""
+        self._actions.turn_to(self._showing.places.beside(step))
+
+    def turn_to(self, number: int) -> None:
+        """Go to the room with this number."""
+        place = self._showing.places.nth(number)
+        if place is not None and place is not self._showing.places.present:
+            self._actions.turn_to(place)
+
+    def behind(self, command: str) -> Iterable[str] | None:
+        """What may stand behind a command, for completion; None: names."""
+        words = TABLE[command].words if command in TABLE else ()
+        if words == ("rooms",):
+            return [place.label for place in self._showing.places]
+        return words or None if words != ("people",) else None
+
+    def _refresh(self) -> None:
+        self._terminal.refresh()

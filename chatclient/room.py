@@ -15,6 +15,7 @@ from capnweb_sync import RpcPromise
 
 from . import answers
 from .answers import Occupant, RoomInfo
+from .errors import NotJoined
 from .events import Event, Receipt
 from .membership import Membership
 
@@ -36,6 +37,16 @@ class Caller(Protocol):
         """The answer to a call, as `ChatClient._call` gets it."""
 
 
+class Seats(Protocol):
+    """The rooms in which we are: the chat has them."""
+
+    def inside(self, room: str) -> bool:
+        """Whether we are in the room, as far as is known."""
+
+    def left(self, room: str) -> None:
+        """We are not, as it turned out."""
+
+
 class Room:
     """One room in which we are, until `leave`.
 
@@ -46,16 +57,16 @@ class Room:
         name: what the server calls it; `ChatClient.enter(name)` gives it again.
     """
 
-    def __init__(self, call: Caller, name: str, left: Callable[[str], None]) -> None:
+    def __init__(self, call: Caller, name: str, seats: Seats) -> None:
         """Made by `ChatClient`.
 
         Args:
             call: makes calls.
             name: the room's.
-            left: is told when the room is left.
+            seats: says whether we are in the room, and is told when we are not any more.
         """
-        self._call = call
-        self._left = left
+        self._ask_for = call
+        self._seats = seats
         self.name = name
 
     def __repr__(self) -> str:
@@ -310,7 +321,7 @@ class Room:
             ChatError: `NotJoined`: we are not in it …
         """
         self._ask("leave", timeout)
-        self._left(self.name)
+        self._seats.left(self.name)
 
     def close(self, timeout: float | None = None) -> None:
         """End a private room, for everybody; for its owner.
@@ -322,7 +333,20 @@ class Room:
             ChatError: `Forbidden` …
         """
         self._ask("close", timeout)
-        self._left(self.name)
+        self._seats.left(self.name)
+
+    def _call(
+        self, call: Callable[[Membership], RpcPromise], timeout: float | None, **how: bool
+    ) -> Any:
+        """The answer, unless we are not in the room any more: then its name would only let us in
+        anew. Raises ChatError."""
+        if not self._seats.inside(self.name):
+            raise NotJoined("You are not in this room any more; enter it again.")
+        try:
+            return self._ask_for(call, timeout, **how)
+        except NotJoined:
+            self._seats.left(self.name)
+            raise
 
     def _ask(self, method: str, timeout: float | None, *arguments: Any) -> Any:
         return self._call(lambda here: getattr(here.room(self.name), method)(*arguments), timeout)

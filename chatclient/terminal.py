@@ -1,26 +1,18 @@
-"""Where a person, or a script, types and reads.
-
-A real terminal has a line editor, with history and completion, which is not torn by what is shown
-meanwhile. Pipes and files have plain lines.
-"""
+"""Where a person, or a script, types and reads: what the program needs of it, and plain lines, for
+pipes, files, and terminals that can do no more. `prompt.py` is the line editor of a real one."""
 
 from __future__ import annotations
 
 import queue
-import sys
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
-from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
-from prompt_toolkit.output import create_output
-from prompt_toolkit.output.vt100 import Vt100_Output
-from prompt_toolkit.patch_stdout import patch_stdout
 
-from .streams import output_error, pieces_of_input, write_error, write_output
+from .looks import columns
+from .streams import pieces_of_input, write_error, write_output
 
 MAX_LINE: Final = 64 * 1024
 """Characters of a line that is worth trying to say; the chat carries 4,000. Of a longer one, which
@@ -31,21 +23,23 @@ MAX_LINES: Final = 100
 
 
 class Terminal(Protocol):
-    """What the program needs of a terminal. All but `lines` and `ask` may come from any thread."""
+    """What the program needs of a terminal. All but `run`, `ask` and `put_back` may come from any
+    thread."""
 
     def ask(self, question: str) -> str | None:
         """A line of input; None at its end. Raises StreamError."""
         ...
 
-    def lines(self) -> Generator[str, None, None]:
-        """What is typed, line by line, until the input ends or `stop` is called.
+    def run(self, obey: Callable[[str], None]) -> None:
+        """Call `obey` with what is typed, line by line, until the input ends, `obey` raises, or
+        `stop` is called.
 
-        Raises KeyboardInterrupt on Ctrl+C, StreamError.
+        Raises what `obey` does, KeyboardInterrupt on Ctrl+C, StreamError.
         """
         ...
 
     def stop(self) -> None:
-        """Let `lines` end."""
+        """Let `run` end."""
         ...
 
     def show(self, text: str) -> None:
@@ -53,7 +47,29 @@ class Terminal(Protocol):
         ...
 
     def complain(self, text: str) -> None:
-        """Write a line to standard error."""
+        """Write a line about something that is wrong: to standard error, where that is another
+        place."""
+        ...
+
+    def pace(self) -> None:
+        """Wait until much of what was shown is written."""
+        ...
+
+    def put_back(self, line: str) -> None:
+        """Give a line back to whoever typed it."""
+        ...
+
+    def refresh(self) -> None:
+        """Show the prompt anew, which has changed."""
+        ...
+
+    def ring(self) -> None:
+        """Ring the terminal's bell."""
+        ...
+
+    @property
+    def width(self) -> int | None:
+        """In how many columns words are to be wrapped; None: not at all."""
         ...
 
 
@@ -63,9 +79,20 @@ class PlainTerminal:
     A thread reads, so that waiting for input can be stopped.
     """
 
-    def __init__(self, *, echoes: bool = False) -> None:
-        """`echoes`: what is typed is seen where the output is."""
+    def __init__(
+        self,
+        *,
+        source: Iterable[str] | None = None,
+        echoes: bool = False,
+        quiet: bool = False,
+        asks: Callable[[str], None] = write_output,
+    ) -> None:
+        """Lines come from `source`, or from standard input. `echoes`: what is typed is seen where
+        the output is. What is `quiet` shows nothing. Questions are written by `asks`."""
+        self._source = source
         self._echoes = echoes
+        self._quiet = quiet
+        self._asks = asks
         self._writing = threading.Lock()
         self._lines: queue.Queue[str | None] = queue.Queue(MAX_LINES)
         self._failure: Exception | None = None
@@ -75,19 +102,19 @@ class PlainTerminal:
     def ask(self, question: str) -> str | None:
         """A line of input, asked for with `question`; None at the end of the input. The answer is
         written, too, if a terminal has not shown it."""
-        self._write(question)
+        self._asks(question)
         answer = self._next_line()
         if answer is None or not self._echoes:
-            self._write(f"{answer or ''}\n")
+            self._asks(f"{answer or ''}\n")
         return answer
 
-    def lines(self) -> Generator[str, None, None]:
-        """What is typed, line by line, until the input ends or `stop` is called."""
+    def run(self, obey: Callable[[str], None]) -> None:
+        """Call `obey` with each line of input until it ends, or `stop` is called."""
         while not self._stopped and (line := self._next_line()) is not None:
-            yield line
+            obey(line)
 
     def stop(self) -> None:
-        """Let `lines` end."""
+        """Let `run` end."""
         self._stopped = True
         try:
             self._lines.put_nowait(None)
@@ -96,15 +123,33 @@ class PlainTerminal:
 
     def show(self, text: str) -> None:
         """Write a line, in one piece whichever threads write."""
-        self._write(f"{text}\n")
+        if not self._quiet:
+            with self._writing:  # A pipe that is almost full takes a line in pieces.
+                write_output(f"{text}\n")
 
     def complain(self, text: str) -> None:
         """Write a line to standard error."""
         write_error(f"{text}\n")
 
-    def _write(self, text: str) -> None:
-        with self._writing:  # A pipe that is almost full takes a line in pieces.
-            write_output(text)
+    def pace(self) -> None:
+        """What was shown is written."""
+
+    def put_back(self, line: str) -> None:
+        """A line that was typed cannot be typed anew; it is shown."""
+        self.show(line)
+
+    def refresh(self) -> None:
+        """There is no prompt."""
+
+    def ring(self) -> None:
+        """Ring the bell, where it is heard."""
+        if self._echoes:
+            write_output("\a")
+
+    @property
+    def width(self) -> int | None:
+        """A screen is wrapped at words; a pipe is not."""
+        return columns() if self._echoes else None
 
     def _next_line(self) -> str | None:
         line = self._lines.get()
@@ -114,7 +159,7 @@ class PlainTerminal:
 
     def _read(self) -> None:
         try:
-            for line in split_lines(pieces_of_input()):
+            for line in self._source or split_lines(pieces_of_input()):
                 self._lines.put(line)
         except Exception as error:
             self._failure = error  # For whoever waits for a line.
@@ -139,85 +184,37 @@ def split_lines(pieces: Iterable[str]) -> Iterator[str]:
         yield rest
 
 
-class PromptTerminal:
-    """A terminal with a line editor; what is shown appears above the line being typed."""
-
-    def __init__(self, commands: Sequence[str], names: Iterable[str]) -> None:
-        """`commands` and `names` can be completed; `names` is asked each time."""
-        self._output = create_output()
-        if isinstance(self._output, Vt100_Output):
-            # Not asked where its cursor is, a terminal that cannot say needs no warning, and the
-            # answer of one that can never ends up in the shell.
-            self._output.enable_cpr = False
-        self._session: PromptSession[str] = PromptSession(
-            completer=Words(commands, names),
-            complete_while_typing=False,
-            enable_suspend=True,
-            output=self._output,
-        )
-        self._stopped = False
-
-    def ask(self, question: str) -> str | None:
-        """A line of input, asked for with `question`; None at the end of the input."""
-        return self._prompt(PromptSession(enable_suspend=True, output=self._output), question)
-
-    def lines(self) -> Generator[str, None, None]:
-        """What is typed, line by line, until the input ends or `stop` is called."""
-        with patch_stdout():
-            while (line := self._prompt(self._session, "> ")) is not None:
-                yield line
-
-    def _prompt(self, session: PromptSession[str], text: str) -> str | None:
-        try:
-            return session.prompt(text, pre_run=self._leave_if_stopped)
-        except EOFError:
-            return None
-        except OSError as error:
-            raise output_error(error) from error  # The terminal is gone.
-
-    def show(self, text: str) -> None:
-        """Write a line, in one piece whichever threads write."""
-        try:
-            print(f"{text}\n", end="", flush=True)
-        except OSError as error:
-            raise output_error(error) from error
-
-    def complain(self, text: str) -> None:
-        """Write a line to standard error."""
-        with suppress(OSError):  # There is nobody left to tell; the exit status says it, too.
-            print(f"{text}\n", end="", file=sys.stderr, flush=True)
-
-    def stop(self) -> None:
-        """Let `lines` end."""
-        self._stopped = True
-        loop = self._session.app.loop
-        if loop is not None:
-            try:
-                loop.call_soon_threadsafe(self._leave_if_stopped)
-            except RuntimeError:
-                pass  # The prompt has just ended; there will be no other.
-
-    def _leave_if_stopped(self) -> None:
-        app = self._session.app
-        if self._stopped and app.is_running and not app.is_done:
-            app.exit(exception=EOFError())
-
-
 class Words(Completer):
-    """Completes commands at the start of a line, and names everywhere."""
+    """Completes commands at the start of a line, what a command takes behind it, and names
+    everywhere, also behind an `@`."""
 
-    def __init__(self, commands: Sequence[str], names: Iterable[str]) -> None:
+    def __init__(
+        self,
+        commands: Sequence[str],
+        names: Iterable[str],
+        behind: Callable[[str], Iterable[str] | None] = lambda command: None,
+    ) -> None:
+        """`names` is asked each time; `behind` says what may stand behind a command, None for
+        names."""
         self._commands = commands
         self._names = names
+        self._behind = behind
 
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
     ) -> Iterator[Completion]:
         """The words that begin as the one before the cursor."""
         before = document.text_before_cursor
-        begun = before.rsplit(" ", 1)[-1]
-        words = self._commands if before.startswith("/") and " " not in before else self._names
-        if begun:
+        earlier, space, begun = before.rpartition(" ")
+        words: Iterable[str] | None = self._names
+        if before.startswith("/") and not space:
+            words = self._commands
+        elif before.startswith("/") and " " not in earlier:
+            words = self._behind(earlier)
+        if words is None or begun.startswith("@"):
+            words = self._names
+            begun = begun.removeprefix("@")
+        if begun or (space and words is not self._names):
             for word in sorted(words, key=str.casefold):
                 if word.casefold().startswith(begun.casefold()):
                     yield Completion(word, start_position=-len(begun))

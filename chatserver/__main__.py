@@ -7,7 +7,6 @@ monkey.patch_all()
 
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -20,14 +19,17 @@ from flask import Flask
 from gevent.event import Event
 from gunicorn.systemd import sd_notify
 
-from capnweb_sync.server import HttpConnections, HttpServer
+from capnweb_sync.server import HttpConnections, HttpServer, WebSocketHandler
 from chatserver.addresses import authority, resolve
 from chatserver.app import create_app
 from chatserver.certificate import ShownCertificate, make_context
 from chatserver.data import COMMANDS, run_data_command
 from chatserver.errors import SettingError, StartError
 from chatserver.gc_tuning import settle_collector
-from chatserver.logs import bound_logs
+from chatserver.logs import bound_logs, set_up_logs, tell
+from chatserver.logs.http import AccessLogHandler
+from chatserver.observe.start import tell_start
+from chatserver.observe.warnings import allow_connections, warn_of, warn_of_certificate
 from chatserver.output import complain, write_output
 from chatserver.routes import RPC_PATH
 from chatserver.service import service_of
@@ -52,9 +54,6 @@ BACKLOG: Final = 4096
 """Connections that may wait to be accepted: a crowd that comes back at once. The kernel cuts it to
 what it allows."""
 
-SPARE_DESCRIPTORS: Final = 100
-"""Files that the process needs besides its connections: the store, the loop, standard streams."""
-
 SHARE_FOR_CONNECTIONS: Final = 0.8
 """The part of the time for stopping in which connections end; the rest is the store's."""
 
@@ -70,9 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments[:1] == ["serve"]:
             arguments = arguments[1:]
         settings = parse_arguments(arguments, from_environment())
-        logging.basicConfig(
-            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        set_up_logs(settings.log_level, settings.log_format)
         serve(settings)
     except StartError as error:
         complain(f"chatserver: {error}\n")
@@ -85,15 +82,27 @@ def serve(settings: Settings) -> None:
     # Until it serves there is nothing to end in order, and no traceback to show.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     certificate = shown_certificate(settings)
-    listener = listen(settings.host, settings.port)
+    listeners = [listen(settings.host, port) for port in settings.ports]
     allow_connections(settings.max_connections + settings.max_http_connections)
     bound_logs()
     app = create_app(settings.as_config())
+    warn_of(service_of(app).store)
+    if settings.tls_files is not None:
+        warn_of_certificate(*settings.tls_files)
     connections = HttpConnections(settings.http_limits)
     tls = {} if certificate is None else {"ssl_context": certificate.context}
-    server = HttpServer(
-        listener, app, http_connections=connections, log=None, error_log=logger, **tls
-    )
+    servers = [
+        HttpServer(
+            listener,
+            app,
+            http_connections=connections,
+            handler_class=WebSocketHandler if settings.no_access_log else AccessLogHandler,
+            log=None,
+            error_log=logger,
+            **tls,
+        )
+        for listener in listeners
+    ]
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, stop.set)
@@ -107,14 +116,16 @@ def serve(settings: Settings) -> None:
             certificate.look()
 
     gevent.signal_handler(signal.SIGHUP, hang_up)
-    server.start()
+    for server in servers:
+        server.start()
+    addresses = [authority(*listener.getsockname()[:2]) for listener in listeners]
+    tell_start(settings, addresses, workers=1)
     settle_collector()
     sd_notify("READY=1", logger)  # type: ignore[arg-type]  # any logger will do
-    here = authority(*listener.getsockname()[:2])
-    gevent.spawn(announce, here, secure=certificate is not None)
+    gevent.spawn(announce, addresses[0], secure=certificate is not None)
     stop.wait()
     sd_notify("STOPPING=1", logger)  # type: ignore[arg-type]
-    shut_down(server, app, settings.drain_seconds)
+    shut_down(servers, app, settings.drain_seconds)
 
 
 def shown_certificate(settings: Settings) -> ShownCertificate | None:
@@ -147,18 +158,6 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def allow_connections(connections: int) -> None:
-    """Raise this process's limit of open files as far as the system lets it."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    if most != resource.RLIM_INFINITY and most < connections + SPARE_DESCRIPTORS:
-        logger.warning(
-            "Only %d files may be open, too few for %d connections; raise the limit (ulimit -n).",
-            most,
-            connections,
-        )
-
-
 def announce(here: str, *, secure: bool) -> None:
     """Say that connections are accepted. That nobody can hear it is no reason not to serve."""
     s = "s" if secure else ""
@@ -171,12 +170,14 @@ def announce(here: str, *, secure: bool) -> None:
         logger.warning("Standard output cannot be written to: %s.", failure.strerror)
 
 
-def shut_down(server: HttpServer, app: Flask, seconds: float) -> None:
+def shut_down(servers: Sequence[HttpServer], app: Flask, seconds: float) -> None:
     """Accept nothing more, answer what is under way, tell everyone, store everything: in `seconds`,
     whatever happens."""
     deadline = time.monotonic() + seconds
     service = service_of(app)
-    server.close()
+    tell(logger, logging.INFO, "Stopping", connections=len(service.connections), seconds=seconds)
+    for server in servers:
+        server.close()
     service.connections.drain(seconds * SHARE_FOR_CONNECTIONS)
     gevent.with_timeout(max(0.0, deadline - time.monotonic()), service.close, timeout_value=None)
 

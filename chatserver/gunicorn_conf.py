@@ -21,6 +21,10 @@ from chatserver.certificate import HTTP_1_1, ShownCertificate, make_context
 from chatserver.errors import SettingError, StartError
 from chatserver.gc_tuning import settle_collector
 from chatserver.logs import bound_logs
+from chatserver.logs.gunicorn import GunicornLogger
+from chatserver.observe.files import VARIABLE, Directory, open_directory
+from chatserver.observe.start import tell_start
+from chatserver.observe.warnings import allow_connections, warn_of, warn_of_certificate
 from chatserver.settings import USAGE_STATUS, from_environment
 from chatserver.store import is_shared
 
@@ -40,8 +44,14 @@ except StartError as error:
 # The master would tell systemd that it is ready before any worker is.
 _notify_socket = os.environ.pop("NOTIFY_SOCKET", None)
 
-#: Where to listen: CHAT_HOST and CHAT_PORT.
-bind = authority(_host, _settings.port)
+FIRST = 1
+"""The number of the worker that warns for all."""
+
+_metrics: list[Directory] = []
+"""Where the figures of all workers are; once the master has begun."""
+
+#: Where to listen: CHAT_HOST and CHAT_PORT, and CHAT_METRICS_PORT if there is one.
+bind = [authority(_host, port) for port in _settings.ports]
 
 #: With TLS, CHAT_TLS_CERTIFICATE and CHAT_TLS_KEY.
 certfile, keyfile = _tls or (None, None)
@@ -78,6 +88,13 @@ worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 control_socket_disable = True
 
 loglevel = _settings.log_level.lower()
+
+#: Writes its lines, and everybody's, in one form.
+logger_class = GunicornLogger
+GunicornLogger.form = _settings.log_format
+
+#: A line for each request, to standard error.
+accesslog = None if _settings.no_access_log else "-"
 
 
 def _refuse_several_workers(server: Any) -> None:
@@ -116,8 +133,38 @@ def ssl_context(config: Any, make: Callable[[], ssl.SSLContext]) -> ssl.SSLConte
 
 def on_starting(server: Any) -> None:
     """Before the first worker is started."""
+    # Workers have the limit of the master.
+    allow_connections(_settings.max_connections + _settings.max_http_connections)
     _refuse_preloading(server)
     _refuse_several_workers(server)
+    if _tls is not None:
+        warn_of_certificate(*_tls)
+    _metrics.append(open_directory())
+    _metrics[0].empty()
+    # prometheus_client's way to tell workers where.
+    os.environ[VARIABLE] = _metrics[0].path
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """In the master, when a worker has ended: keep what it has counted."""
+    _metrics[0].bury(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """When the master ends."""
+    _metrics[0].remove()
+
+
+def when_ready(server: Any) -> None:
+    """Before the first worker is started, the sockets open."""
+    addresses = [address_of(listener) for listener in server.LISTENERS]
+    tell_start(_settings, addresses, server.cfg.workers)
+
+
+def address_of(listener: Any) -> str:
+    """Where one of gunicorn's sockets listens."""
+    name = listener.sock.getsockname()
+    return authority(*name[:2]) if isinstance(name, tuple) else str(name)
 
 
 def on_reload(server: Any) -> None:
@@ -146,6 +193,8 @@ def post_worker_init(worker: Any) -> None:
     """When a worker is about to serve: its store is open, and the socket accepts."""
     bound_logs()
     settle_collector()
+    if worker.age == FIRST:
+        warn_of(worker.wsgi.extensions["chatserver"].store)
     if _notify_socket is not None:
         os.environ["NOTIFY_SOCKET"] = _notify_socket
         sd_notify("READY=1", worker.log, unset_environment=True)

@@ -1,7 +1,7 @@
 """Loops that outlive each failure: what everyone depends on is a greenlet that never ends.
 
 A step that raises what nobody foresaw is logged with its traceback and tried again after a pause,
-for ever; whoever asks (`/healthz`) is told so meanwhile.
+for ever; whoever asks (`/healthz`, `/readyz`) is told so meanwhile.
 """
 
 import logging

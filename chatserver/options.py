@@ -154,12 +154,12 @@ def read_options(options: Any, kind: type[Options]) -> Options:
         raise BadType(f"The options are a plain object, not {kind_of(options)}.")
     given = {
         name: value
-        for name, value in options.items()
-        if value is not None and value is not undefined
+        for name in kind.__struct_fields__
+        if (value := options.get(name)) is not None and value is not undefined
     }
     try:
         return convert(given, kind)
-    except ValidationError:
+    except (ValidationError, UnicodeEncodeError):  # which it raises for a lone surrogate
         raise misfit(given, kind) from None
 
 

@@ -3,10 +3,11 @@
 A refusal is a plain HTTP answer before the upgrade, with a sentence for whoever reads it.
 """
 
+import logging
 import math
 from typing import Final
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, abort, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import WebsocketMismatch
 from werkzeug.wrappers import Response as AnyResponse
@@ -14,7 +15,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from capnweb_sync.server import HandshakeError, UpgradeUnavailable, no_room, upgrade
 from chatserver import page
 from chatserver.errors import RateLimited
-from chatserver.service import current_service
+from chatserver.logs import tell
+from chatserver.observe.metrics import hidden, may_see
+from chatserver.service import ChatService, current_service
+
+logger: Final = logging.getLogger("chatserver")
 
 RPC_PATH: Final = "/rpc/ws"
 BATCH_PATH: Final = "/rpc/batch"
@@ -40,6 +45,9 @@ The chat was opened before this process was forked, and does nothing in it. Star
 --preload: each worker opens the chat for itself.
 """
 
+FIRST_REFUSAL: Final = 400
+"""The status from which on a request was not done."""
+
 VARIES: Final = [("Vary", "Accept")]
 """A browser gets something else at the same address."""
 
@@ -56,6 +64,21 @@ def refuse_if_inherited() -> Response | None:
 def notice_proxy() -> None:
     """Nobody may forward requests unnoticed whose clients are not told apart."""
     current_service().notice_proxy(request.environ)
+
+
+@routes.before_request
+def keep_the_chat_off_the_port_for_metrics() -> None:
+    """Whoever may reach that one need not be one who may chat."""
+    if hidden(request.environ, current_service().settings):
+        abort(404)
+
+
+@routes.after_app_request
+def count_refusal(response: Response) -> Response:
+    """Count what was not done, by its status."""
+    if response.status_code >= FIRST_REFUSAL:
+        current_service().calls.refusals[f"http_{response.status_code}"] += 1
+    return response
 
 
 # Werkzeug takes a request for an upgrade only to the one kind of rule, any other only to the other.
@@ -89,13 +112,33 @@ def batch() -> AnyResponse:
 
 
 @routes.get("/healthz")
-def health() -> tuple[Response, int]:
-    """For load balancers and supervisors: 200, or 503 if no one should be sent here."""
+def alive() -> tuple[Response, int]:
+    """For supervisors: 503 if restarting this process would help."""
+    return state_of(current_service(), ("ok", "unavailable", "full", "draining"))
+
+
+@routes.get("/readyz")
+def ready() -> tuple[Response, int]:
+    """For load balancers: 503 if nobody should be sent here."""
+    return state_of(current_service(), ("ok",))
+
+
+@routes.get("/metrics")
+def metrics() -> Response:
+    """For Prometheus: what has happened, in all workers."""
     service = current_service()
+    if not may_see(request.environ, service.settings):
+        return sentence(403, "The figures are for this machine; --metrics-from lets others read.")
+    page, content_type = service.metrics.page(request.headers.get("Accept", ""))
+    return Response(page, content_type=content_type)
+
+
+def state_of(service: ChatService, good: tuple[str, ...]) -> tuple[Response, int]:
+    """How this worker is, with status 200 if that is one of the `good` ones."""
     state = service.state
     connections = service.connections
     answer = jsonify(status=state, connections=len(connections), memory=connections.kept)
-    return answer, 200 if state == "ok" else 503
+    return answer, 200 if state in good else 503
 
 
 @routes.get("/")
@@ -115,6 +158,15 @@ def welcome() -> Response:
 @routes.app_errorhandler(RateLimited)
 def slow_down(error: RateLimited) -> Response:
     """Too many connections or batches from one address."""
+    tell(
+        logger,
+        logging.INFO,
+        "Refused",
+        address=request.remote_addr,
+        path=request.path,
+        code=error.code,
+        retry_after=error.retry_after,
+    )
     return sentence(429, str(error), [("Retry-After", str(math.ceil(error.retry_after)))])
 
 

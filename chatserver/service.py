@@ -21,6 +21,10 @@ from capnweb_sync.server import CloseCode, Connection, Connections, gevent_runti
 from chatserver.capabilities.chat import Chat
 from chatserver.errors import Unavailable
 from chatserver.futures import wait
+from chatserver.observe.calls import ChatCalls
+from chatserver.observe.figures import Worker
+from chatserver.observe.metrics import Metrics
+from chatserver.observe.visits import Visits
 from chatserver.people.limits import Rates
 from chatserver.rooms.member import BatchConnection, ClientState
 from chatserver.rooms.stays import Stays
@@ -62,6 +66,9 @@ class ChatService:
         store: the log.
         stays: who is here, in this process.
         rates: what its clients do, by address and person.
+        visits: its connections, as they are logged and counted.
+        calls: what its clients call, counted.
+        metrics: the figures of it all.
         connections: the open WebSockets of this process.
     """
 
@@ -73,6 +80,8 @@ class ChatService:
         self.store = open_store(settings.store, settings.policy)
         self.stays = Stays(self.store)
         self.rates = Rates(settings.rate_limits)
+        self.visits = Visits()
+        self.calls = ChatCalls()
         self._proxy_noticed = False
         self.connections = Connections(
             max_connections=settings.max_connections,
@@ -91,13 +100,33 @@ class ChatService:
         self._batch_limits = replace(self._limits, max_calls=BATCH_CALLS)
         gevent_runtime()
         self.stays.start()
+        self.metrics = Metrics(
+            Worker(
+                self.connections,
+                self.stays,
+                self.store,
+                self.visits,
+                self.calls,
+                lambda: self.state == "ok",
+            )
+        )
 
     def begin(self, connection: Connection) -> RpcSession:
         """The session of a new connection, whose main object is the chat."""
-        address = self.rates.address(host_of(connection.remote_address))
-        client = ClientState(connection, allowance=self.rates.connection(address))
-        chat = Chat(self.stays, self.store, client)
-        connection.on_closed = chat._closed
+        host = host_of(connection.remote_address)
+        address = self.rates.address(host)
+        visit = self.visits.begin(host)
+        client = ClientState(
+            connection, allowance=self.rates.connection(address), number=visit.number
+        )
+        chat = Chat(self.stays, self.store, client, self.calls)
+
+        def closed(connection: Connection) -> None:
+            people = [member.name for member in client.members.values()]
+            chat._closed(connection)
+            self.visits.end(visit, connection, people)
+
+        connection.on_closed = closed
         if not self.rates.hold(address):
             connection.close(CloseCode.TRY_AGAIN_LATER, "Too many connections from this address.")
         return RpcSession(connection, chat, runtime=gevent_runtime(), limits=self._limits)
@@ -110,7 +139,7 @@ class ChatService:
         address = self.rates.address(environ.get("REMOTE_ADDR", ""))
         client = ClientState(BatchConnection(), deaf=True, allowance=self.rates.batch(address))
         chat = serve(
-            Chat(self.stays, self.store, client),
+            Chat(self.stays, self.store, client, self.calls),
             limits=self._batch_limits,
             batch_timeout=BATCH_SECONDS,
             max_batch=BATCH_BYTES,
@@ -153,14 +182,20 @@ class ChatService:
 
     @property
     def state(self) -> str:
-        """`ok`, `draining`, or `unavailable` if nothing can be said at the moment."""
+        """`ok`; `failing`, if what the chat lives by does; `draining`, before the end;
+        `unavailable`, if the store is, and nothing can be said; `full`, if nobody finds room."""
         if self.connections.draining:
             return "draining"
-        return "ok" if self.stays.running and self.store.available else "unavailable"
+        if not self.stays.running:
+            return "failing"
+        if not self.store.available:
+            return "unavailable"
+        return "full" if self.connections.full else "ok"
 
     def close(self) -> None:
         """Let go of the store. To be called when no connection is open any more."""
         self.stays.stop()
+        self.metrics.stop()
 
 
 def host_of(remote_address: Any) -> str:

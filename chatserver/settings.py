@@ -22,6 +22,7 @@ from capnweb_sync.server import HttpLimits
 from capnweb_sync.urls import without_password
 from chatserver.addresses import host
 from chatserver.errors import SettingError, StartError
+from chatserver.logs import FORMATTERS
 from chatserver.output import write_output
 from chatserver.people.limits import Network, Rate, RateLimits, ip_address, subscriber
 from chatserver.store.interface import Policy
@@ -54,6 +55,9 @@ def text(value: str) -> str:
 # For each: `title` is its type, and `description` its bounds, in the words of an error.
 Port = Annotated[
     int, Meta(ge=0, le=MAX_PORT, title="a whole number", description=f"from 0 to {MAX_PORT}")
+]
+OwnPort = Annotated[
+    int, Meta(ge=1, le=MAX_PORT, title="a whole number", description=f"from 1 to {MAX_PORT}")
 ]
 CountOrZero = Annotated[int, Meta(ge=0, title="a whole number", description="0 or more")]
 Count = Annotated[int, Meta(ge=1, title="a whole number", description="1 or more")]
@@ -105,6 +109,21 @@ def log_level(value: str) -> str:
     if level not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
         raise ValueError("must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
     return level
+
+
+def log_format(value: str) -> str:
+    """A form of lines."""
+    if value not in FORMATTERS:
+        raise ValueError(f"must be {' or '.join(FORMATTERS)}")
+    return value
+
+
+def flag(value: str) -> bool:
+    """Whether something is wanted, in the environment."""
+    wanted = value.lower()
+    if wanted not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        raise ValueError("must be 1 or 0")
+    return wanted in ("1", "true", "yes", "on")
 
 
 def setting(
@@ -272,7 +291,21 @@ class Settings:
     keep_messages: int | None = setting(
         None, Count, "keep only that many of the newest events (default: all)", "N"
     )
-    log_level: str = setting("WARNING", log_level, "what to log: DEBUG, INFO, WARNING …", "LEVEL")
+    log_level: str = setting("INFO", log_level, "what to log: DEBUG, INFO, WARNING …", "LEVEL")
+    log_format: str = setting(
+        "text", log_format, "how to log: text for people, json for programs", "FORMAT"
+    )
+    metrics_from: tuple[Network, ...] = setting(
+        (),
+        network,
+        "an address, or a range of them, that may read /metrics besides this machine; can be"
+        " repeated",
+        "ADDRESS",
+    )
+    metrics_port: int | None = setting(
+        None, OwnPort, "a port for /metrics, where anybody may read it, and nowhere else", "PORT"
+    )
+    no_access_log: bool = setting(False, flag, "log no line for each HTTP request")
 
     def __post_init__(self) -> None:
         if self.ping_timeout > self.ping_interval:
@@ -290,6 +323,11 @@ class Settings:
         """As entries of Flask's configuration; what is not set is left out."""
         values = {entry.name.upper(): getattr(self, entry.name) for entry in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def ports(self) -> list[int]:
+        """Where to listen."""
+        return [self.port] if self.metrics_port is None else [self.port, self.metrics_port]
 
     @property
     def tls_files(self) -> tuple[str, str] | None:
@@ -415,13 +453,18 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
     parser.add_argument("--version", action="version", version=f"chatserver {__version__}")
     for entry in fields(Settings):
         default = getattr(defaults, entry.name)
+        if isinstance(entry.default, bool):
+            parser.add_argument(
+                option(entry), action="store_true", default=None, help=described(entry)
+            )
+            continue
         known = ", ".join(map(str, default)) if isinstance(default, tuple) else default
         shown = "" if known in (None, "") else f" (default: {without_password(str(known))})"
         parser.add_argument(
-            f"--{entry.name.replace('_', '-')}",
+            option(entry),
             type=_argument_type(entry),
             metavar=entry.metadata["metavar"],
-            help=entry.metadata["help"].replace("%", "%%") + shown,
+            help=described(entry) + shown,
             action="append" if isinstance(entry.default, tuple) else "store",
         )
     given = vars(parser.parse_args(arguments))
@@ -433,6 +476,17 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
         several = isinstance(entry.default, tuple)
         settings[entry.name] = tuple(part for part in value if part != "") if several else value
     return Settings(**settings)
+
+
+def option(entry: "Field[Any]") -> str:
+    """What a setting is called on the command line."""
+    return f"--{entry.name.replace('_', '-')}"
+
+
+def described(entry: "Field[Any]") -> str:
+    """What a setting is for, as argparse takes it."""
+    text: str = entry.metadata["help"]
+    return text.replace("%", "%%")
 
 
 def _argument_type(entry: "Field[Any]") -> Callable[[str], Any]:

@@ -77,6 +77,18 @@ install_node_packages() {
     (cd "$1" && npm ci --no-fund --no-audit --silent) && cp "$lock" "$installed"
 }
 
+# Prometheus's judge of alerts alone: its package brings a server besides, which nobody asked for.
+get_promtool() {
+    ! command -v promtool >/dev/null && [ ! -x "$venv/bin/promtool" ] || return 0
+    command -v dpkg-deb >/dev/null && command -v apt-get >/dev/null || return 1
+    unpacked=$(mktemp -d)
+    (cd "$unpacked" && apt-get -qq download prometheus && dpkg-deb -x prometheus_*.deb .) \
+        >/dev/null 2>&1 && mv "$unpacked/usr/bin/promtool" "$venv/bin/"
+    found=$?
+    rm -rf -- "$unpacked"
+    return $found
+}
+
 # newest_reference: the tests against the npm package, in a copy of all this that has its newest
 # release.
 newest_reference() {
@@ -113,6 +125,9 @@ if ! command -v redis-server >/dev/null && ! apt_install redis-server; then
 fi
 if ! PATH=$PATH:/usr/sbin command -v nginx >/dev/null && ! apt_install nginx-light; then
     missing 'nginx is not here: its configuration is not tested'
+fi
+if ! get_promtool; then
+    missing 'promtool is not here: the alerts are not tested'
 fi
 
 if [ "$lint" ]; then

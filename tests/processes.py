@@ -243,7 +243,9 @@ class ServerProcess(Process):
     BANNER = r"Chat Server running on (?P<url>ws(?P<s>s?)://(?P<host>[^:/]+):(?P<port>\d+)/rpc/ws)"
 
     def __init__(self, *options: str, env: Mapping[str, str] | None = None) -> None:
-        """Start it on a free port with an in-memory store; `options` come after and win."""
+        """Start it on a free port with an in-memory store; `options` come after and win. Of what
+        goes well nothing is logged, unless `env` or they ask for it."""
+        env = {"CHAT_LOG_LEVEL": "WARNING", **(env or {})}
         own = ["--host", "127.0.0.1", "--port", str(free_port()), "--store", "memory:"]
         super().__init__([sys.executable, "-m", "chatserver", *own, *options], env=env)
         try:

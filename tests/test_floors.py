@@ -46,6 +46,7 @@ FLOORS = {
         ("rooms",),
         ("capabilities",),
         ("settings",),
+        ("observe",),
         ("service", "page", "data"),
         ("routes",),
         ("app",),

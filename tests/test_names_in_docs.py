@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from capnweb_sync.observe.logs import LOGS
+from chatserver.logs import UNBOUNDED
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,7 +35,7 @@ EXAMPLES = {"bank_api.py", "conftest.py", "a_small_server.py", "bot.py"}
 """Files of the reader's own."""
 
 
-LOGGERS = {logger.name for logger, _, _ in LOGS}
+LOGGERS = {logger.name for logger, _, _ in LOGS} | {logger.name for logger in UNBOUNDED}
 
 
 @cache

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 from ..errors import RpcError
@@ -80,7 +81,10 @@ class Job:
         calls = self._calls
         if calls.seen is not None:
             calls.seen.failed(self, error)
-        self._finish(None, calls.failure(error, self.called()[0]))
+        path, _ = self.called()
+        if calls.counts is not None:
+            calls.counts.fails(first_name(path), error, calls.session)
+        self._finish(None, calls.failure(error, path))
 
     def called(self) -> tuple[Path, bool]:
         """What the peer has called, or whether it only looks at it: for people."""
@@ -119,7 +123,7 @@ class ServedCall(Job):
     `args` is None for reading a property. The result is resolved with a hook for what comes out.
     """
 
-    __slots__ = ("_args", "_calls", "_path", "_reading", "_result", "_target")
+    __slots__ = ("_args", "_began", "_calls", "_path", "_reading", "_result", "_target")
 
     def __init__(
         self,
@@ -135,6 +139,7 @@ class ServedCall(Job):
         self._reading = args is None
         self._result = result
         self._calls = calls
+        self._began = 0.0
 
     def submit(self) -> None:
         """Start it in its turn, once no argument is a promise any more."""
@@ -158,7 +163,14 @@ class ServedCall(Job):
     def called(self) -> tuple[Path, bool]:
         return self._path, self._reading
 
+    def _complete(self, outcome: Any, error: BaseException | None) -> None:
+        counts = self._calls.counts
+        if counts is not None and error is None and not self._reading:
+            counts.timed(first_name(self._path), self._began)
+        super()._complete(outcome, error)
+
     def _run(self) -> Any:
+        self._began = perf_counter()
         target, path, at = self._target, self._path, 0
         while at < len(path) and not isinstance(target, RpcStub):
             if isinstance(target, RpcTarget):
@@ -214,6 +226,11 @@ class ServedCall(Job):
         # The frames of an exception hold this call, and what waits for the result the exception.
         del self._result, self._args, self._target
         result.resolve(hook)
+
+
+def first_name(path: Path) -> str:
+    """What is called, for who counts: of the names that lead further there may be any number."""
+    return str(path[0]) if path else "()"
 
 
 def start_call(target: Any, path: Path, args: Payload | None, calls: ServedCalls) -> Hook:

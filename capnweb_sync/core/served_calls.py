@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from ..errors import RpcError, drop_locals, logger, meant_for_peer, redacted
 from ..limits import Limits
+from ..observe.counts import CallCounts
 from ..observe.observer import Path, method_name
 from ..observe.seen import Seen
 from ..runtimes.interface import CallQueue, Runtime, default_runtime
@@ -51,6 +52,7 @@ class ServedCalls:
         "_queue",
         "answered",
         "before_call",
+        "counts",
         "ledger",
         "limits",
         "on_send_error",
@@ -87,6 +89,8 @@ class ServedCalls:
         self._begun = 0
         self.answered = 0
         """Bytes of answers for one message, or when one call was done."""
+        self.counts: CallCounts | None = None
+        """Where calls are counted, if anybody asks for that."""
         self.seen: Seen | None = None
         """Those who observe the calls of the session, if anybody does."""
         self.on_send_error: OnSendError | None = None

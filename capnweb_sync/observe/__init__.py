@@ -4,6 +4,8 @@
 |---|---|
 | `observer` | `Observer`, who is told; `Call` and `Conversation`, of what |
 | `events` | the queue of an observer: in order, outside of steps, bounded |
+| `counts` | `CallCounts`: served calls in plain integers, for who only counts |
+| `durations` | a histogram in plain integers |
 | `seen` | what one session tells its observers |
 | `logs` | the loggers `capnweb_sync.connection`, `.calls` and `.wire`, which are observers |
 | `prometheus` | metrics for Prometheus; imported by its name only, and needs `prometheus_client` |

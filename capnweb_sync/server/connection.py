@@ -142,6 +142,7 @@ class Home(Protocol):
     close_timeout: float
     flushes: FlushQueue
     draining: bool
+    received_bytes: int
 
     def add(self, connection: Connection) -> int:
         """Take it in; its place in the ring."""
@@ -209,6 +210,7 @@ class Connection:
         "send",
         "session",
         "silent",
+        "unsent",
     )
 
     pack = staticmethod(text_frame)
@@ -254,6 +256,8 @@ class Connection:
         self.close_reason = ""
         #: Whether the peer's close frame ended it.
         self.closed_by_peer = False
+        #: Bytes that waited to be sent and were given up, because the peer read too slowly.
+        self.unsent = 0
         #: Called once, in a greenlet, after the session has been told of the end.
         self.on_closed: Callable[[Connection], None] | None = None
         #: Whether a ping went out and nothing has arrived since. For `Connections`.
@@ -377,6 +381,7 @@ class Connection:
 
     def _take(self, data: bytes) -> None:
         self.silent = False
+        self._connections.received_bytes += len(data)
         events = self._reader.feed(data, FRAMES_AT_ONCE)
         began = perf_counter()
         if began < self._light_from:
@@ -623,6 +628,7 @@ class Connection:
             self._give_up("The server keeps too much for its clients, and the most for this one.")
 
     def _give_up(self, reason: str) -> None:
+        self.unsent = self._outbox.buffered
         if isinstance(self._socket, TlsSocket):
             # What TLS has begun to send cannot be taken back, and no frame goes around it.
             self._drop(reason, reset, CloseCode.TRY_AGAIN_LATER)

@@ -95,6 +95,8 @@ class Connections:
         self.close_timeout = close_timeout
         #: The outboxes of these connections that are to be flushed in this turn of the loop.
         self.flushes = FlushQueue()
+        #: What has arrived on these connections.
+        self.received_bytes = 0
         #: Called by `drain` before the connections are closed, each in a greenlet of its own.
         self.on_drain: list[Callable[[], None]] = []
         #: Whether the process is about to stop: no connection is taken any more.
@@ -126,6 +128,20 @@ class Connections:
     def full(self) -> bool:
         """Whether there is no room for one more: an upgrade is then answered with 503."""
         return self.draining or len(self) + self._reserved >= self.max_connections
+
+    @property
+    def sent_bytes(self) -> int:
+        """What has gone out on these connections."""
+        return self.flushes.sent_bytes
+
+    def waiting(self) -> tuple[int, int]:
+        """What waits to be sent. Asks each connection, so not for what is called often.
+
+        Returns:
+            Bytes in all, and bytes of the one for which most waits.
+        """
+        waiting = [connection.buffered for connection in self]
+        return sum(waiting), max(waiting, default=0)
 
     def reserve(self) -> None:
         """Keep room for a connection whose handshake is being answered. Ends with `release`."""

@@ -82,10 +82,12 @@ class OutboxOwner(Protocol):
 class FlushQueue:
     """The outboxes to flush at the end of this turn of the loop: one callback for all of them."""
 
-    __slots__ = ("_outboxes",)
+    __slots__ = ("_outboxes", "sent_bytes")
 
     def __init__(self) -> None:
         self._outboxes: list[Outbox] = []
+        #: What the kernel has taken.
+        self.sent_bytes = 0
 
     def add(self, outbox: Outbox) -> None:
         """Flush `outbox` at the end of this turn. To be called once per outbox and turn."""
@@ -95,11 +97,13 @@ class FlushQueue:
 
     def _flush(self) -> None:
         outboxes, self._outboxes = self._outboxes, []
+        sent = 0
         for outbox in outboxes:
             try:
-                outbox.flush()
+                sent += outbox.flush()
             except Exception as error:  # noqa: PERF203 - those behind it would never be flushed
                 outbox.fail_unforeseen(error)
+        self.sent_bytes += sent
 
 
 class Outbox:
@@ -197,11 +201,15 @@ class Outbox:
         self._low = size
         self._attended = True
 
-    def flush(self) -> None:
-        """Hand to the kernel what it takes now."""
+    def flush(self) -> int:
+        """Hand to the kernel what it takes now.
+
+        Returns:
+            Bytes that it took.
+        """
         frames = self._frames
         if not frames:
-            return
+            return 0
         try:
             if len(frames) == 1:
                 sent = self._socket.send(frames[0])
@@ -213,7 +221,7 @@ class Outbox:
             sent = 0
         except OSError as error:
             self._fail(f"sending failed: {error}")
-            return
+            return 0
         if sent == self.buffered:
             frames.clear()
             self.buffered = 0
@@ -222,6 +230,7 @@ class Outbox:
             self._wait_for_room()
         if self._attended:
             self._after_send()
+        return sent
 
     def _forget(self, sent: int) -> None:
         """Drop the first `sent` bytes."""
@@ -328,7 +337,7 @@ class Outbox:
     def _flush_again(self) -> None:
         """There is room again."""
         try:
-            self.flush()
+            self._flushes.sent_bytes += self.flush()
         except Exception as error:
             self.fail_unforeseen(error)
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from time import perf_counter
 from types import FunctionType
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ from ..core.stubs import Path
 from ..core.targets import RpcTarget, is_function, members, read_member
 from ..deferred import trampoline
 from ..errors import RpcError
+from ..observe.counts import TIMED_MASK
 from ..values.javascript import MAX_SAFE_INTEGER
 from .export_table import Export, ExportingSession, ExportTable
 
@@ -49,6 +51,7 @@ class PlainCall(Export, Job):
 
     __slots__ = (
         "_arguments",
+        "_began",
         "_calls",
         "_hook",
         "_name",
@@ -78,6 +81,8 @@ class PlainCall(Export, Job):
         self._arguments: list[Any] | None = arguments
         """None once they belong to another call, which is counted instead of this one."""
         self._calls = calls
+        self._began = 0.0
+        """When it began, on the clock of `time.perf_counter`, if it is to be timed."""
         self._received_size = calls.received_size
         self._outcome: Any = PENDING
         """The value; an `ErrorHook` for a failure."""
@@ -153,7 +158,16 @@ class PlainCall(Export, Job):
         if not is_function(function):
             # No method of the class any more, or one that finds its attributes in its own way.
             return self._run_in_general(arguments)
-        return function(*parameters_of(function).bind(arguments))
+        parameters = parameters_of(function)
+        bound = parameters.bind(arguments)
+        if parameters.calls & TIMED_MASK == 1:
+            self._began = perf_counter()
+        return function(*bound)
+
+    def _time(self) -> None:
+        counts = self._calls.counts
+        if counts is not None:
+            counts.timed(self._name, self._began)
 
     def _run_in_general(self, arguments: list[Any]) -> Any:
         """Leave the call to a general one; the hook of its result."""
@@ -172,6 +186,8 @@ class PlainCall(Export, Job):
         return (self._name,), False
 
     def _complete(self, outcome: Any, error: BaseException | None) -> None:
+        if self._began and error is None:
+            self._time()
         if error is not None or self._hook is not None or not is_small(outcome):
             super()._complete(outcome, error)
             return

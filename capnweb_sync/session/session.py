@@ -201,6 +201,16 @@ class RpcSession:
                 raise
 
     @property
+    def calls_made(self) -> int:
+        """Calls that this side has sent so far, broadcasts included."""
+        return self.imports.next_id - 1
+
+    @property
+    def calls_served(self) -> int:
+        """Calls that the peer has sent so far."""
+        return self.exports.pushed
+
+    @property
     def main(self) -> RpcStub:
         """A stub for the peer's main object. Disposing of it ends the session."""
         if self._main is None:
@@ -813,7 +823,7 @@ class RpcSession:
         if self.closed_by is None:
             self.closed_by = error
             if self._seen is not None:
-                self._seen.closed(error, self.imports.next_id - 1, self.exports.pushed)
+                self._seen.closed(error, self.calls_made, self.calls_served)
         rest = self._ending(self.closed_by)
         if not self._end_some(rest):
             self.runtime.in_turns(self._end_later(rest), frees=True)

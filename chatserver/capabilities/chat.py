@@ -4,15 +4,17 @@ The names of methods and properties are those of the wire. Arguments are checked
 against the annotations, and here against the chat's rules.
 """
 
+from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from capnweb_sync import Lookup, RpcSession, RpcStub, RpcTarget
+from capnweb_sync.observe.counts import CallCounts
 from capnweb_sync.server import Connection
 from chatserver.capabilities.person import Person
-from chatserver.errors import BadRequest, BadType, NotJoined, Unauthorized
+from chatserver.errors import BadRequest, BadType, NotJoined, RateLimited, Unauthorized
 from chatserver.futures import then
 from chatserver.options import (
     HistoryOptions,
@@ -32,21 +34,42 @@ NAME: Final = "Chat Server"
 """What the server says that it is."""
 
 
+class Counts(CallCounts, ABC):
+    """Where calls are counted, and those as well that were refused before they began."""
+
+    @abstractmethod
+    def limited(self, error: RateLimited, session: RpcSession) -> None:
+        """A call was refused because those of all kinds came too often."""
+
+
 class Chat(RpcTarget):
     """What one connection can ask for."""
 
-    __slots__ = ("_client", "_session", "_stays", "_store")
+    __slots__ = ("_client", "_counts", "_session", "_stays", "_store")
 
-    def __init__(self, stays: Stays, store: Store, client: ClientState) -> None:
+    def __init__(
+        self, stays: Stays, store: Store, client: ClientState, counts: Counts | None = None
+    ) -> None:
+        """`counts` counts the calls, if given."""
         self._stays = stays
         self._store = store
         self._client = client
+        self._counts = counts
 
     def _on_session(self, session: RpcSession) -> None:
         self._session = session
-        calls = self._client.allowance.calls
-        if calls:
-            session.calls.before_call = partial(take, calls)
+        session.calls.counts = self._counts
+        if self._client.allowance.calls:
+            session.calls.before_call = self._take_call
+
+    def _take_call(self) -> None:
+        """One call of any kind. Raises RateLimited."""
+        try:
+            take(self._client.allowance.calls)
+        except RateLimited as error:
+            if self._counts is not None:
+                self._counts.limited(error, self._session)
+            raise
 
     def _closed(self, connection: Connection) -> None:
         """Its connection is closed."""

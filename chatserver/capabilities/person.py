@@ -17,7 +17,7 @@ from chatserver.futures import then
 from chatserver.options import LISTED, MAX_TOKEN, ListOptions, OpenOptions, read_options
 from chatserver.people.names import check_name, check_room_name, clean_title, clean_topic
 from chatserver.rooms.arrival import Arrival
-from chatserver.rooms.stays import Stays
+from chatserver.rooms.stays import Stays, tell_of
 from chatserver.store.interface import Store
 from chatserver.store.refusals import no_such_room
 from chatserver.store.seats import RoomInfo, Seat
@@ -88,9 +88,16 @@ class Person(RpcTarget):
             raise BadRequest("The option 'history' is \"all\", or absent.")
         title, topic = clean_title(wanted.title), clean_topic(wanted.topic or "")
         room, everything = f"+{secrets.token_hex(NAME_BYTES)}", wanted.history == "all"
-        return self._seated(
+        seated = self._seated(
             lambda store: store.open_room(self._member.claim, room, title, topic, everything)
         )
+
+        def opened(room: Room) -> Room:
+            # Without its name: that is nobody else's to know.
+            tell_of(self._member, "Opened a room")
+            return room
+
+        return then(seated, opened)
 
     def direct(self, name: str) -> "Future[Room]":
         """The room of oneself and somebody else."""

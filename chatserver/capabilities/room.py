@@ -55,6 +55,7 @@ class SharedRoom(RpcTarget):
         said = clean_text(text)
         wanted = read_options(options, SayOptions)
         answered = 0 if wanted.replyTo is None else message_id(wanted.replyTo)
+        self._stays.messages += 1
         return self._receipt(lambda store, *seat: store.say(*seat, said, wanted.key, answered))
 
     def history(self, options: Any = None) -> "Lookup[list[dict[str, Any]]]":

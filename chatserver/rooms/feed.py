@@ -25,6 +25,7 @@ import gevent
 from capnweb_sync import broadcast
 from capnweb_sync.close_codes import CloseCode
 from chatserver.errors import Unavailable
+from chatserver.logs import tell
 from chatserver.rooms.backlog import Backlog
 from chatserver.rooms.cast import Cast
 from chatserver.rooms.member import Member
@@ -63,6 +64,7 @@ class Feed:
 
     Attributes:
         position: the id of the last entry that was told.
+        deliveries: how often an event was told to a member.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Feed:
         """`lost(holder)` is called for each holder that another one took the name from, `reset()`
         when the log began anew."""
         self.position = store.last_id
+        self.deliveries = 0
         self._store = store
         self._lost = lost
         self._reset = reset
@@ -87,6 +90,11 @@ class Feed:
         self._lost_holders: list[str] = []
         """Those who are still to be told."""
         self._unreachable = False
+
+    @property
+    def rooms(self) -> int:
+        """How many rooms have live members in this process."""
+        return len(self._casts)
 
     def add(self, member: Member, seats: Iterable[Seat], after: int, known: int) -> None:
         """Tell `member`, from now on, every event above `after` of the rooms that it is in.
@@ -136,12 +144,12 @@ class Feed:
         try:
             tail = self._store.follow(self.position, FOLLOW_SECONDS)
         except LogReset:
-            logger.warning("The log began anew; all members are sent away to join again.")
+            tell(logger, logging.WARNING, "The log began anew", last_id=self._store.last_id)
             self._begin_anew()
             return
         except Unavailable as error:
             if not self._unreachable:
-                logger.warning("Cannot follow the log, trying on: %s", error)
+                tell(logger, logging.WARNING, "The log cannot be followed", reason=error)
             self._unreachable = True
             gevent.sleep(RETRY_SECONDS)
             return
@@ -203,6 +211,7 @@ class Feed:
                 told = events[:-1] if last.type == "seat" else events
                 if told:
                     cast.tell(told)
+                    self.deliveries += len(cast) * len(told)
         finally:
             for change in last.seats:
                 for member in self._members_of(change.by):
@@ -273,6 +282,7 @@ class Feed:
                 return False
             for event in self._recent.above(backlog.after):
                 tell_one(backlog, event)
+                self.deliveries += 1
         del self._backlogs[member]
         for room in member.seats:
             self._enter(room, member)
@@ -309,6 +319,7 @@ class Feed:
                 if connection.buffered > BEHIND_BYTES and not self._has_room(backlog):
                     return
                 tell_one(backlog, event)
+                self.deliveries += 1
             backlog.after = position if is_all(events) else events[-1].id
 
     def _has_room(self, backlog: Backlog) -> bool:

@@ -128,16 +128,32 @@ class ClientState:
             decided.
         over: whether the connection is closed.
         deaf: whether it is over too soon for any event to reach it.
+        number: of the connection, in the log; None for a batch.
     """
 
-    __slots__ = ("_history", "allowance", "connection", "deaf", "joining", "members", "over")
+    __slots__ = (
+        "_history",
+        "allowance",
+        "connection",
+        "deaf",
+        "joining",
+        "members",
+        "number",
+        "over",
+    )
 
     def __init__(
-        self, connection: ClientConnection, *, deaf: bool = False, allowance: Allowance = UNLIMITED
+        self,
+        connection: ClientConnection,
+        *,
+        deaf: bool = False,
+        allowance: Allowance = UNLIMITED,
+        number: int | None = None,
     ) -> None:
         self.connection = connection
         self.allowance = allowance
         self.deaf = deaf
+        self.number = number
         self.members: dict[str, Member] = {}
         self.joining: dict[str, Future[None]] = {}
         self.over = False

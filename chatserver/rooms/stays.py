@@ -20,6 +20,7 @@ from capnweb_sync.close_codes import TAKEN_OVER, CloseCode
 from capnweb_sync.futures import complete, pass_on
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.futures import then, wait
+from chatserver.logs import people_logger, tell
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
 from chatserver.people.limits import Bucket, Rate, Table, allows, take
@@ -58,10 +59,12 @@ class Stays:
 
     Attributes:
         feed: tells them what the log says.
+        messages: how many were sent here.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.messages = 0
         self.feed = Feed(store, self._lost, self._reset)
         self._members: dict[str, Member] = {}
         """By holder."""
@@ -75,6 +78,11 @@ class Stays:
     def running(self) -> bool:
         """Whether it was started, and what it lives by goes well."""
         return bool(self._loops) and all(loop.healthy for loop in self._loops)
+
+    @property
+    def people(self) -> int:
+        """How many names are held by connections of this process."""
+        return len(self._members)
 
     def start(self) -> None:
         """Begin to follow the log and to let time take effect."""
@@ -159,6 +167,8 @@ class Stays:
                     heard = None if client.deaf else sink
                     member = Member(client, joined.claim, joined.name, callback, heard, full)
                     self._welcome(member, joined, options, answer_of, answer)
+                    back = joined.claim.secret == options.resume
+                    tell_of(member, "Came back" if back else "Joined" if not full else "Logged in")
                 else:
                     if not isinstance(error, NameTaken):
                         # Should it be stored, nobody speaks for the name. Who came with a secret
@@ -208,6 +218,7 @@ class Stays:
         Fails with NotJoined, RateLimited, BadRequest, Unavailable."""
 
         def append(member: Member) -> "Future[Any]":
+            self.messages += 1
             return then(
                 self.ask(member, lambda store: store.append(member.claim, text, sent_key)),
                 answer_to_send,
@@ -338,17 +349,15 @@ class Stays:
 
     def _part(self, member: Member) -> None:
         """The member's connection is closed: its name becomes free, or waits."""
-        end = (
-            self._store.release
-            if member.client.connection.closed_on_purpose
-            else self._store.suspend
-        )
+        on_purpose = member.client.connection.closed_on_purpose
+        end = self._store.release if on_purpose else self._store.suspend
         self._forget(member)
         self._unanswered.ask(partial(end, member.claim))
 
     def _left(self, member: Member, released: "Future[None]") -> None:
         if not isinstance(released.exception(), Unavailable):
             self._forget(member)
+            tell_of(member, "Left")
         elif member.client.over:
             self._part(member)
         else:
@@ -360,24 +369,26 @@ class Stays:
     def _lost(self, holder: str) -> None:
         """Another connection, perhaps of another worker, has taken the name over."""
         member = self._members.get(holder)
-        if member is not None:
-            self._dismiss(member, TAKEN_OVER, f"{member.name} has joined from elsewhere.")
+        deciding = member and member.client.joining.get(member.claim.key)
+        if deciding:
+            # It may be its own connection that goes on, with an answer that the tail has overtaken.
+            deciding.add_done_callback(lambda _: self._lost(holder))
+        else:
+            self._dismiss(holder, TAKEN_OVER, "has joined from elsewhere")
 
     def _close_if_lost(self, member: Member, future: "Future[Any]") -> None:
         """The store does not know the claim any more. If another connection has it now, the tail is
         about to say so; if it lapsed while this worker was cut off, the client is to join again."""
         if isinstance(future.exception(), ClaimLost):
-            gevent.spawn_later(VERDICT_SECONDS, self._close_lapsed, member.claim.holder)
+            what = (member.claim.holder, CloseCode.SERVICE_RESTART, "has to join again")
+            gevent.spawn_later(VERDICT_SECONDS, self._dismiss, *what)
 
-    def _close_lapsed(self, holder: str) -> None:
+    def _dismiss(self, holder: str, code: int, why: str) -> None:
+        """The membership ends, if it is here, and its client is told so by its connection's end."""
         member = self._members.get(holder)
         if member is not None:
-            self._dismiss(member, CloseCode.SERVICE_RESTART, f"{member.name} has to join again.")
-
-    def _dismiss(self, member: Member, code: int, reason: str) -> None:
-        """The membership is over, and its client is told so with the end of the connection."""
-        self._forget(member)
-        member.send_away(code, reason)
+            self._forget(member)
+            member.send_away(code, f"{member.name} {why}.")
 
     def _reset(self) -> None:
         for member in list(self._members.values()):
@@ -392,6 +403,11 @@ class Stays:
         else:
             self._unanswered.ask_again()
         gevent.sleep(max(MIN_TICK_SECONDS, seconds))
+
+
+def tell_of(member: Member, what: str) -> None:
+    """Log what becomes of a person."""
+    tell(people_logger, logging.INFO, what, person=member.name, connection=member.client.number)
 
 
 def answer_to_send(receipt: Receipt) -> dict[str, Any]:

@@ -90,6 +90,7 @@ class NoticeRecord(Record, frozen=True, tag="notice"):
     type: NoticeType
     key: str
     name: str
+    by: str = ""
 
 
 class ReactedRecord(Record, frozen=True, tag="reacted"):

@@ -88,6 +88,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final
 
+from chatserver.store.commits import Commits
 from chatserver.store.events import Event
 from chatserver.store.room_interface import RoomStore
 from chatserver.store.seats import LOBBY
@@ -181,11 +182,13 @@ class Store(RoomStore):
         epoch: names the log's incarnation.
         last_id: the newest event that this process knows of; 0 before the first.
         available: whether the last attempt to write went well.
+        commits: how long writing took, each time.
     """
 
     epoch: str
     last_id: int
     available: bool
+    commits: Commits
 
     @abstractmethod
     def claim(
@@ -311,6 +314,25 @@ class Store(RoomStore):
             LogReset: what the caller knows holds no more; told once.
             Unavailable: nothing was told; to be called again with the same `after`.
         """
+
+    def condition(self) -> dict[str, float]:
+        """How what it lives on is. Blocks the greenlet, and no other one.
+
+        Returns:
+            Figures by name: `disk_free_bytes`, `redis_memory_bytes`, `redis_memory_limit_bytes`
+            (0: none), `redis_saves` (whether its latest write to its disk went well). None of what
+            cannot be asked.
+        """
+        return {}
+
+    def warnings(self) -> list[str]:
+        """What will hurt one day, as far as the store can tell. Blocks the greenlet, and no other
+        one.
+
+        Returns:
+            A sentence each, with what to do.
+        """
+        return []
 
     @abstractmethod
     def close(self) -> None:

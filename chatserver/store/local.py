@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 from gevent.event import Event as Signal
 
+from chatserver.store.commits import Commits
 from chatserver.store.events import Event
 from chatserver.store.interface import MAX_READ_EVENTS, Store, cut
 from chatserver.store.seats import Aside, Seat
@@ -38,6 +39,7 @@ class LocalStore(Store):
     def __init__(self) -> None:
         self.last_id = 0
         self.available = True
+        self.commits = Commits()
         self._fresh: deque[Event] = deque(maxlen=MAX_FRESH)
         self._lost: list[str] = []
         self._asides: deque[Aside] = deque(maxlen=MAX_ASIDES)

@@ -2,7 +2,7 @@
 
 import secrets
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from heapq import merge
 from itertools import islice, takewhile
@@ -89,7 +89,7 @@ class MemoryArchive:
     def erase(self, message: int) -> None:
         event = self._entry(message)
         assert event is not None
-        self._put(replace(event, text="", removed=True))
+        self._put(replace(event, text="", removed=True, edited_ms=0))
         self._reactions.pop(message, None)
         for edit in [e for e in self._rooms[event.room] if e.target == message]:
             if edit.type == "edit":
@@ -106,6 +106,9 @@ class MemoryArchive:
         del kinds[emoji][by]
         if not kinds[emoji]:
             del kinds[emoji]
+
+    def kinds(self, message: int) -> Collection[str]:
+        return self._reactions.get(message, {})
 
     def reactions(self, message: int) -> Reactions:
         return {

@@ -23,7 +23,6 @@ export const texts = {
   goOnHere: (name) => `Go on here as ${name}`,
   orAnotherName: "Or come in with another name:",
   staySignedIn: "Stay signed in on this device",
-  noAccounts: "This link is an invitation, but the server has no accounts. You can come in as a guest.",
   nameLost: (name) => `You were away too long, and ${name} is somebody else now. Choose another name; what you had not sent is kept.`,
 
   // The end
@@ -53,7 +52,6 @@ export const texts = {
   people: "People",
   you: "you",
   away: "away",
-  online1: "online",
   more: (count) => `and ${count.toLocaleString(language)} more`,
   here: (count) => `${people(count)} here`,
   leave: "Leave the chat",
@@ -85,6 +83,7 @@ export const texts = {
   sent: "Sent",
   notSent: "Not sent.",
   notSentNameLost: "It is not known whether this arrived before your name was lost.",
+  notSentRoomOver: "The room is over.",
   sendAgain: "Send again",
   takeBackText: "Edit",
   discard: "Discard",
@@ -130,6 +129,9 @@ export const texts = {
   copy: "Copy",
   copied: "Copied",
   leaveRoom: "Leave this room",
+  endConversation: "End this conversation for both",
+  roomOver: "You are not in this room any more. What was said can be read until you put it away.",
+  putAway: "Put it away",
   closeRoom: "Close this room for everybody",
   close: "Close",
   mention: "Mention",

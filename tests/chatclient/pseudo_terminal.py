@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import socket
@@ -23,13 +24,20 @@ COLUMNS, LINES = 80, 40
 class PseudoTerminal:
     """Runs `command` on a terminal of its own; leaving the context kills it."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        size: tuple[int, int] = (COLUMNS, LINES),
+    ) -> None:
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-        self._screen = pyte.Screen(COLUMNS, LINES)
+        columns, lines = size
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self._lock = threading.Lock()
         self._escapes = 0
+        self._looks: set[bytes] = set()
         self._told, self._enough = socket.socketpair()
         self._process = subprocess.Popen(
             command,
@@ -59,6 +67,7 @@ class PseudoTerminal:
                 return
             with self._lock:
                 self._escapes += data.count(b"\x1b")
+                self._looks.update(re.findall(rb"\x1b\[([0-9;]+)m", data))
                 self._stream.feed(data)
 
     @property
@@ -87,6 +96,24 @@ class PseudoTerminal:
         """How many escape sequences were written."""
         with self._lock:
             return self._escapes
+
+    @property
+    def looks(self) -> set[bytes]:
+        """The parameters of all looks (SGR) that were written."""
+        with self._lock:
+            return set(self._looks)
+
+    @property
+    def pid(self) -> int:
+        """The program's."""
+        return self._process.pid
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Make the window another size; the program is told."""
+        with self._lock:
+            self._screen.resize(lines, columns)
+        size = struct.pack("HHHH", lines, columns, 0, 0)
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
 
     def hang_up(self) -> None:
         """Close the terminal's window; the shell tells of it as well as the kernel."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from chatclient import ChatClient
+from chatclient.commands import help_text
 from chatclient.terminal import MAX_LINE, Words, split_lines
 from tests.chatclient.pseudo_terminal import PseudoTerminal
 from tests.conftest import StartProcess, StartServer
@@ -128,16 +129,12 @@ def test_commands_are_not_said(bob: ChatClient, server: ServerProcess) -> None:
     ended = run("--url", server.url, "--username", "Alice", typed=typed)
     assert ended.stdout.splitlines()[4:] == [
         "Users online: ['Bob', 'Alice']",
-        "/users        who is online",
-        "/history [N]  the last N things that happened (20)",
-        "/help         this help",
-        "/quit         leave (Ctrl+D does, too)",
-        "Anything else is said to everyone; a space in front says what begins with a slash.",
+        *help_text().splitlines(),
         "[Alice]:  /said",
     ]
     assert ended.stderr.splitlines() == [
         "It is /history, or /history 50 for the last 50.",
-        "There is no /whisper. Commands are /help, /history, /quit, /users; /help says more.",
+        "There is no /whisper. /help says what there is.",
     ]
     assert ended.returncode == 0
     said = [event.text for event in bob.newest(50) if event.type == "chat"]
@@ -415,10 +412,14 @@ def test_on_a_terminal_the_last_events_are_shown(
         alice.wait_for(*[f"[Bob]: message {number}" for number in range(5, 25)], ">")
 
 
-def test_ctrl_c_leaves(on_terminal: Callable[..., PseudoTerminal]) -> None:
+def test_ctrl_c_clears_the_line_and_leaves_an_empty_one(
+    on_terminal: Callable[..., PseudoTerminal],
+) -> None:
     with on_terminal("--username", "Alice") as alice:
         alice.wait_for(">")
         alice.press("half a line\x03")
+        alice.wait_for(">")
+        alice.press("\x03")
         assert alice.wait() == 0
         assert not any("Traceback" in line for line in alice.lines)
 

@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import os
+import signal
 import socket
 import sys
 
@@ -144,11 +145,48 @@ def test_anything_else_is_not_found(shared_server: ServerProcess) -> None:
     assert get(shared_server.address, "/rpc/ws", method="PUT")[0] == 405
 
 
-def test_health_is_ok_while_it_is(shared_server: ServerProcess) -> None:
-    status, _, body = get(shared_server.address, "/healthz")
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_is_ok_while_it_is(shared_server: ServerProcess, path: str) -> None:
+    status, _, body = get(shared_server.address, path)
 
     assert status == 200
     assert json.loads(body)["status"] == "ok"
+
+
+def test_a_server_that_is_full_is_alive_and_wants_nobody(
+    start_server: StartServer, connect: Connect
+) -> None:
+    server = start_server("--max-connections", "1")
+    connect(server.url).call("listUsers")
+
+    assert get(server.address, "/healthz")[0] == 200
+    status, _, body = get(server.address, "/readyz")
+
+    assert (status, json.loads(body)["status"]) == (503, "full")
+
+
+def test_a_server_that_drains_is_alive_and_wants_nobody(start_server: StartServer) -> None:
+    server = start_server("--drain-seconds", "20")
+    with socket.create_connection(server.address, timeout=20) as client:
+        key = base64.b64encode(bytes(16)).decode()
+        client.sendall(
+            b"GET /rpc/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key.encode() + b"\r\n\r\n"
+        )
+        assert client.recv(4096).startswith(b"HTTP/1.1 101")
+        probe = http.client.HTTPConnection(*server.address, timeout=20)
+
+        def status(path: str) -> int:
+            probe.request("GET", path)
+            response = probe.getresponse()
+            response.read()
+            return response.status
+
+        assert status("/readyz") == 200
+        server.signal(signal.SIGTERM)
+        assert client.recv(2) == b"\x88\x1b"
+        assert (status("/healthz"), status("/readyz")) == (200, 503)
+        probe.close()
 
 
 def test_a_page_of_this_site_may_connect_and_one_of_another_may_not(

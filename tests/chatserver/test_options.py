@@ -18,7 +18,7 @@ def test_what_is_absent_has_its_default(nothing: Any) -> None:
 
 
 def test_an_entry_that_is_not_known_is_ignored() -> None:
-    options = {"since": 2**70, "colour": object()}
+    options = {"since": 2**70, "colour": object(), "\ud800": 1}
 
     assert read_options(options, JoinOptions) == JoinOptions(since=2**70)
 
@@ -29,6 +29,7 @@ def test_an_entry_that_is_not_known_is_ignored() -> None:
         (JoinOptions, 5, BadType, "The options are a plain object, not a number."),
         (JoinOptions, [], BadType, "The options are a plain object, not an array."),
         (JoinOptions, {"since": "1"}, BadType, "'since' is a whole number, not a string."),
+        (JoinOptions, {"since": "\ud800"}, BadType, "'since' is a whole number, not a string."),
         (JoinOptions, {"since": True}, BadType, "'since' is a whole number, not a boolean."),
         (JoinOptions, {"since": 1.5}, BadType, "is a whole number, not a number with a fraction."),
         (JoinOptions, {"since": -1}, BadRequest, "'since' is 0 or more, not -1."),

@@ -112,7 +112,7 @@ def test_who_was_there_before_a_kill_comes_back_as_if_nothing_had_happened(
 
 
 def healthy(server: ServerProcess) -> bool:
-    status, _, body = get(server.address, "/healthz")
+    status, _, body = get(server.address, "/readyz")
     return (status, json.loads(body)["status"]) == (200, "ok")
 
 
@@ -183,7 +183,7 @@ def test_a_second_server_on_the_same_file_waits_for_the_end_of_the_first(
     alice = connect(first.url)
     alice.join("Alice")
     second = starting(start_process, *store)
-    second.wait_for_line(f"uses the database {path}; waiting", stderr=True)
+    second.wait_for_line(f"uses the database; waiting .* store={path}", stderr=True)
     assert alice.say("Alice", "hello") == 2
 
     assert first.terminate() == 0

@@ -35,6 +35,8 @@ class Deployment:
         self._environment = {
             "CHAT_PORT": str(self.address[1]),
             "CHAT_STORE": store,
+            # A test looks at what goes wrong.
+            "CHAT_LOG_LEVEL": "WARNING",
             # A crowd on one machine: no rates for it.
             "CHAT_UNLIMITED_ADDRESSES": "127.0.0.0/8",
             **{f"CHAT_{name.upper()}": str(value) for name, value in settings.items()},
@@ -55,7 +57,7 @@ class Deployment:
     def serves(self) -> bool:
         """Whether it accepts connections and says that it is well."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.address[1]}/healthz", timeout=1):
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.address[1]}/readyz", timeout=1):
                 return True
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False

@@ -63,9 +63,8 @@ class FailingConnection:
             raise sqlite3.OperationalError("database or disk is full")
         return self._connection.executemany(statement, *parameters)
 
-    def close(self) -> None:
-        """Close the real one."""
-        self._connection.close()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
 
 
 def connect_failing(path: str, synchronous: str) -> sqlite3.Connection:

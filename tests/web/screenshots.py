@@ -14,6 +14,8 @@ from chatclient import ChatClient
 from tests.processes import Processes, ServerProcess
 from tests.web.chat_page import ChatPage
 from tests.web.conftest import OPTIONS, PHONE, WIDE, Viewport
+from tests.web.test_rooms import enter, open_private
+from tests.web.test_rooms import room as in_room
 
 CODE = """\
 It is all of a bot, no event loop:
@@ -24,18 +26,17 @@ with ChatClient(url, "Echo bot") as chat:
             chat.send("pong")
 ```"""
 
+ANN = "Ann"
+
 TALK = [
     ("Ben", "Good morning! Has anybody tried the new server yet?"),
     ("Ben", "https://github.com/cloudflare/capnweb is what it speaks"),
-    ("Ann", "Yes, all weekend. I pulled the plug twice 🔌 and not a single message was gone."),
+    (ANN, "Yes, all weekend. I pulled the plug twice 🔌 and not a single message was gone."),
     ("Zoë 🌻", "And my script talks to it now. @Ann you wanted to see it:"),
     ("Zoë 🌻", CODE),
-    ("Ann", "That is lovely. May I put it into the docs?"),
+    (ANN, "That is lovely. May I put it into the docs?"),
     ("Echo bot", "pong"),
-    ("Ben", "It has a mind of its own 😄"),
 ]
-
-ANN = "Ann"
 
 
 def take(browser: Browser, server: ServerProcess, folder: Path) -> None:
@@ -52,12 +53,28 @@ def take(browser: Browser, server: ServerProcess, folder: Path) -> None:
             if name != ANN
         }
         expect(ann.page.locator(".people li")).to_have_count(len(others) + 1)
+        ben, zoe = others["Ben"].enter("lobby"), others["Zoë 🌻"].enter("lobby")
         for name, text in TALK:
             if name == ANN:
                 ann.say(text)
             else:
                 others[name].send(text)
             expect(ann.page.locator(".message:not(.unsent)").last).to_contain_text(text[:20])
+        messages = zoe.history()
+        for room in (ben, zoe):
+            room.react(messages[2].id, "🎉")
+        ben.react(messages[4].id, "❤️")
+        ben.send("It has a mind of its own 😄", reply_to=messages[-1].id)
+        for name in ("gardening", "music"):
+            enter(ann, name)
+        others["Ben"].enter("gardening").send("The tomatoes are out, @Ann!")
+        invitation = open_private(ann, "Surprise party")
+        others["Ben"].accept(invitation.partition("#pass=")[2])
+        others["Zoë 🌻"].enter("music").send("Who plays on Friday?")
+        others["Zoë 🌻"].direct(ANN).send("Psst. Ben has his birthday.")
+        expect(ann.page.get_by_role("navigation").get_by_label("1 unread")).to_have_count(3)
+        in_room(ann, "Lobby")
+        expect(ann.page.locator(".reactions")).to_have_count(2)
         ann.field.fill("See you at one?")
         save(ann, folder / "page.png")
         ann.page.emulate_media(color_scheme="dark")
@@ -65,9 +82,12 @@ def take(browser: Browser, server: ServerProcess, folder: Path) -> None:
         ann.page.emulate_media(color_scheme="light")
         ann.page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
         save(ann, folder / "page-phone.png")
+        ann.page.get_by_role("button", name="Rooms and people").click()
+        save(ann, folder / "page-rooms.png")
+        ann.page.keyboard.press("Escape")
         ann.page.context.set_offline(True)
         ann.page.evaluate("dispatchEvent(new Event('offline'))")
-        ann.page.keyboard.press("Enter")
+        ann.field.press("Enter")
         expect(ann.status).to_contain_text("Offline")
         ann.page.emulate_media(color_scheme="dark")
         save(ann, folder / "page-offline.png")

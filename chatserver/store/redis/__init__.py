@@ -13,6 +13,7 @@ read of rooms is read by a script of its own, beside it. Here is what one worker
     entries.py          events, as the log has them
     asides.py           what is told beside the log
     upgrade.py          taking over a database from before there were rooms
+    server.py           what Redis says of itself: its memory, its disk
     connection.py       the URL, and connections: the writer's, the follower's, some for reads
 
 In a child of a process that forks, the store is the parent's; the child opens its own.
@@ -31,6 +32,8 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from capnweb_sync.runtimes.fork import in_child
 from chatserver.errors import StartError, Unavailable
+from chatserver.logs import tell
+from chatserver.store.commits import Commits
 from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
 from chatserver.store.interface import MAX_READ_EVENTS, Clock, Policy, Store, cut, system_clock
@@ -45,6 +48,7 @@ from chatserver.store.redis.connection import (
 from chatserver.store.redis.entries import tail_event
 from chatserver.store.redis.operations import Answer, Header
 from chatserver.store.redis.scripts import ERASED, META, PREFIX, TAIL
+from chatserver.store.redis.server import server_info, warnings_of
 from chatserver.store.redis.upgrade import take_over
 from chatserver.store.redis.writer import Writer
 from chatserver.store.refusals import not_readable
@@ -83,6 +87,7 @@ class RedisStore(Store):
         self.epoch = ""
         self.last_id = 0
         self.available = True
+        self.commits = Commits()
         self._last_ms = 0
         self._address = Address.of(url)
         self._clock = None if clock is system_clock else clock
@@ -98,7 +103,7 @@ class RedisStore(Store):
         self._reset_told = Signal()
         self._followed = False
         self._open()
-        self._writer = Writer(self._send, self._wait_for_reset, self._address.timeout)
+        self._writer = Writer(self._send, self._wait_for_reset, self._address.timeout, self.commits)
         self._asides = Asides(self._address)
         in_child(self, RedisStore._leave_to_parent)
 
@@ -164,13 +169,13 @@ class RedisStore(Store):
         assert answer is not None
         if not self.available:
             self.available = True
-            logger.warning("The store %s answers again.", self._address.shown)
+            tell(logger, logging.WARNING, "The store answers again", store=self._address.shown)
         return answer
 
     def _failed(self, error: Exception) -> None:
         if self.available:
             self.available = False
-            logger.warning("The store %s fails, trying on: %s", self._address.shown, error)
+            tell(logger, logging.ERROR, "The store fails", store=self._address.shown, reason=error)
 
     def _wait_for_reset(self) -> None:
         if self._followed:
@@ -344,6 +349,31 @@ class RedisStore(Store):
             # What came between was trimmed.
             self._reset_due = True
         return Tail(events, lost)
+
+    def _server_info(self) -> dict[str, str]:
+        """What Redis says of itself. Raises RedisError."""
+        with self._readers.one() as connection:
+            return server_info(connection.ask)
+
+    def condition(self) -> dict[str, float]:
+        try:
+            said = self._server_info()
+        except RedisError:
+            return {}
+        return {
+            "redis_memory_bytes": float(said["used_memory"]),
+            "redis_memory_limit_bytes": float(said.get("maxmemory", 0)),
+            "redis_saves": float(
+                said.get("aof_last_write_status", "ok") == "ok"
+                and said.get("rdb_last_bgsave_status", "ok") == "ok"
+            ),
+        }
+
+    def warnings(self) -> list[str]:
+        try:
+            return warnings_of(self._server_info(), self._address.shown)
+        except RedisError:
+            return []
 
     def _leave_to_parent(self) -> None:
         """In a forked child: the connections, and what this worker says on them, are the

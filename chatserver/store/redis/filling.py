@@ -117,9 +117,9 @@ class _Filling:
                 self._do("SADD", f"{PREFIX}passes:{number}", digest)
             case BlockRecord(by, key):
                 self._do("SADD", f"{PREFIX}blocks:{by}", key)
-            case NoticeRecord(number, kind, key, name):
+            case NoticeRecord(number, kind, key, name, by):
                 self._notices[number, kind] += 1
-                self._do("RPUSH", f"{PREFIX}notices:{number}", encode([kind, key, name]))
+                self._do("RPUSH", f"{PREFIX}notices:{number}", encode([kind, key, name, by]))
                 self._have_to_tell(number)
             case ReactedRecord(message, number):
                 self._reactions += 1

@@ -20,6 +20,7 @@ from gevent.event import Event
 from redis.exceptions import RedisError
 
 from chatserver.loop import Loop
+from chatserver.store.commits import Commits
 from chatserver.store.redis.connection import RETRY_SECONDS
 from chatserver.store.redis.operations import Answer, Operation, batch_of
 from chatserver.store.refusals import not_written, stopping
@@ -41,7 +42,11 @@ class Writer:
     """A queue of operations, and the greenlet that has Redis carry them out."""
 
     def __init__(
-        self, send: Callable[[int, bytes], Answer], reset: Callable[[], None], timeout: float
+        self,
+        send: Callable[[int, bytes], Answer],
+        reset: Callable[[], None],
+        timeout: float,
+        commits: Commits,
     ) -> None:
         """Begin.
 
@@ -50,10 +55,12 @@ class Writer:
                 nothing was done, because the log began anew.
             reset: returns when that was told to those whom it concerns.
             timeout: seconds after which nobody waits for an operation any more.
+            commits: is told how long each batch took.
         """
         self._send = send
         self._reset = reset
         self._timeout = timeout
+        self._commits = commits
         self._number = 0
         self._queue: deque[Operation[Any]] = deque()
         self._batch: list[Operation[Any]] = []
@@ -125,12 +132,16 @@ class Writer:
         return answer
 
     def _try(self, packed: bytes) -> Answer | None:
+        began = time.perf_counter()
         try:
-            return self._send(self._number, packed)
+            answer = self._send(self._number, packed)
         except LogReset:
             self._reset()
         except RedisError:
             gevent.sleep(RETRY_SECONDS)
+        else:
+            self._commits.done(time.perf_counter() - began, len(self._batch))
+            return answer
         return None
 
     def _tell(self, answer: Answer | None) -> None:

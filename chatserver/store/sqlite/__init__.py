@@ -6,6 +6,7 @@
 | `writer` | one thread that decides, stores and commits, batch by batch |
 | `reader` | reading events, in threads of its own |
 | `schema` | connecting to the file, its tables, its migrations |
+| `file_system` | whether the file is on a network file system, where it must not be |
 | `ownership` | the lock that keeps a second process out |
 """
 

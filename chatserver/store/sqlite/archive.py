@@ -2,10 +2,11 @@
 way, which begins when something is written."""
 
 import sqlite3
+from collections.abc import Collection
 
 from chatserver.store.events import Event, Reactions
 from chatserver.store.seats import MAX_REACTION_NAMES
-from chatserver.store.sqlite.rows import INSERT, reactions_to, row_of
+from chatserver.store.sqlite.rows import INSERT, kinds_of, reactions_to, row_of
 from chatserver.store.state.records import StoredMessage, UsedKey
 
 
@@ -54,7 +55,7 @@ class SqliteArchive:
     def erase(self, message: int) -> None:
         self.begin()
         change = """
-            UPDATE event SET text = '', removed = 1
+            UPDATE event SET text = '', removed = 1, edited_ms = 0
             WHERE id = :id OR (target = :id AND type = 'edit')"""
         self._connection.execute(change, {"id": message})
         self._connection.execute("DELETE FROM reaction WHERE id = ?", (message,))
@@ -71,6 +72,9 @@ class SqliteArchive:
         else:
             change = "DELETE FROM reaction WHERE id = ? AND emoji = ? AND by = ?"
             self._connection.execute(change, (message, emoji, by))
+
+    def kinds(self, message: int) -> Collection[str]:
+        return kinds_of(self._connection, message)
 
     def reactions(self, message: int) -> Reactions:
         return reactions_to(self._connection, message, MAX_REACTION_NAMES)

@@ -73,7 +73,7 @@ class SqliteContents:
         )
         yield from self._each(BlockRecord, "SELECT by, key FROM block ORDER BY by, key")
         yield from self._each(
-            NoticeRecord, "SELECT room, type, key, name FROM notice ORDER BY room, number"
+            NoticeRecord, "SELECT room, type, key, name, by FROM notice ORDER BY room, number"
         )
         yield from self._each(ReactedRecord, "SELECT id, room FROM reacted ORDER BY id")
         query = f"SELECT {COLUMNS} FROM event WHERE room NOT NULL ORDER BY id"
@@ -158,10 +158,10 @@ class _Filling:
                 self._insert("INSERT INTO pass VALUES (?,?,?,?)", digest, room, until_ms, uses)
             case BlockRecord(by, key):
                 self._insert("INSERT INTO block VALUES (?,?)", by, key)
-            case NoticeRecord(room, kind, key, name):
+            case NoticeRecord(room, kind, key, name, by):
                 self._insert(
-                    "INSERT INTO notice (type, key, name, room) VALUES (?,?,?,?)",
-                    *(kind, key, name, room),
+                    "INSERT INTO notice (type, key, name, room, by) VALUES (?,?,?,?,?)",
+                    *(kind, key, name, room, by),
                 )
             case ReactedRecord(message, room):
                 self._insert("INSERT INTO reacted VALUES (?,?)", message, room)

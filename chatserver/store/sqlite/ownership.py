@@ -15,6 +15,7 @@ from typing import Final
 import gevent
 
 from chatserver.errors import StartError
+from chatserver.logs import tell
 
 WAIT_SECONDS: Final = 30.0
 """How long to wait for another process to let go: more than a server takes to drain when its
@@ -62,10 +63,12 @@ def take_lock(database: str) -> int:
                 " (--store redis://host:port/0)."
             )
         if not told:
-            logger.warning(
-                "Another process uses the database %s; waiting for its end, %g seconds at most.",
-                database,
-                WAIT_SECONDS,
+            tell(
+                logger,
+                logging.WARNING,
+                "Another process uses the database; waiting for its end",
+                store=database,
+                seconds=WAIT_SECONDS,
             )
             told = True
         gevent.sleep(LOOK_SECONDS)

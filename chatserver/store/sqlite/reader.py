@@ -95,13 +95,13 @@ class Reader:
             before = MAX_ID if span.before is None else min(span.before, MAX_ID)
             order = "DESC" if span.newest else ""
             query = EVENTS.format(kinds=OF_KINDS[span.kinds], order=order)
-            bounds = (number, min(after, MAX_ID), before, span.limit)
+            bounds = (number, min(after, MAX_ID), before, min(span.limit, MAX_READ_EVENTS))
             # Closed before the end is reached, too: an open one would keep old pages in the WAL.
             with closing(connection.execute(query, bounds)) as rows:
-                found = cut(events_of(rows, span.room), span.limit)
-            if span.kinds == "messages":
-                return [with_reactions(connection, event) for event in found]
-            return found
+                events = events_of(rows, span.room)
+                if span.kinds == "messages":
+                    events = (with_reactions(connection, event) for event in events)
+                return cut(events, span.limit)
 
     def read_rooms(self, afters: Mapping[str, int], before: int, limit: int) -> list[Event]:
         """As `Store.read_rooms`."""

@@ -17,6 +17,24 @@ COLUMNS: Final = (
 INSERT: Final = f"INSERT INTO event ({COLUMNS}) VALUES ({','.join('?' * 16)})"
 
 
+KINDS: Final = """
+    WITH RECURSIVE kind (emoji) AS (
+        SELECT min(emoji) FROM reaction WHERE id = :id
+        UNION ALL
+        SELECT (SELECT min(emoji) FROM reaction WHERE id = :id AND emoji > kind.emoji)
+        FROM kind WHERE emoji NOT NULL
+    )
+    SELECT emoji FROM kind WHERE emoji NOT NULL"""
+"""From one to the next in the index, without those who have reacted."""
+
+NUMBER_OF_KIND: Final = "SELECT count(*) FROM reaction WHERE id = ? AND emoji = ?"
+
+FIRST_OF_KIND: Final = """
+    SELECT rowid, name FROM reaction WHERE rowid IN (
+        SELECT rowid FROM reaction WHERE id = ? AND emoji = ? ORDER BY rowid LIMIT ?
+    ) ORDER BY rowid"""
+
+
 def row_of(event: Event, room: int | None) -> tuple[Any, ...]:
     """The row of an event of the room with this number."""
     more: dict[str, Any] = {}
@@ -80,10 +98,16 @@ def reactions_of(stored: dict[str, list[Any]]) -> Reactions:
     return {emoji: (count, tuple(names)) for emoji, (count, names) in stored.items()}
 
 
+def kinds_of(connection: sqlite3.Connection, message: int) -> list[str]:
+    """The kinds of reactions to a message."""
+    return [emoji for (emoji,) in connection.execute(KINDS, {"id": message})]
+
+
 def reactions_to(connection: sqlite3.Connection, message: int, names: int) -> Reactions:
     """The reactions to a message as they stand, with so many names of each."""
-    query = "SELECT emoji, name FROM reaction WHERE id = ? ORDER BY rowid"
-    found: dict[str, list[str]] = {}
-    for emoji, name in connection.execute(query, (message,)):
-        found.setdefault(emoji, []).append(name)
-    return {emoji: (len(all_), tuple(all_[:names])) for emoji, all_ in found.items()}
+    found = []
+    for emoji in kinds_of(connection, message):
+        (number,) = connection.execute(NUMBER_OF_KIND, (message, emoji)).fetchone()
+        first = connection.execute(FIRST_OF_KIND, (message, emoji, names)).fetchall()
+        found.append((first[0][0], emoji, number, tuple(name for _, name in first)))
+    return {emoji: (number, shown) for _, emoji, number, shown in sorted(found)}

@@ -89,6 +89,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX event_room ON event (room) WHERE room IS NOT NULL",
         "CREATE INDEX event_edits ON event (target) WHERE type = 'edit'",
         "ALTER TABLE notice ADD COLUMN room INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE notice ADD COLUMN by TEXT NOT NULL DEFAULT ''",
         # `last_id` and `said` hold where the room's events that are there say nothing. One that has
         # `ended` waits for its events to be erased.
         """CREATE TABLE room (
@@ -162,7 +163,6 @@ def connect(path: str, synchronous: str) -> sqlite3.Connection:
     try:
         connection.execute(f"PRAGMA synchronous={synchronous}")
         connection.execute(f"PRAGMA journal_size_limit={MAX_IDLE_WAL_BYTES}")
-        connection.create_function("identity_of", 1, identity_of, deterministic=True)
         # What is erased is not there any more, in the pages either.
         connection.execute("PRAGMA secure_delete=FAST")
     except BaseException:  # the first look at the file: it may be no database
@@ -212,6 +212,7 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:
     """Bring a file of this version up to date, in one transaction. Raises sqlite3.Error."""
+    connection.create_function("identity_of", 1, identity_of, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
     for statement in chain.from_iterable(MIGRATIONS[version:]):
         connection.execute(statement)

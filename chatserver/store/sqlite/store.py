@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
+from time import perf_counter
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -21,6 +22,7 @@ from gevent.threadpool import ThreadPool
 from capnweb_sync.futures import complete
 from capnweb_sync.runtimes.fork import in_child
 from chatserver.errors import ChatError, StartError
+from chatserver.logs import tell
 from chatserver.loop import Loop
 from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
@@ -28,6 +30,7 @@ from chatserver.store.interface import Clock, Policy
 from chatserver.store.local import LocalStore, Operation
 from chatserver.store.refusals import not_readable, not_written, stopping
 from chatserver.store.seats import Occupant, RoomInfo, Seat
+from chatserver.store.sqlite.file_system import network_file_system
 from chatserver.store.sqlite.ownership import take_lock
 from chatserver.store.sqlite.reader import Reader
 from chatserver.store.sqlite.schema import Connect, connect
@@ -167,10 +170,27 @@ class SqliteStore(LocalStore):
         if isinstance(found, ChatError):
             raise found
         if isinstance(found, Exception):
-            logger.error("Cannot read from %s: %s", self._path, found)
+            tell(logger, logging.ERROR, "The store cannot be read", store=self._path, reason=found)
             raise not_readable()
         result: T = found
         return result
+
+    def condition(self) -> dict[str, float]:
+        disk = self._reading.apply(result_or_error, (os.statvfs, os.path.dirname(self._path)))
+        if isinstance(disk, Exception):
+            return {}
+        return {"disk_free_bytes": disk.f_bavail * disk.f_frsize}
+
+    def warnings(self) -> list[str]:
+        kind = network_file_system(self._path)
+        if kind is None:
+            return []
+        sentence = (
+            f"The database {self._path} is on a network file system ({kind}), where SQLite's"
+            " write-ahead log does not work; move it to a local disk, or use Redis"
+            " (--store redis://host:port/0)."
+        )
+        return [sentence]
 
     def close(self) -> None:
         if not self._closing:
@@ -212,9 +232,11 @@ class SqliteStore(LocalStore):
             return
         batch, self._queue = self._queue[:MAX_BATCH], self._queue[MAX_BATCH:]
         trim, self._trim = self._trim, False
+        began = perf_counter()
         try:
             written = self._write(batch, trim)
             if isinstance(written, Written):
+                self.commits.done(perf_counter() - began, len(batch))
                 self._answer(batch, written)
             else:
                 self._fail(batch, written)
@@ -238,7 +260,7 @@ class SqliteStore(LocalStore):
     def _answer(self, batch: list[Request], written: Written) -> None:
         if not self.available:
             self.available = True
-            logger.warning("The store %s can be written to again.", self._path)
+            tell(logger, logging.WARNING, "The store answers again", store=self._path)
         if written.reloaded_to is not None:
             self._continue_from(written.reloaded_to)
         self._publish(written.changes)
@@ -250,10 +272,12 @@ class SqliteStore(LocalStore):
         if self.available:
             self.available = False
             expected = isinstance(error, (sqlite3.Error, OSError, FileGone))
-            logger.error(
-                "Cannot write to %s: %s. Whoever sends is told so, until it can.",
-                self._path,
-                error,
+            tell(
+                logger,
+                logging.ERROR,
+                "The store fails",
+                store=self._path,
+                reason=error,
                 exc_info=None if expected else error,
             )
         for _, future in batch:

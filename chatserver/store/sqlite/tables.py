@@ -17,9 +17,15 @@ from chatserver.store.state.records import (
 )
 from chatserver.store.state.room import Room
 
-NOTICES: Final = "SELECT number, type, key, name, room FROM notice ORDER BY number"
+NOTICES: Final = "SELECT number, type, key, name, room, by FROM notice ORDER BY number"
 
 ROOM: Final = "number, name, kind, title, topic, owner, maker, everything, last_id, said"
+
+
+# One that began in this very transaction, too: what was said in it is in there already.
+ENDED: Final = f"""
+    INSERT INTO room ({ROOM}, ended) VALUES (?, '', '', '', '', '', '', 0, 0, 0, 1)
+    ON CONFLICT (number) DO UPDATE SET ended = 1"""
 
 
 def stored_state(connection: sqlite3.Connection, policy: Policy, archive: Archive) -> ChatState:
@@ -89,8 +95,7 @@ def store_changes(connection: sqlite3.Connection, changes: Changes) -> None:
     )
     if changes.rooms:
         # What ends first: its name may be another's by now.
-        ended = [(number,) for number, room in changes.rooms.items() if room is None]
-        many("UPDATE room SET ended = 1 WHERE number = ?", ended)
+        many(ENDED, [(number,) for number, room in changes.rooms.items() if room is None])
         many(
             f"INSERT OR REPLACE INTO room ({ROOM}) VALUES (?,?,?,?,?,?,?,?,?,?)",
             [room for room in changes.rooms.values() if room is not None],
@@ -108,7 +113,10 @@ def store_changes(connection: sqlite3.Connection, changes: Changes) -> None:
     )
     if changes.passes or changes.blocks or changes.reacted:
         store_small(connection, changes)
-    many("INSERT INTO notice (number, type, key, name, room) VALUES (?,?,?,?,?)", changes.notices)
+    many(
+        "INSERT INTO notice (number, type, key, name, room, by) VALUES (?,?,?,?,?,?)",
+        changes.notices,
+    )
     many("DELETE FROM notice WHERE number = ?", [(n,) for n in changes.told])
 
 

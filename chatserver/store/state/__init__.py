@@ -309,10 +309,11 @@ class ChatState:
         gathered = room.notices.gather(self._log.changes, kind, now.steady)
         if gathered is None:
             return False
-        names, count = gathered
+        names, count, by = gathered
         place = "the chat" if room is self._rooms.lobby else room.title
         text = notice_text(kind, names, count, place)
-        self._log.add(now, room, kind, names[0], text, users=tuple(names[:MAX_USERS]), count=count)
+        users = tuple(names[:MAX_USERS])
+        self._log.add(now, room, kind, names[0], text, by=by, users=users, count=count)
         return True
 
     def _due(self, now: Moment) -> float:

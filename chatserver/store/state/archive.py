@@ -2,6 +2,7 @@
 stored, and keys that were used. What is asked to be changed is a part of the batch under way, as
 `Changes` are, and everything that was said before in that batch is known."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 from chatserver.store.events import Event, Reactions
@@ -28,13 +29,18 @@ class Archive(Protocol):
         """The message reads so from now on."""
 
     def erase(self, message: int) -> None:
-        """The message is removed: its text and that of its edits are not kept anywhere."""
+        """The message is removed: its text and that of its edits are not kept anywhere, nor that
+        it was edited."""
 
     def has_reacted(self, message: int, emoji: str, by: str) -> bool:
         """Whether this reaction of this identity is there."""
 
     def react(self, message: int, emoji: str, by: str, name: str, on: bool) -> None:
         """Add the reaction, or take it away."""
+
+    def kinds(self, message: int) -> Collection[str]:
+        """The kinds of reactions to a message, at a cost that does not depend on how many there
+        are of each."""
 
     def reactions(self, message: int) -> Reactions:
         """The reactions as they stand, in the order in which their kinds came."""

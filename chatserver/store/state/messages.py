@@ -73,7 +73,7 @@ class Messages:
         if archive.has_reacted(message, emoji, by) == on:
             return
         if on:
-            kinds = archive.reactions(message)
+            kinds = archive.kinds(message)
             if emoji not in kinds and len(kinds) >= MAX_REACTIONS:
                 raise too_many(MAX_REACTIONS, "kinds of reactions to one message")
         archive.react(message, emoji, by, holding.name, on)

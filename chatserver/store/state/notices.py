@@ -11,10 +11,11 @@ NOTICE_TYPES: Final[tuple[NoticeType, ...]] = ("join", "leave")
 
 
 class Gathered(NamedTuple):
-    """What one event tells: names, and the number of all."""
+    """What one event tells: names, the number of all, and whose it is if that is one."""
 
     names: list[str]
     number: int
+    by: str
 
 
 class Notices:
@@ -59,7 +60,8 @@ class Notices:
         self._told_at[kind] = steady
         changes.told += [pending.number for pending in told]
         count, self._nameless[kind] = len(told) + self._nameless[kind], 0
-        return Gathered([pending.name for pending in told], count)
+        by = told[0].by if count == 1 else ""
+        return Gathered([pending.name for pending in told], count, by)
 
     def due(self) -> Iterator[int]:
         """The moments at which there is something to tell; 0 for what was never told before."""

@@ -60,13 +60,15 @@ class Pass(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """Someone joined or left, and it is not told yet. `number` says in which order."""
+    """Someone joined or left, and it is not told yet. `number` says in which order, `by` whose the
+    name is."""
 
     number: int
     type: NoticeType
     key: str
     name: str
     room: int
+    by: str
 
 
 class UsedKey(NamedTuple):

@@ -127,7 +127,7 @@ class Rooms:
         """A seat in the lobby with the stay itself."""
         if by not in self.lobby.seats:
             self._sit(self.lobby, by, holding.name, self._log.last_id)
-            self.notify(self.lobby, "join", holding)
+            self.notify(self.lobby, "join", holding, by)
 
     def enter(self, now: Moment, name: str, holding: Holding, by: str) -> Seat:
         """The seat in a room that is there already, or in a public one, made if there is none.
@@ -225,7 +225,7 @@ class Rooms:
         if room.kind == "direct":
             self.close(now, room, holding, by, f"{holding.name} left; this conversation is over")
             return
-        self.notify(room, "leave", holding)
+        self.notify(room, "leave", holding, by)
         if room is self.lobby:
             return
         if not room.seats and (room.kind == "private" or not room.said):
@@ -293,11 +293,12 @@ class Rooms:
 
     # --- what is to be told
 
-    def notify(self, room: Room, kind: NoticeType, holding: Holding) -> None:
+    def notify(self, room: Room, kind: NoticeType, holding: Holding, by: str) -> None:
         """Somebody has come or gone."""
         if room.notices is None:
             return
-        pending = Notice(self._last_notice + 1, kind, holding.key, holding.name, room.number)
+        number = self._last_notice + 1
+        pending = Notice(number, kind, holding.key, holding.name, room.number, by)
         if room.notices.note(self._log.changes, pending):
             self._last_notice = pending.number
             self._log.changes.notices.append(pending)
@@ -357,7 +358,7 @@ class Rooms:
         number = self._log.last_id + 1
         self._sit(room, by, holding.name, number)
         self._log.change_seats(now, [SeatChange(by, room.name, number, True)])
-        self.notify(room, "join", holding)
+        self.notify(room, "join", holding, by)
         return Seat(room.name, number)
 
     def _sit(self, room: Room, by: str, name: str, number: int) -> None:

@@ -1,9 +1,9 @@
 // The chat as one person in one tab has it: the connection and coming back, who one is, the rooms.
 // The view reads its fields and calls its methods; it knows no browser but WebSocket and storage.
 
-import { Backoff, Code, ConnectionLost, Line, passes, rpcAddress } from "./connection.js";
-import { Room } from "./room.js";
-import { aboutOf, comeIn } from "./servers.js";
+import { comeIn } from "./calls.js";
+import { Backoff, Code, ConnectionLost, disconnected, Line, passes, rpcAddress } from "./connection.js";
+import { Rooms } from "./rooms.js";
 import { lastingStorage, tabStorage } from "./storage.js";
 import { Tabs } from "./tabs.js";
 
@@ -19,15 +19,14 @@ const FINAL_ERRORS = new Set([
  *                 another tab or program), `sent_away`, `token_over`, `name_lost`
  *     connection  `{state: "connecting" | "online" | "offline", retryAt}`
  *     me          `{name, account, role}`, null outside
- *     about       what the server says of itself; null if it has the lobby alone
+ *     about       what the server says of itself
  *     otherTab    a guest's stay that another tab has, `{name, resume, epoch}`, or null
  *     entering    whether coming in is under way
  *     error       why one could not come in: `{code, message}` of the server's, or null
  *     lostName    the name that somebody else has now, as the error `lostBy` said
- *     uninvited   whether the address had an invitation that the server knows nothing of
  *     failure     what the last call said that did not work, or null
- *     rooms       by name; `room` is the open one
- *     person      the calls of somebody who has rooms; null where the server has none
+ *     rooms       those that one is in; `room` is the open one
+ *     person      what this person can ask for; every call fails without a connection
  */
 export class Chat {
   phase = "starting";
@@ -37,12 +36,11 @@ export class Chat {
   otherTab = null;
   entering = false;
   error = null;
-  rooms = new Map();
+  rooms = new Rooms(this);
   room = null;
-  person = null;
+  person = disconnected;
   lostName = null;
   lostBy = null;
-  uninvited = false;
   failure = null;
 
   /** Called after each change, with each message of others, and with each one to notify of. */
@@ -87,6 +85,7 @@ export class Chat {
     if (lasting) this.#stay = { ...(mine?.token === lasting ? mine : null), token: lasting };
     else if (mine && !mine.token) this.#stay = mine;
     else this.otherTab = others.find((stay) => !stay.token) ?? null;
+    if (kept && !mine) this.rooms.forget();
     if (!this.#stay) this.phase = "outside";
     this.changed();
   }
@@ -139,7 +138,8 @@ export class Chat {
   /** The page goes away, perhaps to be loaded again: the name waits for a while. */
   suspend() {
     this.#keepStay();
-    for (const room of this.rooms.values()) room.keep();
+    this.rooms.keep();
+    for (const room of this.rooms.values()) room.tellRead();
     this.#stopped = true;
     this.#line?.abandon();
   }
@@ -165,20 +165,29 @@ export class Chat {
     this.failure = null;
     this.room = this.rooms.get(name) ?? this.room;
     tabStorage.set("room", name);
+    this.#load(this.room).catch(this.fails);
     this.changed();
   }
 
-  /** Have a room that the server has let one into: by entering, opening, accepting a pass. */
-  async have(info) {
-    const known = this.rooms.get(info.name);
-    const room = known ?? this.#addRoom(info);
-    if (!known || !room.online) {
-      const going = { sameStay: true, sameLog: true, recovered: true };
-      await room.connect(this.#session.room(info), { lastId: info.lastId }, going);
-      await this.#learnModeration(room);
-    }
+  /** Have a room that the server has let one into, as `person` gives it, and open it. */
+  async have(entered) {
+    const room = await this.rooms.have(entered);
     this.open(room.name);
     return room;
+  }
+
+  /** Leave a room, or `close` it for everybody, or put one away that is over. */
+  async leaveRoom(room, call = "leave") {
+    await this.rooms.leave(room, call);
+    this.#openAnother();
+    this.changed();
+  }
+
+  /** These are the events of this person, and not of somebody who had the name before. */
+  learn(by) {
+    if (!this.#stay || this.#stay.by === by) return;
+    this.#stay = { ...this.#stay, by };
+    this.me = { ...this.me, by };
   }
 
   /** A call of the view's has failed; for its `catch`. */
@@ -216,7 +225,7 @@ export class Chat {
       const line = new Line(this.#address);
       try {
         await line.opened;
-        this.about = await aboutOf(line);
+        this.about = await line.answer(line.main.about);
         await this.#decided;
         this.#line = line;
         if (this.#stay) await this.#enterOn(line);
@@ -245,24 +254,15 @@ export class Chat {
   /** Come in, or back. Raises ConnectionLost, and what will pass. */
   async #enter(line) {
     const stay = this.#stay;
-    if (stay.token && !this.about) {
-      this.#stay = null;
-      this.uninvited = true;
-      this.phase = "outside";
-      return;
-    }
-    const since = Math.max(0, ...[...this.rooms.values()].map(({ timeline }) => timeline.lastId));
-    // What comes before the rooms are there waits for them.
-    let early = [];
+    const since = this.rooms.since;
+    this.rooms.expect();
     const hearing = (this.#hearing = {});
     const hear = (event) => {
-      if (line.over || this.#hearing !== hearing) return;
-      if (early) early.push(event);
-      else this.#receive(event);
+      if (!line.over && this.#hearing === hearing) this.rooms.receive(event);
     };
     let session;
     try {
-      session = await comeIn(line, this.about, { ...stay, since }, hear);
+      session = await comeIn(line, this.about.lobby, { ...stay, since }, hear);
     } catch (error) {
       if (!FINAL_ERRORS.has(error.code) && (line.over || passes(error))) throw error;
       this.#refused(error);
@@ -270,92 +270,56 @@ export class Chat {
     }
     if (this.#stay !== stay) return; // Left, or begun anew, meanwhile.
     const before = {
+      since,
       sameStay: session.resume === stay.resume,
       sameLog: session.epoch === stay.epoch,
       recovered: !since || session.recovered,
     };
+    const by = before.sameStay ? stay.by : undefined;
     this.#session = session;
-    this.#stay = { ...stay, name: session.name, resume: session.resume, epoch: session.epoch };
-    this.me = { name: session.name, account: Boolean(session.account), role: session.role };
+    this.#stay = { ...stay, name: session.name, resume: session.resume, epoch: session.epoch, by };
+    this.me = { name: session.name, account: Boolean(session.account), role: session.role, by };
     this.person = session.person;
     this.#keepStay();
-    const inside = new Set(session.rooms.map(({ name }) => name));
-    for (const room of [...this.rooms.values()]) if (!inside.has(room.name)) this.#drop(room);
-    const rooms = session.rooms.map((info) => [info, this.rooms.get(info.name) ?? this.#addRoom(info)]);
-    const connecting = rooms.map(([info, room]) => {
-      room.update(info);
-      return room.connect(session.room(info), session, before);
-    });
-    for (const event of early) this.#receive(event);
-    early = null;
-    await Promise.all(connecting);
-    this.room = this.rooms.get(tabStorage.get("room")) ?? this.room ?? rooms[0][1];
+    await this.rooms.connect(session, before);
+    this.room = this.rooms.get(tabStorage.get("room")) ?? this.room ?? null;
+    this.#openAnother();
+    await this.#load(this.room);
     this.phase = "inside";
     this.entering = false;
     this.otherTab = null;
     this.#connection("online");
-    await Promise.all([...this.rooms.values()].map((room) => this.#learnModeration(room)));
     await this.#acceptPass();
   }
 
   async #acceptPass() {
     const pass = this.#pass;
-    if (!pass || !this.person) return;
+    if (!pass) return;
     this.#pass = null;
     try {
       await this.have(await this.person.accept(pass));
     } catch (error) {
       if (error instanceof ConnectionLost) this.#pass = pass;
-      else this.error = error;
-    }
-    this.changed();
-  }
-
-  async #learnModeration(room) {
-    room.moderator = this.person && room.kind !== "direct" ? await this.person.moderate(room.name) : null;
-    this.changed();
-  }
-
-  #receive(event) {
-    const room = this.rooms.get(event.room) ?? (this.person ? null : this.rooms.values().next().value);
-    if (room) {
-      room.receive(event);
-      if (event.type === "leave" && this.person && event.users?.includes(this.me.name)) this.#drop(room);
-    } else if (event.type === "notice" && event.room === "*") {
-      for (const each of this.rooms.values()) each.receive({ ...event, prev: undefined });
-    } else if (event.type === "chat" && this.person) {
-      // Somebody has begun a conversation with this person.
-      this.#session.person.enter(event.room).then((info) => {
-        if (!this.rooms.has(info.name)) return this.#joinQuietly(info);
-      }).catch(() => {}); // It ended at once, or the connection did: coming back tells.
+      else this.fails(error);
     }
   }
 
-  async #joinQuietly(info) {
-    const room = this.#addRoom(info);
-    const going = { sameStay: true, sameLog: true, recovered: true };
-    await room.connect(this.#session.room(info), { lastId: info.lastId }, going);
-    room.unread = info.unread ?? room.unread;
-    this.changed();
+  /** If the open room is not there any more, open another one. */
+  #openAnother() {
+    if (this.rooms.get(this.room?.name) !== this.room || !this.room) this.room = this.rooms.first;
   }
 
-  #addRoom(info) {
-    const room = new Room(info, this);
-    this.rooms.set(room.name, room);
-    return room;
-  }
-
-  #drop(room) {
-    room.disconnect();
-    room.forget();
-    this.rooms.delete(room.name);
-    if (this.room === room) this.room = this.rooms.values().next().value ?? null;
+  /** Get what somebody sees of a room. */
+  async #load(room) {
+    await room.load();
+    const governs = room.online && room.kind !== "direct" && (this.me.role || room.owned);
+    room.moderator = governs ? await this.person.moderate(room.name) : null;
     this.changed();
   }
 
   #refused(error) {
     // Somebody who was inside has lost the name, and with it the stay; what was written is kept.
-    const was = this.rooms.size > 0;
+    const was = !this.rooms.empty;
     for (const room of this.rooms.values()) room.outbox.fail("name_lost");
     this.#stay = this.#hearing = null;
     tabStorage.set("stay", null);
@@ -371,8 +335,8 @@ export class Chat {
 
   #lost() {
     this.#line = this.#session = null;
-    this.person = null;
-    for (const room of this.rooms.values()) room.disconnect();
+    this.person = disconnected;
+    this.rooms.disconnect();
     this.changed();
   }
 
@@ -386,9 +350,8 @@ export class Chat {
   }
 
   #forgetAll() {
-    for (const room of this.rooms.values()) room.forget();
-    this.rooms = new Map();
-    this.room = this.me = this.person = this.otherTab = this.error = this.#stay = null;
+    this.rooms.forget();
+    this.room = this.me = this.otherTab = this.error = this.#stay = null;
     this.#hearing = this.#session = null;
     this.entering = false;
     this.phase = "outside";

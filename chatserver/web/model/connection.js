@@ -25,6 +25,9 @@ const ANSWER_MS = 8_000;
 /** How long nothing may come before the server is asked whether it is there. */
 const SILENCE_MS = 30_000;
 
+/** How long to wait when the server cannot answer for a moment. */
+const AGAIN_MS = 1_000;
+
 /** How long opening may take. */
 const OPENING_MS = 10_000;
 
@@ -42,9 +45,21 @@ const SHAKY_ATTEMPT = 2;
 /** The connection ended before the answer came. */
 export class ConnectionLost extends Error {}
 
+/** Stands for what is asked by calls while there is no connection. */
+export const disconnected = new Proxy({}, {
+  get: () => async () => {
+    throw new ConnectionLost("There is no connection at the moment.");
+  },
+});
+
 /** Whether an answer may be another one soon. */
 export function passes(error) {
   return error instanceof ConnectionLost || error.code === "unavailable" || error.code === "rate_limited";
+}
+
+/** Wait before asking again; `seconds` is what the server has said, if it has. */
+export function pause(seconds) {
+  return new Promise((resolve) => setTimeout(resolve, seconds * 1_000 || AGAIN_MS));
 }
 
 /** How long to wait before each attempt: exponential, with full jitter and a cap. */

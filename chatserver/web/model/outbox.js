@@ -1,10 +1,7 @@
 // What is to be said in one room: sent in order, one after another, again until it is answered.
 // Its key makes a repetition harmless, so a message is stored once however often it is sent.
 
-import { ConnectionLost } from "./connection.js";
-
-/** How long to wait when the server cannot store for a moment. */
-const UNAVAILABLE_MS = 1_000;
+import { ConnectionLost, passes, pause } from "./connection.js";
 
 /**
  * Entries are `{key, text, replyTo, state, tried, after, id, error}`. State: `waiting` (for its turn or
@@ -63,14 +60,15 @@ export class Outbox {
     for (const entry of this.open) this.#change(entry, { state: "failed", error });
   }
 
-  /** An event of one's own has come. */
+  /** An event of one's own name has come; whether it is one of these. */
   saw({ id, text }) {
     const entry =
       this.entries.find((entry) => entry.id === id) ??
       this.entries.find((entry) => entry.state !== "failed" && entry.tried && !entry.seen && entry.text === text);
-    if (!entry) return;
+    if (!entry) return false;
     if (entry.state === "sent") this.#remove(entry);
     else this.#change(entry, { seen: id }); // The answer is still to come.
+    return true;
   }
 
   /**
@@ -115,9 +113,9 @@ export class Outbox {
       if (error instanceof ConnectionLost) {
         if (this.#send === send) this.#send = null;
         this.#change(entry, { state: "waiting" });
-      } else if (error.code === "rate_limited" || error.code === "unavailable") {
+      } else if (passes(error)) {
         this.#change(entry, { state: "waiting" });
-        await pause((error.retryAfter ?? 0) * 1000 || UNAVAILABLE_MS);
+        await pause(error.retryAfter);
       } else {
         this.#change(entry, { state: "failed", error: error.message });
       }
@@ -140,8 +138,4 @@ export class Outbox {
     this.entries = this.entries.filter(({ key }) => key !== entry.key);
     this.#changed();
   }
-}
-
-function pause(milliseconds) {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -1,8 +1,10 @@
 // One room as this person has it: what was said, who is there, what is still to be sent, and how
 // far it was read.
 
-import { ConnectionLost, passes } from "./connection.js";
+import { ConnectionLost, disconnected, passes, pause } from "./connection.js";
+import { mentions } from "./mentions.js";
 import { Outbox } from "./outbox.js";
+import { People } from "./people.js";
 import { tabStorage } from "./storage.js";
 import { Timeline } from "./timeline.js";
 
@@ -15,24 +17,28 @@ const PAGE = 100;
 /** The most that one call tells. */
 const MOST = 500;
 
-/** How long somebody counts as typing, and how often one says so oneself. */
-const TYPING_MS = 5_000;
+/** Messages above what is new, so that one sees where it begins. */
+const FEW = 10;
+
+/** What a room answers in which one is not any more. */
+const GONE = new Set(["not_joined", "no_such_room"]);
+
+/** How often the server is told at most how far one has read. */
+const READ_EVERY_MS = 1_000;
+
+/** How often one says that one is typing. */
 const TYPING_EVERY_MS = 3_000;
 
 export class Room {
   timeline = new Timeline();
-  /** By name: `{name, online, role}`. */
-  people = new Map();
-  /** How many people are in it. */
-  count = 0;
   unread = 0;
   mentions = 0;
   /** The id above which a line says that it is new; null if there is none. */
   divider = null;
-  /** Names of those who are typing, with what ends it. */
-  typing = new Map();
-  /** What the server lets one do here. */
-  can = new Set();
+  /** Whether one is not in it any more; it stays to be read until it is put away. */
+  over = false;
+  /** Whether it is one's own. */
+  owned = false;
   /** What one may do to others; null if nothing. */
   moderator = null;
   loading = false;
@@ -41,17 +47,26 @@ export class Room {
   #calls = null;
   #owner;
   #readId = 0;
+  /** As the server knows it. */
+  #told = 0;
   #watched = false;
   #typed = 0;
   /** Events that wait for those before them. */
   #waiting = null;
+  /** Whether some that came last time waited in vain. */
+  #behind = false;
+  /** Whether what was said before has been got, and with which calls who is there. */
+  #begun = false;
+  #askedBy = null;
+  /** Tells the server how far it was read, a little later. */
+  #telling = null;
 
   /** `owner` is the chat: its `me`, and `changed()`. */
   constructor(info, owner) {
     this.#owner = owner;
+    this.people = new People(() => owner.changed());
     const kept = tabStorage.get(`room:${info.name}`);
     this.draft = kept?.draft ?? "";
-    this.#readId = kept?.readId ?? 0;
     this.outbox = new Outbox(kept?.outbox ?? [], () => {
       this.keep();
       owner.changed();
@@ -66,7 +81,7 @@ export class Room {
     this.topic = info.topic ?? "";
     this.title = info.with ?? info.title ?? info.name;
     this.with = info.with;
-    this.count = info.people ?? this.count;
+    this.people.count = info.people ?? this.people.count;
   }
 
   /** Whether it can be asked anything at the moment. */
@@ -79,41 +94,86 @@ export class Room {
     return this.#calls ?? disconnected;
   }
 
+  /** The event that others are missing after, as far as is known; Infinity if none is. */
+  get missesAfter() {
+    return this.#behind && this.timeline.lastId ? this.timeline.lastId : Infinity;
+  }
+
+  /** Whether there is anything that somebody may still want to see. */
+  get hasSomething() {
+    return this.timeline.items.length > 0 || this.outbox.open.length > 0 || this.draft !== "";
+  }
+
   /**
-   * The connection is there. `entered` is what coming in has said; `sameStay` is whether keys mean
-   * the same as before.
+   * The connection is there. `info` is what the server says of the room, `lastId` the id above which
+   * it tells by itself; `sameStay` is whether keys mean the same as before.
    */
-  async connect(calls, entered, { sameStay, sameLog, recovered }) {
+  async connect(calls, info, { lastId, sameStay, sameLog }) {
     this.#waiting = [];
-    this.can = calls.can;
+    this.#behind = this.over = false;
     const { timeline } = this;
     if (!sameLog) {
       timeline.clear();
-      this.#readId = 0;
+      this.#readId = this.#told = 0;
+      this.#begun = false;
       this.divider = null;
-    } else if (!recovered && timeline.lastId) {
-      timeline.gap();
     }
-    if (!sameStay) await this.#reconcile(calls, entered.lastId);
-    if (timeline.lastId === 0) await this.#begin(calls, entered.lastId);
-    const people = await calls.people();
-    this.people = new Map(people.map((person) => [person.name, person]));
-    this.count = people.length;
+    this.update(info);
+    const told = Math.max(lastId, info.from ?? 0);
+    if (!sameStay) {
+      await this.#reconcile(calls, told);
+      if (timeline.lastId) await this.#catchUp(calls, told);
+    }
+    if (timeline.lastId === 0) {
+      timeline.lastId = Math.max(told, info.lastId ?? 0);
+      this.unread = info.unread ?? 0;
+    }
     this.#calls = calls;
     const waiting = this.#waiting;
     this.#waiting = null;
-    for (const event of waiting) this.#take(event);
+    for (const event of waiting) this.receive(event);
     this.outbox.begin((entry) =>
       calls.say(entry.text, { key: entry.key, ...(entry.replyTo ? { replyTo: entry.replyTo } : {}) }),
     );
     this.#owner.changed();
   }
 
+  /** Get what was said before, and who is there: somebody is about to look. */
+  async load() {
+    const calls = this.#calls;
+    if (!calls || this.#askedBy === calls) return;
+    this.#askedBy = calls;
+    while (this.#calls === calls) {
+      try {
+        if (!this.#begun) await this.#begin(calls);
+        await this.#askWho(calls);
+        this.#owner.changed();
+        return;
+      } catch (error) {
+        if (!passes(error)) throw error;
+        await pause(error.retryAfter);
+      }
+    }
+  }
+
   /** The connection is gone. */
   disconnect() {
     this.#calls = null;
+    this.#behind ||= this.#waiting !== null;
+    this.#waiting = null;
     this.outbox.pause();
-    for (const name of this.typing.keys()) this.#stopsTyping(name);
+    this.people.lose();
+  }
+
+  /** One is not in it any more. */
+  end() {
+    this.disconnect();
+    this.over = true;
+    this.#behind = this.owned = false;
+    this.moderator = null;
+    this.people.are([]);
+    this.outbox.fail("room_over");
+    this.#owner.changed();
   }
 
   /** An event of this room. */
@@ -134,10 +194,7 @@ export class Room {
     this.loading = true;
     this.#owner.changed();
     try {
-      const before = this.timeline.items[0]?.id ?? this.timeline.lastId + 1;
-      const events = await this.#calls.history({ before, limit: PAGE });
-      this.timeline.prepend(events);
-      this.timeline.complete = events.length === 0;
+      await this.#prepend(this.#calls, PAGE);
     } catch (error) {
       // It is asked again when somebody scrolls.
       if (!passes(error)) throw error;
@@ -155,12 +212,11 @@ export class Room {
 
   /** Whether somebody looks at the end of this room at the moment. */
   watch(watched) {
-    if (watched && (!this.#watched || this.unread)) {
-      this.unread = this.mentions = 0;
-      this.#read();
-      this.#owner.changed();
+    if (watched && this.#begun && (!this.#watched || this.unread)) {
+      this.#see();
     } else if (!watched && this.#watched) {
       this.divider = null;
+      this.tellRead();
     }
     this.#watched = watched;
   }
@@ -171,10 +227,17 @@ export class Room {
     this.#owner.changed();
   }
 
+  /** Tell the server how far it was read, unless it knows. */
+  tellRead() {
+    if (this.#told >= this.#readId || !this.#calls) return;
+    this.#told = this.#readId;
+    this.#calls.read(this.#readId).catch(() => {}); // The next one says more.
+  }
+
   setDraft(text) {
     this.draft = text;
     this.keep();
-    if (text && this.can.has("typing") && this.#calls && Date.now() - this.#typed > TYPING_EVERY_MS) {
+    if (text && this.#calls && Date.now() - this.#typed > TYPING_EVERY_MS) {
       this.#typed = Date.now();
       this.#calls.typing().catch(() => {}); // It may be lost.
     }
@@ -184,31 +247,75 @@ export class Room {
   keep() {
     const { draft } = this;
     const outbox = this.outbox.open;
-    tabStorage.set(`room:${this.name}`, { draft, outbox, readId: this.#readId });
+    tabStorage.set(`room:${this.name}`, { draft, outbox });
   }
 
   forget() {
+    clearTimeout(this.#telling);
     tabStorage.set(`room:${this.name}`, null);
   }
 
   // --- what came before
 
-  async #begin(calls, lastId) {
-    const events = await calls.history({ before: lastId + 1, limit: FIRST_PAGE });
+  async #begin(calls) {
+    await this.#prepend(calls, Math.min(MOST, Math.max(FIRST_PAGE, this.unread + FEW)));
+    if (this.unread) this.divider ??= this.#beforeLast(this.unread);
+    this.#begun = true;
+    if (this.#watched) this.#see();
+  }
+
+  /** Bring older messages, so many at most. */
+  async #prepend(calls, limit) {
     const { timeline } = this;
+    const before = timeline.items[0]?.id ?? timeline.lastId + 1;
+    timeline.expectOlder();
+    const events = await calls.history({ before, limit });
     timeline.prepend(events);
-    timeline.complete = events.length < FIRST_PAGE;
-    timeline.lastId = Math.max(timeline.lastId, lastId);
-    const news = this.#readId ? timeline.items.filter((item) => this.#isNews(item)) : [];
-    if (news.length && !this.#watched) {
-      this.unread = news.length;
-      this.divider = this.#readId;
-    } else if (news.length) {
-      this.divider = this.#readId;
-      this.#read();
+    timeline.complete = events.length < limit && events.length < MOST;
+  }
+
+  /** Bring what was said between two stays. */
+  async #catchUp(calls, told) {
+    const { timeline } = this;
+    if (timeline.lastId >= told) return;
+    const missed = await calls.events({ after: timeline.lastId, before: told + 1, limit: MOST });
+    if (missed.length < MOST) {
+      for (const event of missed) this.#take(event);
+      timeline.lastId = told;
     } else {
-      this.#read();
+      timeline.clear();
+      this.#begun = false;
     }
+  }
+
+  async #askWho(calls) {
+    this.people.are(await calls.people());
+    this.owned = this.people.get(this.#owner.me.name)?.role === "owner";
+  }
+
+  /** Ask what the room is now: an event has said that it is not as before. */
+  async #lookAgain() {
+    const calls = this.#calls;
+    if (!calls) return;
+    try {
+      this.update(await calls.info());
+      await this.#askWho(calls);
+    } catch (error) {
+      if (GONE.has(error.code)) this.end();
+      else if (!passes(error)) throw error;
+    }
+    this.#owner.changed();
+  }
+
+  /** The id after which the last so many messages of others come. */
+  #beforeLast(count) {
+    const { items } = this.timeline;
+    let index = items.length;
+    while (count > 0 && index > 0) {
+      const { type, user } = items[(index -= 1)];
+      if (type === "chat" && user !== this.#owner.me.name) count -= 1;
+    }
+    return index < items.length ? items[index].id - 1 : null;
   }
 
   /** Find out what of the outbox had arrived before the stay ended whose keys it has. */
@@ -229,7 +336,7 @@ export class Room {
   // --- what comes
 
   #misses({ prev, id }) {
-    return this.can.has("events") && prev !== undefined && prev > this.timeline.lastId && id > this.timeline.lastId;
+    return prev !== undefined && prev > this.timeline.lastId && id > this.timeline.lastId;
   }
 
   /** Ask once for the events before this one, and hold back what comes meanwhile. */
@@ -251,10 +358,9 @@ export class Room {
 
   #take(event) {
     if (event.type === "typing") {
-      if (event.user !== this.#owner.me.name) this.#types(event.user);
+      if (event.user !== this.#owner.me.name) this.people.types(event.user);
     } else if (event.type === "presence") {
-      const person = this.people.get(event.user);
-      if (person) this.people.set(event.user, { ...person, online: event.online });
+      this.people.present(event);
     } else {
       this.#enter(event);
     }
@@ -263,20 +369,24 @@ export class Room {
 
   #enter(event) {
     if (event.id <= this.timeline.lastId) return; // Told before.
-    if (event.type === "join" || event.type === "leave") this.#move(event);
-    else if (event.type === "topic") this.topic = event.text;
+    if (event.type === "join" || event.type === "leave") this.people.move(event);
+    else if (event.type === "topic" || event.type === "notice") this.#lookAgain();
+    if (event.type === "join" && event.users.every((name) => name === this.#owner.me.name)) {
+      this.timeline.pass(event); // One knows.
+      return;
+    }
     this.timeline.add(event);
     if (this.#watched) this.timeline.trim();
-    this.#stopsTyping(event.user);
+    this.people.stopsTyping(event.user);
     if (event.type !== "chat") {
       if (this.#watched) this.#read();
       return;
     }
-    if (event.user === this.#owner.me.name) this.outbox.saw(event);
+    if (event.user === this.#owner.me.name && this.outbox.saw(event)) this.#owner.learn(event.by);
     if (this.#watched || event.user === this.#owner.me.name) {
       if (this.#watched) this.#read();
-    } else if (this.#isNews(event)) {
-      this.divider ??= this.#readId;
+    } else {
+      if (this.#begun) this.divider ??= event.id - 1;
       this.unread += 1;
       const mentioned = mentions(event.text ?? "", this.#owner.me.name);
       if (mentioned) this.mentions += 1;
@@ -285,55 +395,21 @@ export class Room {
     this.#owner.announce(this, event);
   }
 
-  #types(name) {
-    this.#stopsTyping(name);
-    const end = setTimeout(() => {
-      this.#stopsTyping(name);
-      this.#owner.changed();
-    }, TYPING_MS);
-    this.typing.set(name, end);
-  }
-
-  #stopsTyping(name) {
-    clearTimeout(this.typing.get(name));
-    this.typing.delete(name);
-  }
-
-  #move({ type, users }) {
-    for (const name of users) {
-      if (type === "leave") this.people.delete(name);
-      else this.people.set(name, { name, online: true });
-    }
-    this.count = this.people.size;
-  }
-
-  #isNews({ id, type, user }) {
-    return type === "chat" && id > this.#readId && user !== this.#owner.me.name;
+  /** Somebody sees the end. */
+  #see() {
+    this.unread = this.mentions = 0;
+    this.#read();
+    this.#owner.changed();
   }
 
   #read() {
     if (this.#readId === this.timeline.lastId) return;
     this.#readId = this.timeline.lastId;
-    if (this.can.has("read")) this.#calls?.read(this.#readId).catch(() => {}); // The next one says more.
+    if (this.#telling !== null) return;
+    this.tellRead();
+    this.#telling = setTimeout(() => {
+      this.#telling = null;
+      this.tellRead();
+    }, READ_EVERY_MS);
   }
 }
-
-/** Whether a text speaks to somebody by name. */
-export function mentions(text, name) {
-  return mentionPattern([name]).test(text);
-}
-
-/** Matches `@` and one of these names, of which there is at least one. */
-export function mentionPattern(names) {
-  const escaped = [...names]
-    .sort((one, other) => other.length - one.length)
-    .map((name) => name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  return new RegExp(`(?<![\\p{L}\\p{N}_])@(?:${escaped.join("|")})(?![\\p{L}\\p{N}_])`, "giu");
-}
-
-/** What every call says while there is no connection. */
-const disconnected = new Proxy({}, {
-  get: () => async () => {
-    throw new ConnectionLost("There is no connection at the moment.");
-  },
-});

@@ -18,6 +18,7 @@ export class Timeline {
   complete = false;
   /** Ids before which something may be missing: the log was trimmed, or began anew. */
   holes = new Set();
+  #amendments = null;
 
   /** Take in an event that just came; whether it is a new item. */
   add(event) {
@@ -31,12 +32,25 @@ export class Timeline {
     return false;
   }
 
+  /** An event that is not shown has come. */
+  pass({ id }) {
+    this.lastId = Math.max(this.lastId, id);
+  }
+
+  /** Older items were asked for: what is told of them meanwhile is applied when they come. */
+  expectOlder() {
+    this.#amendments = [];
+  }
+
   /** Take in what was before the first item, ascending. */
   prepend(events) {
     const first = this.items[0]?.id ?? Infinity;
     const older = events.filter(({ id, type }) => id < first && SHOWN.has(type)).map(itemOf);
     this.items = [...older, ...this.items];
     this.lastId = Math.max(this.lastId, events.at(-1)?.id ?? 0);
+    const amendments = this.#amendments ?? [];
+    this.#amendments = null;
+    for (const amendment of amendments) this.#amend(amendment);
   }
 
   /** What is left out before the next event: it is lost, or told by history only. */
@@ -76,10 +90,14 @@ export class Timeline {
     return item?.id === id ? item : undefined;
   }
 
-  #amend({ type, target, text, reactions, time }) {
+  #amend(event) {
+    const { type, target, text, reactions, time } = event;
     const index = this.indexOf(target);
     const item = this.items[index];
-    if (item?.id !== target) return; // Not loaded; history will tell it as it stands.
+    if (item?.id !== target) {
+      this.#amendments?.push(event); // Not loaded; history will tell it as it stands.
+      return;
+    }
     const changes = {
       edit: { text, edited: time },
       remove: { text: undefined, removed: true, reactions: undefined },

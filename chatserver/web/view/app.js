@@ -16,28 +16,37 @@ export function App({ chat, attention }) {
 }
 
 /**
- * Draw again when the chat changes: once a frame at most, and now and then where there are no frames
- * because nobody sees the page; its title has the numbers.
+ * Draw again when the chat changes: at once after a pause, once a frame while it goes on changing,
+ * and now and then where there are no frames because nobody sees the page; its title has the numbers.
  */
 function useRedraw(chat) {
   const [, redraw] = useState(0);
   useEffect(() => {
     let planned = false;
+    let drawnAt = 0;
     chat.onchange = () => {
       if (planned) return;
       planned = true;
+      let timer, frame;
       const draw = () => {
         clearTimeout(timer);
         cancelAnimationFrame(frame);
         planned = false;
+        drawnAt = performance.now();
         redraw((count) => count + 1);
       };
-      const timer = setTimeout(draw, NO_FRAME_MS);
-      const frame = requestAnimationFrame(draw);
+      if (performance.now() - drawnAt > FRAME_MS) {
+        queueMicrotask(draw); // With all that changes in this moment.
+      } else {
+        timer = setTimeout(draw, NO_FRAME_MS);
+        frame = requestAnimationFrame(draw);
+      }
     };
     chat.onchange();
   }, [chat]);
 }
+
+const FRAME_MS = 16;
 
 /** How long a frame may take to come. */
 const NO_FRAME_MS = 250;

@@ -67,7 +67,7 @@ export class Composer extends Component {
   offer(text, caret) {
     const typed = /(?:^|\s)@([^\s@]*)$/u.exec(text.slice(0, caret))?.[1];
     const { room, me } = this.props;
-    const offered = typed === undefined ? [] : [...room.people.keys()]
+    const offered = typed === undefined ? [] : room.people.names
       .filter((name) => name !== me.name && name.toLowerCase().startsWith(typed.toLowerCase()))
       .sort().slice(0, OFFERED);
     this.setState({ offered, chosen: 0, from: caret - (typed?.length ?? 0), caret });

@@ -51,9 +51,8 @@ export function PersonCard({ chat, room, name, onClose, onMention }) {
     ${failure}
     <div class="choices">
       <button type="button" class="primary" onClick=${() => onMention(name)}>${texts.mention}</button>
-      ${chat.person && html`
-        <button type="button" onClick=${() => run(async () => chat.have(await chat.person.direct(name)))}>${texts.conversation}</button>
-        <button type="button" onClick=${() => run(() => chat.person.block(name))}>${texts.block}</button>`}
+      <button type="button" onClick=${() => run(async () => chat.have(await chat.person.direct(name)))}>${texts.conversation}</button>
+      <button type="button" onClick=${() => run(() => chat.person.block(name))}>${texts.block}</button>
     </div>
     ${moderator && html`
       <label for="reason">${texts.reason}</label>
@@ -73,6 +72,7 @@ export function RoomCard({ chat, room, onClose }) {
   const [run, failure] = useAction(() => {});
   const [runAndClose, failureAtEnd] = useAction(onClose);
   const isLobby = room.name === chat.about?.lobby;
+  const governs = room.owned || room.moderator;
 
   async function copy() {
     await navigator.clipboard.writeText(link);
@@ -81,19 +81,20 @@ export function RoomCard({ chat, room, onClose }) {
 
   return html`<${Dialog} title=${titleOf(room)} onClose=${onClose}>
     ${failure}${failureAtEnd}
-    ${room.moderator && html`<form onSubmit=${(event) => { event.preventDefault(); run(() => room.calls.setTopic(topic)); }}>
+    ${room.topic && html`<p dir="auto">${room.topic}</p>`}
+    ${governs && html`<form onSubmit=${(event) => { event.preventDefault(); run(() => room.calls.setTopic(topic)); }}>
       <label for="topic">${texts.topic}</label>
       <input id="topic" dir="auto" value=${topic} onInput=${(event) => setTopic(event.currentTarget.value)} />
       <button>${texts.setTopic}</button>
     </form>`}
-    ${room.kind === "private" && room.moderator && html`<div>
+    ${room.owned && html`<div>
       <button type="button" onClick=${() => run(async () => setLink(passLink(await room.calls.createPass())))}>${texts.invite}</button>
       ${link && html`<label for="pass">${texts.inviteHint}</label><div class="line"><input id="pass" readonly value=${link} />
         <button type="button" onClick=${copy}>${copied ? texts.copied : texts.copy}</button></div>`}
     </div>`}
     <div class="choices">
-      ${!isLobby && room.kind !== "direct" && html`<button type="button" onClick=${() => runAndClose(() => room.calls.leave())}>${texts.leaveRoom}</button>`}
-      ${room.kind === "private" && room.moderator && html`<button type="button" onClick=${() => runAndClose(() => room.calls.close())}>${texts.closeRoom}</button>`}
+      ${!isLobby && html`<button type="button" onClick=${() => runAndClose(() => chat.leaveRoom(room))}>${room.over ? texts.putAway : room.kind === "direct" ? texts.endConversation : texts.leaveRoom}</button>`}
+      ${room.owned && html`<button type="button" onClick=${() => runAndClose(() => chat.leaveRoom(room, "close"))}>${texts.closeRoom}</button>`}
     </div>
   </${Dialog}>`;
 }
@@ -112,7 +113,7 @@ export function RoomFinder({ chat, onClose }) {
   const [run, failure] = useAction(onClose);
   const go = (info) => run(async () => chat.have(await info));
   useEffect(() => void load(() => chat.person.visible()), []);
-  const others = rooms?.filter((room) => room.kind === "public" && !chat.rooms.has(room.name)) ?? [];
+  const others = rooms?.filter((room) => room.kind === "public" && !chat.rooms.get(room.name)?.online) ?? [];
 
   return html`<${Dialog} title=${texts.findRooms} onClose=${onClose}>
     ${failureOfList}${failure}

@@ -33,7 +33,6 @@ export function Entry({ chat }) {
       <p><bdi>${texts.inAnotherTab(otherTab.name)}</bdi></p>
       <button class="primary" disabled=${entering} onClick=${() => chat.takeOver()}><bdi>${texts.goOnHere(otherTab.name)}</bdi></button>
       <p>${texts.orAnotherName}</p>`}
-    ${chat.uninvited && html`<p role="status">${texts.noAccounts}</p>`}
     <form onSubmit=${submit} novalidate>
       <label for="name">${texts.yourName}</label>
       <input

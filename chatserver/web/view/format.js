@@ -1,7 +1,7 @@
 // What people write, as parts to show: text, links, mentions, code. Only ever text: nothing here
 // makes markup, so nothing that somebody types can become any.
 
-import { mentionPattern } from "../model/room.js";
+import { mentionPattern } from "../model/mentions.js";
 
 /** A fence on lines of its own makes a block, backticks make code, addresses become links. */
 const PARTS = /```(?:[\w+-]*\n)?([\s\S]+?)```|`([^`\n]+)`|(https?:\/\/[^\s<>"`]+)/gu;

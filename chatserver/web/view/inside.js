@@ -31,6 +31,8 @@ export function Inside({ chat }) {
     };
   }, [menu]);
 
+  useEffect(closeMenu, [room.name]);
+
   const show = (what) => setDialog({ ...what, number: (counter.current += 1) });
   // One that closes late must not close the next.
   const close = () => setDialog((current) => (current === dialog ? null : current));
@@ -42,7 +44,7 @@ export function Inside({ chat }) {
     <${RoomView} key=${room.name} chat=${chat} room=${room} covered=${menu} opener=${opener}
       onMenu=${() => setMenu(true)} onAbout=${() => show({ about: true })} mention=${dialog?.mention && dialog} />
     ${dialog?.name && html`<${PersonCard} key=${dialog.number} chat=${chat} room=${room} name=${dialog.name} onClose=${close}
-      onMention=${(name) => show({ mention: name })} />`}
+      onMention=${(name) => { closeMenu(); show({ mention: name }); }} />`}
     ${dialog?.about && html`<${RoomCard} key=${dialog.number} chat=${chat} room=${room} onClose=${close} />`}
     ${dialog?.find && html`<${RoomFinder} key=${dialog.number} chat=${chat} onClose=${close} />`}
   </div>`;
@@ -56,16 +58,15 @@ function RoomView({ chat, room, covered, opener, onMenu, onAbout, mention }) {
   const [reply, setReply] = useState(null);
   const title = titleOf(room);
   const online = chat.connection.state === "online";
-  const canAct = room.can.has("react");
 
-  const does = useMemo(() => canAct ? {
+  const does = useMemo(() => ({
     jump: (id) => messages.current.jump(id),
     react: (item, emoji, on) => room.calls.react(item.id, emoji, on).catch(chat.fails),
     reply: (item) => { setEditing(null); setReply(item); },
     edit: (item) => { setReply(null); setEditing(item); },
     remove: (item) => (item.user === me.name ? room.calls : room.moderator).remove(item.id).catch(chat.fails),
     moderates: room.moderator !== null,
-  } : null, [room, canAct, room.moderator]);
+  }), [room, room.moderator]);
 
   const outboxActions = useMemo(() => ({
     onRetry: (entry) => room.outbox.retry(entry),
@@ -89,31 +90,33 @@ function RoomView({ chat, room, covered, opener, onMenu, onAbout, mention }) {
   }
 
   function editLast() {
-    if (!room.can.has("edit")) return false;
-    const last = room.timeline.items.findLast((item) => item.type === "chat" && item.user === me.name && !item.removed);
+    const last = room.timeline.items.findLast((item) => item.type === "chat" && item.user === me.name && !item.removed && (!me.by || item.by === me.by));
     if (last) setEditing(last);
     return Boolean(last);
   }
 
-  const typing = [...room.typing.keys()];
+  const { typing } = room.people;
   return html`<main class="room" inert=${covered}>
     <header class="bar">
       <button type="button" class="plain only-narrow" ref=${opener} aria-label=${texts.menu} aria-expanded=${covered} onClick=${onMenu}><${Icon} name="menu" /></button>
       <div class="what">
         <h1 dir="auto">${title}</h1>
-        <p>${room.topic ? html`<bdi>${room.topic}</bdi> · ` : ""}${texts.here(room.count)}</p>
+        <p>${room.topic ? html`<bdi>${room.topic}</bdi> · ` : ""}${texts.here(room.people.count)}</p>
       </div>
       <div class="status" role="status"><${ConnectionLine} chat=${chat} /></div>
       <${Bell} />
-      ${chat.person && html`<button type="button" class="plain" aria-label=${texts.roomMenu} onClick=${onAbout}><${Icon} name="info" /></button>`}
+      <button type="button" class="plain" aria-label=${texts.roomMenu} onClick=${onAbout}><${Icon} name="info" /></button>
     </header>
     <${Messages} handle=${messages} room=${room} me=${me} does=${does} outboxActions=${outboxActions} />
     <div class="foot">
       <p class="typing" aria-live="off">${typing.length > 0 && html`<bdi>${texts.typing(typing)}</bdi>`}</p>
       ${chat.failure && html`<p class="problem" role="alert">${texts.failed(chat.failure)}</p>`}
-      ${!online && html`<p class="hint">${texts.offlineKept}</p>`}
-      <${Composer} handle=${composer} room=${room} me=${me} title=${title} editing=${editing} reply=${reply}
-        onSend=${send} onEditLast=${editLast} onCancel=${() => { setEditing(null); setReply(null); }} />
+      ${!online && !room.over && html`<p class="hint">${texts.offlineKept}</p>`}
+      ${room.over ? html`<div class="over">
+        <p class="hint">${texts.roomOver}</p>
+        <button type="button" onClick=${() => chat.leaveRoom(room).catch(chat.fails)}>${texts.putAway}</button>
+      </div>` : html`<${Composer} handle=${composer} room=${room} me=${me} title=${title} editing=${editing} reply=${reply}
+        onSend=${send} onEditLast=${editLast} onCancel=${() => { setEditing(null); setReply(null); }} />`}
     </div>
   </main>`;
 }

@@ -198,10 +198,10 @@ export class Messages extends Component {
 
   deactivate = () => this.setState({ active: null });
 
-  /** With something to do with messages, the arrows go from one to the next. */
+  /** The arrows go from one message to the next. */
   key = (event) => {
     const step = { ArrowUp: "previousElementSibling", ArrowDown: "nextElementSibling" }[event.key];
-    if (!step || !this.props.does) return;
+    if (!step) return;
     const current = event.target.closest("[data-id]");
     let row = current ? current[step] : this.scroller.current.querySelector("[data-id]:last-of-type");
     while (row && !row.matches(".message[data-id]")) row = row[step];
@@ -219,7 +219,7 @@ export class Messages extends Component {
       <div class="scroller" ref=${this.scroller} tabindex="0" role="region" aria-label=${texts.messages} onScroll=${this.scrolled} onKeyDown=${this.key} onWheel=${this.release} onTouchStart=${this.release}>
         ${complete && start === 0 && html`<p class="edge">${items.some(({ type }) => type === "chat") || room.outbox.entries.length ? texts.beginning : texts.quiet}</p>`}
         ${room.loading && html`<p class="edge">${texts.loading}</p>`}
-        <ol onPointerOver=${does && this.activate} onPointerLeave=${does && this.deactivate} onFocusIn=${does && this.activate}>
+        <ol onPointerOver=${this.activate} onPointerLeave=${this.deactivate} onFocusIn=${this.activate}>
           ${this.rows(items, start, end, { holes, active })}
           ${atEnd && room.outbox.open.map((entry) => html`<${Unsent} key=${`o${entry.key}`} entry=${entry} me=${me} room=${room} online=${room.online} ...${outboxActions} />`)}
         </ol>
@@ -252,7 +252,7 @@ export class Messages extends Component {
         marked = apart = true;
       }
       if (item.type === "chat") {
-        const head = apart || before?.type !== "chat" || before.user !== item.user || item.time - before.time > GROUP_MS;
+        const head = apart || before?.type !== "chat" || before.by !== item.by || before.user !== item.user || item.time - before.time > GROUP_MS;
         rows.push(html`<${Message}
           key=${item.id} item=${item} head=${head} me=${me} room=${room} does=${does} active=${active === item.id}
           answered=${item.replyTo ? room.timeline.find(item.replyTo) : undefined} />`);

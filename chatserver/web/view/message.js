@@ -16,9 +16,11 @@ const REACTIONS = ["👍", "❤️", "😂", "🎉", "😮", "😢"];
 export class Message extends Pure {
   render({ item, head, me, room, answered, active, does }) {
     const mine = item.user === me.name;
+    // Who had the name before is somebody else, or a stay of one's own that has ended.
+    const changes = mine && (!me.by || !item.by || item.by === me.by);
     return html`<li
       class=${`message${mine ? " mine" : ""}${head ? " head" : ""}${item.removed ? " gone" : ""}`}
-      data-id=${item.id} tabindex=${does ? -1 : undefined}>
+      data-id=${item.id} tabindex="-1">
       ${!mine && html`<span class=${`face hue${hueOf(item.user)}`} aria-hidden="true">${head ? initialOf(item.user) : ""}</span>`}
       <div class="bubble">
         ${mine
@@ -34,7 +36,7 @@ export class Message extends Pure {
           </p>
         </div>
         ${item.reactions && html`<${Reactions} item=${item} me=${me} does=${does} />`}
-        ${active && does && !item.removed && html`<${Actions} item=${item} mine=${mine} does=${does} />`}
+        ${active && !item.removed && room.online && html`<${Actions} item=${item} mine=${changes} does=${does} />`}
       </div>
     </li>`;
   }
@@ -52,10 +54,10 @@ export class Unsent extends Pure {
           ${!failed && html`<p class="meta">${entry.state === "sent" ? texts.sent : online ? texts.sending : texts.waiting}</p>`}
         </div>
         ${failed && html`
-            <p class="meta" role="alert">${texts.notSent} ${entry.error === "name_lost" ? (entry.tried ? texts.notSentNameLost : "") : entry.error}</p>
+            <p class="meta" role="alert">${texts.notSent} ${reasonOf(entry)}</p>
             <p class="choices">
-              <button type="button" onClick=${() => onRetry(entry)}>${texts.sendAgain}</button>
-              <button type="button" onClick=${() => onTakeBack(entry)}>${texts.takeBackText}</button>
+              ${!room.over && html`<button type="button" onClick=${() => onRetry(entry)}>${texts.sendAgain}</button>
+              <button type="button" onClick=${() => onTakeBack(entry)}>${texts.takeBackText}</button>`}
               <button type="button" onClick=${() => onDiscard(entry)}>${texts.discard}</button>
             </p>`}
       </div>
@@ -63,10 +65,16 @@ export class Unsent extends Pure {
   }
 }
 
+/** Why it was not sent; the model knows no texts. */
+function reasonOf({ error, tried }) {
+  if (error === "name_lost") return tried ? texts.notSentNameLost : "";
+  return error === "room_over" ? texts.notSentRoomOver : error;
+}
+
 /** Only text nodes and elements of our own: what somebody typed never becomes markup. */
 function Text({ text, me, room }) {
   // Who is there now decides what is a mention; it need not be looked at again.
-  const parts = useMemo(() => partsOf(text ?? "", me.name, [...room.people.keys()]), [text]);
+  const parts = useMemo(() => partsOf(text ?? "", me.name, room.people.names), [text]);
   return html`<div class="text" dir="auto">${parts.map(({ kind, text: piece, me: mine }) => {
     if (kind === "link") return html`<a href=${piece} target="_blank" rel="noopener noreferrer nofollow">${piece}</a>`;
     if (kind === "mention") return html`<strong class=${mine ? "mention me" : "mention"}>${piece}</strong>`;

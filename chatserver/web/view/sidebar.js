@@ -13,7 +13,7 @@ const LISTED = 200;
 export function Sidebar({ chat, open, onClose, onPerson, onFind }) {
   const { me, room, rooms } = chat;
   const closer = useRef(null);
-  const all = [...rooms.values()];
+  const all = rooms.values();
 
   useEffect(() => {
     if (open) closer.current.focus();
@@ -30,13 +30,12 @@ export function Sidebar({ chat, open, onClose, onPerson, onFind }) {
       <button type="button" class="plain only-narrow" ref=${closer} aria-label=${texts.closeMenu} onClick=${onClose}><${Icon} name="close" /></button>
     </div>
     <div class="lists">
-      ${chat.person && html`
-        <div class="heading"><h2>${texts.rooms}</h2><button type="button" class="plain" aria-label=${texts.findRooms} onClick=${onFind}><${Icon} name="plus" /></button></div>
-        <${Rooms} rooms=${all.filter(({ kind }) => kind !== "direct")} open=${room} onEnter=${enter} />
-        ${all.some(({ kind }) => kind === "direct") && html`
-          <h2>${texts.conversations}</h2>
-          <${Rooms} rooms=${all.filter(({ kind }) => kind === "direct")} open=${room} onEnter=${enter} />`}`}
-      <h2>${texts.people} <span class="count">${room.count}</span></h2>
+      <div class="heading"><h2>${texts.rooms}</h2><button type="button" class="plain" aria-label=${texts.findRooms} onClick=${onFind}><${Icon} name="plus" /></button></div>
+      <${Rooms} rooms=${all.filter(({ kind }) => kind !== "direct")} open=${room} onEnter=${enter} />
+      ${all.some(({ kind }) => kind === "direct") && html`
+        <h2>${texts.conversations}</h2>
+        <${Rooms} rooms=${all.filter(({ kind }) => kind === "direct")} open=${room} onEnter=${enter} />`}
+      <h2>${texts.people} <span class="count">${room.people.count}</span></h2>
       <${People} room=${room} me=${me} onPerson=${onPerson} />
     </div>
     ${me.account && html`<label class="check stay"><input type="checkbox" checked=${chat.remembered} onChange=${(event) => chat.remember(event.currentTarget.checked)} /> ${texts.staySignedIn}</label>`}
@@ -58,7 +57,7 @@ function Rooms({ rooms, open, onEnter }) {
 }
 
 function People({ room, me, onPerson }) {
-  const people = [...room.people.values()].sort(
+  const people = room.people.all.sort(
     (one, other) => (other.name === me.name) - (one.name === me.name) || one.name.localeCompare(other.name),
   );
   return html`<ul class="people">

@@ -2,11 +2,13 @@
 twice, each event encoded once, and why one is sent out."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from capnweb_sync import RpcStub
+from capnweb_sync.futures import pass_on
 from capnweb_sync.session.broadcast import broadcast_all
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
@@ -17,8 +19,9 @@ from chatserver.store import open_store
 from chatserver.store.events import Event
 from chatserver.store.interface import Store
 from chatserver.store.seats import Aside
+from chatserver.store.values import Joined
 from tests.chatserver.greenlets import FakeConnection, eventually, outcome
-from tests.chatserver.rooms.somebody import Somebody, follow, say
+from tests.chatserver.rooms.somebody import Somebody, follow, resuming, say
 
 pytestmark = pytest.mark.usefixtures("gevent_default")
 
@@ -172,6 +175,28 @@ def test_entering_a_log_that_began_anew_is_answered_all_the_same(
 
     assert entering.done()
     assert ann.connection.close_code == 1012
+
+
+def test_going_on_on_ones_own_connection_may_be_told_before_it_is_answered(
+    stays: Stays, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = Somebody(stays, "Alice")
+    secret = alice.me()["resume"]
+    claim, late = store.claim, Future[Joined]()
+    answered: list[Future[Joined]] = []
+
+    def claim_late(*claimed: Any, **options: Any) -> "Future[Joined]":
+        answered.append(claim(*claimed, **options))
+        return late
+
+    monkeypatch.setattr(store, "claim", claim_late)
+    again = stays.log_in(alice.client, "alice", "Alice", None, None, resuming(secret), id)
+    stays.feed.follow()  # tells that the holder of before has lost the name
+    pass_on(answered[0], late)
+
+    outcome(again)
+    assert not alice.connection.closed
+    assert alice.client.members["alice"].claim.secret == secret
 
 
 def test_seats_that_changed_before_somebody_came_are_not_changed_again(

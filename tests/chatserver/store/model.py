@@ -131,7 +131,7 @@ class Model:
 
     def remove(self, who: str, name: str, number: int) -> None:
         message = self._own(who, name, number)
-        message.text, message.removed = "", True
+        message.text, message.edited, message.removed = "", False, True
         message.reactions.clear()
 
     def react(self, who: str, name: str, number: int, emoji: str, on: bool) -> None:

@@ -337,7 +337,7 @@ CARRIED = {
     " removed more",
     "sent": "id digest text_digest time_ms",
     "holding": "key number name secret holder until",
-    "notice": "number type key name room",
+    "notice": "number type key name room by",
     "log": "epoch opened",
     "room": "number name kind title topic owner maker everything last_id said ended",
     "seat": "room by number name read",

@@ -1,11 +1,13 @@
 """The ordered log: appending once, reading ranges, following the tail, trimming."""
 
 from collections.abc import Callable
+from functools import partial
 
 import gevent
 import pytest
 
 from chatserver.errors import BadRequest
+from chatserver.store import interface
 from chatserver.store.interface import MAX_READ_BYTES, Policy, Store
 from chatserver.store.values import Tail
 from tests.chatserver.greenlets import outcome
@@ -105,6 +107,23 @@ def test_one_read_returns_about_a_mebibyte_at_most(store: Store) -> None:
         assert sum(event.size for event in found) <= MAX_READ_BYTES
     assert oldest[0].id == 1
     assert newest[-1].text == "last"
+
+
+def test_reactions_count_as_what_one_read_returns(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = claim(store, "A" * 32).claim
+    seat = outcome(store.enter(alice, "garden"))
+    said = [outcome(store.say(alice, seat, "hi", None, 0)).id for _ in range(5)]
+    for message in said:
+        for emoji in ("🌹", "🌻", "🌷", "🌵", "🌲"):
+            outcome(store.react(alice, seat, message, emoji, True))
+    monkeypatch.setattr(interface, "MAX_READ_BYTES", 2000)
+
+    read = partial(store.read_room, alice.by, seat, kinds="messages")
+
+    assert [event.id for event in read(limit=2**70)] == said[:2]
+    assert [event.id for event in read(limit=2**70, newest=True)] == said[-2:]
 
 
 def test_the_follower_gets_every_event_once_in_order(store: Store) -> None:

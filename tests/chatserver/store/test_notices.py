@@ -185,3 +185,18 @@ def test_tick_says_when_it_has_something_to_do(store: Store, clock: Clock) -> No
     clock.advance(0.1)
     assert tick(store) == 0.25
     assert len(events(store)) == 2
+
+
+def test_a_notice_of_one_says_whose_it_is_and_one_of_several_does_not(
+    store: Store, clock: Clock
+) -> None:
+    alice = claim(store, "Alice")
+    claim(store, "Bob")
+    claim(store, "Carol")
+    clock.advance(1)
+    tick(store)
+    outcome(store.release(alice.claim))
+    clock.advance(1)
+    tick(store)
+
+    assert [event.by for event in events(store)] == [alice.claim.by, "", alice.claim.by]

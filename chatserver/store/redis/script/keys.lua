@@ -42,7 +42,7 @@
 --   seats:<n>      hash: identity -> {number, name, messages that are read, key of the name}
 --   people:<n>     sorted set: name, \0, identity; all with 0
 --   seated:<n>     sorted set: identity, by the number of its seat; of private ones
---   notices:<n>    list, in order: {kind, key, name}, not told yet; of one name a leave, a join or both
+--   notices:<n>    list, in order: {kind, key, name, by}, not told yet; of one name a leave, a join or both
 --   reactions:<n>  hash: id of a message -> kinds of its reactions, in the order in which they came
 --   reacted:<id>:<kind>  sorted set: identity, a space, name; in the order in which they came
 --   reacting:<n>   sorted set: ids of messages whose reactions changed and are not told yet

@@ -54,7 +54,7 @@ function operations.claim(
   end
   if lobby and not seats.find(rooms.lobby(), record.by) then
     seats.sit(rooms.lobby(), key, record, meta.last_id)
-    telling.notify(rooms.lobby(), 'join', key, record.name)
+    telling.notify(rooms.lobby(), 'join', key, record.name, record.by)
   end
   local list, length = names.list()
   local online = call('ZCARD', at.order)

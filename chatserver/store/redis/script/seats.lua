@@ -83,7 +83,7 @@ function seats.begin(room, key, record)
   local number = meta.last_id + 1
   seats.sit(room, key, record, number)
   rooms.change_seats({{record.by, room.name, number, true}})
-  telling.notify(room, 'join', key, record.name)
+  telling.notify(room, 'join', key, record.name, record.by)
   return {number, room.name}
 end
 
@@ -119,7 +119,7 @@ local function is_gone(room, key, name, by)
     seats.close(room, name, by, name .. ' left; this conversation is over')
     return
   end
-  telling.notify(room, 'leave', key, name)
+  telling.notify(room, 'leave', key, name, by)
   if room.name == LOBBY then
     return
   end

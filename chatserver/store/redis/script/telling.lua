@@ -40,7 +40,7 @@ local function tell(room, kind)
   if not notices[room] then
     read_notices(room)
   end
-  local seen, left, names, count = {}, {}, {}, 0
+  local seen, left, names, count, by = {}, {}, {}, 0, ''
   for _, notice in ipairs(notices[room]) do
     -- Of one name, only the first of its notices: joins and leaves are told in their order.
     if notice[1] == kind and not seen[notice[2]] then
@@ -48,6 +48,7 @@ local function tell(room, kind)
       if count <= rules.max_users then
         names[count] = notice[3]
       end
+      by = notice[4] or '' -- a version without rooms has not said whose it is
     else
       left[#left + 1] = notice
     end
@@ -61,15 +62,16 @@ local function tell(room, kind)
   room['pending_' .. kind] = room['pending_' .. kind] - count
   room['told_' .. kind] = steady
   local place = room.name == LOBBY and 'the chat' or room.title
-  rooms.add(room, kind, '', '', false, names, count + room['nameless_' .. kind], place)
+  count = count + room['nameless_' .. kind]
+  rooms.add(room, kind, '', count == 1 and by or '', false, names, count, place)
   room['nameless_' .. kind] = 0
   return true
 end
 
 -- Whether the name's join was waiting to be told, and is no more.
-local function cancel_join(room, key, name)
+local function cancel_join(room, key, name, by)
   local waited = room.pending_join > 0
-    and call('LREM', at.notices_of .. room.number, -1, encode({'join', key, name})) > 0
+    and call('LREM', at.notices_of .. room.number, -1, encode({'join', key, name, by})) > 0
   if waited then
     room.pending_join = room.pending_join - 1
     notices[room] = nil
@@ -78,19 +80,19 @@ local function cancel_join(room, key, name)
 end
 
 -- Somebody has come or gone; nobody is told so of a direct room.
-function telling.notify(room, kind, key, name)
+function telling.notify(room, kind, key, name, by)
   if room.kind == 'direct' then
     return
   end
   room.changed = true
-  if kind == 'leave' and cancel_join(room, key, name) then
+  if kind == 'leave' and cancel_join(room, key, name, by) then
     return -- nobody was told of either
   end
   if room['pending_' .. kind] >= rules.max_notices then
     room['nameless_' .. kind] = room['nameless_' .. kind] + 1
     return
   end
-  local notice = {kind, key, name}
+  local notice = {kind, key, name, by}
   call('RPUSH', at.notices_of .. room.number, encode(notice))
   if notices[room] then
     notices[room][#notices[room] + 1] = notice

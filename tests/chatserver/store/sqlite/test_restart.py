@@ -164,3 +164,28 @@ def test_opening_and_reading_cost_the_same_however_long_the_log_is(
             assert tick(store) == 0.25
 
     assert instructions[0] == instructions[1] > 0
+
+
+def test_a_room_that_began_and_ended_in_one_commit_leaves_nothing_to_the_next_one(
+    open_at: OpenStore, path: Path
+) -> None:
+    before = open_at()
+    alice, bob = claim(before, "Alice"), claim(before, "Bob")
+    opened = before.open_room(alice.claim, "+1", "A secret", "", True)
+    talked = before.direct(bob.claim, "alice", "@2")
+    outcome(before.release(alice.claim))
+    assert opened.result()
+    assert talked.result()
+    before.close()
+
+    store = open_at()
+    eve = claim(store, "Eve").claim
+    for name in ("garden", "kitchen", "attic"):
+        seat = outcome(store.enter(eve, name))
+        assert [e.text for e in store.read_room(eve.by, seat, limit=9)] == [f"Eve joined {name}"]
+
+    tick(store)
+    tick(store)
+    with closing(sqlite3.connect(path)) as file:
+        query = "SELECT count(*) FROM event WHERE text LIKE '%secret%' OR text LIKE '%left;%'"
+        assert file.execute(query).fetchone() == (0,)

@@ -57,6 +57,33 @@ def test_nothing_is_written_while_nothing_happens(
     assert "COMMIT" not in tracer.executed
 
 
+def test_a_reaction_costs_the_same_however_many_there_are(
+    open_with: OpenWith, tracer: Tracer, file: sqlite3.Connection
+) -> None:
+    store = open_with(tracer)
+    alice = claim(store, "Alice").claim
+    seat = outcome(store.enter(alice, "garden"))
+    message = outcome(store.say(alice, seat, "hello", None, 0)).id
+    outcome(store.react(alice, seat, message, "🌹", True))  # told; the next ones wait for that
+    instructions: list[int] = []
+
+    def count() -> int:
+        instructions[-1] += 1
+        return 0
+
+    for emoji, others in ("🌻", 10), ("🌷", 5000):
+        file.executemany(
+            "INSERT INTO reaction VALUES (?, '🌹', ?, 'B')",
+            [(message, f"{emoji}{number}") for number in range(others)],
+        )
+        instructions.append(0)
+        tracer.connections[-1].set_progress_handler(count, 10)
+        outcome(store.react(alice, seat, message, emoji, True))
+        tracer.connections[-1].set_progress_handler(None, 0)
+
+    assert 0 < instructions[1] < 2 * instructions[0]
+
+
 @pytest.mark.parametrize(
     ("option", "level"), [("", 1), ("?synchronous=normal", 1), ("?synchronous=full", 2)]
 )

@@ -1,0 +1,121 @@
+"""What the server logs, and how: this is its table of contents.
+
+| file | what lives there |
+|---|---|
+| `form` | one line an event, for people and for programs |
+| `writing` | to standard error, which nobody has to read for the server to go on |
+| `http` | the access log of `python -m chatserver` |
+| `gunicorn` | gunicorn's own lines and its access log, in the same form |
+
+What clients make the server say goes to the loggers `chatserver` and `capnweb_sync`, on which the
+same line stands ten times a minute at most. What happens once for each connection, person or
+request has a logger of its own below the first, and is bounded by the rates of those.
+"""
+
+import logging
+from collections import Counter
+from datetime import timedelta
+from typing import Any, Final
+
+import gevent
+
+from capnweb_sync.floods import WINDOW, FloodFilter
+from chatserver.logs.form import FORMATTERS, tell
+from chatserver.logs.writing import StandardError
+from chatserver.loop import Loop
+
+__all__ = [
+    "FORMATTERS",
+    "UNBOUNDED",
+    "access_logger",
+    "bound_logs",
+    "connections_logger",
+    "lines",
+    "log_request",
+    "people_logger",
+    "rounded",
+    "set_up_logs",
+    "tell",
+]
+
+LOGGERS: Final = ("chatserver", "capnweb_sync")
+"""All that write what clients do, and that may be flooded."""
+
+lines: Final = Counter(warning=0, error=0, critical=0)
+"""How many lines this process has logged, by level. What has not happened yet is 0, not missing:
+the step to 1 could not be seen otherwise."""
+
+
+class LineCounter(logging.Handler):
+    """Counts what is logged."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One more."""
+        lines[record.levelname.lower()] += 1
+
+
+SAID_BETTER: Final = "capnweb_sync.connection"
+"""The library's logger of which each line would stand beside one of ours that says more."""
+
+access_logger: Final = logging.getLogger("chatserver.access")
+connections_logger: Final = logging.getLogger("chatserver.connections")
+people_logger: Final = logging.getLogger("chatserver.people")
+UNBOUNDED: Final = (access_logger, connections_logger, people_logger)
+"""Those with a line for each request, connection and person."""
+
+
+def set_up_logs(level: str, form: str) -> None:
+    """Have everything that this process logs from `level` on written to standard error.
+
+    Args:
+        level: of the standard library's logging.
+        form: one of `FORMATTERS`.
+    """
+    handler = StandardError()
+    handler.setFormatter(FORMATTERS[form]())
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+def log_request(logger: logging.Logger, environ: dict[str, Any], status: str, **more: Any) -> None:
+    """The line of the access log for a request. Of its address only the path is told: what stands
+    behind it may be a secret.
+
+    Args:
+        logger: where the access log is.
+        environ: the request.
+        status: of the answer, which may have its phrase behind it.
+        more: further fields.
+    """
+    tell(
+        logger,
+        logging.INFO,
+        "Request",
+        method=environ.get("REQUEST_METHOD", "-"),
+        path=environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "-"),
+        status=int(status[:3]) if status[:3].isdigit() else status,
+        address=environ.get("REMOTE_ADDR", "-"),
+        **more,
+    )
+
+
+def rounded(duration: float | timedelta) -> float:
+    """Seconds, to the millisecond."""
+    seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration
+    return round(seconds, 3)
+
+
+def bound_logs() -> None:
+    """Let the same line be written ten times a minute at most, in this process from now on, and
+    count those that are."""
+    logging.getLogger().addHandler(LineCounter())
+    if not logging.getLogger().isEnabledFor(logging.DEBUG):
+        logging.getLogger(SAID_BETTER).setLevel(logging.WARNING)
+    floods = FloodFilter()
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(floods)
+
+    def flush() -> None:
+        gevent.sleep(WINDOW)
+        floods.flush()
+
+    Loop("Telling what was left out of the log", flush)

@@ -1,0 +1,197 @@
+"""The terminal program as a person sees it, on screens of several sizes: real processes."""
+
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from chatclient import ChatClient
+from tests.chatclient.pseudo_terminal import PseudoTerminal
+from tests.processes import Processes, ServerProcess, free_port, wait_until
+
+SIZES = [(40, 12), (80, 24), (200, 50)]
+
+PROGRAM = (sys.executable, "-m", "chatclient")
+
+LONG = "It was the best of times, it was the worst of times, it was the age of wisdom. " * 3
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    """One server for all of this file; each test has names and rooms of its own."""
+    with Processes() as processes:
+        server = ServerProcess("--store", "memory:")
+        processes.add(server)
+        yield server
+
+
+OnScreen = Callable[..., PseudoTerminal]
+
+
+@pytest.fixture
+def on_screen(server: ServerProcess) -> OnScreen:
+    """Start the program on a terminal of some size."""
+
+    def start(
+        *options: str, size: tuple[int, int], url: str = "", env: dict[str, str] | None = None
+    ) -> PseudoTerminal:
+        command = [*PROGRAM, "--url", url or server.url, *options]
+        return PseudoTerminal(command, env=env, size=size)
+
+    return start
+
+
+def sees(terminal: PseudoTerminal, *wanted: str) -> None:
+    """Wait until these lines are on the screen in this order, and the last one is its last."""
+
+    def seen() -> bool:
+        shown = terminal.lines
+        lines = iter(shown)
+        return all(any(line == one for line in lines) for one in wanted) and shown[-1] == wanted[-1]
+
+    try:
+        wait_until(seen)
+    except AssertionError:
+        screen = "\n".join(terminal.lines)
+        raise AssertionError(f"not on the screen: {wanted}\n{screen}") from None
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+def test_reading_while_typing(
+    server: ServerProcess, on_screen: OnScreen, size: tuple[int, int]
+) -> None:
+    columns = size[0]
+    room = f"garden{columns}"
+    with (
+        ChatClient(server.url, f"Bob {columns}") as bob,
+        on_screen("--username", f"Ann {columns}", "--room", room, size=size) as ann,
+    ):
+        prompt = f"{room}>"
+        ann.wait_for(prompt)
+        ann.press("half a line")
+        ann.wait_for(f"{prompt} half a line")
+        garden = bob.enter(room)
+        sees(ann, f"* Bob {columns} joined {room}", f"{prompt} half a line")
+        garden.send(LONG)
+        # Wrapped at words, with what follows indented; the draft below it is whole.
+        sees(ann, *folded(f"[Bob {columns}]: {LONG}", columns), f"{prompt} half a line")
+        # Elsewhere, and counted below the line.
+        bob.send("hello lobby")
+        sees(ann, f"{prompt} half a line", "1 lobby 1")
+        # Ctrl+C clears the line; Alt and a digit go there; what was said is shown.
+        ann.press("\x03\x1b1")
+        sees(ann, "* You are in lobby.", "—— 1 new ——", f"[Bob {columns}]: hello lobby", ">")
+        ann.press("\x10")  # Ctrl+P
+        sees(ann, f"* You are in {room}.", prompt)
+        ann.press("/top\t")
+        sees(ann, f"{prompt} /topic")
+        ann.press("\x03\x03")
+        assert ann.wait() == 0
+
+
+def folded(text: str, columns: int) -> list[str]:
+    """A text in words, its lines indented after the first."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines[-1].strip() else f"{lines[-1]}{word}"
+        if len(longer) <= columns:
+            lines[-1] = longer
+        else:
+            lines.append(f"    {word}")
+    return lines
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+def test_resizing_leaves_no_ghosts(on_screen: OnScreen, size: tuple[int, int]) -> None:
+    columns, lines = size
+    draft = "draft " * 8
+    with on_screen("--username", f"Cid {columns}", "--history", "0", size=size) as cid:
+        cid.wait_for(">")
+        cid.press(draft)
+
+        def whole() -> bool:
+            """The draft is there once, wherever its lines end."""
+            return "".join(cid.lines).replace(" ", "").count("draft") == 8
+
+        wait_until(whole)
+        for wide in (columns - 7, columns + 9, columns):
+            cid.resize(wide, lines)
+            cid.press("x\x7f")
+            wait_until(
+                lambda: "".join(cid.lines).replace(" ", "").count("draft") == 8,
+                message="the draft, once",
+            )
+        assert sum(line.startswith(">") for line in cid.lines) == 1
+        cid.press("\x03\x04")
+        assert cid.wait() == 0
+
+
+def test_the_help_fits_into_forty_columns(on_screen: OnScreen) -> None:
+    with on_screen("--username", "Dan", size=(40, 50)) as dan:
+        dan.wait_for(">")
+        dan.press("/help\r")
+        wait_until(lambda: "The rest:" in dan.lines)
+        assert "/msg NAME TEXT   say it to one alone" in dan.lines
+        assert "/time on|off     when it was said" in dan.lines
+
+
+def test_names_have_colours_unless_they_are_not_wanted(on_screen: OnScreen) -> None:
+    def looks(name: str, *options: str, **env: str) -> set[bytes]:
+        with (
+            on_screen("--username", name, *options, size=(80, 24), env=env) as ann,
+            on_screen("--username", f"{name} 2", size=(80, 24)) as bob,
+        ):
+            bob.wait_for(">")
+            bob.press("hello\r")
+            wait_until(lambda: f"[{name} 2]: hello" in ann.lines)
+            return ann.looks
+
+    assert any(look.startswith(b"38;5;") for look in looks("Eve"))
+    assert not any(look.startswith(b"38;5;") for look in looks("Fay", NO_COLOR="1"))
+    assert not any(look.startswith(b"38;5;") for look in looks("Gus", "--color", "never"))
+
+
+def test_plain_is_lines_and_nothing_else(server: ServerProcess, on_screen: OnScreen) -> None:
+    with (
+        ChatClient(server.url, "Bob P") as bob,
+        on_screen("--username", "Ann P", "--plain", size=(80, 24)) as ann,
+    ):
+        wait_until(lambda: any(line.startswith("Type a message") for line in ann.lines))
+        bob.send("hello")
+        wait_until(lambda: "[Bob P]: hello" in ann.lines)
+        ann.press("/enter garden-p\r")
+        wait_until(lambda: "* You are in garden-p." in ann.lines)
+        ann.press("hi\r")
+        wait_until(lambda: "[Ann P]: hi" in ann.lines)
+        ann.press("/quit\r")
+        assert ann.wait() == 0
+        assert ann.escapes == 0
+
+
+@pytest.mark.parametrize("size", [(40, 12)], ids=lambda size: "x".join(map(str, size)))
+def test_a_server_that_is_killed_and_started_again(
+    on_screen: OnScreen, size: tuple[int, int]
+) -> None:
+    port = str(free_port())
+    with Processes() as processes:
+        server = ServerProcess("--store", "memory:", "--port", port)
+        processes.add(server)
+        with on_screen("--username", "Ann", size=size, url=server.url) as ann:
+            ann.wait_for(">")
+            ann.press("before\r")
+            ann.wait_for("[Ann]: before", ">")
+            ann.press("half a ")
+            server.kill()
+            wait_until(lambda: any(line.startswith("Connection lost") for line in ann.lines))
+            ann.press("line\rand another\rnot this\r")
+            wait_until(lambda: any(line.startswith("Not sent yet (3)") for line in ann.lines))
+            ann.press("/unsend\r")
+            wait_until(lambda: any(line.startswith("Not sent yet (2)") for line in ann.lines))
+            assert "> not this" in ann.lines
+            ann.press("\x03after")
+            processes.add(ServerProcess("--store", "memory:", "--port", port))
+            ann.wait_for("[Ann]: half a line", "[Ann]: and another", "> after")
+            ann.press("\r")
+            ann.wait_for("[Ann]: after", ">")
+            ann.press("/quit\r")
+            assert ann.wait() == 0

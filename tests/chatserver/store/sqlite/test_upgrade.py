@@ -1,0 +1,94 @@
+"""A file of the version before rooms: everything in it is the lobby's, and a copy is kept."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from chatserver.errors import BadRequest, StartError
+from chatserver.store.events import Event
+from chatserver.store.seats import Seat
+from chatserver.store.sqlite import schema
+from chatserver.store.values import digest_of, identity_of
+from tests.chatserver.greenlets import outcome
+from tests.chatserver.store.chat import claim, say, tick
+from tests.chatserver.store.conftest import Clock, OpenStore
+
+SECRET = "a secret of before"
+EVENTS = [
+    (1, "join", "Alice", "Alice joined the chat", 1000, '["Alice"]', 1, 0),
+    (2, "chat", "Alice", "hello", 2000, None, 0, 1),
+    (3, "chat", "Alice", "again", 3000, None, 0, 2),
+    (4, "leave", "Bob", "Bob left the chat", 4000, '["Bob"]', 1, 2),
+]
+
+
+@pytest.fixture
+def old(path: Path, clock: Clock) -> Path:
+    """A file as that version left it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        for statement in schema.MIGRATIONS[0]:
+            file.execute(statement)
+        file.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
+        file.execute("PRAGMA user_version=1")
+        file.execute("UPDATE log SET epoch = 'before'")
+        file.executemany("INSERT INTO event VALUES (?,?,?,?,?,?,?,?)", EVENTS)
+        digests = digest_of(SECRET, "key"), digest_of("again")
+        file.execute("INSERT INTO sent VALUES (3, ?, ?, ?)", (*digests, clock.now))
+        holding = ("alice", 1, "Alice", SECRET, "worker.1")
+        file.execute("INSERT INTO holding VALUES (?,?,?,?,?,NULL)", holding)
+        file.execute("INSERT INTO notice VALUES (1, 'join', 'carol', 'Carol')")
+    return path
+
+
+def test_everything_is_the_lobbys(open_at: OpenStore, old: Path) -> None:
+    store = open_at()
+
+    joined = claim(store, "Alice", SECRET)
+
+    by = identity_of(SECRET)
+    assert (store.epoch, joined.last_id) == ("before", 4)
+    assert (joined.claim.by, joined.seats) == (by, (Seat("lobby", 0),))
+    assert outcome(store.names()) == ["Alice"]
+    assert outcome(store.counts()).messages == 2
+    assert [(e.id, e.text, e.room, e.prev, e.number) for e in store.read()][:4] == [
+        (number, text, "lobby", number - 1, said) for number, _, _, text, _, _, _, said in EVENTS
+    ]
+    tick(store)
+    assert [event.text for event in store.read()][4:] == ["Carol joined the chat"]
+    assert store.room(by, joined.seats[0]).unread == 0
+
+
+def test_what_was_sent_is_still_known(open_at: OpenStore, old: Path) -> None:
+    store = open_at()
+    alice = claim(store, "Alice", SECRET)
+
+    assert say(store, alice, "again", "key").id == 3
+    with pytest.raises(BadRequest):
+        say(store, alice, "something else", "key")
+
+
+def test_a_copy_is_kept_as_it_was(open_at: OpenStore, old: Path) -> None:
+    open_at().close()
+
+    with closing(sqlite3.connect(f"{old}.format-1")) as copy:
+        assert copy.execute("PRAGMA user_version").fetchone() == (1,)
+        assert copy.execute("SELECT * FROM event").fetchall() == EVENTS
+    assert [path.name for path in old.parent.glob("*.unfinished")] == []
+
+
+def test_where_no_copy_can_be_made_nothing_is_changed(open_at: OpenStore, old: Path) -> None:
+    Path(f"{old}.format-1.unfinished").mkdir()
+
+    with pytest.raises(StartError, match="make room"):
+        open_at()
+
+    with closing(sqlite3.connect(old)) as file:
+        assert file.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+def test_a_new_file_has_no_copy(open_at: OpenStore, path: Path) -> None:
+    store = open_at()
+    assert store.read() == list[Event]()
+    assert list(path.parent.glob("*.format-*")) == []
