@@ -21,7 +21,7 @@ from capnweb_sync import RpcError, RpcSession, RpcStub, RpcTarget  # noqa: E402
 from capnweb_sync.server import Connection, WebSocketHandler, gevent_runtime  # noqa: E402
 from chatserver.app import create_app  # noqa: E402
 from chatserver.errors import NameTaken  # noqa: E402
-from chatserver.people.tokens import Identity
+from chatserver.people.tokens import Identity  # noqa: E402
 from chatserver.service import service_of  # noqa: E402
 
 LOBBY = "lobby"
