@@ -53,6 +53,11 @@ def not_yours() -> Forbidden:
     return Forbidden("You can change only what you have said yourself.")
 
 
+def not_heard() -> Forbidden:
+    """Speaking to somebody who blocks the speaker."""
+    return Forbidden("The other one takes no messages from you.")
+
+
 def not_the_owner() -> Forbidden:
     """What only the owner of a private room may do."""
     return Forbidden("Only the owner of a private room may do that.")

@@ -102,7 +102,8 @@ class RoomStore(ABC):
     @abstractmethod
     def block(self, claim: Claim, key: str, on: bool) -> "Future[None]":
         """Whether the one with this name's key can ask for a direct room with the caller. A name
-        that nobody has is blocked all the same. A present direct room stays."""
+        that nobody has is blocked all the same. In a direct room that is there it can say and edit
+        nothing any more (`Forbidden`)."""
 
     # --- what is said
 

@@ -47,6 +47,7 @@ class Messages:
     ) -> Receipt:
         if reply_to:
             self._find(room, claim.by, reply_to)
+        self._rooms.check_heard(room, holding.key, claim.by)
         return self._log.add(now, room, "chat", holding.name, text, by=claim.by, reply_to=reply_to)
 
     def edit(
@@ -54,6 +55,7 @@ class Messages:
     ) -> Receipt:
         """Raises BadRequest, Forbidden."""
         self._own(room, by, message)
+        self._rooms.check_heard(room, holding.key, by)
         receipt = self._log.add(now, room, "edit", holding.name, text, by=by, target=message)
         self._log.archive.edit(message, text, now.wall)
         return receipt

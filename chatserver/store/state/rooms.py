@@ -10,6 +10,7 @@ from chatserver.store.interface import DAY_MS
 from chatserver.store.refusals import (
     no_such_room,
     nobody_here,
+    not_heard,
     not_seated,
     not_the_owner,
     too_many,
@@ -280,6 +281,13 @@ class Rooms:
         """None of them is good any more."""
         for digest in list(room.passes):
             self._put_pass(room, digest, None)
+
+    def check_heard(self, room: Room, key: str, by: str) -> None:
+        """Raises Forbidden where the other one of two blocks the name with this key."""
+        if room.kind == "direct":
+            others = (who for who in room.seats if who != by)
+            if any(key in self._blocked.get(other, ()) for other in others):
+                raise not_heard()
 
     def block(self, by: str, key: str, on: bool) -> None:
         """Raises TooMany."""

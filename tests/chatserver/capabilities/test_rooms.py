@@ -427,8 +427,14 @@ def test_nobody_has_to_talk_to_whom_he_blocks(ann: Guest, bob: Guest) -> None:
     assert refusal(ann.person.direct(bob.me["name"])) == "no_such_room"
 
     bob.person.block(ann.me["name"], False).result()
+    here = ann.person.direct(bob.me["name"]).result()
+    said = here.say("hello").result()
 
-    assert ann.person.direct(bob.me["name"]).result()
+    bob.person.block(ann.me["name"]).result()
+    assert refusal(here.say("are you there?")) == "forbidden"
+    assert refusal(here.edit(said["id"], "are you there?")) == "forbidden"
+    bob.person.direct(ann.me["name"]).result().say("no").result()
+    here.remove(said["id"]).result()
 
 
 # --- sharing

@@ -210,10 +210,23 @@ end
 
 --- What is said.
 
+-- Whether this is a conversation whose other one blocks the name with this key.
+local function is_unheard(key, record, room)
+  if room.kind == 'direct' then
+    for _, by in ipairs(call('HKEYS', at.seats_of .. room.number)) do
+      if by ~= record.by and call('SISMEMBER', at.blocks_of .. by, key) == 1 then
+        return true
+      end
+    end
+  end
+end
+
 function by_seat.say(key, record, room, seat, text, digest, text_digest, reply_to)
   local answer = messages.answered(digest, text_digest)
   if not answer and reply_to ~= 0 and not messages.author(room, seat, reply_to) then
     return NO_MESSAGE
+  elseif not answer and is_unheard(key, record, room) then
+    return {'not heard'}
   end
   answer = answer or messages.say(room, record, text, digest, text_digest, reply_to)
   if answer[1] ~= 'key' then
@@ -233,7 +246,9 @@ local function refusal(record, room, seat, id)
 end
 
 function by_seat.edit(key, record, room, seat, id, text)
-  return refusal(record, room, seat, id) or messages.edit(room, record, id, text)
+  return refusal(record, room, seat, id)
+    or is_unheard(key, record, room) and {'not heard'}
+    or messages.edit(room, record, id, text)
 end
 
 function by_seat.remove(key, record, room, seat, id)
