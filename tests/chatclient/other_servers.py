@@ -1,8 +1,8 @@
 """A chat server that is not ours, but has the same calls, in a process of its own.
 
-`python -m tests.chatclient.other_servers` for one room as a first example has it, or with a JSON
-object of answers for a `Strange` one; the first line of its output says where, once it accepts
-connections.
+`python -m tests.chatclient.other_servers` for one room as a first example has it, with a number for
+a `Torrent` of so many messages a second, or with a JSON object of answers for a `Strange` one; the
+first line of its output says where, once it accepts connections.
 """
 
 from gevent import monkey
@@ -12,12 +12,17 @@ if __name__ == "__main__":
 
 import json
 import sys
-from typing import Any
+import time
+from typing import Any, Final
 
+import gevent
 from gevent.pywsgi import WSGIServer
 
 from capnweb_sync import RpcError, RpcStub, RpcTarget, serve
 from capnweb_sync.server import WebSocketHandler
+
+TURN_SECONDS: Final = 0.01
+"""Between two handfuls of a torrent."""
 
 
 class Plain(RpcTarget):
@@ -54,6 +59,23 @@ class Plain(RpcTarget):
     def _tell(self, event: Any) -> None:
         for callback in self._callbacks.values():
             callback.onMessage(event)
+
+
+class Torrent(Plain):
+    """Says as many messages a second to everyone as it was told to."""
+
+    def __init__(self, rate: int) -> None:
+        super().__init__()
+        gevent.spawn(self._flow, rate)
+
+    def _flow(self, rate: int) -> None:
+        began, said = time.monotonic(), 0
+        while True:
+            gevent.sleep(TURN_SECONDS)
+            due = round((time.monotonic() - began) * rate)
+            while said < due:
+                said += 1
+                self._tell({"username": "Bob", "text": f"message {said}", "type": "chat"})
 
 
 class Strange(RpcTarget):
@@ -94,7 +116,8 @@ class Strange(RpcTarget):
 
 
 def main() -> None:
-    api = Strange(json.loads(sys.argv[1])) if len(sys.argv) > 1 else Plain()
+    told = json.loads(sys.argv[1]) if len(sys.argv) > 1 else None
+    api = Plain() if told is None else Torrent(told) if isinstance(told, int) else Strange(told)
     server = WSGIServer(("127.0.0.1", 0), serve(api), handler_class=WebSocketHandler, log=None)
     server.start()
     print(f"ready ws://127.0.0.1:{server.server_port}/", flush=True)

@@ -1,12 +1,17 @@
 """The terminal program as a person sees it, on screens of several sizes: real processes."""
 
+import os
 import sys
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from chatclient import ChatClient
 from tests.chatclient.pseudo_terminal import PseudoTerminal
+from tests.conftest import StartProcess
 from tests.processes import Processes, ServerProcess, free_port, wait_until
 
 SIZES = [(40, 12), (80, 24), (200, 50)]
@@ -195,3 +200,65 @@ def test_a_server_that_is_killed_and_started_again(
             ann.wait_for("[Ann]: after", ">")
             ann.press("/quit\r")
             assert ann.wait() == 0
+
+
+TORRENT = 2_000
+"""Messages a second."""
+
+KEYS = "".join(f"{number:02} " for number in range(34))[:100]
+"""What is typed meanwhile: each key is another."""
+
+
+def test_a_torrent_takes_no_key_and_little_of_the_machine(
+    start_process: StartProcess, full: bool
+) -> None:
+    command = [sys.executable, "-m", "tests.chatclient.other_servers", str(TORRENT)]
+    server = start_process(*command, ready="ready")
+    url = server.lines[0].split()[1]
+    with PseudoTerminal([*PROGRAM, "--url", url, "--username", "Ann"], size=(80, 24)) as ann:
+        wait_until(lambda: "> " in "\n".join(ann.lines[-1:]) + " ")
+        wait_until(lambda: any("[Bob]: message" in line for line in ann.lines))
+        began, used = time.monotonic(), cpu_seconds(ann.pid)
+        waited = []
+        for number, key in enumerate(KEYS, 1):
+            pressed = time.monotonic()
+            ann.press(key)
+            wait_until(partial(draft_is, ann, KEYS[:number]))
+            waited.append(time.monotonic() - pressed)
+        cores = (cpu_seconds(ann.pid) - used) / (time.monotonic() - began)
+        before = newest_shown(ann)
+        wait_until(lambda: newest_shown(ann) > before + TORRENT, message="everything is shown")
+        memory = peak_mib(ann.pid)
+        print(
+            f"keys: {sorted(waited)[50]:.3f} s, {max(waited):.3f} s; {cores:.2f}; {memory:.0f} MiB"
+        )
+        assert "".join(ann.lines[-2:]).replace(" ", "") == ">" + KEYS.replace(" ", "")
+        # Shared machines stop for longer than that now and then.
+        assert (max(waited) if full else sorted(waited)[50]) < 0.1
+        assert cores < 1
+        assert memory < 80
+
+
+def draft_is(terminal: PseudoTerminal, text: str) -> bool:
+    """Whether the line that is typed is this one, which may go on in a second row."""
+    draft = "".join(terminal.lines[-2:])
+    return draft[draft.rfind(">") :].replace(" ", "") == ">" + text.replace(" ", "")
+
+
+def newest_shown(terminal: PseudoTerminal) -> int:
+    """The number of the message that was shown last."""
+    numbers = [line.split()[-1] for line in terminal.lines if line.startswith("[Bob]: message ")]
+    return int(numbers[-1]) if numbers else 0
+
+
+def cpu_seconds(pid: int) -> float:
+    """The time for which a process has used a core."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_mib(pid: int) -> float:
+    """The most memory that a process has had."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
