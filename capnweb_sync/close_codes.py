@@ -55,6 +55,9 @@ TAKEN_OVER: Final = 4001
 """Of the codes for private use, what servers and clients of this package mean by it: another
 connection has what this one had, so its client is not to come back by itself."""
 
+TOKEN_OVER: Final = 4003
+"""Likewise: the token with which somebody came in is good no more."""
+
 
 def describe_close(code: int) -> str:
     """Say what a close code means (RFC 6455, section 7.4.1).

@@ -64,7 +64,9 @@ def parser() -> Parser:
     parser.add_argument(
         "--url", type=websocket_url, default=URL, help="the server (default: %(default)s)"
     )
-    parser.add_argument("--username", metavar="NAME", help="asked for when not given")
+    parser.add_argument(
+        "--username", metavar="NAME", help="asked for when not given, unless CHAT_TOKEN has a token"
+    )
     parser.add_argument("--room", metavar="ROOM", help="where to be instead of in the lobby")
     parser.add_argument(
         "--history",
@@ -163,10 +165,14 @@ def chat(options: argparse.Namespace) -> int:
     if history is None:
         history = HISTORY_EVENTS if interactive else 0
 
+    # What is said on the command line wins over the environment.
+    token = None if options.username else os.environ.get("CHAT_TOKEN") or None
+
     def join(username: str) -> ChatClient:
         return ChatClient(
             options.url,
-            username,
+            None if token else username,
+            token=token,
             reconnect=not options.no_reconnect,
             history=0 if options.room or options.since is not None else history,
             on_status=program.show_status,
@@ -184,7 +190,7 @@ def chat(options: argparse.Namespace) -> int:
     return program.run(
         terminal,
         showing,
-        options.username,
+        "" if token else options.username,
         join,
         room=options.room,
         since=options.since,

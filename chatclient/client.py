@@ -136,8 +136,9 @@ class ChatClient:
     def __init__(
         self,
         url: str,
-        username: str,
+        username: str | None = None,
         *,
+        token: str | None = None,
         timeout: float = TIMEOUT,
         reconnect: bool = True,
         history: int = 0,
@@ -149,7 +150,8 @@ class ChatClient:
 
         Args:
             url: where the server speaks Cap'n Web, `ws://127.0.0.1:8080/rpc/ws`.
-            username: the name to join with.
+            username: the name to join with, for who has no token.
+            token: who one is, from whoever runs the server; not shown to anybody else.
             timeout: seconds that connecting, joining and each later call may take.
             reconnect: come back by itself when the connection is lost.
             history: how many events of before are delivered first.
@@ -162,8 +164,11 @@ class ChatClient:
 
         Raises:
             ChatError: `Unreachable`, `UsernameTaken`, `BadRequest` …
-            ValueError: `url` is not a WebSocket URL.
+            ValueError: `url` is not a WebSocket URL; or there is a name and a token, or neither.
         """
+        if (username is None) == (token is None):
+            raise ValueError("A chat needs a name or a token: ChatClient(url, username).")
+        self._token = token
         self._timeout = timeout
         self._reconnect = reconnect
         self._on_status = on_status
@@ -178,7 +183,7 @@ class ChatClient:
         self._keeps_log = False
         self._has_rooms = False
         self._lobby = ""
-        self.username = username
+        self.username = username or ""
         in_child(self, ChatClient._leave_to_parent)
         try:
             membership = self._join_patiently()
@@ -338,6 +343,19 @@ class ChatClient:
             ChatError: `TooMany` …
         """
         self._call(lambda here: here.somebody.block(name, on), timeout)
+
+    def renew(self, token: str, timeout: float | None = None) -> None:
+        """Stay for as long as this token is good, and come back with it.
+
+        Args:
+            token: the next one of the same person, for the same rooms.
+            timeout: seconds; None means the client's.
+
+        Raises:
+            ChatError: `Unauthorized`: it is not good, or one has come in by a name …
+        """
+        self._call(lambda here: here.somebody.renew(token), timeout)
+        self._token = token
 
     @property
     def lobby(self) -> str:
@@ -675,6 +693,7 @@ class ChatClient:
             self._inbox,
             joining,
             before,
+            self._token,
         )
 
     def _join_patiently(self) -> Membership:

@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import Final
 
 from capnweb_sync import ConnectError, RemoteError, SessionClosed
-from capnweb_sync.close_codes import TAKEN_OVER
+from capnweb_sync.close_codes import TAKEN_OVER, TOKEN_OVER
 
 
 class ChatError(Exception):
@@ -188,6 +188,8 @@ def chat_error(error: Exception) -> ChatError:
     if isinstance(error, SessionClosed):
         if error.close_code == TAKEN_OVER:
             return TakenOver(error.reason or "The name is used elsewhere now.", TAKEN_OVER)
+        if error.close_code == TOKEN_OVER:
+            return Unauthorized(error.reason or "The token is over; come in with the next one.")
         reason = error.reason or f"It was closed with the code {error.close_code}."
         return ConnectionLost(f"The connection is lost: {reason}", error.close_code)
     if isinstance(error, ConnectError):

@@ -101,9 +101,10 @@ class Membership:
         inbox: Inbox,
         timeout: float,
         before: Membership | None = None,
+        token: str | None = None,
     ) -> Membership:
-        """Connect, and come in within `timeout` seconds, going on with the membership `before` if
-        there was one.
+        """Connect, and come in within `timeout` seconds, by the token if there is one, going on
+        with the membership `before` if there was one.
 
         Raises what `connect` raises; RemoteError, SessionClosed, TimeoutError, BadAnswer.
         """
@@ -112,9 +113,11 @@ class Membership:
         try:
             if before is None or before.person is not None:
                 try:
-                    return cls._log_in(session, username, inbox, deadline, before)
+                    shown = {"name": username} if token is None else {"token": token}
+                    return cls._log_in(session, shown, inbox, deadline, before)
                 except RemoteError as error:
-                    if before is not None or error.code in REMOTE:
+                    # Servers without rooms know no tokens.
+                    if before is not None or token is not None or error.code in REMOTE:
                         raise
             return cls._join(session, username, inbox, deadline, before)
         except BaseException:
@@ -129,15 +132,16 @@ class Membership:
     def _log_in(
         cls,
         session: ClientSession,
-        username: str,
+        shown: dict[str, str],
         inbox: Inbox,
         deadline: float,
         before: Membership | None,
     ) -> Membership:
-        """Log in, and come into the lobby where that is new, in one round trip."""
+        """Log in with the name or the token `shown`, and come into the lobby where that is new, in
+        one round trip."""
         since = inbox.seen
         public = [name for name in inbox.rooms if name[:1] not in ("+", "@")]
-        options: dict[str, Any] = {"name": username}
+        options: dict[str, Any] = {**shown}
         if before is not None and before.log is not None:
             log = before.log
             options |= {"since": since, "epoch": log.epoch, "resume": log.resume}
@@ -148,7 +152,7 @@ class Membership:
             person.enter(lobby).dispose()
         somebody, lobbys_name = person.future(), lobby.future()
         with person.me as me:
-            joined = answers.logged_in(me.result(remaining(deadline)), username)
+            joined = answers.logged_in(me.result(remaining(deadline)), shown.get("name", ""))
         receiver._begin(joined, since)
         who = somebody.result(remaining(deadline))
         name = string_of(lobbys_name.result(remaining(deadline)))

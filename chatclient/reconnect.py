@@ -7,6 +7,7 @@ Whether (`stays_away`, `comes_back`):
     |------------------------------------|--------|----------------------------------------------|
     | close code 4001                    | no     | the same person is there on another          |
     |                                    |        | connection: both would take turns for ever   |
+    | close code 4003                    | no     | the token is over                            |
     | close code 1008                    | no     | a policy was violated, and would be again    |
     | any other code, or none            | yes    | networks and servers come back               |
     | no connection, no answer in time   | yes    | likewise                                     |
@@ -32,11 +33,11 @@ from capnweb_sync.client.reconnect import (
     keep_trying,
     may_pass,
 )
-from capnweb_sync.close_codes import TAKEN_OVER, CloseCode
+from capnweb_sync.close_codes import TAKEN_OVER, TOKEN_OVER, CloseCode
 
 from .errors import BadAnswer
 
-FINAL_CODES: Final = frozenset({TAKEN_OVER, CloseCode.POLICY_VIOLATION})
+FINAL_CODES: Final = frozenset({TAKEN_OVER, TOKEN_OVER, CloseCode.POLICY_VIOLATION})
 """Close codes that mean: stay away."""
 
 FINAL_ERRORS: Final = frozenset(

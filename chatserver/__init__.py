@@ -13,13 +13,19 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from chatserver.people.access import Authenticate
 
-def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+
+def create_app(
+    config: Mapping[str, Any] | None = None, *, authenticate: Authenticate | None = None
+) -> Flask:
     """Make the Flask application (`chatserver.app.create_app`), with everything that it imports.
 
     Args:
         config: settings in capitals (`STORE`, `GRACE`), which win over the environment's
             (`CHAT_STORE`, `CHAT_GRACE`).
+        authenticate: for an application that knows its users, see `chatserver.tokens`: gets Flask's
+            request and returns who it is from, or None for a guest.
 
     Returns:
         The application, whose store is open.
@@ -29,4 +35,4 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """
     from chatserver.app import create_app as create
 
-    return create(config)
+    return create(config, authenticate=authenticate)

@@ -26,6 +26,7 @@ from chatserver.certificate import ShownCertificate, make_context
 from chatserver.data import COMMANDS, run_data_command
 from chatserver.errors import SettingError, StartError
 from chatserver.gc_tuning import settle_collector
+from chatserver.invite import run_invite_command
 from chatserver.logs import bound_logs, set_up_logs, tell
 from chatserver.logs.http import AccessLogHandler
 from chatserver.observe.start import tell_start
@@ -66,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if arguments and arguments[0] in COMMANDS:
             return run_data_command(arguments)
+        if arguments[:1] == ["invite"]:
+            return run_invite_command(arguments)
         if arguments[:1] == ["serve"]:
             arguments = arguments[1:]
         settings = parse_arguments(arguments, from_environment())

@@ -6,17 +6,22 @@ from typing import Any
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from chatserver.people.access import Authenticate
 from chatserver.service import EXTENSION, ChatService
 from chatserver.settings import ENVIRONMENT_PREFIX, from_config
 
 
-def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+def create_app(
+    config: Mapping[str, Any] | None = None, *, authenticate: Authenticate | None = None
+) -> Flask:
     """Make the Flask application. It belongs to the process that calls this; a child forked
     afterwards cannot use it.
 
     Args:
         config: settings in capitals (`STORE`, `GRACE`), which win over the environment's
             (`CHAT_STORE`, `CHAT_GRACE`).
+        authenticate: for an application that knows its users, see `chatserver.tokens`: gets Flask's
+            request and returns who it is from, or None for a guest.
 
     Returns:
         The application, whose store is open.
@@ -32,7 +37,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_prefixed_env(ENVIRONMENT_PREFIX)
     app.config.from_mapping(config)
     settings = from_config(app.config)
-    app.extensions[EXTENSION] = ChatService(settings)
+    app.extensions[EXTENSION] = ChatService(settings, authenticate)
     app.register_blueprint(routes)
     app.register_blueprint(pages)
     proxies = settings.trust_proxies

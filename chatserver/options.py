@@ -83,19 +83,19 @@ Uses = Annotated[
 
 
 class JoinOptions(Struct, frozen=True):
-    """Of `join`: the last event that was delivered, the log that its id is of, and the secret of
-    the membership to go on with."""
+    """Of `join`: the last event that was delivered, the log that its id is of, the secret of the
+    membership to go on with, and the token of an account."""
 
     since: EventId | None = None
     epoch: Token | None = None
     resume: Token | None = None
+    token: Typed | None = None
 
 
 class LoginOptions(JoinOptions, frozen=True):
-    """Of `login`: those of `join`, and who it is, by a guest's `name` or an account's `token`."""
+    """Of `login`: those of `join`, and the `name` of a guest, who has no token."""
 
     name: Typed | None = None
-    token: Typed | None = None
 
 
 class SendOptions(Struct, frozen=True):

@@ -5,6 +5,7 @@ A refusal is a plain HTTP answer before the upgrade, with a sentence for whoever
 
 import logging
 import math
+from functools import partial
 from typing import Final
 
 from flask import Blueprint, Response, abort, jsonify, request
@@ -14,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from capnweb_sync.server import HandshakeError, UpgradeUnavailable, no_room, upgrade
 from chatserver import page
-from chatserver.errors import RateLimited
+from chatserver.errors import RateLimited, Unauthorized
 from chatserver.logs import tell
 from chatserver.observe.metrics import hidden, may_see
 from chatserver.service import ChatService, current_service
@@ -90,8 +91,9 @@ def connect() -> Response:
     if service.origins.refuse(request.environ):
         return refuse_page()
     service.admit(request.environ)
+    begin = partial(service.begin, service.access.identify_request(request))
     try:
-        status, headers = upgrade(request.environ, service.connections, service.begin)
+        status, headers = upgrade(request.environ, service.connections, begin)
     except UpgradeUnavailable:
         return sentence(501, NO_WEBSOCKET)
     except HandshakeError as error:
@@ -108,7 +110,7 @@ def batch() -> AnyResponse:
         return refuse_page()
     if service.connections.draining:
         return refuse_with(no_room())
-    return service.batch(request.environ)
+    return service.batch(service.access.identify_request(request), request.environ)
 
 
 @routes.get("/healthz")
@@ -168,6 +170,12 @@ def slow_down(error: RateLimited) -> Response:
         retry_after=error.retry_after,
     )
     return sentence(429, str(error), [("Retry-After", str(math.ceil(error.retry_after)))])
+
+
+@routes.app_errorhandler(Unauthorized)
+def refuse_token(error: Unauthorized) -> Response:
+    """The request says who it is from, and that cannot be believed (RFC 6750, section 3)."""
+    return sentence(401, str(error), [("WWW-Authenticate", 'Bearer error="invalid_token"')])
 
 
 @routes.app_errorhandler(WebsocketMismatch)

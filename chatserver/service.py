@@ -19,13 +19,16 @@ from capnweb_sync import Limits, RpcSession, serve
 from capnweb_sync.origins import Origins
 from capnweb_sync.server import CloseCode, Connection, Connections, gevent_runtime
 from chatserver.capabilities.chat import Chat
+from chatserver.entrance import access_of
 from chatserver.errors import Unavailable
 from chatserver.futures import wait
 from chatserver.observe.calls import ChatCalls
 from chatserver.observe.figures import Worker
 from chatserver.observe.metrics import Metrics
 from chatserver.observe.visits import Visits
+from chatserver.people.access import Authenticate
 from chatserver.people.limits import Rates
+from chatserver.people.tokens import Identity
 from chatserver.rooms.member import BatchConnection, ClientState
 from chatserver.rooms.stays import Stays
 from chatserver.settings import MIB, Settings
@@ -63,6 +66,7 @@ class ChatService:
     Attributes:
         settings: what the operator has set.
         origins: the sites whose pages may connect.
+        access: who is let in.
         store: the log.
         stays: who is here, in this process.
         rates: what its clients do, by address and person.
@@ -72,11 +76,13 @@ class ChatService:
         connections: the open WebSockets of this process.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Open the store and begin to follow it. Raises StartError."""
+    def __init__(self, settings: Settings, authenticate: Authenticate | None = None) -> None:
+        """Open the store and begin to follow it. `authenticate` says who a request is from, without
+        it a token does. Raises StartError."""
         self._process = os.getpid()
         self.settings = settings
         self.origins = Origins(settings.allow_origin)
+        self.access = access_of(settings, authenticate)
         self.store = open_store(settings.store, settings.policy)
         self.stays = Stays(self.store)
         self.rates = Rates(settings.rate_limits)
@@ -111,15 +117,16 @@ class ChatService:
             )
         )
 
-    def begin(self, connection: Connection) -> RpcSession:
-        """The session of a new connection, whose main object is the chat."""
+    def begin(self, known: Identity | None, connection: Connection) -> RpcSession:
+        """The session of a new connection, whose main object is the chat. `known` is whom it is
+        from, if that is known."""
         host = host_of(connection.remote_address)
         address = self.rates.address(host)
         visit = self.visits.begin(host)
         client = ClientState(
             connection, allowance=self.rates.connection(address), number=visit.number
         )
-        chat = Chat(self.stays, self.store, client, self.calls)
+        chat = Chat(self.stays, self.store, client, self.calls, access=self.access, known=known)
 
         def closed(connection: Connection) -> None:
             people = [member.name for member in client.members.values()]
@@ -131,15 +138,16 @@ class ChatService:
             connection.close(CloseCode.TRY_AGAIN_LATER, "Too many connections from this address.")
         return RpcSession(connection, chat, runtime=gevent_runtime(), limits=self._limits)
 
-    def batch(self, environ: dict[str, Any]) -> Response:
-        """The answer to an HTTP batch of calls on the chat; then its client has left.
+    def batch(self, known: Identity | None, environ: dict[str, Any]) -> Response:
+        """The answer to an HTTP batch of calls on the chat; then its client has left. `known` is as
+        in `begin`.
 
         Raises RateLimited.
         """
         address = self.rates.address(environ.get("REMOTE_ADDR", ""))
         client = ClientState(BatchConnection(), deaf=True, allowance=self.rates.batch(address))
         chat = serve(
-            Chat(self.stays, self.store, client, self.calls),
+            Chat(self.stays, self.store, client, self.calls, access=self.access, known=known),
             limits=self._batch_limits,
             batch_timeout=BATCH_SECONDS,
             max_batch=BATCH_BYTES,

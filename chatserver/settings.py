@@ -25,6 +25,7 @@ from chatserver.errors import SettingError, StartError
 from chatserver.logs import FORMATTERS
 from chatserver.output import write_output
 from chatserver.people.limits import Network, Rate, RateLimits, ip_address, subscriber
+from chatserver.people.token_terms import AUDIENCE, MIN_SECRET_BYTES, Guests
 from chatserver.store.interface import Policy
 
 ENVIRONMENT_PREFIX: Final = "CHAT"
@@ -111,6 +112,20 @@ def log_level(value: str) -> str:
     return level
 
 
+def guests(value: str) -> str:
+    """Whether guests are let in."""
+    if value not in ("yes", "no", "read"):
+        raise ValueError("must be yes, no or read")
+    return value
+
+
+def secret_text(value: str) -> str:
+    """A secret that nobody guesses."""
+    if len(value.encode()) < MIN_SECRET_BYTES:
+        raise ValueError(f"must have {MIN_SECRET_BYTES} bytes at least")
+    return value
+
+
 def log_format(value: str) -> str:
     """A form of lines."""
     if value not in FORMATTERS:
@@ -137,6 +152,12 @@ def setting(
     repeated."""
     parse = read_as(kind) if hasattr(kind, "__metadata__") else kind
     return field(default=default, metadata={"parse": parse, "help": help, "metavar": metavar})
+
+
+def secret_setting(kind: Callable[[str], Any]) -> Any:
+    """A field of `Settings` that only the environment has, since others see the command line of a
+    process. Nothing shows its value."""
+    return field(default=None, repr=False, metadata={"parse": kind, "secret": True})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +312,21 @@ class Settings:
     keep_messages: int | None = setting(
         None, Count, "keep only that many of the newest events (default: all)", "N"
     )
+    guests: Guests = setting(
+        "yes",
+        guests,
+        "whether who has no token is let in: yes, no, or read for looking at public rooms only",
+        "WHETHER",
+    )
+    token_keys: str | None = setting(
+        None,
+        text,
+        "public keys of whoever signs tokens, in a JWKS file that is read again when it changes"
+        " (default: tokens are signed with CHAT_SECRET)",
+        "FILE",
+    )
+    token_audience: str = setting(AUDIENCE, text, "whom tokens must be for (aud)", "NAME")
+    secret: str | None = secret_setting(secret_text)
     log_level: str = setting("INFO", log_level, "what to log: DEBUG, INFO, WARNING …", "LEVEL")
     log_format: str = setting(
         "text", log_format, "how to log: text for people, json for programs", "FORMAT"
@@ -317,6 +353,11 @@ class Settings:
             raise SettingError(
                 f"The key {self.tls_key} is of no use without its certificate; name that with"
                 " --tls-certificate or CHAT_TLS_CERTIFICATE."
+            )
+        if self.secret is not None and self.token_keys is not None:
+            raise SettingError(
+                "Tokens are signed either with CHAT_SECRET or by whoever has the keys of"
+                " --token-keys; set one of them."
             )
 
     def as_config(self) -> dict[str, Any]:
@@ -411,7 +452,8 @@ def parsed(entry: "Field[Any]", value: Any, name: str) -> Any:
             return tuple(parse(part) for part in map(clean, parts) if part)
         return parse(str(value))
     except (TypeError, ValueError) as error:
-        raise SettingError(f"{name}={value}: {entry.name.replace('_', ' ')} {error}.") from None
+        shown = name if "secret" in entry.metadata else f"{name}={value}"
+        raise SettingError(f"{shown}: {entry.name.replace('_', ' ')} {error}.") from None
 
 
 def clean(part: Any) -> str:
@@ -447,11 +489,13 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
         description="The chat server. Every option can also be set in the environment:"
         " CHAT_PORT is --port, and so on. Commands beside it, which have --help, too: backup FILE"
         " copies the database while it is in use, check says whether all that must hold of what is"
-        " stored holds, export FILE and import FILE carry it from one engine to the other.",
+        " stored holds, export FILE and import FILE carry it from one engine to the other, invite"
+        " NAME makes a token with which somebody comes in.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"chatserver {__version__}")
-    for entry in fields(Settings):
+    options = [entry for entry in fields(Settings) if "secret" not in entry.metadata]
+    for entry in options:
         default = getattr(defaults, entry.name)
         if isinstance(entry.default, bool):
             parser.add_argument(
@@ -468,8 +512,8 @@ def parse_arguments(arguments: Sequence[str] | None, defaults: Settings) -> Sett
             action="append" if isinstance(entry.default, tuple) else "store",
         )
     given = vars(parser.parse_args(arguments))
-    settings: dict[str, Any] = {}
-    for entry in fields(Settings):
+    settings: dict[str, Any] = {"secret": defaults.secret}
+    for entry in options:
         value = given[entry.name]
         if value is None:
             value = getattr(defaults, entry.name)

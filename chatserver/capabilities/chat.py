@@ -23,8 +23,11 @@ from chatserver.options import (
     SendOptions,
     read_options,
 )
+from chatserver.people.access import EVERYBODY, Access
 from chatserver.people.limits import take
-from chatserver.people.names import check_name, clean_text
+from chatserver.people.names import Name, check_name, clean_text
+from chatserver.people.tokens import Identity, unauthorized
+from chatserver.rooms.arrival import Arriving
 from chatserver.rooms.member import ClientState
 from chatserver.rooms.stays import NOT_JOINED, Stays
 from chatserver.store.interface import Store
@@ -45,12 +48,22 @@ class Counts(CallCounts, ABC):
 class Chat(RpcTarget):
     """What one connection can ask for."""
 
-    __slots__ = ("_client", "_counts", "_session", "_stays", "_store")
+    __slots__ = ("_access", "_client", "_counts", "_known", "_session", "_stays", "_store")
 
     def __init__(
-        self, stays: Stays, store: Store, client: ClientState, counts: Counts | None = None
+        self,
+        stays: Stays,
+        store: Store,
+        client: ClientState,
+        counts: Counts | None = None,
+        *,
+        access: Access = EVERYBODY,
+        known: Identity | None = None,
     ) -> None:
-        """`counts` counts the calls, if given."""
+        """`counts` counts the calls, if given; `known` is whom the connection is from, if that is
+        known."""
+        self._access = access
+        self._known = known
         self._stays = stays
         self._store = store
         self._client = client
@@ -86,31 +99,54 @@ class Chat(RpcTarget):
         there yet: then events begin after `lastId`, as without it. It is false, too, if the log was
         trimmed past `since`: then they begin with the oldest that is there.
 
-        Fails with `bad_request`, `username_taken`, `too_many`, `rate_limited`, `unavailable`.
+        Fails with `bad_request`, `username_taken`, `unauthorized`, `too_many`, `rate_limited`,
+        `unavailable`.
         """
         name = check_name(username)
         wanted = read_options(options, JoinOptions)
         take(self._client.allowance.joins)
+        who = self._who(wanted.token, name)
+        if who.identity is not None and not who.identity.may_enter(LOBBY):
+            raise unauthorized()
         kept, sink = receiver(callback, self._session)
-        return self._stays.join(self._client, name.key, name.shown, kept, sink, wanted)
+        return self._stays.join(self._client, who, kept, sink, wanted)
 
     def login(self, callback: Any, options: Any = None) -> "Future[Person]":
-        """Come in as a person, by the `name` of a guest, into no room yet. Events of all rooms that
-        one is in go to `callback.onMessage`; with `null` as callback to nobody.
+        """Come in as a person, by the `name` of a guest or by a `token`, unless the connection
+        itself says who one is, into no room yet. Events of all rooms that one is in go to
+        `callback.onMessage`; with `null` as callback to nobody.
 
-        Fails as `join` does, and with `unauthorized` for the `token` of an account.
+        Fails as `join` does.
         """
         wanted = read_options(options, LoginOptions)
-        if wanted.token is not None:
-            raise Unauthorized("This server knows no accounts; log in with a name.")
-        if wanted.name is None:
-            raise BadRequest("login needs a name: login(callback, {name}).")
-        name = check_name(wanted.name)
+        by_connection = self._known is not None and wanted.token is None
+        if not by_connection and (wanted.name is None) == (wanted.token is None):
+            raise BadRequest("login needs a name or a token: login(callback, {name}).")
+        name = None if wanted.name is None else check_name(wanted.name)
         take(self._client.allowance.joins)
+        who = self._who(wanted.token, name)
         kept, sink = (None, None) if callback is None else receiver(callback, self._session)
-        return self._stays.log_in(
-            self._client, name.key, name.shown, kept, sink, wanted, partial(Person, self._stays)
-        )
+        person = partial(Person, self._stays, tokens=self._access.tokens)
+        return self._stays.log_in(self._client, who, kept, sink, wanted, person)
+
+    def _who(self, token: str | None, name: Name | None) -> Arriving:
+        """Who comes in: whom a token is for, or the connection; or a guest of this name. Raises
+        Unauthorized, also if the name is another's."""
+        identity = self._access.identify(token, self._known)
+        if identity is not None:
+            if name is not None and name.key != identity.key:
+                raise unauthorized()
+            return Arriving(identity.key, identity.name, identity)
+        assert name is not None
+        return Arriving(name.key, name.shown, quiet=self._access.guests == "read")
+
+    def _check_in(self) -> None:
+        """Raises Unauthorized if guests are to see nothing, and nobody has come in whose token is
+        for the lobby."""
+        if self._access.guests != "no":
+            return
+        if not any(member.may_enter(LOBBY) for member in self._client.members.values()):
+            raise Unauthorized("Log in first: login(callback, {token}).")
 
     def sendMessage(
         self, username: str, text: str, options: Any = None
@@ -120,16 +156,19 @@ class Chat(RpcTarget):
 
         Fails with `bad_request`, `too_large`, `not_joined`, `rate_limited`, `unavailable`.
         """
+        self._check_in()
         name_key, said = self._held_key(username), clean_text(text)
         wanted = read_options(options, SendOptions)
         return self._stays.send(self._client, name_key, said, wanted.key)
 
     def listUsers(self) -> "Future[list[str]]":
         """Everyone online, in joining order."""
+        self._check_in()
         return self._store.names()
 
     def leave(self, username: str) -> "Future[dict[str, Any]]":
         """Give a name up. Fails with `not_joined`, `unavailable`."""
+        self._check_in()
         return self._stays.leave(self._client, self._held_key(username))
 
     def getHistory(self, options: Any = None) -> "Lookup[list[dict[str, Any]]]":
@@ -138,6 +177,7 @@ class Chat(RpcTarget):
 
         Fails with `bad_request`, `rate_limited`, `unavailable`.
         """
+        self._check_in()
         wanted = read_options(options, HistoryOptions)
         take(self._client.allowance.history)
 
@@ -154,18 +194,21 @@ class Chat(RpcTarget):
 
     @property
     def about(self) -> dict[str, Any]:
-        """What this is: `{name, version, guests, lobby}`; `lobby` is the name of the room that the
-        other calls here mean."""
-        return {"name": NAME, "version": our_version(), "guests": True, "lobby": LOBBY}
+        """What this is: `{name, version, guests, lobby}`; `guests` is whether one may come in
+        without a token, `lobby` the name of the room that the other calls here mean."""
+        guests = self._access.guests != "no"
+        return {"name": NAME, "version": our_version(), "guests": guests, "lobby": LOBBY}
 
     @property
     def userCount(self) -> "Future[int]":
         """How many are online."""
+        self._check_in()
         return then(self._store.counts(), lambda counts: counts.users)
 
     @property
     def messageCount(self) -> "Future[int]":
         """How many messages have been said since the log began."""
+        self._check_in()
         return then(self._store.counts(), lambda counts: counts.messages)
 
     def _held_key(self, username: str) -> str:

@@ -15,8 +15,11 @@ from chatserver.capabilities.room import Room, pass_digest
 from chatserver.errors import BadRequest, Forbidden, Unauthorized
 from chatserver.futures import then
 from chatserver.options import LISTED, MAX_TOKEN, ListOptions, OpenOptions, read_options
+from chatserver.people.access import EVERYBODY
 from chatserver.people.names import check_name, check_room_name, clean_title, clean_topic
+from chatserver.people.tokens import Tokens, unauthorized
 from chatserver.rooms.arrival import Arrival
+from chatserver.rooms.member import check_here
 from chatserver.rooms.stays import Stays, tell_of
 from chatserver.store.interface import Store
 from chatserver.store.refusals import no_such_room
@@ -32,9 +35,10 @@ GIVEN: Final = re.compile(r"[+@][0-9a-f]{32}")
 class Person(RpcTarget):
     """What somebody who has logged in can ask for."""
 
-    __slots__ = ("_arrival", "_member", "_stays")
+    __slots__ = ("_arrival", "_member", "_stays", "_tokens")
 
-    def __init__(self, stays: Stays, arrival: Arrival) -> None:
+    def __init__(self, stays: Stays, arrival: Arrival, tokens: Tokens = EVERYBODY.tokens) -> None:
+        self._tokens = tokens
         self._stays = stays
         self._arrival = arrival
         self._member = arrival.member
@@ -44,13 +48,13 @@ class Person(RpcTarget):
         """Who one is and what came of logging in: `{name, account, role, resume, epoch, lastId,
         recovered, rooms}`. `rooms` are those that one is in, as they are when this is read."""
         arrival = self._arrival
-        joined = arrival.joined
+        joined, identity = arrival.joined, self._member.identity
 
         def read(store: Store) -> dict[str, Any]:
             return {
                 "name": joined.name,
-                "account": False,
-                "role": None,
+                "account": identity is not None,
+                "role": None if identity is None else identity.role,
                 "resume": joined.claim.secret,
                 "epoch": arrival.epoch,
                 "lastId": joined.last_id,
@@ -65,7 +69,8 @@ class Person(RpcTarget):
         after, limit = asked_for(read_options(options, ListOptions))
 
         def read(store: Store) -> list[dict[str, Any]]:
-            return [room.value() for room in store.rooms(self._member.claim.by, after, limit)]
+            found = store.rooms(self._member.claim.by, after, limit)
+            return [room.value() for room in found if self._member.may_enter(room.name)]
 
         return self._stays.read(self._member, read)
 
@@ -77,10 +82,15 @@ class Person(RpcTarget):
             room = name
         else:
             room = check_room_name(name)
-        return self._seated(lambda store: store.enter(self._member.claim, room))
+        if not self._member.may_enter(room):
+            raise no_such_room()
+        member = self._member
+        makes = not member.quiet
+        return self._seated(lambda store: store.enter(member.claim, room, makes), speaks=False)
 
     def open(self, options: Any) -> "Future[Room]":
         """Make a private room and be its owner."""
+        self._check_unbound()
         wanted = read_options(options, OpenOptions)
         if wanted.title is None:
             raise BadRequest("A private room needs a title: open({title}).")
@@ -101,6 +111,7 @@ class Person(RpcTarget):
 
     def direct(self, name: str) -> "Future[Room]":
         """The room of oneself and somebody else."""
+        self._check_unbound()
         try:
             key = check_name(name).key
         except BadRequest:
@@ -110,6 +121,7 @@ class Person(RpcTarget):
 
     def accept(self, given: str) -> "Future[Room]":
         """Come into a private room by a pass, see `Room.createPass`."""
+        self._check_unbound()
         if len(given) > MAX_TOKEN:
             raise no_such_room()
         digest = pass_digest(given)
@@ -121,8 +133,17 @@ class Person(RpcTarget):
         return self._stays.ask(self._member, lambda store: store.block(self._member.claim, key, on))
 
     def renew(self, token: str) -> None:
-        """The next token of the same account; a guest has none."""
-        raise Unauthorized("You have come in by a name; only accounts have tokens.")
+        """Stay for as long as this token is good, the next one of the same person and for the same
+        rooms."""
+        member = self._member
+        check_here(member)
+        if member.identity is None:
+            raise Unauthorized("You have come in by a name; a guest has no token.")
+        following = self._tokens.check(token)
+        present = member.identity
+        if (following.subject, following.rooms) != (present.subject, present.rooms):
+            raise unauthorized()
+        member.identity = following
 
     def moderate(self, room: str) -> None:
         """For who may moderate a room; nobody may here."""
@@ -136,9 +157,18 @@ class Person(RpcTarget):
         """End the stay, and with it each `Room`."""
         return self._stays.log_out(self._member)
 
-    def _seated(self, operation: Callable[[Store], "Future[Seat]"]) -> "Future[Room]":
+    def _check_unbound(self) -> None:
+        """Raises Forbidden if the token is for certain rooms only."""
+        identity = self._member.identity
+        if identity is not None and identity.rooms is not None:
+            raise Forbidden("Your token is for certain rooms only.")
+
+    def _seated(
+        self, operation: Callable[[Store], "Future[Seat]"], *, speaks: bool = True
+    ) -> "Future[Room]":
         stays, member = self._stays, self._member
-        return then(stays.seat(member, operation), lambda seat: Room(stays, member, seat))
+        seated = stays.seat(member, operation, speaks=speaks)
+        return then(seated, lambda seat: Room(stays, member, seat))
 
 
 def all_inside(store: Store, by: str) -> list[RoomInfo]:

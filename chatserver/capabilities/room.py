@@ -16,8 +16,9 @@ from chatserver.capabilities.lists import asked_for
 from chatserver.futures import then
 from chatserver.options import HistoryOptions, ListOptions, PassOptions, SayOptions, read_options
 from chatserver.people.names import check_emoji, check_name, clean_text, clean_topic
+from chatserver.rooms.arrival import answer_to_send
 from chatserver.rooms.member import Member
-from chatserver.rooms.stays import Stays, answer_to_send
+from chatserver.rooms.stays import Stays
 from chatserver.store.interface import Store
 from chatserver.store.refusals import no_such_message
 from chatserver.store.seats import Kinds, Seat
@@ -100,15 +101,24 @@ class SharedRoom(RpcTarget):
         """What lies above is unread."""
         last = message_id(message)
         # Asked with each message that somebody sees, and nobody hears of it.
-        return self._ask(lambda store, *seat: store.mark_read(*seat, last), counts=False)
+        return self._ask(
+            lambda store, *seat: store.mark_read(*seat, last), counts=False, speaks=False
+        )
 
     def _ask(
-        self, operation: "Callable[[Store, Claim, Seat], Future[T]]", *, counts: bool = True
+        self,
+        operation: "Callable[[Store, Claim, Seat], Future[T]]",
+        *,
+        counts: bool = True,
+        speaks: bool = True,
     ) -> "Future[T]":
         """What the store does in this seat."""
         member, seat = self._member, self._seat
         return self._stays.ask(
-            member, lambda store: operation(store, member.claim, seat), counts=counts
+            member,
+            lambda store: operation(store, member.claim, seat),
+            counts=counts,
+            speaks=speaks,
         )
 
     def _receipt(
@@ -145,7 +155,7 @@ class Room(SharedRoom):
 
     def leave(self) -> "Future[None]":
         """End the seat."""
-        return self._ask(lambda store, *seat: store.leave_room(*seat))
+        return self._ask(lambda store, *seat: store.leave_room(*seat), speaks=False)
 
     def setTopic(self, text: str) -> "Future[dict[str, Any]]":
         """Say what the room is about; nothing if `text` is empty."""

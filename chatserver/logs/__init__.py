@@ -6,6 +6,7 @@
 | `writing` | to standard error, which nobody has to read for the server to go on |
 | `http` | the access log of `python -m chatserver` |
 | `gunicorn` | gunicorn's own lines and its access log, in the same form |
+| `secrets` | what no log may have |
 
 What clients make the server say goes to the loggers `chatserver` and `capnweb_sync`, on which the
 same line stands ten times a minute at most. What happens once for each connection, person or
@@ -20,7 +21,9 @@ from typing import Any, Final
 import gevent
 
 from capnweb_sync.floods import WINDOW, FloodFilter
+from capnweb_sync.observe import redact_wire
 from chatserver.logs.form import FORMATTERS, tell
+from chatserver.logs.secrets import without_secrets
 from chatserver.logs.writing import StandardError
 from chatserver.loop import Loop
 
@@ -105,8 +108,9 @@ def rounded(duration: float | timedelta) -> float:
 
 
 def bound_logs() -> None:
-    """Let the same line be written ten times a minute at most, in this process from now on, and
-    count those that are."""
+    """Let the same line be written ten times a minute at most, and no secret, in this process from
+    now on; and count those that are."""
+    redact_wire(without_secrets)
     logging.getLogger().addHandler(LineCounter())
     if not logging.getLogger().isEnabledFor(logging.DEBUG):
         logging.getLogger(SAID_BETTER).setLevel(logging.WARNING)

@@ -1,12 +1,24 @@
-"""Where somebody who comes in, or back, takes up what was told."""
+"""Where somebody who comes in, or back, takes up what was told; and what callers are answered."""
 
 from sys import intern
 from typing import Any, NamedTuple
 
 from chatserver.options import JoinOptions
+from chatserver.people.tokens import Identity
 from chatserver.rooms.member import Member
+from chatserver.store.events import date
 from chatserver.store.seats import LOBBY, Seat
-from chatserver.store.values import Joined
+from chatserver.store.values import Joined, Receipt
+
+
+class Arriving(NamedTuple):
+    """Somebody who wants to come in, with this name, whose key is `key`. Without an `identity` it
+    is a guest; one who is `quiet` may only look."""
+
+    key: str
+    name: str
+    identity: Identity | None = None
+    quiet: bool = False
 
 
 class Arrival(NamedTuple):
@@ -56,3 +68,8 @@ def welcome(arrival: Arrival) -> dict[str, Any]:
         "resume": joined.claim.secret,
         "recovered": arrival.recovered,
     }
+
+
+def answer_to_send(receipt: Receipt) -> dict[str, Any]:
+    """The answer to a message."""
+    return {"id": receipt.id, "time": date(receipt.time_ms)}

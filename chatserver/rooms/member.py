@@ -8,8 +8,9 @@ from sys import intern
 from typing import Final, Protocol
 
 from capnweb_sync import RpcStub
-from chatserver.errors import NotJoined, TooMany
+from chatserver.errors import Forbidden, NotJoined, TooMany
 from chatserver.people.limits import UNLIMITED, Allowance
+from chatserver.people.tokens import Identity
 from chatserver.rooms.history import HistoryReads
 from chatserver.store.seats import LOBBY, Seat
 from chatserver.store.values import Claim
@@ -71,7 +72,8 @@ class Member:
     called with each event: the callback, or its `onMessage`. Both are None for who wants to hear
     nothing. `full` is whether it has logged in and hears all rooms; who came by `join` hears what
     callbacks of before know of the lobby. `seats` are the numbers of its seats by their rooms, as
-    of where the feed is; they are replaced, never changed.
+    of where the feed is; they are replaced, never changed. `identity` is whom its token is for; a
+    guest has none, and may only look if it is `quiet`.
     """
 
     client: "ClientState"
@@ -81,6 +83,8 @@ class Member:
     sink: RpcStub | None
     full: bool = False
     seats: Mapping[str, int] = field(default_factory=lambda: IN_THE_LOBBY)
+    identity: Identity | None = None
+    quiet: bool = False
 
     @property
     def over(self) -> bool:
@@ -90,6 +94,10 @@ class Member:
     def hears(self, room: str) -> bool:
         """Whether what is said in a room in which it is concerns it."""
         return self.full or room == LOBBY
+
+    def may_enter(self, room: str) -> bool:
+        """Whether its token is for the room."""
+        return self.identity is None or self.identity.may_enter(room)
 
     def sit(self, room: str, number: int) -> None:
         """A seat has begun."""
@@ -115,6 +123,12 @@ def check_here(member: Member) -> None:
     """Raises NotJoined if the stay is over, or goes on elsewhere."""
     if member.over:
         raise NotJoined("You have logged out, or gone on elsewhere; log in again.")
+
+
+def check_may_speak(member: Member) -> None:
+    """Raises Forbidden for who may only look."""
+    if member.quiet:
+        raise Forbidden("Guests may only look here; come in with a token to do more.")
 
 
 class ClientState:

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import gevent
 
 from capnweb_sync import Lookup, RpcStub
-from capnweb_sync.close_codes import TAKEN_OVER, CloseCode
+from capnweb_sync.close_codes import TAKEN_OVER, TOKEN_OVER, CloseCode
 from capnweb_sync.futures import complete, pass_on
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.futures import then, wait
@@ -24,15 +24,15 @@ from chatserver.logs import people_logger, tell
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
 from chatserver.people.limits import Bucket, Rate, Table, allows, take
-from chatserver.rooms.arrival import Arrival, arrival_of, welcome
+from chatserver.rooms.arrival import Arrival, Arriving, answer_to_send, arrival_of, welcome
 from chatserver.rooms.feed import Feed
-from chatserver.rooms.member import ClientState, Member, check_here
+from chatserver.rooms.member import ClientState, Member, check_here, check_may_speak
+from chatserver.rooms.token_ends import TokenEnds
 from chatserver.rooms.unanswered import Unanswered
-from chatserver.store.events import date
 from chatserver.store.interface import MAX_TICK_SECONDS, Store
 from chatserver.store.refusals import not_seated
 from chatserver.store.seats import Aside, Seat
-from chatserver.store.values import Claim, Joined, Receipt
+from chatserver.store.values import Claim, Joined
 
 logger = logging.getLogger("chatserver")
 
@@ -73,6 +73,7 @@ class Stays:
         self._loops: list[Loop] = []
         self._typing = Table(lambda: Bucket(TYPING))
         self._unanswered = Unanswered()
+        self._token_ends = TokenEnds()
 
     @property
     def running(self) -> bool:
@@ -103,41 +104,38 @@ class Stays:
     def join(
         self,
         client: ClientState,
-        key: str,
-        name: str,
+        who: Arriving,
         callback: RpcStub,
         sink: RpcStub,
         options: JoinOptions,
     ) -> "Future[dict[str, Any]]":
-        """Come into the lobby with `name`, whose key is `key`. `callback` is ours from now on, see
-        `Member`; it hears what callbacks of before know.
+        """Come into the lobby. `callback` is ours from now on, see `Member`; it hears what
+        callbacks of before know.
 
         Fails with NameTaken, TooMany, Unavailable.
         """
-        return self._come_in(client, key, name, (callback, sink), options, welcome, full=False)
+        return self._come_in(client, who, (callback, sink), options, welcome, full=False)
 
     def log_in(
         self,
         client: ClientState,
-        key: str,
-        name: str,
+        who: Arriving,
         callback: RpcStub | None,
         sink: RpcStub | None,
         options: JoinOptions,
         answer: Callable[[Arrival], T],
     ) -> "Future[T]":
-        """Come in with `name`, into no room; `callback`, None for who hears nothing, hears all of
-        the rooms in which the person is.
+        """Come in, into no room; `callback`, None for who hears nothing, hears all of the rooms in
+        which the person is.
 
         Fails with NameTaken, TooMany, Unavailable.
         """
-        return self._come_in(client, key, name, (callback, sink), options, answer, full=True)
+        return self._come_in(client, who, (callback, sink), options, answer, full=True)
 
     def _come_in(
         self,
         client: ClientState,
-        key: str,
-        name: str,
+        who: Arriving,
         listener: tuple[RpcStub | None, RpcStub | None],
         options: JoinOptions,
         answer_of: Callable[[Arrival], T],
@@ -145,12 +143,12 @@ class Stays:
         full: bool,
     ) -> "Future[T]":
         answer: Future[T] = Future()
-        holder = next(self._holders)
+        holder, key = next(self._holders), who.key
         callback, sink = listener
         try:
             decided = client.begin_joining(key)
             try:
-                claim = self._store.claim(key, name, holder, options.resume, lobby=not full)
+                claim = self._store.claim(key, who.name, holder, options.resume, lobby=not full)
             except BaseException:
                 client.end_joining(key, decided)
                 raise
@@ -166,6 +164,7 @@ class Stays:
                     joined = future.result()
                     heard = None if client.deaf else sink
                     member = Member(client, joined.claim, joined.name, callback, heard, full)
+                    member.identity, member.quiet = who.identity, who.quiet
                     self._welcome(member, joined, options, answer_of, answer)
                     back = joined.claim.secret == options.resume
                     tell_of(member, "Came back" if back else "Joined" if not full else "Logged in")
@@ -179,7 +178,7 @@ class Stays:
                     if callback is not None:
                         callback.dispose()
             except Exception as error:
-                logger.exception("The join of %s has failed.", name)
+                logger.exception("The join of %s has failed.", who.name)
                 complete(answer, None, error)
             finally:
                 # Whatever happened: what waits for this join waits no longer.
@@ -239,21 +238,30 @@ class Stays:
         return then(future, lambda _: {"message": f"Goodbye, {member.name}!"})
 
     def ask(
-        self, member: Member, operation: Callable[[Store], "Future[T]"], *, counts: bool = True
+        self,
+        member: Member,
+        operation: Callable[[Store], "Future[T]"],
+        *,
+        counts: bool = True,
+        speaks: bool = True,
     ) -> "Future[T]":
         """What `operation` asks of the store for `member`; `counts` is whether it counts as a
-        message, as all does that others hear of.
+        message, as all does that others hear of, `speaks` whether it is more than looking.
 
-        Fails with NotJoined, RateLimited, and with what the operation fails with.
+        Fails with NotJoined, Forbidden, RateLimited, and with what the operation fails with.
         """
         check_here(member)
+        if speaks:
+            check_may_speak(member)
         if counts:
             take(member.client.allowance.messages_of(member.claim.by))
         answered = operation(self._store)
         answered.add_done_callback(partial(self._close_if_lost, member))
         return answered
 
-    def seat(self, member: Member, operation: Callable[[Store], "Future[Seat]"]) -> "Future[Seat]":
+    def seat(
+        self, member: Member, operation: Callable[[Store], "Future[Seat]"], *, speaks: bool = True
+    ) -> "Future[Seat]":
         """The seat that `operation` gets from the store, once this process has told all up to it:
         what comes above it, the member hears.
 
@@ -269,7 +277,7 @@ class Stays:
                 seat = future.result()
                 self.feed.when_told(seat.number, lambda: complete(answer, seat))
 
-        self.ask(member, operation).add_done_callback(seated)
+        self.ask(member, operation, speaks=speaks).add_done_callback(seated)
         return answer
 
     def read(
@@ -289,6 +297,7 @@ class Stays:
         """Tell those in a room that `member` is typing, unless it has said so of any room just now.
         Raises NotJoined."""
         check_here(member)
+        check_may_speak(member)
         if not member.has(seat):
             raise not_seated()
         if allows(self._typing.of(member.claim.by)):
@@ -402,14 +411,12 @@ class Stays:
             seconds = MAX_TICK_SECONDS
         else:
             self._unanswered.ask_again()
+        for member in self._token_ends.over(self._members.values()):
+            self._unanswered.ask(partial(self._store.release, member.claim))
+            self._dismiss(member.claim.holder, TOKEN_OVER, "has to show the next token")
         gevent.sleep(max(MIN_TICK_SECONDS, seconds))
 
 
 def tell_of(member: Member, what: str) -> None:
     """Log what becomes of a person."""
     tell(people_logger, logging.INFO, what, person=member.name, connection=member.client.number)
-
-
-def answer_to_send(receipt: Receipt) -> dict[str, Any]:
-    """The answer to a message."""
-    return {"id": receipt.id, "time": date(receipt.time_ms)}

@@ -28,6 +28,16 @@ def is_shared(url: str) -> bool:
     return engine_of(url) in SHARED_SCHEMES
 
 
+def secret_file(url: str) -> str | None:
+    """Where the secret of the chat is that `url` names, beside its database; None: it has no place
+    of its own."""
+    if engine_of(url) != "sqlite":
+        return None
+    from chatserver.store.sqlite.store import Location
+
+    return f"{Location.of(url).path}.secret"
+
+
 def open_store(url: str, policy: Policy | None = None, clock: Clock = system_clock) -> Store:
     """Open the store that `url` names: `memory:`, `sqlite:///relative.db`, `sqlite:////absolute.db`,
     `redis://host:port/db` (and `rediss://`, `unix://`).

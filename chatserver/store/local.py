@@ -79,8 +79,8 @@ class LocalStore(Store):
 
     # --- rooms
 
-    def enter(self, claim: Claim, room: str) -> "Future[Seat]":
-        return self.submit(lambda state, now: state.enter(now, claim, room))
+    def enter(self, claim: Claim, room: str, makes: bool = True) -> "Future[Seat]":
+        return self.submit(lambda state, now: state.enter(now, claim, room, makes))
 
     def open_room(
         self, claim: Claim, room: str, title: str, topic: str, everything: bool

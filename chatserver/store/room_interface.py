@@ -71,10 +71,11 @@ class RoomStore(ABC):
     # --- coming and going
 
     @abstractmethod
-    def enter(self, claim: Claim, room: str) -> "Future[Seat]":
+    def enter(self, claim: Claim, room: str, makes: bool = True) -> "Future[Seat]":
         """The seat in a public room, which is made if there is none, or in any room in which there
         is one already: then that one. `room` is compared as it is; whoever calls checks names of
-        public ones, and names that begin with `+` or `@` are never made."""
+        public ones, and names that begin with `+` or `@` are never made. None is made unless
+        `makes`."""
 
     @abstractmethod
     def open_room(

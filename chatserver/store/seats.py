@@ -20,6 +20,10 @@ removed."""
 MAX_ROOMS: Final = 20
 """Seats of one guest, beside the lobby."""
 
+MAX_DIRECT: Final = 10
+"""Direct rooms of one guest with which others cannot ask for one more: strangers must not take all
+of its seats."""
+
 MAX_MADE: Final = 5
 """Rooms that one guest may have made and that are still there."""
 

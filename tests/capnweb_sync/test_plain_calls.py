@@ -94,6 +94,23 @@ def test_a_plain_call_makes_nothing_but_its_entry() -> None:
     assert peer.session.calls.under_way == 0
 
 
+@pytest.mark.parametrize("here", [True, False])
+def test_a_call_of_an_object_that_a_call_has_returned_is_plain_once_that_is_here(
+    here: bool,
+) -> None:
+    api = Api()
+    peer = RawPeer(api)
+    peer.session.receive_all([json.dumps(call("part"))])
+    if here:
+        peer.runtime.pump()
+    peer.session.receive_all([json.dumps(call("size", on=1)), '["pull",2]'])
+    assert plain(peer, 2) is here
+    peer.runtime.pump()
+    assert peer.heard == [["resolve", 2, 3]]
+    peer.says(["release", 1, 1], call("size", on=1), ["release", 2, 1])
+    assert api.parts[0].disposed == 1
+
+
 @pytest.mark.parametrize("value", [5, "text", None, True, 2.5])
 @pytest.mark.parametrize("pulled", ["before", "after", "twice"])
 def test_an_answer_is_sent_once_whenever_it_is_pulled(value: Any, pulled: str) -> None:

@@ -27,11 +27,12 @@ class Guest:
         events: all that was heard, in order.
     """
 
-    def __init__(self, url: str, name: str, *, silent: bool = False, **options: Any) -> None:
+    def __init__(self, url: str, name: str | None, *, silent: bool = False, **options: Any) -> None:
         self.events: list[Event] = []
         self.session = connect(url)
         callback = None if silent else Ear(self.events)
-        self.person: Any = self.session.main.login(callback, {"name": name, **options})
+        who = {"name": name, **options}
+        self.person: Any = self.session.main.login(callback, who)
 
     @property
     def me(self) -> dict[str, Any]:

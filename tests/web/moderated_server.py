@@ -21,6 +21,7 @@ from capnweb_sync import RpcError, RpcSession, RpcStub, RpcTarget  # noqa: E402
 from capnweb_sync.server import Connection, WebSocketHandler, gevent_runtime  # noqa: E402
 from chatserver.app import create_app  # noqa: E402
 from chatserver.errors import NameTaken  # noqa: E402
+from chatserver.people.tokens import Identity  # noqa: E402
 from chatserver.service import service_of  # noqa: E402
 
 LOBBY = "lobby"
@@ -213,7 +214,7 @@ def main() -> None:
     lobby = Lobby()
     app = create_app({"STORE": "memory:"})
 
-    def begin(connection: Connection) -> RpcSession:
+    def begin(known: Identity | None, connection: Connection) -> RpcSession:
         return RpcSession(connection, Chat(lobby, connection), runtime=gevent_runtime())
 
     service_of(app).begin = begin  # type: ignore[method-assign]

@@ -206,8 +206,8 @@ class RedisStore(Store):
     def tick(self) -> "Future[float]":
         return self._writer.submit(operations.tick())
 
-    def enter(self, claim: Claim, room: str) -> "Future[Seat]":
-        return self._writer.submit(room_operations.enter(claim, room))
+    def enter(self, claim: Claim, room: str, makes: bool = True) -> "Future[Seat]":
+        return self._writer.submit(room_operations.enter(claim, room, makes))
 
     def open_room(
         self, claim: Claim, room: str, title: str, topic: str, everything: bool

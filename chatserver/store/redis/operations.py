@@ -22,6 +22,7 @@ from chatserver.store.interface import (
 from chatserver.store.refusals import claim_lost, key_reused, looks_like, not_seated, taken
 from chatserver.store.seats import (
     MAX_BLOCKED,
+    MAX_DIRECT,
     MAX_MADE,
     MAX_PASSES,
     MAX_REACTION_NAMES,
@@ -130,6 +131,7 @@ def rules(policy: Policy, lease: float) -> bytes:
             "max_users": MAX_USERS,
             "max_trim": MAX_TRIM,
             "max_rooms": MAX_ROOMS,
+            "max_direct": MAX_DIRECT,
             "max_made": MAX_MADE,
             "max_reactions": MAX_REACTIONS,
             "max_reaction_names": MAX_REACTION_NAMES,

@@ -30,8 +30,8 @@ LARGEST: Final = 2**53
 """Above all ids, and still a number of Lua's."""
 
 
-def enter(claim: Claim, room: str) -> Operation[Seat]:
-    return _coming(claim, "enter", room)
+def enter(claim: Claim, room: str, makes: bool) -> Operation[Seat]:
+    return _coming(claim, "enter", room, makes)
 
 
 def open_room(claim: Claim, room: str, title: str, topic: str, everything: bool) -> Operation[Seat]:

@@ -148,16 +148,26 @@ def trim(connection: sqlite3.Connection, keep_from: int) -> None:
 
 
 def ended_rooms(connection: sqlite3.Connection) -> list[int]:
-    """Rooms whose events are still to be erased: one at a time."""
-    query = "SELECT number FROM room WHERE ended LIMIT 1"
-    return [number for (number,) in connection.execute(query)]
+    """Rooms whose events are still to be erased, MAX_TRIM of them at most."""
+    query = "SELECT number FROM room WHERE ended LIMIT ?"
+    return [number for (number,) in connection.execute(query, (MAX_TRIM,))]
 
 
-def erase_room(connection: sqlite3.Connection, room: int) -> None:
-    """A part of what was said in a room that has ended, and the room once nothing is left."""
+def erase_rooms(connection: sqlite3.Connection, rooms: Iterable[int]) -> None:
+    """Erase what was said in rooms that have ended, about MAX_TRIM rows of it at a time: they may
+    end as fast as they are made."""
+    left = MAX_TRIM
+    for room in rooms:
+        if left > 0:
+            left -= 1 + erase_room(connection, room, left)
+
+
+def erase_room(connection: sqlite3.Connection, room: int, most: int) -> int:
+    """Erase so many events, and the room once nothing is left; the number of events."""
     query = "SELECT id FROM event WHERE room = ? LIMIT ?"
-    found = connection.execute(query, (room, MAX_TRIM)).fetchall()
+    found = connection.execute(query, (room, most)).fetchall()
     connection.executemany("DELETE FROM event WHERE id = ?", found).close()
     connection.executemany("DELETE FROM reaction WHERE id = ?", found).close()
-    if len(found) < MAX_TRIM:
+    if len(found) < most:
         connection.execute("DELETE FROM room WHERE number = ?", (room,))
+    return len(found)

@@ -19,7 +19,7 @@ from chatserver.store.sqlite.archive import SqliteArchive
 from chatserver.store.sqlite.schema import Connect, create_if_missing, leave_open, prepare
 from chatserver.store.sqlite.tables import (
     ended_rooms,
-    erase_room,
+    erase_rooms,
     store_changes,
     stored_state,
     trim,
@@ -170,8 +170,7 @@ class Writer:
             state.first_id = keep_from
         if keep_sent_from is not None:
             connection.execute("DELETE FROM sent WHERE id < ?", (keep_sent_from,))
-        for room in over:
-            erase_room(connection, room)
+        erase_rooms(connection, over)
         connection.execute("COMMIT")
 
     def _keep_from(self, connection: sqlite3.Connection, state: ChatState, now: int) -> int | None:

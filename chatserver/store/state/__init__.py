@@ -157,10 +157,10 @@ class ChatState:
 
     # --- rooms
 
-    def enter(self, now: Moment, claim: Claim, room: str) -> Seat:
+    def enter(self, now: Moment, claim: Claim, room: str, makes: bool) -> Seat:
         """A seat in a public room, or the present one."""
         holding = self._names.held(claim)
-        seat = self._rooms.enter(now, room, holding, claim.by)
+        seat = self._rooms.enter(now, room, holding, claim.by, makes)
         self._settle(now)
         return seat
 

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Final
 
 from chatserver.store.events import NoticeType
+from chatserver.store.interface import DAY_MS
 from chatserver.store.refusals import (
     no_such_room,
     nobody_here,
@@ -16,6 +17,7 @@ from chatserver.store.refusals import (
 from chatserver.store.seats import (
     LOBBY,
     MAX_BLOCKED,
+    MAX_DIRECT,
     MAX_MADE,
     MAX_PASSES,
     MAX_ROOMS,
@@ -29,8 +31,6 @@ from chatserver.store.values import Moment
 
 LOBBY_NUMBER: Final = 1
 """What the lobby is called in the store."""
-
-DAY_MS: Final = 24 * 60 * 60 * 1000
 
 
 class Rooms:
@@ -129,12 +129,14 @@ class Rooms:
             self._sit(self.lobby, by, holding.name, self._log.last_id)
             self.notify(self.lobby, "join", holding, by)
 
-    def enter(self, now: Moment, name: str, holding: Holding, by: str) -> Seat:
-        """The seat in a room that is there already, or in a public one, made if there is none.
-        Raises NoSuchRoom, TooMany."""
+    def enter(self, now: Moment, name: str, holding: Holding, by: str, makes: bool = True) -> Seat:
+        """The seat in a room that is there already, or in a public one, made if there is none
+        and `makes`. Raises NoSuchRoom, TooMany."""
         room = self._by_name.get(name)
         if room is not None and by in room.seats:
             return Seat(name, room.seats[by].number)
+        if room is None and not makes:
+            raise no_such_room()
         if name[:1] in "+@" or (room is not None and room.kind != "public"):
             raise no_such_room()
         self._check_seats(by, room)
@@ -155,11 +157,12 @@ class Rooms:
         """The room of two, made with this name if there is none. Raises NoSuchRoom, TooMany."""
         room = self._direct.get(frozenset((by, other_by)))
         if room is None:
-            if by == other_by or holding.key in self._blocked.get(other_by, ()):
+            inside = self._inside.get(other_by, {})
+            directs = [room for room in inside.values() if room.kind == "direct"]
+            full = len(inside) >= MAX_ROOMS or len(directs) >= MAX_DIRECT
+            if by == other_by or full or holding.key in self._blocked.get(other_by, ()):
                 raise no_such_room()
             self._check_seats(by, None)
-            if len(self._inside.get(other_by, ())) >= MAX_ROOMS:
-                raise no_such_room()
             room = self._make(RoomRecord(self._next(), name, "direct", "", "", "", "", True))
             number = self._log.last_id + 1
             pair = ((by, holding), (other_by, other))

@@ -69,7 +69,8 @@ def test_about_says_what_the_lobby_is_called_and_entering_it_is_joining(
         ({}, "bad_request"),
         ({"name": "x" * 33}, "bad_request"),
         ({"name": 5}, "bad_request"),
-        ({"name": "Ann", "token": "x.y.z"}, "unauthorized"),
+        ({"name": "Ann", "token": "x.y.z"}, "bad_request"),
+        ({"token": "x.y.z"}, "unauthorized"),
     ],
 )
 def test_who_cannot_log_in_is_told_why(ann: Guest, options: dict[str, Any], code: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from chatserver.capabilities.person import Person
 from chatserver.capabilities.room import Room
 from chatserver.options import JoinOptions
+from chatserver.rooms.arrival import Arriving
 from chatserver.rooms.member import ClientState
 from chatserver.rooms.stays import Stays
 from chatserver.store.interface import Store
@@ -23,8 +24,7 @@ class Somebody:
         self.person: Person = outcome(
             stays.log_in(
                 self.client,
-                name.casefold(),
-                name,
+                Arriving(name.casefold(), name),
                 callback,
                 callback,
                 options or JoinOptions(),

@@ -1,5 +1,6 @@
 """What becomes of stays when its store does not answer, or begins anew, in this process."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -8,10 +9,14 @@ from unittest.mock import Mock
 import pytest
 
 from capnweb_sync import RpcStub
+from capnweb_sync.close_codes import TOKEN_OVER
 from chatserver import loop
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.options import JoinOptions
+from chatserver.people.tokens import Identity
 from chatserver.rooms import stays as stays_module
+from chatserver.rooms import token_ends
+from chatserver.rooms.arrival import Arriving
 from chatserver.rooms.feed import Feed
 from chatserver.rooms.member import ClientState
 from chatserver.rooms.stays import Stays
@@ -75,11 +80,12 @@ class Caller:
         self.connection = FakeConnection()
         self.client = ClientState(self.connection)
 
-    def join(self, name: str, resume: str | None = None) -> dict[str, Any]:
-        callback = self.connection.callback()
-        return outcome(
-            self.stays.join(self.client, name, name, callback, callback, JoinOptions(resume=resume))
-        )
+    def join(
+        self, name: str, resume: str | None = None, identity: Identity | None = None
+    ) -> dict[str, Any]:
+        callback, who = self.connection.callback(), Arriving(name, name, identity)
+        options = JoinOptions(resume=resume)
+        return outcome(self.stays.join(self.client, who, callback, callback, options))
 
     def end(self, on_purpose: bool = False) -> None:
         self.connection.closed = True
@@ -314,3 +320,34 @@ def test_a_member_whose_claim_has_lapsed_is_sent_to_join_again(
 
     eventually(lambda: alice.connection.closed)
     assert alice.connection.close_code == 1012
+
+
+def test_who_has_a_token_stays_until_it_is_over(
+    stays: Stays, store: MoodyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_ends, "LOOK_SECONDS", 0.0)
+    ann, bob, guest = Caller(stays), Caller(stays), Caller(stays)
+    guest.join("Guest")
+    for caller, name, until in ((ann, "Ann", time.time() + 0.05), (bob, "Bob", time.time() + 60)):
+        caller.join(name, identity=Identity.of(name, until=until))
+
+    eventually(lambda: ann.connection.closed)
+
+    assert ann.connection.close_code == TOKEN_OVER
+    assert online(store) == ["Guest", "Bob"]
+    assert not bob.connection.closed
+
+
+def test_a_token_that_was_renewed_is_over_later(
+    stays: Stays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_ends, "LOOK_SECONDS", 0.0)
+    ann, bob = Caller(stays), Caller(stays)
+    until = time.time() + 0.05
+    for caller, name in ((ann, "Ann"), (bob, "Bob")):
+        caller.join(name, identity=Identity.of(name, until=until))
+    ann.client.members["Ann"].identity = Identity.of("Ann", until=until + 60)
+
+    eventually(lambda: bob.connection.closed)
+
+    assert not ann.connection.closed

@@ -12,6 +12,7 @@ from capnweb_sync.futures import pass_on
 from capnweb_sync.session.broadcast import broadcast_all
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
+from chatserver.rooms.arrival import Arriving
 from chatserver.rooms.member import ClientState
 from chatserver.rooms.recent import Recent
 from chatserver.rooms.stays import Stays
@@ -121,7 +122,7 @@ def test_in_the_lobby_each_kind_of_callback_is_told_in_its_own_words(
 ) -> None:
     seed, connection = ClientState(FakeConnection()), FakeConnection()
     callback = connection.callback()
-    outcome(stays.join(seed, "old", "Old", callback, callback, JoinOptions()))
+    outcome(stays.join(seed, Arriving("old", "Old"), callback, callback, JoinOptions()))
     ann, bob = Somebody(stays, "Ann"), Somebody(stays, "Bob")
     lobby = ann.enter("lobby")
     bob.enter("lobby")
@@ -190,7 +191,8 @@ def test_going_on_on_ones_own_connection_may_be_told_before_it_is_answered(
         return late
 
     monkeypatch.setattr(store, "claim", claim_late)
-    again = stays.log_in(alice.client, "alice", "Alice", None, None, resuming(secret), id)
+    who = Arriving("alice", "Alice")
+    again: Future[int] = stays.log_in(alice.client, who, None, None, resuming(secret), id)
     stays.feed.follow()  # tells that the holder of before has lost the name
     pass_on(answered[0], late)
 

@@ -204,6 +204,20 @@ def test_of_a_room_that_has_ended_nothing_is_left(
     assert redis_client.keys("*blocks*") == []
 
 
+def test_rooms_that_end_faster_than_time_passes_are_erased_together(
+    here: Store, redis_client: redis.Redis, clock: Clock
+) -> None:
+    alice = claim(here, "Alice")
+    for number in range(20):
+        seat = enter(here, alice, f"room{number}")
+        outcome(here.leave_room(alice.claim, seat))
+
+    clock.advance(10)
+    tick(here)
+
+    assert redis_client.zcard(f"{scripts.PREFIX}ending") == 0
+
+
 def test_of_a_guest_whose_stay_has_ended_only_what_was_said_is_left(
     here: Store, redis_client: redis.Redis
 ) -> None:

@@ -106,12 +106,12 @@ end
 
 --- Coming and going.
 
-function by_holder.enter(key, record, name)
+function by_holder.enter(key, record, name, makes)
   local room = rooms.find(name)
   local seat = room and seats.find(room, record.by)
   if seat then
     return {seat[1], name}
-  elseif string.find(name, '^[+@]') or (room and room.kind ~= 'public') then
+  elseif string.find(name, '^[+@]') or (room and room.kind ~= 'public') or not (room or makes) then
     return NO_ROOM
   elseif name ~= LOBBY and seats.are_too_many(record.by) then
     return {'rooms'}
@@ -156,12 +156,10 @@ function by_holder.direct(key, record, other_key, name)
     return {seats.find(rooms.find(present), record.by)[1], present}
   end
   local is_blocked = call('SISMEMBER', at.blocks_of .. other.by, key) == 1
-  if record.by == other.by or is_blocked then
+  if record.by == other.by or is_blocked or seats.cannot_be_asked(other.by) then
     return NO_ROOM
   elseif seats.are_too_many(record.by) then
     return {'rooms'}
-  elseif seats.are_too_many(other.by) then
-    return NO_ROOM
   end
   call('HSET', at.direct, record.by .. ' ' .. other.by, name, other.by .. ' ' .. record.by, name)
   local room = rooms.make({

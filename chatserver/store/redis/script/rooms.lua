@@ -182,27 +182,35 @@ function rooms.forget_reactions(room, id)
   call('ZREM', at.reacting_of .. room.number, id)
 end
 
--- Erase a part of a room that has ended: of its log what is still in the tail, since it may be told
--- there, and reactions. The tail keeps who was in it until its end.
-function rooms.erase_ended()
-  local number = call('ZRANGEBYSCORE', at.ending, '-inf', steady, 'LIMIT', 0, 1)[1]
-  if not number then
-    return
-  end
+-- Erase a part of a room that has ended, `most` entries: of its log what is still in the tail, since it
+-- may be told there, and reactions. The tail keeps who was in it until its end. Returns how many entries.
+local function erase(number, most)
   local log, reacted = at.log_of .. number, at.reactions_of .. number
   call('XTRIM', log, 'MINID', '=', tail_begin() .. '-0')
-  for _, entry in ipairs(call('XRANGE', log, '-', '+', 'COUNT', FREED)) do
+  local entries = call('XRANGE', log, '-', '+', 'COUNT', most)
+  for _, entry in ipairs(entries) do
     if entry[2][1] ~= 'notice' then
       rooms.erase_from_tail(id_of(entry))
     end
     call('XDEL', log, entry[1])
   end
-  local some = call('HSCAN', reacted, 0, 'COUNT', FREED)[2]
+  local some = call('HSCAN', reacted, 0, 'COUNT', most)[2]
   for i = 1, #some, 2 do
     rooms.forget_reactions({number = number}, some[i])
   end
   if call('XLEN', log) == 0 and call('EXISTS', reacted) == 0 then
     call('UNLINK', log)
     call('ZREM', at.ending, number)
+  end
+  return #entries + #some / 2
+end
+
+-- Of rooms that have ended, in one go: they may end as fast as they are made.
+function rooms.erase_ended()
+  local left = FREED
+  for _, number in ipairs(call('ZRANGEBYSCORE', at.ending, '-inf', steady, 'LIMIT', 0, FREED)) do
+    if left > 0 then
+      left = left - 1 - erase(number, left)
+    end
   end
 end

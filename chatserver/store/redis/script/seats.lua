@@ -47,6 +47,12 @@ function seats.are_too_many(by)
   return call('ZCARD', at.inside_of .. by) >= rules.max_rooms
 end
 
+-- Whether nobody else can ask for one more direct room with this identity; their names begin with @.
+function seats.cannot_be_asked(by)
+  return seats.are_too_many(by)
+    or call('ZLEXCOUNT', at.inside_of .. by, '[@', '(A') >= rules.max_direct
+end
+
 function seats.sit(room, key, record, number)
   local by, name = record.by, record.name
   seats.put(room, by, {number, name, room.said, key})

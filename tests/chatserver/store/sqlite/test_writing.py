@@ -72,16 +72,35 @@ def test_a_reaction_costs_the_same_however_many_there_are(
         return 0
 
     for emoji, others in ("🌻", 10), ("🌷", 5000):
+        file.execute("BEGIN")
         file.executemany(
             "INSERT INTO reaction VALUES (?, '🌹', ?, 'B')",
             [(message, f"{emoji}{number}") for number in range(others)],
         )
+        file.execute("COMMIT")
         instructions.append(0)
         tracer.connections[-1].set_progress_handler(count, 10)
         outcome(store.react(alice, seat, message, emoji, True))
         tracer.connections[-1].set_progress_handler(None, 0)
 
     assert 0 < instructions[1] < 2 * instructions[0]
+
+
+def test_rooms_that_end_faster_than_time_passes_are_erased_together(
+    open_with: OpenWith, tracer: Tracer, file: sqlite3.Connection
+) -> None:
+    store = open_with(tracer)
+    alice = claim(store, "Alice").claim
+    for number in range(20):
+        seat = outcome(store.enter(alice, f"room{number}"))
+        outcome(store.leave_room(alice, seat))
+
+    tick(store)
+
+    assert file.execute("SELECT name FROM room").fetchall() == [("lobby",)]
+    tracer.executed.clear()
+    tick(store)
+    assert "COMMIT" not in tracer.executed
 
 
 @pytest.mark.parametrize(
