@@ -43,9 +43,15 @@ class BadType(BadRequest, RpcTypeError):
 
 
 class NameTaken(ChatError):
-    """The name is online, and the caller did not show its secret."""
+    """The name is online, and the caller did not show its secret. A name that waits for someone who
+    lost the connection is free in `retry_after` seconds, unless that one comes back."""
 
     CODE = "username_taken"
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        if retry_after is not None:
+            self.properties["retryAfter"] = math.ceil(retry_after * 1000) / 1000
 
 
 class NotJoined(ChatError):

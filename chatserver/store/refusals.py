@@ -1,5 +1,7 @@
 """What a store refuses with, whichever engine it is: the same sentences for the same reasons."""
 
+import math
+
 from chatserver.errors import (
     BadRequest,
     ClaimLost,
@@ -12,9 +14,16 @@ from chatserver.errors import (
 )
 
 
-def taken(name: str) -> NameTaken:
-    """A claim without the secret."""
-    return NameTaken(f"The name {name} is taken; choose another one.")
+def taken(name: str, waits_ms: float | None) -> NameTaken:
+    """A claim without the secret; of a name that waits, for so long yet."""
+    if waits_ms is None:
+        return NameTaken(f"The name {name} is taken; choose another one.")
+    seconds = max(waits_ms, 0) / 1000
+    return NameTaken(
+        f"The name {name} is taken, for {math.ceil(seconds)} s yet unless its owner comes back; "
+        "wait, or choose another one.",
+        seconds,
+    )
 
 
 def looks_like(name: str, other: str) -> NameTaken:

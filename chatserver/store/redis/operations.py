@@ -224,8 +224,8 @@ def receipt(result: Any, answer: Answer) -> Receipt:
 
 def _joined(key: str, holder: str, wanted: str, result: Any, answer: Answer) -> Joined:
     match result:
-        case ["taken", name]:
-            raise taken(name)
+        case ["taken", name, waits_ms]:
+            raise taken(name, waits_ms or None)
         case ["alike", name]:
             raise looks_like(wanted, name)
     name, secret, by, first_id, last_id, online, number, length, seats = result

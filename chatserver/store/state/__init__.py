@@ -108,7 +108,7 @@ class ChatState:
         self, now: Moment, key: str, name: str, holder: str, secret: str | None, lobby: bool
     ) -> Joined:
         """Free → held, or held or waiting → held with the secret."""
-        holding = self._names.take(self._log.changes, key, name, holder, secret)
+        holding = self._names.take(self._log.changes, now.steady, key, name, holder, secret)
         by = identity_of(holding.secret)
         if lobby:
             self._rooms.come_in(now, holding, by)

@@ -55,7 +55,13 @@ class Names:
         return holding
 
     def take(
-        self, changes: Changes, key: str, name: str, holder: str, secret: str | None
+        self,
+        changes: Changes,
+        steady: int,
+        key: str,
+        name: str,
+        holder: str,
+        secret: str | None,
     ) -> Holding:
         """Free → held, or held or waiting → held with the secret. Raises NameTaken."""
         holding = self._holdings.get(key)
@@ -72,7 +78,7 @@ class Names:
                 changes.lost.append(holding.holder)
             holding = replace(holding, holder=holder, until=None)
         else:
-            raise taken(holding.name)
+            raise taken(holding.name, holding.until and holding.until - steady)
         self._put(changes, holding)
         return holding
 

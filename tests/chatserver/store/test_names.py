@@ -103,6 +103,20 @@ def test_a_suspended_name_is_still_listed_and_only_the_secret_takes_it(store: St
     assert told(store) == ["Alice joined the chat", "back"]
 
 
+def test_it_is_told_for_how_long_a_name_waits(store: Store, clock: Clock) -> None:
+    alice = claim(store, "Alice")
+    with pytest.raises(NameTaken) as held:
+        claim(store, "Alice")
+    outcome(store.suspend(alice.claim))
+    clock.advance(4)
+    with pytest.raises(NameTaken) as waiting:
+        claim(store, "Alice")
+
+    assert "retryAfter" not in held.value.properties
+    assert 0 < waiting.value.properties["retryAfter"] < 600
+    assert " s yet unless its owner comes back" in str(waiting.value)
+
+
 def test_a_taken_over_waiting_name_is_no_longer_waiting(store: Store, clock: Clock) -> None:
     alice = claim(store, "Alice")
     outcome(store.suspend(alice.claim))

@@ -50,7 +50,8 @@ function operations.claim(
   elseif record.secret == secret then
     names.take_over(key, record, holder)
   else
-    return {'taken', record.name}
+    local waits = record.waiting and call('ZSCORE', at.waiting, key)
+    return {'taken', record.name, waits and tonumber(waits) - steady}
   end
   if lobby and not seats.find(rooms.lobby(), record.by) then
     seats.sit(rooms.lobby(), key, record, meta.last_id)
