@@ -20,6 +20,9 @@ const MOST = 500;
 /** Messages above what is new, so that one sees where it begins. */
 const FEW = 10;
 
+/** An answer with fewer was not cut by how large it is: that is at 1 MiB, six bytes a letter at most. */
+const FEW_LETTERS = 100_000;
+
 /** What a room answers in which one is not any more. */
 const GONE = new Set(["not_joined", "no_such_room"]);
 
@@ -271,7 +274,9 @@ export class Room {
     timeline.expectOlder();
     const events = await calls.history({ before, limit });
     timeline.prepend(events);
-    timeline.complete = events.length < limit && events.length < MOST;
+    // An answer is bounded in bytes, too.
+    const letters = events.reduce((sum, { text }) => sum + (text?.length ?? 0), 0);
+    timeline.complete = events.length === 0 || (events.length < Math.min(limit, MOST) && letters < FEW_LETTERS);
   }
 
   /** Bring what was said between two stays. */
