@@ -12,13 +12,22 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from ..errors import logger
 
 T = TypeVar("T")
+
+START_SECONDS: Final = 1.0
+"""How long a fork waits for threads that are about to begin, which takes microseconds."""
+
+START_LOOK_SECONDS: Final = 0.0005
+
+_being_started: set[object] = set()
 
 _owners: WeakKeyDictionary[Any, Callable[[Any], None]] = WeakKeyDictionary()
 
@@ -36,6 +45,26 @@ class Socket(Protocol):
     """A socket of any library."""
 
     def detach(self) -> int: ...
+
+
+@contextmanager
+def being_started(thread: object) -> Iterator[None]:
+    """Around the start of a thread: nobody forks in the middle of it.
+
+    Under gevent a child has its parent's threads, which are greenlets; one that was only about to
+    begin would find there that `threading` has forgotten it, and say so in a traceback.
+    """
+    _being_started.add(thread)
+    try:
+        yield
+    finally:
+        _being_started.discard(thread)
+
+
+def _wait_for_starts() -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while _being_started and time.monotonic() < deadline:
+        time.sleep(START_LOOK_SECONDS)
 
 
 def close_copy(sock: Socket) -> None:
@@ -57,6 +86,7 @@ def cut_off(sock: Any) -> None:
 def _let_go_of_all() -> None:
     owners = list(_owners.items())
     _owners.clear()
+    _being_started.clear()
     # The last first: what uses another stops before that one is taken from it.
     for owner, let_go in reversed(owners):
         try:
@@ -66,4 +96,4 @@ def _let_go_of_all() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_let_go_of_all)
+    os.register_at_fork(before=_wait_for_starts, after_in_child=_let_go_of_all)

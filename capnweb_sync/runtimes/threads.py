@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from ..deferred import Deferred
 from ..errors import SessionOfParent, logger
-from .fork import in_child
+from .fork import being_started, in_child
 from .interface import inherit, make_default_with
 from .steps import Step, run_safely
 
@@ -218,9 +218,11 @@ class ThreadRuntime:
         return True
 
     def _add_thread(self, work: Callable[[], None] | None = None) -> None:
-        threading.Thread(
+        thread = threading.Thread(
             target=self._worker, args=(work,), name="capnweb_sync", daemon=True
-        ).start()
+        )
+        with being_started(thread):
+            thread.start()
 
     def _worker(self, work: Callable[[], None] | None) -> None:
         """Take work until there has been none for a while. Threads take it themselves, so that

@@ -246,7 +246,7 @@ def test_an_invitation_leaves_the_address_bar(
 ) -> None:
     page = open_page(f"{chat_server.http_url}/#token=secret")
 
-    expect(page.page.get_by_text("This server knows no accounts")).to_be_visible()
+    expect(page.page.get_by_text("This token is not good here")).to_be_visible()
     assert page.page.url == f"{chat_server.http_url}/"
     assert "secret" not in page.page.evaluate(
         "JSON.stringify([{...localStorage}, {...sessionStorage}])"
