@@ -153,15 +153,23 @@ class Rooms:
         return self._seat(now, self._make(record._replace(number=self._next())), holding, by)
 
     def direct(
-        self, now: Moment, name: str, holding: Holding, by: str, other: Holding, other_by: str
+        self,
+        now: Moment,
+        name: str,
+        holding: Holding,
+        by: str,
+        other: Holding | None,
+        other_by: str,
     ) -> Seat:
-        """The room of two, made with this name if there is none. Raises NoSuchRoom, TooMany."""
+        """The room of two, made with this name if there is none; `other` None: nobody. Raises
+        NoSuchRoom, TooMany."""
         room = self._direct.get(frozenset((by, other_by)))
         if room is None:
             inside = self._inside.get(other_by, {})
             directs = [room for room in inside.values() if room.kind == "direct"]
             full = len(inside) >= MAX_ROOMS or len(directs) >= MAX_DIRECT
-            if by == other_by or full or holding.key in self._blocked.get(other_by, ()):
+            blocked = holding.key in self._blocked.get(other_by, ())
+            if other is None or by == other_by or full or blocked:
                 raise no_such_room()
             self._check_seats(by, None)
             room = self._make(RoomRecord(self._next(), name, "direct", "", "", "", "", True))
