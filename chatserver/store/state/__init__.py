@@ -23,7 +23,7 @@ from collections.abc import Iterable
 
 from chatserver.store.events import MAX_USERS, NoticeType, notice_text
 from chatserver.store.interface import MAX_TICK_SECONDS, Policy
-from chatserver.store.refusals import no_such_room, not_seated, not_the_owner
+from chatserver.store.refusals import not_seated, not_the_owner
 from chatserver.store.seats import LOBBY, Seat
 from chatserver.store.state.archive import Archive
 from chatserver.store.state.log import LogEnd
