@@ -232,7 +232,7 @@ def test_a_torrent_takes_no_key_and_little_of_the_machine(
         print(
             f"keys: {sorted(waited)[50]:.3f} s, {max(waited):.3f} s; {cores:.2f}; {memory:.0f} MiB"
         )
-        assert "".join(ann.lines[-2:]).replace(" ", "") == ">" + KEYS.replace(" ", "")
+        wait_until(partial(draft_is, ann, KEYS), message="the draft is still there")
         # Shared machines stop for longer than that now and then.
         assert (max(waited) if full else sorted(waited)[50]) < 0.1
         assert cores < 1
