@@ -71,7 +71,8 @@ def test_ten_thousand_messages_scroll_with_few_in_the_document(
         const times = [];
         let last = performance.now();
         const deadline = last + 60_000;
-        while (last < deadline && !document.querySelector(".edge")?.textContent.includes("begins")) {
+        const begins = () => document.querySelector(".edge")?.textContent.includes("begins");
+        while (last < deadline && !begins()) {
             // At the top one scrolls down a little, and up again.
             scroller.scrollBy(0, scroller.scrollTop ? -2000 : 100);
             await new Promise(requestAnimationFrame);
