@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("url", metavar="URL", help="ws://… or wss://…; http(s)://… is a batch")
     parser.add_argument("method", type=method, metavar="METHOD", help="a name, or a path: a.b")
-    parser.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="see below")
+    parser.add_argument("arguments", nargs="*", default=[], metavar="ARGUMENT", help="see below")
     parser.add_argument(
         "--batch", action="store_true", help="call with one HTTP POST instead of a WebSocket"
     )
