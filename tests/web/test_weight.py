@@ -70,11 +70,10 @@ def test_ten_thousand_messages_scroll_with_few_in_the_document(
         const scroller = document.querySelector(".scroller");
         const times = [];
         let last = performance.now();
-        const deadline = last + 60_000;
+        const deadline = last + 30_000;
         const begins = () => document.querySelector(".edge")?.textContent.includes("begins");
         while (last < deadline && !begins()) {
-            // At the top one scrolls down a little, and up again.
-            scroller.scrollBy(0, scroller.scrollTop ? -2000 : 100);
+            scroller.scrollBy(0, -2000);
             await new Promise(requestAnimationFrame);
             times.push(performance.now() - last);
             last = performance.now();

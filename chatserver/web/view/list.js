@@ -30,6 +30,8 @@ export class Messages extends Component {
   from = 0;
   to = Infinity;
   following = true;
+  /** The oldest item that there was when this was drawn last. */
+  first = undefined;
   /** Until when the end is held against a scrolling that a key or a finger has begun before. */
   held = 0;
   state = { active: null, newBelow: 0 };
@@ -83,6 +85,12 @@ export class Messages extends Component {
       if (moved) current.scrollTop += moved;
     }
     if (this.wanted) this.show(this.wanted);
+    // Who waits at the very top for what comes before it cannot scroll any further to see it.
+    const first = this.props.room.timeline.items[0]?.id;
+    if (first !== this.first) {
+      this.first = first;
+      if (!this.following) this.scrolled();
+    }
   }
 
   toEnd() {
