@@ -89,12 +89,15 @@ def _told(contents: Contents, shown: str) -> int:
         told.extend(islice(findings(contents, summary), MAX_FINDINGS))
     except (StartError, RedisError):
         raise
+    except FileNotFoundError:
+        raise StartError(f"There is no file {shown}.") from None
     except Exception as error:  # what somebody has written over may fail in any way
         told.append(f"It cannot be read to its end: {error!r}")
     for sentence in told:
         _say(sentence)
     more = " or more" if len(told) >= MAX_FINDINGS else ""
-    result = f"{len(told)}{more} things do not hold" if told else "all that must hold holds"
+    things = "1 thing does" if len(told) == 1 else f"{len(told)}{more} things do"
+    result = f"{things} not hold" if told else "all that must hold holds"
     _say(f"{shown}: {summary}; {result}.")
     return 1 if told else 0
 

@@ -108,6 +108,13 @@ def test_a_copy_replaces_nothing(path: Path) -> None:
     assert sorted(path.parent.glob("copy*")) == [copy]
 
 
+def test_what_is_not_there_is_not_imported(path: Path) -> None:
+    ended = run("import", str(path.with_suffix(".jsonl")), "--store", f"sqlite:///{path}")
+
+    assert ended.stderr == f"chatserver: There is no file {path.with_suffix('.jsonl')}.\n"
+    assert (ended.stdout, ended.returncode, path.exists()) == ("", 1, False)
+
+
 def test_of_no_database_there_is_no_copy(path: Path) -> None:
     copy = path.with_name("copy.db")
 
