@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 from ..codec.encoder import Encoder, NoExporter
-from ..core.hooks import Hook
+from ..core.hooks import ErrorHook, Hook
 from ..core.payload import Payload
 from ..core.stubs import Path
 from ..deferred import Deferred, trampoline
@@ -36,6 +36,11 @@ ANSWERED_AT_ONCE: Final = 64 * 1024
 
 ANSWER_OVERHEAD: Final = 256
 """Bytes that count for each answer besides its own: the time that the shortest one takes."""
+
+NO_ANSWER: Final = (
+    "The client of a batch has said all in it, and gives no results. Call what it has passed, but"
+    " do not wait for that; to wait, or to call later, it has to come by a connection: connect()."
+)
 
 
 class Outgoing(Unneeded):
@@ -169,8 +174,11 @@ class Outgoing(Unneeded):
         return result
 
     def send_pull(self, import_id: int) -> None:
-        """Ask for the resolution of an import."""
+        """Ask for the resolution of an import. Of a peer that can't answer, it is a failure."""
         self.change()
+        if not getattr(self.transport, "can_answer", True):
+            self.imports.entries[import_id].resolve(ErrorHook(RpcError(NO_ANSWER)))
+            return
         self._send(["pull", import_id])
 
     def pull_all(self) -> None:
@@ -259,12 +267,6 @@ class Outgoing(Unneeded):
     def export_stub(self, hook: Hook) -> int:
         """Take `hook` over; its new id. Raises RpcError past the limit, or where nobody could call
         it, and SessionClosed."""
-        if not getattr(self.transport, "can_be_called", True):
-            hook.dispose()
-            raise RpcError(
-                "A batch can't carry a function, a stub of another session or an object by"
-                " reference: nobody could call it. connect() makes a connection, which can."
-            )
         return self._export(hook).export_id
 
     def export_promise(self, hook: Hook) -> int:
