@@ -111,7 +111,9 @@ class Outgoing(Unneeded):
         """A hook for the result of what is pushed next, a call for those who observe calls."""
         seen = self.calls.seen
         seen_as = None if seen is None else seen.calling(path, reading)
-        return ImportHook(self.imports.push(self, seen_as), is_promise=True)
+        result = ImportHook(self.imports.push(self, seen_as), is_promise=True)
+        result.path, result.reads = path, reading
+        return result
 
     def _encoded(self, args: Payload) -> Any:
         """The expression for the arguments of a call. What was exported for arguments that can't
