@@ -65,7 +65,7 @@ class Lifecycle:
     exports: ExportTable
     """What the peer may name."""
     _main: RpcStub | None
-    """For the peer's main object; None after the end."""
+    """For the peer's main object; None until somebody asks for it, and after the end."""
 
     def __init__(
         self, transport: Transport, runtime: Runtime, limits: Limits, seen: Seen | None
@@ -223,7 +223,7 @@ class Lifecycle:
             self.runtime.in_turns(self._end_later(rest), frees=True)
         self._main = None
         self.calls.session = None
-        self.ledger.on_shed = None
+        self.ledger.owner = None
         if self._over is not None:
             self._over.resolve(None)
 
