@@ -33,7 +33,7 @@ from chatserver.rooms.recent import Recent
 from chatserver.store.events import Event
 from chatserver.store.interface import MAX_READ_BYTES, Store
 from chatserver.store.seats import Aside, Seat, SeatChange
-from chatserver.store.values import LogReset
+from chatserver.store.values import LogReset, Lost
 
 logger = logging.getLogger("chatserver")
 
@@ -68,10 +68,10 @@ class Feed:
     """
 
     def __init__(
-        self, store: Store, lost: Callable[[str], None], reset: Callable[[], None]
+        self, store: Store, lost: Callable[[Lost], None], reset: Callable[[], None]
     ) -> None:
-        """`lost(holder)` is called for each holder that another one took the name from, `reset()`
-        when the log began anew."""
+        """`lost` is called with each holder that lost its claim, `reset()` when the log began
+        anew."""
         self.position = store.last_id
         self.deliveries = 0
         self._store = store
@@ -87,7 +87,7 @@ class Feed:
         self._agenda: list[tuple[int, int, Callable[[], Any]]] = []
         """A heap: what is to be done once the tail has come to an id."""
         self._numbers = count()
-        self._lost_holders: list[str] = []
+        self._lost_holders: list[Lost] = []
         """Those who are still to be told."""
         self._unreachable = False
 

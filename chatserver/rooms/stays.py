@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import gevent
 
 from capnweb_sync import Lookup, RpcStub
-from capnweb_sync.close_codes import TAKEN_OVER, TOKEN_OVER, CloseCode
+from capnweb_sync.close_codes import ACCOUNT_CAME, SENT_AWAY, TAKEN_OVER, TOKEN_OVER, CloseCode
 from capnweb_sync.futures import complete, pass_on
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.futures import then, wait
@@ -31,8 +31,8 @@ from chatserver.rooms.token_ends import TokenEnds
 from chatserver.rooms.unanswered import Unanswered
 from chatserver.store.interface import MAX_TICK_SECONDS, Store
 from chatserver.store.refusals import not_seated
-from chatserver.store.seats import Aside, Seat
-from chatserver.store.values import Claim, Joined
+from chatserver.store.seats import Seat
+from chatserver.store.values import Claim, Joined, Lost, Why
 
 logger = logging.getLogger("chatserver")
 
@@ -49,6 +49,14 @@ MIN_TICK_SECONDS: Final = 0.005
 
 TYPING: Final = Rate(1 / 3, 1)
 """How often it is told that one person is typing."""
+
+ENDS: Final[dict[Why, tuple[int, str]]] = {
+    "taken_over": (TAKEN_OVER, "has joined from elsewhere"),
+    "account_came": (ACCOUNT_CAME, "is an account's name"),
+    "revoked": (TOKEN_OVER, "has to show another token"),
+    "sent_away": (SENT_AWAY, "was sent away"),
+}
+"""How a connection is closed whose claim was lost, and what is said of the name."""
 
 WORKER_BYTES: Final = 8
 """Randomness of a worker's token: no two workers share one."""
@@ -301,7 +309,7 @@ class Stays:
         if not member.has(seat):
             raise not_seated()
         if allows(self._typing.of(member.claim.by)):
-            self._store.whisper(Aside(seat.room, "typing", member.name, member.claim.by))
+            self._store.typing(member.claim, seat)
 
     def closed(self, client: ClientState) -> None:
         """The connection is closed."""
@@ -375,15 +383,17 @@ class Stays:
 
     # --- what the log and the store tell
 
-    def _lost(self, holder: str) -> None:
-        """Another connection, perhaps of another worker, has taken the name over."""
-        member = self._members.get(holder)
+    def _lost(self, lost: Lost) -> None:
+        """A member has lost its claim: another connection, perhaps of another worker, has taken it
+        over, or it was decided so."""
+        member = self._members.get(lost.holder)
         deciding = member and member.client.joining.get(member.claim.key)
         if deciding:
             # It may be its own connection that goes on, with an answer that the tail has overtaken.
-            deciding.add_done_callback(lambda _: self._lost(holder))
+            deciding.add_done_callback(lambda _: self._lost(lost))
         else:
-            self._dismiss(holder, TAKEN_OVER, "has joined from elsewhere")
+            code, why = ENDS[lost.why]
+            self._dismiss(lost.holder, code, why, lost.text)
 
     def _close_if_lost(self, member: Member, future: "Future[Any]") -> None:
         """The store does not know the claim any more. If another connection has it now, the tail is
@@ -392,12 +402,13 @@ class Stays:
             what = (member.claim.holder, CloseCode.SERVICE_RESTART, "has to join again")
             gevent.spawn_later(VERDICT_SECONDS, self._dismiss, *what)
 
-    def _dismiss(self, holder: str, code: int, why: str) -> None:
-        """The membership ends, if it is here, and its client is told so by its connection's end."""
+    def _dismiss(self, holder: str, code: int, why: str, text: str = "") -> None:
+        """The membership ends, if it is here, and its client is told so by its connection's end;
+        with `text`, if there is one, instead of what is said of the name."""
         member = self._members.get(holder)
         if member is not None:
             self._forget(member)
-            member.send_away(code, f"{member.name} {why}.")
+            member.send_away(code, f"{text}." if text else f"{member.name} {why}.")
 
     def _reset(self) -> None:
         for member in list(self._members.values()):

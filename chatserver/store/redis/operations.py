@@ -21,13 +21,11 @@ from chatserver.store.interface import (
 )
 from chatserver.store.refusals import claim_lost, key_reused, looks_like, not_seated, taken
 from chatserver.store.seats import (
+    GUEST,
     MAX_BLOCKED,
-    MAX_DIRECT,
-    MAX_MADE,
     MAX_PASSES,
     MAX_REACTION_NAMES,
     MAX_REACTIONS,
-    MAX_ROOMS,
     REACTION_INTERVAL_MS,
     Seat,
 )
@@ -130,9 +128,9 @@ def rules(policy: Policy, lease: float) -> bytes:
             "max_notices": MAX_NOTICES,
             "max_users": MAX_USERS,
             "max_trim": MAX_TRIM,
-            "max_rooms": MAX_ROOMS,
-            "max_direct": MAX_DIRECT,
-            "max_made": MAX_MADE,
+            "max_rooms": GUEST.rooms,
+            "max_direct": GUEST.direct,
+            "max_made": GUEST.made,
             "max_reactions": MAX_REACTIONS,
             "max_reaction_names": MAX_REACTION_NAMES,
             "reaction_interval_ms": REACTION_INTERVAL_MS,

@@ -17,12 +17,11 @@ from chatserver.store.refusals import (
     too_many,
 )
 from chatserver.store.seats import (
+    GUEST,
     LOBBY,
     MAX_BLOCKED,
-    MAX_MADE,
     MAX_PASSES,
     MAX_REACTIONS,
-    MAX_ROOMS,
     Seat,
 )
 from chatserver.store.values import Claim, Receipt
@@ -126,8 +125,8 @@ _REFUSALS: Final[dict[str, Callable[[], ChatError]]] = {
     "not yours": not_yours,
     "not heard": not_heard,
     "not the owner": not_the_owner,
-    "rooms": partial(too_many, MAX_ROOMS, "rooms"),
-    "made": partial(too_many, MAX_MADE, "rooms of your own"),
+    "rooms": partial(too_many, GUEST.rooms, "rooms"),
+    "made": partial(too_many, GUEST.made, "rooms of your own"),
     "reactions": partial(too_many, MAX_REACTIONS, "kinds of reactions to one message"),
     "passes": partial(too_many, MAX_PASSES, "passes to a room"),
     "blocked": partial(too_many, MAX_BLOCKED, "people blocked"),

@@ -14,7 +14,7 @@ from chatserver.rooms.member import ClientState, Member
 from chatserver.store import open_store
 from chatserver.store.interface import Policy, Store
 from chatserver.store.seats import LOBBY, Seat
-from chatserver.store.values import Joined
+from chatserver.store.values import Joined, Lost
 from tests.chatserver.greenlets import FakeConnection, eventually, outcome
 
 
@@ -47,7 +47,7 @@ class Chat:
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.store: Store = open_store("memory:", policy)
-        self.lost: list[str] = []
+        self.lost: list[Lost] = []
         self.alice = self.join("Alice")
         self.feed = Feed(self.store, self.lost.append, lambda: None)
         self.follower = Loop("Following", self.feed.follow)
@@ -184,7 +184,7 @@ def test_who_lost_a_name_is_told(chat: Chat) -> None:
     bob = chat.join("Bob")
     chat.join("Bob", bob.claim.secret)
 
-    eventually(lambda: chat.lost == [bob.claim.holder])
+    eventually(lambda: chat.lost == [Lost(bob.claim.holder, "taken_over")])
 
 
 def test_the_feed_outlives_a_store_that_fails_in_an_unforeseen_way(

@@ -168,9 +168,9 @@ class Model:
     def _readable(self, who: str, room: Room, number: int) -> Message:
         hidden = room.kind == "private" and not room.everything
         if not (room.inside[who] if hidden else 0) <= number < len(room.messages):
-            raise Refused("bad_request")
+            raise Refused("no_such_message")
         if room.messages[number].removed:
-            raise Refused("bad_request")
+            raise Refused("no_such_message")
         return room.messages[number]
 
     def _own(self, who: str, name: str, number: int) -> Message:
