@@ -3,22 +3,59 @@
 from itertools import count
 
 from chatserver.people.names import check_name
+from chatserver.people.token_terms import Role
 from chatserver.store.events import Event
 from chatserver.store.interface import Store
-from chatserver.store.values import Joined, Receipt
+from chatserver.store.seats import Aside, Seat
+from chatserver.store.values import Account, Joined, Lost, Receipt
 from tests.chatserver.greenlets import outcome
 
 _holders = count(1)
 
 
-def claim(store: Store, name: str, secret: str | None = None) -> Joined:
+def claim(
+    store: Store,
+    name: str,
+    secret: str | None = None,
+    *,
+    account: Account | None = None,
+    address: str = "",
+    lobby: bool = True,
+) -> Joined:
     """Claim `name` for a holder that was never there before."""
-    return outcome(store.claim(check_name(name).key, name, f"worker.{next(_holders)}", secret))
+    key, holder = check_name(name).key, f"worker.{next(_holders)}"
+    return outcome(
+        store.claim(key, name, holder, secret, lobby, account=account, address=address)
+    )
+
+
+def come(
+    store: Store,
+    name: str,
+    role: Role = "member",
+    *,
+    secret: str | None = None,
+    lobby: bool = True,
+    subject: str | None = None,
+) -> Joined:
+    """A place of the account that has this name for its subject."""
+    account = Account(name if subject is None else subject, role)
+    return claim(store, name, secret, account=account, lobby=lobby)
 
 
 def say(store: Store, joined: Joined, text: str, key: str | None = None) -> Receipt:
     """Append what the member says."""
     return outcome(store.append(joined.claim, text, key))
+
+
+def enter(store: Store, joined: Joined, room: str) -> Seat:
+    """The seat in a public room."""
+    return outcome(store.enter(joined.claim, room))
+
+
+def say_in(store: Store, joined: Joined, seat: Seat, text: str, key: str | None = None) -> Receipt:
+    """Say it in this room."""
+    return outcome(store.say(joined.claim, seat, text, key, 0))
 
 
 def tick(store: Store) -> float:
@@ -34,3 +71,32 @@ def events(store: Store) -> list[Event]:
 def told(store: Store) -> list[str]:
     """The texts of the log."""
     return [event.text for event in events(store)]
+
+
+class Ear:
+    """Follows a store from now on.
+
+    Attributes:
+        events: that it was told of; `lost` and `asides` likewise.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.events: list[Event] = []
+        self.lost: list[Lost] = []
+        self.asides: list[Aside] = []
+        self._last_id = 0
+        self.listen()
+        self.events, self.lost, self.asides = [], [], []
+
+    def listen(self) -> None:
+        """Hear what has happened."""
+        while True:
+            tail = self._store.follow(self._last_id, 0.02)
+            if tail.events:
+                self._last_id = tail.events[-1].id
+            self.events += tail.events
+            self.lost += tail.lost
+            self.asides += tail.asides
+            if not (tail.events or tail.lost or tail.asides):
+                return
