@@ -8,7 +8,7 @@ from chatserver.store.events import Event
 from chatserver.store.interface import Store
 from chatserver.store.seats import Aside, Seat
 from chatserver.store.values import Account, Joined, Lost, Receipt
-from tests.chatserver.greenlets import outcome
+from tests.chatserver.greenlets import eventually, outcome
 
 _holders = count(1)
 
@@ -24,9 +24,7 @@ def claim(
 ) -> Joined:
     """Claim `name` for a holder that was never there before."""
     key, holder = check_name(name).key, f"worker.{next(_holders)}"
-    return outcome(
-        store.claim(key, name, holder, secret, lobby, account=account, address=address)
-    )
+    return outcome(store.claim(key, name, holder, secret, lobby, account=account, address=address))
 
 
 def come(
@@ -77,22 +75,57 @@ class Ear:
     """Follows a store from now on.
 
     Attributes:
-        events: that it was told of; `lost` and `asides` likewise.
+        events: that it was told of since the last `forget`; `lost` and `asides` likewise.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._last_id = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Let what has happened by now be forgotten."""
         self.events: list[Event] = []
         self.lost: list[Lost] = []
         self.asides: list[Aside] = []
-        self._last_id = 0
-        self.listen()
+        self._listen()
         self.events, self.lost, self.asides = [], [], []
 
-    def listen(self) -> None:
-        """Hear what has happened."""
+    def tune_in(self, joined: Joined) -> None:
+        """Hear what is told beside the log, too, which whoever does not listen yet misses."""
+        lobby = joined.seats[0]
+
+        def is_heard() -> bool:
+            outcome(self._store.typing(joined.claim, lobby))
+            self._listen()
+            return bool(self.asides)
+
+        eventually(is_heard)
+        self.until_typing(joined, lobby)
+        self.forget()
+
+    def until_typing(self, joined: Joined, seat: Seat) -> list[Aside]:
+        """The asides but those of the type `typing` that were told before one which somebody causes
+        now by typing in this room."""
+        self.asides = []
+        outcome(self._store.typing(joined.claim, seat))
+        last = Aside(seat.room, "typing", joined.name, joined.claim.by)
+        eventually(lambda: self._listen() or last in self.asides)
+        return [aside for aside in self.asides if aside.type != "typing"]
+
+    def told(self) -> list[str]:
+        """The texts of the events since the last `forget`, but those of no text."""
+        self._listen()
+        return [event.text for event in self.events if event.text]
+
+    def losses(self) -> list[Lost]:
+        """Who lost a claim since then."""
+        self._listen()
+        return self.lost
+
+    def _listen(self) -> None:
         while True:
-            tail = self._store.follow(self._last_id, 0.02)
+            tail = self._store.follow(self._last_id, 0.001)
             if tail.events:
                 self._last_id = tail.events[-1].id
             self.events += tail.events
