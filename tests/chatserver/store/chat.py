@@ -1,12 +1,17 @@
 """Short ways to say what the tests of the stores say again and again."""
 
+from concurrent.futures import Future
 from itertools import count
+from typing import Any
 
+import pytest
+
+from chatserver.errors import ChatError
 from chatserver.people.names import check_name
 from chatserver.people.token_terms import Role
 from chatserver.store.events import Event
 from chatserver.store.interface import Store
-from chatserver.store.seats import Aside, Seat
+from chatserver.store.seats import Aside, Sanction, Seat
 from chatserver.store.values import Account, Joined, Lost, Receipt
 from tests.chatserver.greenlets import eventually, outcome
 
@@ -71,6 +76,25 @@ def told(store: Store) -> list[str]:
     return [event.text for event in events(store)]
 
 
+def private(store: Store, owner: Joined, *others: Joined) -> list[Seat]:
+    """Their seats in a private room."""
+    seat = outcome(store.open_room(owner.claim, "+private", "Private", "", False))
+    outcome(store.create_pass(owner.claim, seat, "digest", 7, None))
+    return [seat, *(outcome(store.accept(other.claim, "digest")) for other in others)]
+
+
+def in_force(store: Store, admin: Joined, room: str) -> list[Sanction]:
+    """The room's sanctions."""
+    return outcome(store.sanctions(admin.claim, room, "admin"))
+
+
+def assert_refused(error: type[ChatError], *asked: "Future[Any]", match: str | None = None) -> None:
+    """All of it is refused so."""
+    for future in asked:
+        with pytest.raises(error, match=match):
+            outcome(future)
+
+
 class Ear:
     """Follows a store from now on.
 
@@ -110,7 +134,12 @@ class Ear:
         self.asides = []
         outcome(self._store.typing(joined.claim, seat))
         last = Aside(seat.room, "typing", joined.name, joined.claim.by)
-        eventually(lambda: self._listen() or last in self.asides)
+
+        def is_heard() -> bool:
+            self._listen()
+            return last in self.asides
+
+        eventually(is_heard)
         return [aside for aside in self.asides if aside.type != "typing"]
 
     def told(self) -> list[str]:
