@@ -184,7 +184,7 @@ def test_who_is_kicked_out_of_the_lobby_is_in_its_list_no_more(store: Store, mod
 
     outcome(store.kick(mod.claim, LOBBY, "moderator", "ann", ""))
 
-    assert outcome(store.names()) == ["Mod"]
+    assert store.names() == ["Mod"]
     assert [event.text for event in store.read_room(mod.claim.by, mod.seats[0], limit=9)][-1] == (
         "Mod sent Ann out"
     )
