@@ -24,6 +24,12 @@ ACCOUNTS: Final = "SELECT key, name, subject, role, revoked FROM account"
 
 SANCTIONS: Final = f"SELECT {', '.join(Sanction._fields)} FROM sanction"
 
+INSERT_HOLDING: Final = "INSERT OR REPLACE INTO holding VALUES (?,?,?,?,?,?,?,?,?)"
+
+INSERT_ACCOUNT: Final = "INSERT INTO account VALUES (?,?,?,?,?,?)"
+
+INSERT_SANCTION: Final = "INSERT INTO sanction VALUES (?,?,?,?,?,?,?,?,?,?)"
+
 NOTICES: Final = "SELECT number, type, key, name, room, by FROM notice ORDER BY number"
 
 ROOM: Final = "number, name, kind, title, topic, owner, maker, everything, last_id, said"
@@ -104,7 +110,7 @@ def store_changes(connection: sqlite3.Connection, changes: Changes) -> None:
         [slot for slot, holding in changes.holdings.items() if holding is None],
     )
     many(
-        "INSERT OR REPLACE INTO holding VALUES (?,?,?,?,?,?,?,?,?)",
+        INSERT_HOLDING,
         [
             (*h.slot, h.number, h.who.name, h.who.by, h.secret, h.holder, h.until, h.address)
             for h in changes.holdings.values()
@@ -147,12 +153,12 @@ def store_people(connection: sqlite3.Connection, changes: Changes) -> None:
         connection.execute("DELETE FROM account WHERE key = ?", (key,))
         if account is not None:
             row = (*account, account.who.by)
-            connection.execute("INSERT INTO account VALUES (?,?,?,?,?,?)", row)
+            connection.execute(INSERT_ACCOUNT, row)
     for number, sanction in changes.sanctions.items():
         if sanction is None:
             connection.execute("DELETE FROM sanction WHERE number = ?", (number,))
         else:
-            connection.execute("INSERT INTO sanction VALUES (?,?,?,?,?,?,?,?,?,?)", sanction)
+            connection.execute(INSERT_SANCTION, sanction)
     if changes.sanctions:
         made = "UPDATE log SET last_sanction = max(last_sanction, ?)"
         connection.execute(made, (max(changes.sanctions),))
