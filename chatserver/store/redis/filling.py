@@ -266,8 +266,10 @@ def body_of(event: Event) -> bytes:
             told = f"{listed(event.users, event.count)} {VERBS[event.type]} "
             more = [event.users, event.count, event.text.removeprefix(told)]
             user = ""
-        case "edit" | "remove":
+        case "edit":
             more = [event.target]
+        case "remove":
+            more = [event.target, event.text]
         case "react":
             found = event.reactions or {}
             more = [event.target, [[emoji, *who] for emoji, who in found.items()]]
