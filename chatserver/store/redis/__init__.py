@@ -57,7 +57,7 @@ from chatserver.store.redis.upgrade import take_over
 from chatserver.store.redis.writer import Writer
 from chatserver.store.refusals import not_readable
 from chatserver.store.seats import Occupant, RoomInfo, Seat
-from chatserver.store.values import LogReset, Lost, Span, Tail, Why
+from chatserver.store.values import Counts, LogReset, Lost, Span, Tail, Why
 
 T = TypeVar("T")
 
@@ -197,6 +197,12 @@ class RedisStore(AskedStore):
             return self._readers.run(scripts.READ, question)
         except RedisError:
             raise not_readable() from None
+
+    def names(self) -> list[str]:
+        return reading.names(self._ask)
+
+    def counts(self) -> Counts:
+        return reading.counts(self._ask)
 
     def read_span(self, span: Span) -> list[Event]:
         return cut(reading.read_range(self._ask, span), span.limit)

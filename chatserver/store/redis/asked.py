@@ -1,5 +1,5 @@
-"""What a store is asked that goes through its writer: the methods of `Store` that return a `Future`, as
-operations."""
+"""What a store is asked that goes through its writer: methods of `Store` that return a `Future`,
+as operations."""
 
 from abc import abstractmethod
 from concurrent.futures import Future
@@ -10,7 +10,7 @@ from chatserver.store.interface import Store
 from chatserver.store.redis import operations, people_operations, room_operations
 from chatserver.store.redis.operations import Operation
 from chatserver.store.seats import Sanction, Seat
-from chatserver.store.values import Account, Claim, Counts, Joined, Receipt
+from chatserver.store.values import Account, Claim, Joined, Receipt
 
 T = TypeVar("T")
 
@@ -43,12 +43,6 @@ class AskedStore(Store):
 
     def append(self, claim: Claim, text: str, key: str | None = None) -> "Future[Receipt]":
         return self.submit(operations.append(claim, text, key))
-
-    def names(self) -> "Future[list[str]]":
-        return self.submit(operations.names())
-
-    def counts(self) -> "Future[Counts]":
-        return self.submit(operations.counts())
 
     def tick(self) -> "Future[float]":
         return self.submit(operations.tick())

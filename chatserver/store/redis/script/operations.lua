@@ -3,8 +3,6 @@
 
 local NO_ROOM, NO_MESSAGE, NOT_AN_ADMIN = {'no room'}, {'no message'}, {'not an admin'}
 
-local listed = {} -- what `names` found, in order
-
 -- What is done by nobody, by the holder of a name, from a seat in a room, by the owner of a private
 -- room, by a room's moderator, and by an admin: what each table's functions take first,
 -- `operations.run` finds or refuses.
@@ -62,15 +60,6 @@ function by_holder.append(key, record, text, digest, text_digest)
   return messages.answered(digest, text_digest)
     or is_muted(record, rooms.lobby())
     or messages.say(rooms.lobby(), record, text, digest, text_digest, 0)
-end
-
-function operations.names()
-  listed[#listed + 1] = call('ZRANGE', at.order, 0, -1)
-  return true
-end
-
-function operations.counts()
-  return {call('ZCARD', at.order), rooms.lobby().said + meta.uncounted}
 end
 
 --- Coming and going.
