@@ -25,7 +25,7 @@ from chatserver.errors import SettingError, StartError
 from chatserver.logs import FORMATTERS
 from chatserver.output import write_output
 from chatserver.people.limits import Network, Rate, RateLimits, ip_address, subscriber
-from chatserver.people.token_terms import AUDIENCE, MIN_SECRET_BYTES, Guests
+from chatserver.people.token_terms import AUDIENCE, MIN_SECRET_BYTES, Guests, OpenRooms
 from chatserver.store.interface import Policy
 
 ENVIRONMENT_PREFIX: Final = "CHAT"
@@ -116,6 +116,13 @@ def guests(value: str) -> str:
     """Whether guests are let in."""
     if value not in ("yes", "no", "read"):
         raise ValueError("must be yes, no or read")
+    return value
+
+
+def open_rooms(value: str) -> str:
+    """Who may make rooms."""
+    if value not in ("everyone", "accounts", "moderators"):
+        raise ValueError("must be everyone, accounts or moderators")
     return value
 
 
@@ -317,6 +324,12 @@ class Settings:
         guests,
         "whether who has no token is let in: yes, no, or read for looking at public rooms only",
         "WHETHER",
+    )
+    open_rooms: OpenRooms = setting(
+        "everyone",
+        open_rooms,
+        "who may make rooms: everyone, accounts (who has a token), or moderators",
+        "WHO",
     )
     token_keys: str | None = setting(
         None,

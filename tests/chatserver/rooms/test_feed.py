@@ -229,13 +229,13 @@ def test_one_member_whose_end_fails_does_not_keep_the_others_from_theirs(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.01)
-    told: list[str] = []
+    told: list[Lost] = []
     failures = iter([ZeroDivisionError()])
 
-    def lose(holder: str) -> None:
+    def lose(lost: Lost) -> None:
         for error in failures:
             raise error
-        told.append(holder)
+        told.append(lost)
 
     monkeypatch.setattr(chat.feed, "_lost", lose)
     listener = chat.listen(after=chat.store.last_id)
@@ -245,7 +245,7 @@ def test_one_member_whose_end_fails_does_not_keep_the_others_from_theirs(
     last = chat.say(1)
 
     eventually(lambda: listener.heard[-1:] == [last])
-    assert told == [carol.claim.holder]
+    assert [lost.holder for lost in told] == [carol.claim.holder]
 
 
 def test_a_reader_of_the_log_that_fails_sends_its_member_away_instead_of_staying_silent(
