@@ -23,7 +23,7 @@ from chatserver.store.seats import MAX_REACTION_NAMES, Occupant, RoomInfo, Seat
 from chatserver.store.state import ChatState
 from chatserver.store.state.archive import MAX_ERASED
 from chatserver.store.state.moderation import role_in
-from chatserver.store.state.records import Somebody, StoredMessage, UsedKey
+from chatserver.store.state.records import Lobby, Somebody, StoredMessage, UsedKey
 from chatserver.store.state.room import Room
 from chatserver.store.values import Span
 
@@ -210,6 +210,9 @@ class MemoryStore(LocalStore):
         return self._state.first_id + old
 
     # --- reading
+
+    def lobby(self) -> Lobby:
+        return self._state.lobby
 
     def read_log(self, after: int) -> list[Event]:
         log = self._archive.log

@@ -39,6 +39,7 @@ from chatserver.store.state.records import (
     AccountRecord,
     Changes,
     Holding,
+    Lobby,
     Notice,
     RoomRecord,
     Somebody,
@@ -51,7 +52,6 @@ from chatserver.store.state.seating import Seating
 from chatserver.store.values import (
     Account,
     Claim,
-    Counts,
     Joined,
     Lost,
     Moment,
@@ -147,6 +147,11 @@ class ChatState:
     def rooms(self) -> Rooms:
         """The rooms, for an engine that answers from them."""
         return self._rooms
+
+    @property
+    def lobby(self) -> Lobby:
+        """The lobby as it is, which goes on changing."""
+        return Lobby(self._seating.people, self._rooms.lobby.said)
 
     def take_changes(self) -> Changes:
         """What has changed since the last call."""
@@ -256,14 +261,6 @@ class ChatState:
         receipt = self._messages.say(now, lobby, holding, claim, text, key)
         self.settle(now)
         return receipt
-
-    def names(self, now: Moment) -> list[str]:
-        """Everyone in the lobby, in joining order."""
-        return self._seating.names()
-
-    def counts(self, now: Moment) -> Counts:
-        """How many are in the lobby, and how much was said there."""
-        return Counts(self._seating.present, self._rooms.lobby.said)
 
     # --- rooms
 

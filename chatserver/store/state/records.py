@@ -1,5 +1,6 @@
 """What the state consists of, as engines keep it, and what operations have changed of it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -65,6 +66,14 @@ class SeatRecord(NamedTuple):
     number: int
     name: str
     read: int
+
+
+class Lobby(NamedTuple):
+    """What is asked for of the lobby: who is in it and online, in joining order, and how many
+    messages there ever were."""
+
+    people: Collection[Somebody]
+    said: int
 
 
 class RoomRecord(NamedTuple):

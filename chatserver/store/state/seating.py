@@ -1,5 +1,6 @@
 """Who is in which room, and who is online."""
 
+from collections.abc import Collection
 from itertools import islice
 
 from chatserver.store.events import MAX_USERS
@@ -34,13 +35,14 @@ class Seating:
         """How many are in the lobby and online."""
         return len(self._present)
 
-    def names(self, limit: int | None = None) -> list[str]:
-        """Who they are, in joining order; the first of them."""
-        return [who.name for who in islice(self._present.values(), limit)]
+    @property
+    def people(self) -> Collection[Somebody]:
+        """Who they are, in joining order; it goes on changing."""
+        return self._present.values()
 
     def users(self) -> tuple[str, ...]:
-        """As many of them as an answer lists."""
-        return tuple(self.names(MAX_USERS))
+        """The names of as many of them as an answer lists."""
+        return tuple(who.name for who in islice(self._present.values(), MAX_USERS))
 
     def seated(self, by: str, seat: Seat) -> Room:
         """The room in which this identity has this seat. Raises NotJoined."""

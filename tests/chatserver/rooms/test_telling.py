@@ -19,7 +19,9 @@ from chatserver.rooms.stays import Stays
 from chatserver.store import open_store
 from chatserver.store.events import Event
 from chatserver.store.interface import Store
+from chatserver.store.local import LocalStore
 from chatserver.store.seats import Aside
+from chatserver.store.state.records import Changes
 from chatserver.store.values import Joined
 from tests.chatserver.greenlets import FakeConnection, eventually, outcome
 from tests.chatserver.rooms.somebody import Somebody, follow, resuming, say
@@ -308,8 +310,12 @@ def test_what_is_whispered_reaches_those_who_have_logged_in_and_are_inside(
     entering = ann.person.enter("here")
     follow(stays, store)
     entering.result().typing()
-    store.whisper(Aside("nowhere", "typing", "Eve", "x"))
-    store.whisper(Aside("here", "presence", "Eve", "x", online=False))
+    asides = [
+        Aside("nowhere", "typing", "Eve", "x"),
+        Aside("here", "presence", "Eve", "x", online=False),
+    ]
+    assert isinstance(store, LocalStore)
+    store._publish(Changes(asides=asides))
 
     stays.feed.follow()
 
