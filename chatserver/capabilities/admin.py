@@ -19,7 +19,7 @@ from chatserver.futures import then, wait
 from chatserver.options import BanOptions, ListOptions, read_options
 from chatserver.people.names import clean_reason, clean_text
 from chatserver.rooms.arrival import answer_to_send
-from chatserver.rooms.stays import tell_use
+from chatserver.rooms.present import tell_use
 from chatserver.store.events import Event
 from chatserver.store.interface import MAX_READ_EVENTS, Store
 from chatserver.store.seats import EVERYWHERE

@@ -18,7 +18,8 @@ from chatserver.people.names import Name, check_name, clean_reason
 from chatserver.people.token_terms import Role
 from chatserver.rooms.arrival import answer_to_send
 from chatserver.rooms.member import Member, check_here
-from chatserver.rooms.stays import Stays, tell_use
+from chatserver.rooms.present import tell_use
+from chatserver.rooms.stays import Stays
 from chatserver.store.events import date
 from chatserver.store.interface import Store
 from chatserver.store.refusals import no_such_sanction, nobody_known

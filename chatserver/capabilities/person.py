@@ -20,7 +20,8 @@ from chatserver.people.access import EVERYBODY, Access
 from chatserver.people.names import check_name, clean_title, clean_topic
 from chatserver.rooms.arrival import Arrival
 from chatserver.rooms.member import check_here
-from chatserver.rooms.stays import Stays, tell_of
+from chatserver.rooms.present import tell_of
+from chatserver.rooms.stays import Stays
 from chatserver.store.interface import Store
 from chatserver.store.refusals import no_such_room
 from chatserver.store.seats import EVERYWHERE, RoomInfo, Seat
