@@ -18,12 +18,22 @@ import gevent
 from capnweb_sync import Lookup, RpcStub
 from capnweb_sync.close_codes import ACCOUNT_CAME, SENT_AWAY, TAKEN_OVER, TOKEN_OVER, CloseCode
 from capnweb_sync.futures import complete, pass_on
-from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
+from chatserver.errors import (
+    Banned,
+    ClaimLost,
+    NameTaken,
+    NotJoined,
+    TooMany,
+    Unauthorized,
+    Unavailable,
+)
 from chatserver.futures import then, wait
 from chatserver.logs import people_logger, tell
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
+from chatserver.people.address_digests import AddressDigests
 from chatserver.people.limits import Bucket, Rate, Table, allows, take
+from chatserver.people.tokens import Identity, unauthorized
 from chatserver.rooms.arrival import Arrival, Arriving, answer_to_send, arrival_of, welcome
 from chatserver.rooms.feed import Feed
 from chatserver.rooms.member import ClientState, Member, check_here, check_may_speak
@@ -32,13 +42,15 @@ from chatserver.rooms.unanswered import Unanswered
 from chatserver.store.interface import MAX_TICK_SECONDS, Store
 from chatserver.store.refusals import not_seated
 from chatserver.store.seats import Seat
-from chatserver.store.values import Claim, Joined, Lost, Why
+from chatserver.store.values import Account, Claim, Joined, Lost, Why
 
 logger = logging.getLogger("chatserver")
 
 NOT_JOINED: Final = "This connection has not joined with that name."
 
 T = TypeVar("T")
+
+NO_DIGESTS: Final = AddressDigests()
 
 VERDICT_SECONDS: Final = 1.0
 """How long a refused append waits for the tail to tell who has the name now. A client that was
@@ -58,6 +70,9 @@ ENDS: Final[dict[Why, tuple[int, str]]] = {
 }
 """How a connection is closed whose claim was lost, and what is said of the name."""
 
+REFUSED: Final = (NameTaken, Banned, Unauthorized, TooMany)
+"""What a claim fails with that has changed nothing."""
+
 WORKER_BYTES: Final = 8
 """Randomness of a worker's token: no two workers share one."""
 
@@ -70,8 +85,10 @@ class Stays:
         messages: how many were sent here.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, addresses: AddressDigests = NO_DIGESTS) -> None:
+        """`addresses` says what the store is told of where guests come from."""
         self._store = store
+        self._addresses = addresses
         self.messages = 0
         self.feed = Feed(store, self._lost, self._reset)
         self._members: dict[str, Member] = {}
@@ -120,7 +137,7 @@ class Stays:
         """Come into the lobby. `callback` is ours from now on, see `Member`; it hears what
         callbacks of before know.
 
-        Fails with NameTaken, TooMany, Unavailable.
+        Fails with NameTaken, Banned, Unauthorized, TooMany, Unavailable.
         """
         return self._come_in(client, who, (callback, sink), options, welcome, full=False)
 
@@ -136,7 +153,7 @@ class Stays:
         """Come in, into no room; `callback`, None for who hears nothing, hears all of the rooms in
         which the person is.
 
-        Fails with NameTaken, TooMany, Unavailable.
+        Fails with NameTaken, Banned, Unauthorized, TooMany, Unavailable.
         """
         return self._come_in(client, who, (callback, sink), options, answer, full=True)
 
@@ -153,17 +170,25 @@ class Stays:
         answer: Future[T] = Future()
         holder, key = next(self._holders), who.key
         callback, sink = listener
+        before = None if who.identity is None else client.joining.get(key)
         try:
             decided = client.begin_joining(key)
-            try:
-                claim = self._store.claim(key, who.name, holder, options.resume, lobby=not full)
-            except BaseException:
-                client.end_joining(key, decided)
-                raise
         except BaseException:
             if callback is not None:
                 callback.dispose()
             raise
+
+        def claim() -> None:
+            try:
+                secret = self._secret_of(client, who, options.resume)
+                asked = self._claim(client, who, holder, secret, lobby=not full)
+            except Exception as error:
+                complete(answer, None, error)
+                if callback is not None:
+                    callback.dispose()
+                client.end_joining(key, decided)
+            else:
+                asked.add_done_callback(claimed)
 
         def claimed(future: "Future[Joined]") -> None:
             try:
@@ -177,7 +202,7 @@ class Stays:
                     back = joined.claim.secret == options.resume
                     tell_of(member, "Came back" if back else "Joined" if not full else "Logged in")
                 else:
-                    if not isinstance(error, NameTaken):
+                    if not isinstance(error, REFUSED):
                         # Should it be stored, nobody speaks for the name. Who came with a secret
                         # is waited for.
                         end = self._store.suspend if options.resume else self._store.release
@@ -192,8 +217,33 @@ class Stays:
                 # Whatever happened: what waits for this join waits no longer.
                 client.end_joining(key, decided)
 
-        claim.add_done_callback(claimed)
+        if before is None:
+            claim()
+        else:
+            # One connection has one place of an account: the one that it is about to get.
+            before.add_done_callback(lambda _: claim())
         return answer
+
+    def _claim(
+        self, client: ClientState, who: Arriving, holder: str, secret: str | None, *, lobby: bool
+    ) -> "Future[Joined]":
+        identity = who.identity
+        if identity is None:
+            address = self.digest_of(client.host)
+            return self._store.claim(who.key, who.name, holder, secret, lobby, address=address)
+        account = Account(identity.subject, identity.role, identity.issued)
+        return self._store.claim(who.key, who.name, holder, secret, lobby, account=account)
+
+    def _secret_of(self, client: ClientState, who: Arriving, resume: str | None) -> str | None:
+        """Which place is taken over: of an account that is here, this one."""
+        here = client.members.get(who.key)
+        if who.identity is None or here is None or here.identity is None:
+            return resume
+        return here.claim.secret
+
+    def digest_of(self, host: str) -> str:
+        """What the store is told of an address; "": nothing."""
+        return self._addresses.of(host, self._store.epoch)
 
     def _welcome(
         self,
@@ -301,15 +351,41 @@ class Stays:
             take(member.client.allowance.history)
         return member.client.history.ask(partial(read, self._store))
 
-    def whisper(self, member: Member, seat: Seat) -> None:
+    def whisper(self, member: Member, seat: Seat) -> "Future[None] | None":
         """Tell those in a room that `member` is typing, unless it has said so of any room just now.
-        Raises NotJoined."""
+
+        Raises NotJoined, Forbidden; fails with them, too, and with Unavailable.
+        """
         check_here(member)
         check_may_speak(member)
         if not member.has(seat):
             raise not_seated()
         if allows(self._typing.of(member.claim.by)):
-            self._store.typing(member.claim, seat)
+            return self.ask(member, lambda store: store.typing(member.claim, seat), counts=False)
+        return None
+
+    def renew(self, member: Member, following: Identity) -> "Future[None]":
+        """Go on with the next token of the same account, for the same rooms; what it says counts
+        from when that is stored.
+
+        Fails with NotJoined, Unauthorized, Unavailable.
+        """
+        present = member.identity
+        if present is None or (following.subject, following.rooms) != (
+            present.subject,
+            present.rooms,
+        ):
+            raise unauthorized()
+
+        def renewed(_: None) -> None:
+            member.identity = following
+
+        asked = self.ask(
+            member,
+            lambda store: store.renew(member.claim, following.issued, following.role),
+            counts=False,
+        )
+        return then(asked, renewed)
 
     def closed(self, client: ClientState) -> None:
         """The connection is closed."""
@@ -431,3 +507,8 @@ class Stays:
 def tell_of(member: Member, what: str) -> None:
     """Log what becomes of a person."""
     tell(people_logger, logging.INFO, what, person=member.name, connection=member.client.number)
+
+
+def tell_use(member: Member, what: str, **fields: Any) -> None:
+    """Log what somebody does to others, or looks at: `fields` say to whom, and where."""
+    tell(people_logger, logging.INFO, what, by=member.name, **fields)
