@@ -6,7 +6,7 @@ Such an engine says when operations are applied (`submit`) and how events are re
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Final, TypeVar
 
@@ -16,6 +16,7 @@ from chatserver.people.token_terms import Role
 from chatserver.store.commits import Commits
 from chatserver.store.events import Event
 from chatserver.store.interface import MAX_READ_EVENTS, Store, cut
+from chatserver.store.people_interface import PlaceInfo
 from chatserver.store.seats import Aside, Sanction, Seat
 from chatserver.store.state import ChatState
 from chatserver.store.state.moderation import Moderation
@@ -273,3 +274,13 @@ class LocalStore(Store):
             self.last_id = changes.events[-1].id
         if changes.events or changes.lost or changes.asides:
             self._news.set()
+
+
+def with_all_of_the_last(places: Iterable[PlaceInfo], limit: int) -> list[PlaceInfo]:
+    """The first `limit` of them, which are sorted, and more if there are more of the last name."""
+    found: list[PlaceInfo] = []
+    for place in places:
+        if len(found) >= limit and place.name != found[-1].name:
+            break
+        found.append(place)
+    return found

@@ -17,7 +17,7 @@ from chatserver.people.token_terms import Role
 from chatserver.store.events import SEED_TYPES, Event, Reactions
 from chatserver.store.inherited import inherit
 from chatserver.store.interface import KEY_MS, MAX_READ_EVENTS, MAX_TRIM, Clock, Policy, cut
-from chatserver.store.local import LocalStore, Operation
+from chatserver.store.local import LocalStore, Operation, with_all_of_the_last
 from chatserver.store.people_interface import PersonInfo, PlaceInfo
 from chatserver.store.seats import MAX_REACTION_NAMES, Occupant, RoomInfo, Seat
 from chatserver.store.state import ChatState
@@ -236,7 +236,11 @@ class MemoryStore(LocalStore):
         room, names = self._seated(by, seat), self._state.names_held
         everyone = sorted((record.name, who) for who, record in room.seats.items())
         return [
-            Occupant(name, names.is_here(who), role_in(room, who, names.role_of(who)))
+            Occupant(
+                name,
+                names.is_here(who),
+                role_in(room.kind, room.owner == who, names.role_of(who)),
+            )
             for name, who in islice(
                 (one for one in everyone if after is None or one[0] > after), limit
             )
@@ -283,13 +287,12 @@ class MemoryStore(LocalStore):
             (holding.who.name, holding.holder or "", holding.who.account)
             for holding in self._state.names_held
         )
-        found: list[PlaceInfo] = []
-        for name, holder, account in stays:
-            if after is None or name > after:
-                if len(found) >= limit and name != found[-1].name:
-                    break
-                found.append(PlaceInfo(name, account, holder or None))
-        return found
+        found = (
+            PlaceInfo(name, account, holder or None)
+            for name, holder, account in stays
+            if after is None or name > after
+        )
+        return with_all_of_the_last(found, limit)
 
     def all_rooms(self, after: str | None, limit: int) -> list[RoomInfo]:
         rooms = sorted(

@@ -122,7 +122,7 @@ class RoomStore(ABC):
 
     @abstractmethod
     def remove(self, claim: Claim, seat: Seat, message: int) -> "Future[Receipt]":
-        """Erase what one has said; a second time is BadRequest."""
+        """Erase what one has said; a second time is NoSuchMessage."""
 
     @abstractmethod
     def react(self, claim: Claim, seat: Seat, message: int, emoji: str, on: bool) -> "Future[None]":

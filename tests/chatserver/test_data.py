@@ -91,7 +91,7 @@ def test_the_commands_say_what_they_did_and_found(path: Path) -> None:
     assert (made.returncode, made.stderr) == (checked.returncode, checked.stderr) == (0, "")
     assert made.stdout == f"{copy} has everything up to event 3.\n"
     assert checked.stdout == (
-        f"{store}: ids 1 to 3; 3 events, 1 rooms, 2 names, 2 seats, 1 keys;"
+        f"{store}: ids 1 to 3; 3 events, 1 rooms, 0 accounts, 2 names, 2 seats, 1 keys, 0 sanctions;"
         " all that must hold holds.\n"
     )
 

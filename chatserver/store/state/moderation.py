@@ -13,7 +13,7 @@ from chatserver.store.refusals import (
     not_a_moderator,
     not_an_admin,
 )
-from chatserver.store.seats import EVERYWHERE, LOBBY, Sanction, SanctionKind
+from chatserver.store.seats import EVERYWHERE, LOBBY, RoomKind, Sanction, SanctionKind
 from chatserver.store.state.log import LogEnd
 from chatserver.store.state.messages import Messages
 from chatserver.store.state.names import Names
@@ -304,8 +304,9 @@ def rank(room: Room | None, who: Somebody, role: Role) -> int:
     return int(room.kind == "public" and role == "moderator")
 
 
-def role_in(room: Room, by: str, role: Role) -> str:
-    """What somebody is in a room, as all see it, whose token has this role."""
-    if room.kind == "private" and room.owner == by:
+def role_in(kind: RoomKind, owns: bool, role: Role) -> str:
+    """What somebody is in a room, as all see it, who owns it or not and whose token has this
+    role."""
+    if kind == "private" and owns:
         return "owner"
-    return "moderator" if room.kind == "public" and role != "member" else "member"
+    return "moderator" if kind == "public" and role != "member" else "member"
