@@ -14,6 +14,7 @@ from chatserver import loop
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.options import JoinOptions
 from chatserver.people.tokens import Identity
+from chatserver.rooms import coming as coming_module
 from chatserver.rooms import stays as stays_module
 from chatserver.rooms import token_ends
 from chatserver.rooms.arrival import Arriving
@@ -221,7 +222,8 @@ def test_what_fails_in_the_middle_of_a_join_leaves_nothing_behind(
 ) -> None:
     alice = Caller(stays)
     with monkeypatch.context() as failing:
-        failing.setattr(stays_module, step, Mock(side_effect=ZeroDivisionError))
+        module = coming_module if step == "arrival_of" else stays_module
+        failing.setattr(module, step, Mock(side_effect=ZeroDivisionError))
         with pytest.raises(ZeroDivisionError):
             alice.join("Alice")
 
