@@ -829,6 +829,9 @@ class RpcSession:
             self.runtime.in_turns(self._end_later(rest), frees=True)
         self._main = None
         self.calls.session = None
+        # The application's, and as a rule a method of what knows the session: without the way back
+        # both go at once, however seldom Python looks for what goes round in circles.
+        self.calls.before_call = None
         self.ledger.on_shed = None
         if self._over is not None:
             self._over.resolve(None)

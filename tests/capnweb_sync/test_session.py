@@ -164,8 +164,14 @@ def both_ways(pair: Loopback) -> Any:
     return pair.api.echo(pair.server.main.echo(lambda: pair.api)).result()
 
 
+def limited(pair: Loopback) -> Any:
+    session = pair.server
+    session.calls.before_call = lambda: session.ledger.room
+    return pair.api.echo(1).result()
+
+
 @pytest.mark.parametrize(
-    "converse", [calls, failures, capabilities, pending, properties, broken, both_ways]
+    "converse", [calls, failures, capabilities, pending, properties, broken, both_ways, limited]
 )
 def test_a_closed_session_dies_with_its_last_reference(
     converse: Callable[[Loopback], Any],
