@@ -151,9 +151,10 @@ def chat(options: argparse.Namespace) -> int:
     terminal: Terminal
     if edits:
         words = Words(COMMANDS, program.names, program.behind)
-        terminal = PromptTerminal(words, program, color=bool(ink.of("")))
+        terminal = PromptTerminal(words, program, ink)
     else:
         terminal = PlainTerminal(
+            ink,
             source=options.send,
             echoes=interactive,
             quiet=options.send is not None and not (options.json or options.follow),

@@ -41,7 +41,7 @@ class Leave(Exception):
 
 
 class Program:
-    """One stay in a chat. It is the `Line` of a terminal with an editor.
+    """One stay in a chat. It is the `Draft` of a terminal with an editor.
 
     Attributes:
         names: who is known to be online, for completion.

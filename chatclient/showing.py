@@ -13,7 +13,7 @@ from .display import escaped, line_of, quoted, reactions_of, spans_of
 from .events import Event
 from .inbox import BESIDE
 from .json_lines import json_line
-from .looks import FAINT, INDENT, Ink, Span, fold
+from .looks import FAINT, INDENT, Ink, Span, plain
 from .places import Place, Places
 from .terminal import Terminal
 
@@ -76,7 +76,7 @@ class Showing:
                 return  # It was in the history that was shown.
             if self.wishes.json:
                 place.shown = event.id
-                self._terminal.show(json_line(event))
+                self._terminal.show(*plain(json_line(event)))
                 return
             place.take(event)
             meant = self._means_me(event)
@@ -167,13 +167,13 @@ class Showing:
     def say(self, text: str) -> None:
         """Show a line that is no event; programs that read events do not get it."""
         if self.wishes.json:
-            self._terminal.complain(text)
+            self.complain(text)
         else:
-            self._terminal.show(self._lines(text))
+            self._terminal.show(*plain(text))
 
     def complain(self, text: str) -> None:
         """Show a line about something that is wrong."""
-        self._terminal.complain(self._lines(text))
+        self._terminal.complain(*plain(text))
 
     def give_back(self, line: str) -> None:
         """Let whoever types change a line."""
@@ -184,7 +184,7 @@ class Showing:
         with self._lock:
             for event in events:
                 if self.wishes.json:
-                    self._terminal.show(json_line(event))
+                    self._terminal.show(*plain(json_line(event)))
                 else:
                     self._show(event, place, self._means_me(event), again=True)
 
@@ -210,7 +210,7 @@ class Showing:
         if event.type != "chat" and event.users == (self.me,) and not again:
             return
         if not self._interactive:
-            self._terminal.show(line_of(event))
+            self._terminal.show(*plain(line_of(event)))
             return
         spans: list[Span] = []
         if isinstance(event.time, datetime):
@@ -231,16 +231,10 @@ class Showing:
         else:
             if event.reply_to and about:
                 answered = f"{INDENT}> {escaped(about.user)}: {quoted(about.text)}"
-                self._terminal.show(self._folded([(FAINT, answered)]))
+                self._terminal.show([(FAINT, answered)])
             spans += spans_of(event, self._ink, self.me, meant)
-        self._terminal.show(self._folded(spans))
+        self._terminal.show(spans)
 
     def _rule(self, text: str) -> None:
         if self._interactive:
-            self._terminal.show(self._folded([(FAINT, f"—— {text} ——")]))
-
-    def _lines(self, text: str) -> str:
-        return "\n".join(self._folded([("", line)]) for line in text.split("\n"))
-
-    def _folded(self, spans: Sequence[Span]) -> str:
-        return "\n".join(map(self._ink.paint, fold(spans, self._terminal.width)))
+            self._terminal.show([(FAINT, f"—— {text} ——")])

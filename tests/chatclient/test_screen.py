@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pyte
 import pytest
 
 from chatclient import ChatClient
 from tests.chatclient.pseudo_terminal import PseudoTerminal
+from tests.chatclient.reflowing import ReflowingScreen
 from tests.conftest import StartProcess
 from tests.processes import Processes, ServerProcess, free_port, wait_until
 
@@ -37,11 +40,8 @@ OnScreen = Callable[..., PseudoTerminal]
 def on_screen(server: ServerProcess) -> OnScreen:
     """Start the program on a terminal of some size."""
 
-    def start(
-        *options: str, size: tuple[int, int], url: str = "", env: dict[str, str] | None = None
-    ) -> PseudoTerminal:
-        command = [*PROGRAM, "--url", url or server.url, *options]
-        return PseudoTerminal(command, env=env, size=size)
+    def start(*options: str, url: str = "", **how: Any) -> PseudoTerminal:
+        return PseudoTerminal([*PROGRAM, "--url", url or server.url, *options], **how)
 
     return start
 
@@ -106,26 +106,28 @@ def folded(text: str, columns: int) -> list[str]:
     return lines
 
 
+@pytest.mark.parametrize("screen", [pyte.Screen, ReflowingScreen], ids=["cuts", "wraps"])
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
-def test_resizing_leaves_no_ghosts(on_screen: OnScreen, size: tuple[int, int]) -> None:
+def test_resizing_leaves_no_ghosts(
+    on_screen: OnScreen, size: tuple[int, int], screen: type[pyte.Screen]
+) -> None:
     columns, lines = size
-    draft = "draft " * 8
-    with on_screen("--username", f"Cid {columns}", "--history", "0", size=size) as cid:
+    words = columns // 6 + 2
+    name = f"Cid {columns} {screen.__name__[:7]}"
+    with on_screen("--username", name, "--history", "0", size=size, screen=screen) as cid:
         cid.wait_for(">")
-        cid.press(draft)
+        cid.press("draft " * words)
 
-        def whole() -> bool:
-            """The draft is there once, wherever its lines end."""
-            return "".join(cid.lines).replace(" ", "").count("draft") == 8
+        def shown() -> str:
+            return "".join(cid.lines).replace(" ", "")
 
-        wait_until(whole)
-        for wide in (columns - 7, columns + 9, columns):
+        for times, wide in enumerate((columns, columns - 7, columns // 2, columns + 9, columns)):
             cid.resize(wide, lines)
-            cid.press("x\x7f")
-            wait_until(
-                lambda: "".join(cid.lines).replace(" ", "").count("draft") == 8,
-                message="the draft, once",
-            )
+            cid.press("x")
+            # It was drawn anew, and is there once, as is what was said before.
+            wait_until(partial(lambda x: shown().endswith(f"draft{x}"), "x" * (times + 1)))
+            assert shown().count("draft") == words
+            assert shown().count("Typeamessageandpress") == 1
         assert sum(line.startswith(">") for line in cid.lines) == 1
         cid.press("\x03\x04")
         assert cid.wait() == 0

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from types import TracebackType
 
 from chatclient import ChatClient
-from chatclient.looks import Ink
+from chatclient.looks import Ink, Line
 from chatclient.program import Program
 from chatclient.showing import Showing, Wishes
 from tests.processes import DEADLINE, wait_until
+
+PLAIN = Ink((), plain=True)
 
 
 class Typist:
@@ -26,14 +28,12 @@ class Typist:
         self.lines: list[str] = []
         self.given_back: list[str] = []
         self.bells = 0
-        self.width = width
+        self._width = width
         self._names = names or []
         self._typed: queue.Queue[str | None] = queue.Queue()
         self.wishes = wishes or Wishes()
         self.program = Program(set(), interactive=width is not None)
-        self.showing = Showing(
-            self, Ink((), plain=True), self.wishes, interactive=width is not None
-        )
+        self.showing = Showing(self, PLAIN, self.wishes, interactive=width is not None)
         self.status: int | None = None
 
     def start(
@@ -103,13 +103,13 @@ class Typist:
         """Nothing more is typed."""
         self._typed.put(None)
 
-    def show(self, text: str) -> None:
-        """Keeps a line."""
-        self.lines.append(text)
+    def show(self, *lines: Line) -> None:
+        """Keeps lines."""
+        self.lines.append(PLAIN.lay(lines, self._width).removesuffix("\n"))
 
-    def complain(self, text: str) -> None:
-        """Keeps a line."""
-        self.lines.append(text)
+    def complain(self, *lines: Line) -> None:
+        """Keeps lines."""
+        self.show(*lines)
 
     def pace(self) -> None:
         """Nothing waits."""
