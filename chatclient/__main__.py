@@ -175,7 +175,6 @@ def chat(options: argparse.Namespace) -> int:
             None if token else username,
             token=token,
             reconnect=not options.no_reconnect,
-            history=0 if options.room or options.since is not None else history,
             on_status=program.show_status,
         )
 

@@ -13,6 +13,7 @@ from .commands import TABLE, Misuse
 from .display import escaped, line_of_users, quoted
 from .errors import ChatError, UsernameTaken
 from .events import Event
+from .marks import Marks
 from .outgoing import Outgoing, Task
 from .reconnect import Status
 from .showing import Showing
@@ -60,6 +61,7 @@ class Program:
         self._patience_told = -PATIENCE_SECONDS
         self._asks_to_leave = False
         self._outgoing = Outgoing(self._not_done, self._refresh, self._break_off)
+        self._marks = Marks(lambda *read: self._actions.read(*read), self._break_off)
 
     def run(
         self,
@@ -106,6 +108,7 @@ class Program:
             reader.start()
             if self._interactive:
                 self._outgoing.start()
+                self._marks.start()
             self._talk(follow=follow)
         except KeyboardInterrupt:
             pass  # A signal leaves as /quit does, but at once.
@@ -113,6 +116,7 @@ class Program:
             self._lost = self._lost or error
         finally:
             left = self._outgoing.close()
+            self._marks.close(online=self._outgoing.online)
             chat.close()
             if reader.is_alive():
                 reader.join()
@@ -144,7 +148,8 @@ class Program:
     def _begin(self, chat: ChatClient, room: str | None, since: int | None, history: int) -> None:
         """Show where we are. Raises ChatError, StreamError."""
         self._chat = chat
-        self._showing.begin(chat.username, chat.lobby)
+        reads = self._interactive and chat.lobby
+        self._showing.begin(chat.username, chat.lobby, *([self._marks.read] if reads else []))
         self._actions = Actions(
             chat,
             self._showing,
@@ -158,13 +163,18 @@ class Program:
         self.names.update(users)
         self._showing.say(f"Joined chat as {escaped(chat.username)}")
         self._showing.say(line_of_users(users))
-        if self._interactive and chat.lobby:
+        if reads:
             self._actions.find_seats()
         if room is not None:
             self._actions.come_in(room)
+        looks_back = room is None and since is None and history and chat.keeps_history
+        # One's own coming may be among the last, and is not shown.
+        last = chat.newest(history + 1) if looks_back else []
+        before = [event for event in last if event.users != (chat.username,)][-history:]
         self._showing.say("\nType a message and press Enter (or /quit to leave):")
         if since is not None:
             self._showing.catch_up(self._since(since), self._showing.places.present)
+        self._showing.look_back(before)
 
     def _since(self, after: int) -> Iterable[Event]:
         """What happened here above an id."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -54,9 +54,15 @@ class Showing:
         self._newest = 0  # The id of what happened last; ids grow over all rooms.
         self.begin("", "")
 
-    def begin(self, me: str, lobby: str) -> None:
-        """We are there, as `me`."""
+    def begin(
+        self,
+        me: str,
+        lobby: str,
+        read: Callable[[Place, int], None] = lambda place, message: None,
+    ) -> None:
+        """We are there, as `me`. `read` is told of each message that is shown."""
         self.me = me
+        self._read = read
         self.places = Places(lobby)
         self._meant = re.compile(rf"(?<!\w){re.escape(me)}(?!\w)", re.IGNORECASE)
 
@@ -188,6 +194,16 @@ class Showing:
                 else:
                     self._show(event, place, self._means_me(event), again=True)
 
+    def look_back(self, events: Sequence[Event]) -> None:
+        """Show what happened in the lobby before, and which of it is new."""
+        with self._lock:
+            first = self._first_new(events, self.places.lobby.unseen)
+            for event in events:
+                if event.id == first:
+                    self._rule(f"{self.places.lobby.unseen} new")
+                self.happen(event)
+            self.places.lobby.see()
+
     def catch_up(self, events: Iterable[Event], place: Place) -> None:
         """Show what happened before; what arrives of it is not shown once more."""
         for event in events:
@@ -196,19 +212,26 @@ class Showing:
 
     def _show_all(self, events: Sequence[Event], place: Place, new: int) -> None:
         """Show events; before the last `new` messages, that they are new."""
-        messages = [event.id for event in events if event.type == "chat" and event.user != self.me]
-        first = messages[-new] if 0 < new <= len(messages) else None
-        if new > len(messages):
-            self._rule(f"{new} new; /history {new} shows all")
+        first = self._first_new(events, new)
         for event in events:
             if event.id == first:
                 self._rule(f"{new} new")
             self._show(event, place, self._means_me(event))
 
+    def _first_new(self, events: Sequence[Event], new: int) -> int | None:
+        """The id of the first of the last `new` messages; if they are not all there, that is
+        told."""
+        messages = [event.id for event in events if event.type == "chat" and event.user != self.me]
+        if new > len(messages):
+            self._rule(f"{new} new; /history {new} shows all")
+        return messages[-new] if 0 < new <= len(messages) else None
+
     def _show(self, event: Event, place: Place, meant: bool, *, again: bool = False) -> None:
         # One's own coming and going is no news.
         if event.type != "chat" and event.users == (self.me,) and not again:
             return
+        if event.type == "chat" and not again:
+            self._read(place, event.id)
         if not self._interactive:
             self._terminal.show(*plain(line_of(event)))
             return

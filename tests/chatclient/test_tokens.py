@@ -37,7 +37,7 @@ def test_who_has_a_token_comes_in_and_comes_back_with_the_next_one(server: Serve
         proxy.cut_all()
 
         assert ann.send("I am back").id
-        assert first not in repr(vars(ann)), "the token that was renewed is forgotten"
+        assert first not in repr(vars(ann._link)), "the token that was renewed is forgotten"
 
 
 @pytest.mark.parametrize("given", [{}, {"username": "Ann", "token": "x.y.z"}])

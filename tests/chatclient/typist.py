@@ -44,11 +44,14 @@ class Typist:
         room: str | None = None,
         history: int = 20,
         wait: float = 0,
+        token: str | None = None,
     ) -> None:
-        """Come into the chat at `url`."""
+        """Come into the chat at `url`, by the name or by the token: `chat`."""
 
         def join(name: str) -> ChatClient:
-            return ChatClient(url, name, on_status=self.program.show_status)
+            by = None if token else name
+            self.chat = ChatClient(url, by, token=token, on_status=self.program.show_status)
+            return self.chat
 
         def run() -> None:
             self.status = self.program.run(
