@@ -17,6 +17,7 @@ from .marks import Marks
 from .outgoing import Outgoing, Task
 from .reconnect import Status
 from .showing import Showing
+from .statuses import FAILED, LEFT, status_of
 from .streams import NobodyReads, StreamError
 from .terminal import MAX_LINE, Terminal
 
@@ -35,6 +36,18 @@ TAKEN_SECONDS: Final = 1.0
 
 YES: Final = frozenset({"y", "yes", "/quit"})
 """Answers to the question whether to leave."""
+
+
+MAX_NAMES: Final = 10_000
+"""Names that are known for completion; of more, any are forgotten. Who is in a room without being
+in the lobby is never heard to go offline."""
+
+
+def remember(names: set[str], more: Iterable[str]) -> None:
+    """Know these names, too."""
+    names.update(more)
+    while len(names) > MAX_NAMES:
+        names.pop()
 
 
 class Leave(Exception):
@@ -98,10 +111,10 @@ class Program:
             chat = self._join(username, join, time.monotonic() + wait)
         except ChatError as error:
             showing.complain(escaped(str(error)))
-            return 1
+            return status_of(error)
         if chat is None:
             showing.complain("A chat needs a name: use --username, or type one.")
-            return 1
+            return FAILED
         reader = threading.Thread(target=self._read, args=(chat,), name="chatclient output")
         try:
             self._begin(chat, room, since, history)
@@ -160,7 +173,7 @@ class Program:
             history=history,
         )
         users = chat.users()
-        self.names.update(users)
+        remember(self.names, users)
         self._showing.say(f"Joined chat as {escaped(chat.username)}")
         self._showing.say(line_of_users(users))
         if reads:
@@ -199,7 +212,9 @@ class Program:
             raise self._lost
         if isinstance(self._lost, ChatError):
             self._showing.complain(escaped(str(self._lost)))
-        return 1 if self._lost is not None or self._failed else 0
+        if self._lost is not None:
+            return status_of(self._lost)
+        return FAILED if self._failed else LEFT
 
     # ---- What arrives
 
@@ -244,7 +259,7 @@ class Program:
 
     def _show(self, chat: ChatClient, event: Event) -> None:
         if event.type == "join":
-            self.names.update(event.users)
+            remember(self.names, event.users)
         elif event.type == "leave" and event.room == chat.lobby:
             self.names.difference_update(event.users)
         self._showing.happen(event)
