@@ -1,6 +1,7 @@
 """The terminal program as a person sees it, on screens of several sizes: real processes."""
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -94,6 +95,58 @@ def test_reading_while_typing(
         assert ann.wait() == 0
 
 
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+def test_what_can_be_typed(
+    server: ServerProcess, on_screen: OnScreen, size: tuple[int, int]
+) -> None:
+    columns = size[0]
+    room, me, him = f"roses{columns}", f"Ann {columns}t", f"Bob {columns}t"
+    with (
+        ChatClient(server.url, him) as bob,
+        on_screen("--username", me, "--history", "0", size=size) as ann,
+    ):
+        garden = bob.enter(room)
+
+        def types(line: str, *wanted: str) -> None:
+            ann.press(f"{line}\r")
+            for text in wanted:
+                wait_until(partial(shows, ann, text), message=f"{text}, after {line}")
+
+        ann.wait_for(">")
+        types("/open Plans", "* You are in +Plans.", "+Plans>")
+        types("/topic for spring", "for spring")
+        types("/invite", "Whoever types this within a week comes in: /accept ")
+        types("/people", f"1 here: {me} (owner)")
+        types("/leave", "* You are in lobby.")
+        types(f"/enter {room}", f"* You are in {room}.", f"{room}>")
+        types("/me dances", f"** {me} dances")
+        types("Who likes rosse?", f"[{me}]: Who likes rosse?")
+        types("/edit Who likes roses?", f"* {me} changed a message: Who likes roses?")
+        garden.send("I do.")
+        wait_until(partial(shows, ann, f"[{him}]: I do."))
+        types("/reply So do I.", f"> {him}: I do.", f"[{me}]: So do I.")
+        types("/react +1", '* "I do.": 👍 1')
+        types("/remove", f"* {me} removed a message")
+        types("/history 2", f"[{him}]: I do. 👍 1")
+        types("/rooms", f"* {room}, 2 people")
+        types("/time on")
+        garden.send(f"What is the time, {me}?")
+        wait_until(lambda: re.search(rf"\d\d:\d\d \[{him}\]: What is", "\n".join(ann.lines)))
+        types(f"/msg {him} psst")
+        wait_until(lambda: [one.text for one in bob.direct(me).history()] == ["psst"])
+        ann.press("hello @Bo\t")
+        wait_until(partial(shows, ann, f"{room}> hello @{him}"))
+        # One's own name is bold, and so is what means one; comings and goings are faint.
+        assert {b"1", b"2"} <= ann.looks
+        types("\x03/quit")
+        assert ann.wait() == 0
+
+
+def shows(terminal: PseudoTerminal, text: str) -> bool:
+    """Whether a text is on the screen, wherever its lines end."""
+    return "".join(text.split()) in "".join("".join(terminal.lines).split())
+
+
 def folded(text: str, columns: int) -> list[str]:
     """A text in words, its lines indented after the first."""
     lines = [""]
@@ -175,7 +228,7 @@ def test_plain_is_lines_and_nothing_else(server: ServerProcess, on_screen: OnScr
         assert ann.escapes == 0
 
 
-@pytest.mark.parametrize("size", [(40, 12)], ids=lambda size: "x".join(map(str, size)))
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
 def test_a_server_that_is_killed_and_started_again(
     on_screen: OnScreen, size: tuple[int, int]
 ) -> None:
