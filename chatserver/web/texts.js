@@ -66,6 +66,8 @@ export const texts = {
   placeholder: "Write a message …",
   send: "Send",
   tooLong: (count, most) => `${count.toLocaleString(language)} of ${most.toLocaleString(language)} characters: too long to send.`,
+  isCommand: "looks like a command, so it was not sent. Here, buttons do what commands do in the terminal.",
+  sayAnyway: "Say it anyway",
   left: (count) => `${count.toLocaleString(language)} characters left`,
   today: "Today",
   yesterday: "Yesterday",

@@ -64,6 +64,7 @@ function RoomView({ chat, room, covered, opener, onMenu, onAbout, mention }) {
     react: (item, emoji, on) => room.calls.react(item.id, emoji, on).catch(chat.fails),
     reply: (item) => { setEditing(null); setReply(item); },
     edit: (item) => { setReply(null); setEditing(item); },
+    accept: (pass) => chat.accept(pass).catch(chat.fails),
     remove: (item) => (item.user === me.name ? room.calls : room.moderator).remove(item.id).catch(chat.fails),
     moderates: room.moderator !== null,
   }), [room, room.moderator]);
@@ -73,6 +74,12 @@ function RoomView({ chat, room, covered, opener, onMenu, onAbout, mention }) {
     onDiscard: (entry) => { room.outbox.discard(entry); composer.current.focus(); },
     onTakeBack: (entry) => composer.current.insert(room.outbox.discard(entry)),
   }), [room]);
+
+  useEffect(() => {
+    const { goal } = chat;
+    chat.goal = null;
+    if (goal) messages.current.jump(goal);
+  });
 
   useEffect(() => {
     if (mention) composer.current.insert(`@${mention.mention} `);

@@ -13,8 +13,10 @@ const STEP = 100;
 /** Pixels to the window's edge at which it is moved. */
 const NEAR = 800;
 
-/** Pixels to the end within which one counts as being there. */
+/** Pixels to the end within which one counts as being there who goes down, and who goes up: in a
+ * lively room, whoever leaves it slowly would otherwise be brought back with each message. */
 const AT_END = 60;
+const STILL_AT_END = 2;
 
 /** How long a scrolling may go on that was begun before one asked for the end. */
 const HOLD_MS = 400;
@@ -30,8 +32,11 @@ export class Messages extends Component {
   from = 0;
   to = Infinity;
   following = true;
-  /** The oldest item that there was when this was drawn last. */
+  /** Where the scrolling was last. */
+  top = 0;
+  /** The oldest item that there was when this was drawn last, and whether there was a connection. */
   first = undefined;
+  online = false;
   /** Until when the end is held against a scrolling that a key or a finger has begun before. */
   held = 0;
   state = { active: null, newBelow: 0 };
@@ -62,6 +67,11 @@ export class Messages extends Component {
   /** What is looked at, and where it stands. */
   getSnapshotBeforeUpdate() {
     const { current } = this.scroller;
+    // Somebody may have scrolled of whom no event has told yet.
+    if (this.following && !this.holds() && this.goesUp() && !this.atEnd()) {
+      this.following = false;
+      this.watch();
+    }
     if (this.following) return null;
     const rows = current.querySelectorAll("[data-id]");
     let low = 0;
@@ -85,17 +95,40 @@ export class Messages extends Component {
       if (moved) current.scrollTop += moved;
     }
     if (this.wanted) this.show(this.wanted);
-    // Who waits at the very top for what comes before it cannot scroll any further to see it.
-    const first = this.props.room.timeline.items[0]?.id;
-    if (first !== this.first) {
-      this.first = first;
+    // Who waits at the very top for what comes before it cannot scroll any further to see it, or to
+    // have it asked for again.
+    const { online, timeline: { items: [oldest] } } = this.props.room;
+    if (oldest?.id !== this.first || online !== this.online) {
+      this.first = oldest?.id;
+      this.online = online;
       if (!this.following) this.scrolled();
     }
   }
 
   toEnd() {
     const { current } = this.scroller;
-    if (current) current.scrollTop = current.scrollHeight; // an observer may tell of its end
+    if (!current) return; // an observer may tell of its end
+    current.scrollTop = current.scrollHeight;
+    this.top = current.scrollTop;
+  }
+
+  below() {
+    const { scrollHeight, clientHeight, scrollTop } = this.scroller.current;
+    return scrollHeight - clientHeight - scrollTop;
+  }
+
+  /** Whether one is at the end of what is in the document, and does not leave it. */
+  atEnd() {
+    return this.below() < (this.goesUp() ? STILL_AT_END : AT_END);
+  }
+
+  goesUp() {
+    return this.scroller.current.scrollTop < this.top;
+  }
+
+  /** Whether somebody has asked for the end just now. */
+  holds() {
+    return performance.now() < this.held;
   }
 
   /** Go to the newest message, from wherever one is. */
@@ -140,14 +173,14 @@ export class Messages extends Component {
   }
 
   scrolled = () => {
-    if (this.following && performance.now() < this.held) return this.toEnd();
+    if (this.following && this.holds()) return this.toEnd();
     const { current } = this.scroller;
     if (!current) return; // a last event of the list that has gone
     const { room } = this.props;
     const { items } = room.timeline;
-    const below = current.scrollHeight - current.clientHeight - current.scrollTop;
     const [start, end] = this.bounds(items);
-    const following = below < AT_END && end === items.length;
+    const following = end === items.length && this.atEnd();
+    this.top = current.scrollTop;
     if (following !== this.following) {
       this.following = following;
       if (following) this.to = Infinity;
@@ -157,7 +190,7 @@ export class Messages extends Component {
     if (current.scrollTop < NEAR) {
       if (start > 0) this.move(items, Math.max(0, start - STEP), end);
       else room.loadOlder();
-    } else if (below < NEAR && end < items.length) {
+    } else if (this.below() < NEAR && end < items.length) {
       this.move(items, start, Math.min(items.length, end + STEP));
     }
   };
@@ -222,7 +255,7 @@ export class Messages extends Component {
     const { items, complete, holes } = room.timeline;
     const [start, end] = this.bounds(items);
     const atEnd = end === items.length;
-    const below = this.following ? 0 : room.unread;
+    const below = this.following ? 0 : room.reading.unread;
     return html`<div class="reading">
       <div class="scroller" ref=${this.scroller} tabindex="0" role="region" aria-label=${texts.messages} onScroll=${this.scrolled} onKeyDown=${this.key} onWheel=${this.release} onTouchStart=${this.release}>
         ${complete && start === 0 && html`<p class="edge">${items.some(({ type }) => type === "chat") || room.outbox.entries.length ? texts.beginning : texts.quiet}</p>`}
@@ -242,7 +275,8 @@ export class Messages extends Component {
     const { room, me, does } = this.props;
     const rows = [];
     let before = items[start - 1];
-    let marked = room.divider === null;
+    const { divider } = room.reading;
+    let marked = divider === null;
     for (let index = start; index < end; index += 1) {
       const item = items[index];
       let apart = false;
@@ -255,7 +289,7 @@ export class Messages extends Component {
         rows.push(html`<li key=${`h${item.id}`} class="hole">${texts.hole}</li>`);
         apart = true;
       }
-      if (!marked && item.id > room.divider && item.type === "chat") {
+      if (!marked && item.id > divider && item.type === "chat") {
         rows.push(html`<li key="new" class="new"><span>${texts.newHere}</span></li>`);
         marked = apart = true;
       }

@@ -51,9 +51,14 @@ function Rooms({ rooms, open, onEnter }) {
   return html`<ul class="rooms">${rooms.map((room) => html`<li key=${room.name}>
     <button type="button" aria-current=${room === open ? "page" : undefined} onClick=${() => onEnter(room.name)}>
       <bdi>${titleOf(room)}</bdi>
-      ${room.unread > 0 && html`<span class=${`badge${room.mentions ? " mentioned" : ""}`} aria-label=${texts.unread(room.unread)}>${room.unread > 99 ? "99+" : room.unread}</span>`}
+      <${Badge} ...${room.reading} />
     </button>
   </li>`)}</ul>`;
+}
+
+function Badge({ unread, mentions }) {
+  if (!unread) return null;
+  return html`<span class=${`badge${mentions ? " mentioned" : ""}`} aria-label=${texts.unread(unread)}>${unread > 99 ? "99+" : unread}</span>`;
 }
 
 function People({ room, me, onPerson }) {
