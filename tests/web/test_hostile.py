@@ -186,7 +186,7 @@ def test_hostile_reactions_and_answers_break_nothing(
 
 
 def everywhere(page: ChatPage) -> list[str]:
-    """What sticks out on a wide screen and on a phone's, written from the left and from the right."""
+    """What sticks out on either screen, written from the left and from the right."""
     found = []
     for viewport in (PHONE, WIDE):
         page.page.set_viewport_size({"width": viewport["width"], "height": viewport["height"]})

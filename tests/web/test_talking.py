@@ -187,7 +187,7 @@ def test_older_messages_come_without_a_jump(
         seen.scroll_into_view_if_needed()
         place = seen.bounding_box()
 
-        expect(ann.message("message 120")).to_be_attached()
+        expect(ann.message("message 160")).to_be_attached()
 
         now = seen.bounding_box()
         assert place is not None
@@ -217,7 +217,7 @@ def test_older_messages_come_once_there_is_a_connection_again(
         network.refusing = False
         ann.come_back()
 
-        expect(ann.message("message 200")).to_be_attached()
+        expect(ann.message("message 260")).to_be_attached()
         while not ann.page.get_by_text("This is where it begins.").is_visible():
             ann.scroller.evaluate("(scroller) => scroller.scrollTo(0, 0)")
         assert ann.texts()[:2] == ["message 0", "message 1"]

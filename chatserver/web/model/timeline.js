@@ -123,6 +123,7 @@ export class Timeline {
   }
 }
 
+/** With its time as a number, and the reader's day as what can be compared. */
 function itemOf(event) {
-  return { ...event, time: event.time.getTime() };
+  return { ...event, time: event.time.getTime(), day: event.time.toDateString() };
 }

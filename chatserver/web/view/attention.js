@@ -47,7 +47,8 @@ export class Attention {
     let unread = 0;
     for (const each of rooms.values()) unread += each.reading.unread;
     const where = phase === "inside" && room ? `${titleOf(room)} · ${texts.chat}` : texts.chat;
-    document.title = unread ? `(${unread > 99 ? "99+" : unread}) ${where}` : where;
+    const title = unread ? `(${unread > 99 ? "99+" : unread}) ${where}` : where;
+    if (title !== document.title) document.title = title;
     if (unread !== this.#shown) this.#drawIcon(unread);
     this.#shown = unread;
   }

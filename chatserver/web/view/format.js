@@ -62,9 +62,13 @@ export function hueOf(name) {
   return hash % 8;
 }
 
+/** A letter that nothing is joined to. */
+const PLAIN = /^[A-Za-z0-9](?=[ -~]|$)/;
+
 const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
 /** What stands in a person's picture: the first letter, or the whole of an emoji. */
 export function initialOf(name) {
-  return segmenter.segment(name)[Symbol.iterator]().next().value.segment.toUpperCase();
+  const [first] = PLAIN.exec(name) ?? [segmenter.segment(name)[Symbol.iterator]().next().value.segment];
+  return first.toUpperCase();
 }
