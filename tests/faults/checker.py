@@ -116,7 +116,8 @@ def all_received_what_the_log_has(evidence: Evidence) -> Iterator[str]:
 
 
 def each_member_received_everything_once_in_order(evidence: Evidence) -> Iterator[str]:
-    """Connected at the end: up to the end. Otherwise up to where it was lost, without a gap."""
+    """Connected at the end: up to the end. Otherwise up to where it was lost, without a gap; but
+    nothing is owed to who was away for so long that it has left, until it joins again."""
     ids = [event.id for event in evidence.log]
     last = ids[-1] if ids else evidence.after
     for name, heard in evidence.record.heard.items():
@@ -135,12 +136,35 @@ def each_member_received_everything_once_in_order(evidence: Evidence) -> Iterato
                 yield f"{name} received nothing before {mine[0]}, but has joined with {joined}."
         end = last if name in evidence.connected else max(mine, default=start)
         received = set(mine)
-        missing = [number for number in ids if start < number <= end and number not in received]
+        away = absences(evidence.log, name)
+        missing = [
+            number
+            for number in ids
+            if start < number <= end
+            and number not in received
+            and not any(
+                left > mine[bisect_right(mine, number) - 1] and number < back for left, back in away
+            )
+        ]
         if missing:
             yield (
                 f"{name} has not received {len(missing)} events: {ranges(missing)} "
                 f"(it received {ranges(mine)}; the log ends with {last})."
             )
+
+
+def absences(log: Sequence[Event], name: str) -> list[tuple[int, int]]:
+    """When somebody was not in the chat: the ids of its leaves, each with that of the join after
+    it."""
+    found = []
+    left = None
+    for event in log:
+        if name in event.users and event.type == "leave":
+            left = event.id
+        elif name in event.users and event.type == "join" and left is not None:
+            found.append((left, event.id))
+            left = None
+    return found
 
 
 def everybody_stays_in_the_chat(evidence: Evidence) -> Iterator[str]:

@@ -35,8 +35,13 @@ class WireOrder:
                 options = json.loads(text)[1][3][1]
                 if options.get("since") is not None:
                     self._last[link] = options["since"]
-        elif '"recovered":false' in text and text.startswith('["resolve",'):
-            self._last[link] = json.loads(text)[2]["lastId"]
+        elif '"recovered":' in text and text.startswith('["resolve",'):
+            me = json.loads(text)[2]
+            if not me["recovered"]:
+                self._last[link] = me["lastId"]
+            elif me["rooms"] == [[]]:
+                # Who was away for too long has left: it hears what comes after it has entered anew.
+                self._last.pop(link, None)
         elif EVENT.match(text) is not None:
             event = json.loads(text)[1][3][0]
             number, before = event["id"], event["prev"]
