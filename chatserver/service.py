@@ -177,9 +177,10 @@ class ChatService:
             )
 
     def _answer(self) -> None:
-        """Wait until all that was asked of the store is answered: it answers in order."""
+        """Wait until all that was asked of the store is answered: it answers in order, and nobody
+        minds a tick."""
         try:
-            wait(self.store.counts())
+            wait(self.store.tick())
         except Unavailable:
             pass  # Then those who asked have been told the same.
 

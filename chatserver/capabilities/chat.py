@@ -15,7 +15,6 @@ from capnweb_sync.observe.counts import CallCounts
 from capnweb_sync.server import Connection
 from chatserver.capabilities.person import Person
 from chatserver.errors import BadRequest, BadType, NotJoined, RateLimited, Unauthorized
-from chatserver.futures import then
 from chatserver.options import (
     HistoryOptions,
     JoinOptions,
@@ -161,10 +160,11 @@ class Chat(RpcTarget):
         wanted = read_options(options, SendOptions)
         return self._stays.send(self._client, name_key, said, wanted.key)
 
-    def listUsers(self) -> "Future[list[str]]":
-        """Everyone online, in joining order."""
+    def listUsers(self) -> "Lookup[list[str]]":
+        """Everyone online, in joining order. This and the numbers below wait for no write, and show
+        all that the caller was answered before."""
         self._check_in()
-        return self._store.names()
+        return self._client.history.ask(self._store.names)
 
     def leave(self, username: str) -> "Future[dict[str, Any]]":
         """Give a name up. Fails with `not_joined`, `unavailable`."""
@@ -200,16 +200,16 @@ class Chat(RpcTarget):
         return {"name": NAME, "version": our_version(), "guests": guests, "lobby": LOBBY}
 
     @property
-    def userCount(self) -> "Future[int]":
+    def userCount(self) -> "Lookup[int]":
         """How many are online."""
         self._check_in()
-        return then(self._store.counts(), lambda counts: counts.users)
+        return self._client.history.ask(lambda: self._store.counts().users)
 
     @property
-    def messageCount(self) -> "Future[int]":
+    def messageCount(self) -> "Lookup[int]":
         """How many messages have been said since the log began."""
         self._check_in()
-        return then(self._store.counts(), lambda counts: counts.messages)
+        return self._client.history.ask(lambda: self._store.counts().messages)
 
     def _held_key(self, username: str) -> str:
         """What a name is compared by that the caller may have joined with. Raises NotJoined."""

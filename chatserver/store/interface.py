@@ -9,7 +9,7 @@ were stored; an id is never given twice, whatever is trimmed. Each is of one roo
 of that room's entry before. `epoch` names the log's incarnation: another epoch, other events behind
 the same ids.
 
-**Writing.** `claim`, `release`, `suspend`, `append`, `names`, `counts` and `tick` return a
+**Writing.** `claim`, `release`, `suspend`, `append` and `tick` return a
 `concurrent.futures.Future` at once and never block. They take effect in the order in which one
 process asked; a `Future` is completed on the loop's thread, and only when what it says is as
 durable as the store's URL promises. It fails with `Unavailable` if that did not happen in time:
@@ -29,8 +29,8 @@ in them are shared and never changed. The store itself belongs to who opened it,
     | claim               | no     | nothing               | NameTaken, Unavailable             |
     | release, suspend    | no     | nothing               | ClaimLost, Unavailable             |
     | append              | no     | nothing               | ClaimLost, BadRequest, Unavailable |
-    | names, counts, tick | no     | nothing               | Unavailable                        |
-    | read                | yes    | Unavailable           |                                    |
+    | tick                | no     | nothing               | Unavailable                        |
+    | names, counts, read | yes    | Unavailable           |                                    |
     | follow              | yes    | LogReset, Unavailable |                                    |
     | close               | yes    | nothing               |                                    |
 
@@ -74,8 +74,9 @@ each kind; beyond that they are counted without their names.
 `KEY_MS` stores nothing and answers with what was answered then; with another text it is
 `BadRequest`.
 
-**Reading.** `read` and `follow` block their greenlet alone and return at most `MAX_READ_EVENTS`
-events and about `MAX_READ_BYTES`. `follow` is for one caller per store.
+**Reading.** What reads blocks its greenlet alone, and waits for no write: it shows what was stored
+before, all that anyone was answered included, and perhaps more. `read` and `follow` return at most
+`MAX_READ_EVENTS` events and about `MAX_READ_BYTES`. `follow` is for one caller per store.
 
 **Retention.** With `keep_days` or `keep_messages`, `tick` removes the oldest events, `MAX_TRIM` at
 a time, never the newest one. `Joined.first_id` says where the log begins.
@@ -249,20 +250,14 @@ class Store(RoomStore):
         """
 
     @abstractmethod
-    def names(self) -> "Future[list[str]]":
-        """Everyone in the lobby who is online, held or waiting.
-
-        Returns:
-            A `Future` of the names in joining order; it fails with Unavailable.
-        """
+    def names(self) -> list[str]:
+        """Everyone in the lobby who is online, held or waiting, in joining order. Blocks the
+        greenlet, and no other one; the list is the caller's. Raises Unavailable."""
 
     @abstractmethod
-    def counts(self) -> "Future[Counts]":
-        """How many are in the lobby and online, and how much was said there.
-
-        Returns:
-            A `Future` of `Counts`; it fails with Unavailable.
-        """
+    def counts(self) -> Counts:
+        """How many are in the lobby and online, and how much was said there. Blocks the greenlet,
+        and no other one. Raises Unavailable."""
 
     @abstractmethod
     def tick(self) -> "Future[float]":

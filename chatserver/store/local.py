@@ -17,7 +17,7 @@ from chatserver.store.events import Event
 from chatserver.store.interface import MAX_READ_EVENTS, Store, cut
 from chatserver.store.seats import Aside, Seat
 from chatserver.store.state import ChatState
-from chatserver.store.state.records import Changes
+from chatserver.store.state.records import Changes, Lobby
 from chatserver.store.values import Claim, Counts, Joined, Moment, Receipt, Tail
 
 T = TypeVar("T")
@@ -51,6 +51,10 @@ class LocalStore(Store):
         greenlet, and no other one. Raises Unavailable."""
 
     @abstractmethod
+    def lobby(self) -> Lobby:
+        """As it was stored last. Raises Unavailable."""
+
+    @abstractmethod
     def submit(self, operation: Operation[T]) -> "Future[T]":
         """Apply an operation after all that were submitted before, and store what it changed."""
 
@@ -68,11 +72,12 @@ class LocalStore(Store):
     def append(self, claim: Claim, text: str, key: str | None = None) -> "Future[Receipt]":
         return self.submit(lambda state, now: state.append(now, claim, text, key))
 
-    def names(self) -> "Future[list[str]]":
-        return self.submit(ChatState.names)
+    def names(self) -> list[str]:
+        return [seat.name for seat in self.lobby().seats]
 
-    def counts(self) -> "Future[Counts]":
-        return self.submit(ChatState.counts)
+    def counts(self) -> Counts:
+        lobby = self.lobby()
+        return Counts(len(lobby.seats), lobby.said)
 
     def tick(self) -> "Future[float]":
         return self.submit(ChatState.pass_time)

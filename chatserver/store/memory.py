@@ -19,7 +19,7 @@ from chatserver.store.interface import KEY_MS, MAX_READ_EVENTS, MAX_TRIM, Clock,
 from chatserver.store.local import LocalStore, Operation
 from chatserver.store.seats import MAX_REACTION_NAMES, Occupant, RoomInfo, Seat
 from chatserver.store.state import ChatState
-from chatserver.store.state.records import StoredMessage, UsedKey
+from chatserver.store.state.records import Lobby, StoredMessage, UsedKey
 from chatserver.store.state.room import Room
 from chatserver.store.values import Span
 
@@ -197,6 +197,9 @@ class MemoryStore(LocalStore):
         return self._state.first_id + old
 
     # --- reading
+
+    def lobby(self) -> Lobby:
+        return self._state.lobby
 
     def read_log(self, after: int) -> list[Event]:
         log = self._archive.log

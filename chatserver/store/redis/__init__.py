@@ -197,12 +197,6 @@ class RedisStore(Store):
     def append(self, claim: Claim, text: str, key: str | None = None) -> "Future[Receipt]":
         return self._writer.submit(operations.append(claim, text, key))
 
-    def names(self) -> "Future[list[str]]":
-        return self._writer.submit(operations.names())
-
-    def counts(self) -> "Future[Counts]":
-        return self._writer.submit(operations.counts())
-
     def tick(self) -> "Future[float]":
         return self._writer.submit(operations.tick())
 
@@ -271,6 +265,12 @@ class RedisStore(Store):
             return self._readers.run(scripts.READ, question)
         except RedisError:
             raise not_readable() from None
+
+    def names(self) -> list[str]:
+        return reading.names(self._ask)
+
+    def counts(self) -> Counts:
+        return reading.counts(self._ask)
 
     def read_span(self, span: Span) -> list[Event]:
         return cut(reading.read_range(self._ask, span), span.limit)

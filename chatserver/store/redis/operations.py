@@ -2,7 +2,7 @@
 
 import math
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -32,7 +32,7 @@ from chatserver.store.seats import (
     Seat,
 )
 from chatserver.store.state.names import SECRET_BYTES
-from chatserver.store.values import Claim, Counts, Joined, Receipt, digest_of, identity_of
+from chatserver.store.values import Claim, Joined, Receipt, digest_of, identity_of
 
 T = TypeVar("T")
 
@@ -66,14 +66,12 @@ class Answer:
     Attributes:
         results: one for each operation; an array that begins with a word tells why not.
         lists: users online; claims refer to beginnings of them.
-        listed: for each `names` in its order, everyone online.
     """
 
-    def __init__(self, reply: bytes, listed: bytes) -> None:
+    def __init__(self, reply: bytes) -> None:
         self.results: list[Any]
         self.lists: list[list[str]]
         self.results, self.lists = decode(reply)
-        self.listed: Iterator[list[str]] = iter(decode(listed))
 
 
 class Operation(Generic[T]):
@@ -174,14 +172,6 @@ def append(claim: Claim, text: str, key: str | None) -> Operation[Receipt]:
     return Operation(receipt, "append", claim.key, claim.holder, text, *digests)
 
 
-def names() -> Operation[list[str]]:
-    return Operation(_names, "names")
-
-
-def counts() -> Operation[Counts]:
-    return Operation(_counts, "counts")
-
-
 def tick() -> Operation[float]:
     return Operation(_seconds, "tick")
 
@@ -233,14 +223,6 @@ def _joined(key: str, holder: str, wanted: str, result: Any, answer: Answer) -> 
     users = tuple(answer.lists[number - 1][:length])
     claim = Claim(key, holder, secret, by)
     return Joined(claim, name, first_id, last_id, online, users, tuple(Seat(*s) for s in seats))
-
-
-def _names(result: Any, answer: Answer) -> list[str]:
-    return next(answer.listed)
-
-
-def _counts(result: Any, answer: Answer) -> Counts:
-    return Counts(*result)
 
 
 def _seconds(result: Any, answer: Answer) -> float:

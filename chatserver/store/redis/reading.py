@@ -10,7 +10,7 @@ from chatserver.store.redis.entries import room_event
 from chatserver.store.redis.operations import encode
 from chatserver.store.refusals import not_seated
 from chatserver.store.seats import Occupant, RoomInfo, Seat
-from chatserver.store.values import Span
+from chatserver.store.values import Counts, Span
 
 Row = TypeVar("Row", Occupant, RoomInfo)
 
@@ -29,6 +29,16 @@ ROOM_EVENTS: Final = 8
 
 LARGEST_ID: Final = 2**53
 """Above all ids, and still a number of Lua's."""
+
+
+def names(ask: Ask) -> list[str]:
+    """Everyone in the lobby, in joining order."""
+    return [name.decode() for name in ask(encode(("names",)))]
+
+
+def counts(ask: Ask) -> Counts:
+    """How many are in the lobby, and how much was said there."""
+    return Counts(*ask(encode(("counts",))))
 
 
 def read_range(ask: Ask, span: Span) -> Iterator[Event]:

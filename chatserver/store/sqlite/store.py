@@ -35,6 +35,7 @@ from chatserver.store.sqlite.ownership import take_lock
 from chatserver.store.sqlite.reader import Reader
 from chatserver.store.sqlite.schema import Connect, connect
 from chatserver.store.sqlite.writer import FileGone, Writer, Written
+from chatserver.store.state.records import Lobby
 from chatserver.store.values import Span
 
 T = TypeVar("T")
@@ -138,6 +139,11 @@ class SqliteStore(LocalStore):
     def tick(self) -> "Future[float]":
         self._trim = True
         return super().tick()
+
+    def lobby(self) -> Lobby:
+        if self._closing:
+            raise stopping()
+        return self._writer.lobby
 
     def read_log(self, after: int) -> list[Event]:
         return self._read(self._reader.read_log, after)

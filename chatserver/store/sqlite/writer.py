@@ -25,7 +25,7 @@ from chatserver.store.sqlite.tables import (
     trim,
 )
 from chatserver.store.state import ChatState
-from chatserver.store.state.records import Changes
+from chatserver.store.state.records import Changes, Lobby
 from chatserver.store.values import Moment
 
 FIRST_YOUNG: Final = """
@@ -55,11 +55,14 @@ class Writer:
     Attributes:
         epoch: names the log's incarnation.
         last_id: the newest event when the log was opened.
+        lobby: as the last batch that was committed has left it. Other threads read it: it is
+            replaced and never changed, and before those are answered whom it concerns.
     """
 
     def __init__(self, path: str, policy: Policy, clock: Clock, connect: Connect) -> None:
         self.epoch = ""
         self.last_id = 0
+        self.lobby = Lobby((), 0)
         self._path = path
         self._policy = policy
         self._clock = clock
@@ -83,6 +86,7 @@ class Writer:
         connection, state = self._load(self._clock().steady + self._policy.grace_ms)
         (self.epoch,) = connection.execute("SELECT epoch FROM log").fetchone()
         self.last_id = state.last_id
+        self._show(state)
 
     def write(self, operations: Sequence[Operation[Any]], trim: bool) -> Written:
         """Apply the operations and commit what they change; with `trim`, remove what is too old.
@@ -103,6 +107,7 @@ class Writer:
             answers = [outcome(operation, self._state, now) for operation in operations]
             changes = self._state.take_changes()
             self._store(self._connection, self._state, changes, now.wall if trim else None)
+            self._show(self._state)
         except BaseException:
             self._suspects += changes.lost
             self.close()
@@ -123,6 +128,11 @@ class Writer:
         """In a forked child: neither use nor close the connection."""
         if self._connection is not None:
             leave_open(self._connection)
+
+    def _show(self, state: ChatState) -> None:
+        """Keep the lobby as it is now that all of it is stored."""
+        seats, said = state.lobby
+        self.lobby = Lobby(tuple(seats), said)
 
     def _file(self) -> tuple[int, int]:
         status = os.stat(self._path)

@@ -30,10 +30,10 @@ from chatserver.store.state.log import LogEnd
 from chatserver.store.state.messages import Messages
 from chatserver.store.state.names import Names
 from chatserver.store.state.notices import NOTICE_TYPES
-from chatserver.store.state.records import Changes, Holding, Notice, RoomRecord
+from chatserver.store.state.records import Changes, Holding, Lobby, Notice, RoomRecord
 from chatserver.store.state.room import Room
 from chatserver.store.state.rooms import LOBBY_NUMBER, Rooms, users_of
-from chatserver.store.values import Claim, Counts, Joined, Moment, Receipt, identity_of
+from chatserver.store.values import Claim, Joined, Moment, Receipt, identity_of
 
 
 class ChatState:
@@ -96,6 +96,12 @@ class ChatState:
         """The rooms, for an engine that answers from them."""
         return self._rooms
 
+    @property
+    def lobby(self) -> Lobby:
+        """The lobby as it is, which goes on changing."""
+        lobby = self._rooms.lobby
+        return Lobby(lobby.seats.values(), lobby.said)
+
     def take_changes(self) -> Changes:
         """What has changed since the last call."""
         changes, self._log.changes = self._log.changes, Changes()
@@ -145,15 +151,6 @@ class ChatState:
         receipt = self._messages.say(now, lobby, holding, claim, text, key)
         self._settle(now)
         return receipt
-
-    def names(self, now: Moment) -> list[str]:
-        """Everyone in the lobby, in joining order."""
-        return [seat.name for seat in self._rooms.lobby.seats.values()]
-
-    def counts(self, now: Moment) -> Counts:
-        """How many are in the lobby, and how much was said there."""
-        lobby = self._rooms.lobby
-        return Counts(len(lobby.seats), lobby.said)
 
     # --- rooms
 

@@ -1,5 +1,6 @@
 """What the state consists of, as engines keep it, and what operations have changed of it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -28,6 +29,14 @@ class SeatRecord(NamedTuple):
     number: int
     name: str
     read: int
+
+
+class Lobby(NamedTuple):
+    """What is asked for of the lobby: its seats in the order in which they began, and how many
+    messages there ever were."""
+
+    seats: Collection[SeatRecord]
+    said: int
 
 
 class RoomRecord(NamedTuple):

@@ -21,14 +21,9 @@ if caller.sequence < before then
   return redis.error_reply('STALE a later batch of this worker has taken effect')
 end
 if caller.sequence == before then
-  -- It took effect, and the answer was lost on its way. What is long and harmless is done again.
-  for _, operation in ipairs(batch) do
-    if operation[1] == 'names' then
-      operations.names()
-    end
-  end
+  -- It took effect, and the answer was lost on its way.
   save_meta()
-  return {header(), done[2], encode(listed)}
+  return {header(), done[2]}
 end
 
 local results = {}
@@ -54,4 +49,4 @@ end
 save_meta()
 local reply = encode({results, names.lists()})
 call('HSET', at.done_of .. worker, 'sequence', caller.sequence, 'reply', reply)
-return {header(), reply, encode(listed)}
+return {header(), reply}

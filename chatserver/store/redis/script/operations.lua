@@ -3,8 +3,6 @@
 
 local NO_ROOM, NO_MESSAGE = {'no room'}, {'no message'}
 
-local listed = {} -- what `names` found, in order
-
 -- What is done by nobody, by the holder of a name, from a seat in a room, and by the owner of a private
 -- room: what each table's functions take first, `operations.run` finds or refuses.
 local operations = {}
@@ -93,15 +91,6 @@ function by_holder.append(key, record, text, digest, text_digest)
   end
   return messages.answered(digest, text_digest)
     or messages.say(rooms.lobby(), record, text, digest, text_digest, 0)
-end
-
-function operations.names()
-  listed[#listed + 1] = call('ZRANGE', at.order, 0, -1)
-  return true
-end
-
-function operations.counts()
-  return {call('ZCARD', at.order), rooms.lobby().said + meta.uncounted}
 end
 
 --- Coming and going.

@@ -118,6 +118,16 @@ function questions.newer(wanted)
   return newer
 end
 
+-- Who is in the lobby, in joining order.
+function questions.names()
+  return call('ZRANGE', at.order, 0, -1)
+end
+
+-- How many that are, and how many messages were said there.
+function questions.counts()
+  return {call('ZCARD', at.order), load_room(LOBBY).said + call('HGET', at.meta, 'uncounted')}
+end
+
 function questions.people(name, by, number, after, limit)
   local room = load_room(name)
   local seat = seat_of(room, by)

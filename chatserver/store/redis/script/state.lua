@@ -7,7 +7,7 @@
 -- ARGV     MessagePack: [1] the numbers of the rules, [2] who calls and what it knows,
 --          [3] the operations, each an array that begins with its name.
 -- Returns  MessagePack: [1] {reset, epoch, last_id, last_ms}, and unless `reset`
---          [2] {results, lists of users}, [3] what the operations `names` list.
+--          [2] {results, lists of users}.
 
 local FIELDS = {
   'last_id', 'last_ms', 'first_id', -- the newest event with its time, and the oldest

@@ -154,7 +154,7 @@ def test_what_is_asked_for_during_an_outage_fails_and_reading_goes_on(
     assert told(store) == ["Alice joined the chat"]
     disk.failing = None
     assert goes_on(store)
-    assert outcome(store.names()) == ["Alice"]
+    assert store.names() == ["Alice"]
 
 
 def test_it_goes_on_when_the_file_could_not_be_opened_for_a_while(
@@ -258,6 +258,21 @@ def test_a_disk_that_hangs_is_told_and_stops_neither_the_loop_nor_readers(
     eventually(lambda: store.available)
     assert say(store, alice, "stored late", "k").id == 2
     assert [event.text for event in store.follow(1, 5).events] == ["stored late"]
+
+
+def test_who_is_here_and_how_much_was_said_waits_for_no_write_and_tells_what_is_stored(
+    store: SqliteStore, disk: Disk
+) -> None:
+    alice = claim(store, "Alice")
+    say(store, alice, "stored")
+    disk.hanging = threading.Event()
+    said = store.append(alice.claim, "on its way")
+    gevent.sleep(0.01)
+
+    assert (store.names(), store.counts()) == (["Alice"], (1, 1))
+    disk.hanging.set()
+    outcome(said)
+    assert store.counts() == (1, 2)
 
 
 def test_a_file_that_has_no_room_left_is_told_until_it_has(
