@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from chatclient import ChatClient, Event
-from tests.faults.record import Outcome, Record, Saying
+from tests.faults.record import Outcome, Record, Saying, same
 
 LOBBY = "lobby"
 
@@ -111,7 +111,7 @@ def all_received_what_the_log_has(evidence: Evidence) -> Iterator[str]:
     for event in evidence.record.events.values():
         if evidence.after < event.id <= last and event.id not in log:
             yield f"Members received {brief(event)}, which is not in the log."
-        elif event.id in log and log[event.id] != event:
+        elif event.id in log and not same(event, log[event.id]):
             yield f"Members received {brief(event)}, the log has {brief(log[event.id])}."
 
 

@@ -39,12 +39,14 @@ class WireOrder:
             me = json.loads(text)[2]
             if not me["recovered"]:
                 self._last[link] = me["lastId"]
-            elif me["rooms"] == [[]]:
+            elif me.get("rooms") == [[]]:
                 # Who was away for too long has left: it hears what comes after it has entered anew.
                 self._last.pop(link, None)
         elif EVENT.match(text) is not None:
             event = json.loads(text)[1][3][0]
-            number, before = event["id"], event["prev"]
+            number = event["id"]
+            # Who has joined by `join` is not told.
+            before = event.get("prev", 0)
             last = self._last.get(link, before)
             if not before <= last < number:
                 self.findings.append(f"On one connection, the server sent {number} after {last}.")
