@@ -12,6 +12,7 @@ from tests.proxy.link import UP, Direction, Inspector, Link
 EVENT = re.compile(r'\["push",\["pipeline",-\d+,\["onMessage"\],\[\{"id":')
 """An event on its way to somebody who has logged in with an object of its own."""
 
+LOBBY = "lobby"
 LOGIN = '["push",["pipeline",0,["login"]'
 
 
@@ -39,9 +40,13 @@ class WireOrder:
             me = json.loads(text)[2]
             if not me["recovered"]:
                 self._last[link] = me["lastId"]
-            elif me.get("rooms") == [[]]:
+            elif "rooms" in me and link in self._last:
                 # Who was away for too long has left: it hears what comes after it has entered anew.
-                self._last.pop(link, None)
+                begins = [room["from"] for room in me["rooms"][0] if room["name"] == LOBBY]
+                if begins:
+                    self._last[link] = max(self._last[link], *begins)
+                else:
+                    del self._last[link]
         elif EVENT.match(text) is not None:
             event = json.loads(text)[1][3][0]
             number = event["id"]
