@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 
 from chatclient import ChatClient, Event
 from tests.faults.record import Outcome, Record, Saying, same
@@ -153,10 +154,10 @@ def each_member_received_everything_once_in_order(evidence: Evidence) -> Iterato
             )
 
 
-def absences(log: Sequence[Event], name: str) -> list[tuple[int, int]]:
+def absences(log: Sequence[Event], name: str) -> list[tuple[float, float]]:
     """When somebody was not in the chat: the ids of its leaves, each with that of the join after
-    it."""
-    found = []
+    it, which after the last one may be still to come."""
+    found: list[tuple[float, float]] = []
     left = None
     for event in log:
         if name in event.users and event.type == "leave":
@@ -164,7 +165,7 @@ def absences(log: Sequence[Event], name: str) -> list[tuple[int, int]]:
         elif name in event.users and event.type == "join" and left is not None:
             found.append((left, event.id))
             left = None
-    return found
+    return found if left is None else [*found, (left, inf)]
 
 
 def everybody_stays_in_the_chat(evidence: Evidence) -> Iterator[str]:
