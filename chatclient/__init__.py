@@ -27,6 +27,7 @@ from .errors import (
     UsernameTaken,
 )
 from .events import Event, Reaction, Receipt
+from .person import Person
 from .reconnect import Status
 from .room import Room
 
@@ -42,6 +43,7 @@ __all__ = [
     "NoSuchRoom",
     "NotJoined",
     "Occupant",
+    "Person",
     "RateLimited",
     "Reaction",
     "Receipt",

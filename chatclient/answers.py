@@ -67,7 +67,7 @@ class RoomInfo(NamedTuple):
     Attributes:
         name: what it is called; begins with `+` or `@` where the server has named it.
         kind: `public`, `private` or `direct`.
-        title: what people call it.
+        title: what people call it; a direct room is called as the other one.
         topic: what it is about.
         people: how many are in it.
         last_id: the id of its newest event.
@@ -103,17 +103,17 @@ class RoomInfo(NamedTuple):
         """
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
             raise BadAnswer("The server has told of a room without a name.")
-        other = value.get("with")
+        other = string_of(value.get("with")) or None
         return cls(
             value["name"],
             string_of(value.get("kind")) or "public",
-            string_of(value.get("title")) or value["name"],
+            other or string_of(value.get("title")) or value["name"],
             string_of(value.get("topic")),
             number_of(value.get("people")),
             number_of(value.get("lastId")),
             number_of(value.get("unread")),
             value.get("inside") is True,
-            other if isinstance(other, str) else None,
+            other,
             number_of(value.get("from")),
         )
 

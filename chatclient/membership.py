@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from capnweb_sync import (
     ClientSession,
@@ -71,6 +71,20 @@ class Receiver(RpcTarget):
                 self._inbox.begin(log.epoch, log.last_id, since, joined.rooms)
             for event in early:
                 self._inbox.put(event)
+
+
+class Server(NamedTuple):
+    """What a server has shown that it has.
+
+    Attributes:
+        keeps_log: whether it keeps history, and knows keys.
+        has_rooms: whether there are rooms.
+        lobby: the name of the room that the calls without one mean; "" where there are no rooms.
+    """
+
+    keeps_log: bool
+    has_rooms: bool
+    lobby: str
 
 
 @dataclass(frozen=True)
@@ -193,11 +207,12 @@ class Membership:
             room = self._rooms[name] = self.somebody.enter(name)
         return room
 
-    def forget(self, name: str) -> None:
-        """Ask for the room anew with the next use."""
+    def enter(self, name: str) -> RpcPromise:
+        """Come into a room; `room` asks for it anew with the next use. Raises ChatError."""
         room = self._rooms.pop(name, None)
         if room is not None:
             room.dispose()
+        return self.somebody.enter(name)
 
     @property
     def somebody(self) -> RpcStub:
@@ -205,6 +220,11 @@ class Membership:
         if self.person is None:
             raise ChatError("This server has no rooms.")
         return self.person
+
+    @property
+    def server(self) -> Server:
+        """What the server has shown that it has."""
+        return Server(self.log is not None, self.person is not None, self.lobby)
 
     def goes_on_in(self, other: Membership) -> bool:
         """Whether `other` is the same membership on another connection: there, the server knows

@@ -8,33 +8,19 @@ while the chat is offline, and are made again when their connection is lost unde
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from capnweb_sync import RpcPromise
 
 from . import answers
 from .answers import Occupant, RoomInfo
+from .calls import Call, Calls
 from .errors import NotJoined
 from .events import Event, Receipt
 from .membership import Membership
 
 KEY_BYTES: Final = 16
 """Randomness of a message's key: no two messages share one."""
-
-
-class Caller(Protocol):
-    """What makes calls, and hears: the chat."""
-
-    def __call__(
-        self,
-        call: Callable[[Membership], RpcPromise],
-        timeout: float | None,
-        *,
-        stores: bool = False,
-        patient: bool = False,
-    ) -> Any:
-        """The answer to a call, as `ChatClient._call` gets it."""
 
 
 class Seats(Protocol):
@@ -57,7 +43,7 @@ class Room:
         name: what the server calls it; `ChatClient.enter(name)` gives it again.
     """
 
-    def __init__(self, call: Caller, name: str, seats: Seats) -> None:
+    def __init__(self, call: Calls, name: str, seats: Seats) -> None:
         """Made by `ChatClient`.
 
         Args:
@@ -335,9 +321,7 @@ class Room:
         self._ask("close", timeout)
         self._seats.left(self.name)
 
-    def _call(
-        self, call: Callable[[Membership], RpcPromise], timeout: float | None, **how: bool
-    ) -> Any:
+    def _call(self, call: Call, timeout: float | None, **how: bool) -> Any:
         """The answer, unless we are not in the room any more: then its name would only let us in
         anew. Raises ChatError."""
         if not self._seats.inside(self.name):

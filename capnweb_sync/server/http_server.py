@@ -10,6 +10,7 @@ from typing import Any
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
+from ..observe.seen import address_text
 from .handler import WebSocketHandler
 from .http_connections import HttpConnections, HttpLimits, TooManyOfOne, Wait
 
@@ -92,6 +93,6 @@ class HttpServer(WSGIServer):
                 finally:
                     wait.close()
         except (Wait, TooManyOfOne, OSError) as error:
-            _logger.info("No TLS with %s: %s", address, error)
+            _logger.info("No TLS with %s: %s", address_text(address), error)
             return False
         return True

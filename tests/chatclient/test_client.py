@@ -29,7 +29,7 @@ from chatclient import (
     Unavailable,
     Unreachable,
     UsernameTaken,
-    client,
+    link,
 )
 from tests.conftest import StartProcess, StartServer
 from tests.processes import DEADLINE, Processes, ServerProcess, free_port, wait_until
@@ -410,7 +410,7 @@ def test_a_message_that_was_never_sent_is_known_not_to_be_stored(proxy: Proxy, n
     with ChatClient(proxy.url, name("Alice"), on_status=watch) as alice:
         proxy.go_down()
         watch.wait_for_loss()
-        wait_until(lambda: alice._membership is None)
+        wait_until(lambda: alice._link._membership is None)
         with pytest.raises(Unavailable) as raised:
             alice.send("into the void", timeout=SHORT)
         assert not raised.value.may_have_been_stored
@@ -438,7 +438,7 @@ def test_a_black_hole_is_noticed_and_left(proxy: Proxy, name: Name) -> None:
 def test_coming_back_without_an_answer_does_not_give_the_name_up(
     server: ServerProcess, proxy: Proxy, name: Name, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "REJOIN_SECONDS", SHORT)
+    monkeypatch.setattr(link, "REJOIN_SECONDS", SHORT)
     watch = Watch()
     with (
         ChatClient(proxy.url, name("Alice"), on_status=watch, timeout=SHORT) as alice,
@@ -509,9 +509,9 @@ def test_a_name_that_is_taken_over_is_not_fought_for(
     server: ServerProcess, proxy: Proxy, name: Name
 ) -> None:
     chat = ChatClient(proxy.url, name("Alice"))
-    assert chat._membership is not None
-    assert chat._membership.log is not None
-    secret = chat._membership.log.resume
+    assert chat._link._membership is not None
+    assert chat._link._membership.log is not None
+    secret = chat._link._membership.log.resume
     with connect(server.url) as session:
         session.main.join(
             name("Alice"), {"onMessage": lambda event: None}, {"resume": secret}

@@ -158,7 +158,7 @@ def test_a_lost_connection_is_replaced_by_a_new_join(start_process: StartProcess
     states: list[bool] = []
     with ChatClient(url, "Alice", on_status=lambda status: states.append(status.online)) as alice:
         assert next(alice.events()).text == "hello"
-        assert alice._membership is not None
-        alice._membership.session._transport._sock.shutdown(2)  # type: ignore[attr-defined]
+        assert alice._link._membership is not None
+        alice._link._membership.session._transport._sock.shutdown(2)  # type: ignore[attr-defined]
         wait_until(lambda: states and states[-1])
         assert next(alice.events()).text == "hello"

@@ -139,7 +139,7 @@ def test_a_conversation_of_two_is_one_whoever_asks(chat: Chat) -> None:
     second = ida.direct("Hal")
 
     assert first.name == second.name
-    assert second.info().other == "Hal"
+    assert (second.info().other, second.info().title) == ("Hal", "Hal")
     ida.block("Jim")
     with pytest.raises(NoSuchRoom):
         chat("Jim").direct("Ida")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import re
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import pytest
 from websockets.sync.client import connect as connect_websocket
 
+from tests.certificates import make_certificate
 from tests.chatserver.conftest import Connect
 from tests.chatserver.test_http import get, upgrade
 from tests.chatserver.wire import Rejected
@@ -102,7 +104,7 @@ def a_visit(operator: Operator) -> list[str]:
     told(server, "Closed .*person=Alice code=1000 by=client")
     server.terminate()
 
-    assert "address=127.0.0.1 person=Alice,Person code=1006 reason=" in lost
+    assert "address=127.0.0.1 people=Alice,Person code=1006 reason=" in lost
     assert re.search(r"seconds=\d+\.\d+ calls=6 told=\d+$", lost)
     assert TEXT not in server.output
     assert alice.resume["Alice"] not in server.output
@@ -138,6 +140,24 @@ def more_than_the_rates_allow(operator: Operator) -> list[str]:
     told(server, r"Limited peer=127.0.0.1:\d+ method=sendMessage retry_after=")
     wait_until(lambda: upgrade(server.address)[0] == 429)
     told(server, "Refused")
+    return server.error_lines
+
+
+def a_certificate_that_is_replaced_by_halves(operator: Operator) -> list[str]:
+    shown = make_certificate(operator.directory / "shown")
+    next_one = make_certificate(operator.directory / "next")
+    files = "--tls-certificate", str(shown.certificate), "--tls-key", str(shown.key)
+    server = operator.server(*INFO, *files)
+    with socket.create_connection(server.address, timeout=DEADLINE) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        port = plain.getsockname()[1]
+        told(server, rf"No TLS with 127\.0\.0\.1:{port}: ")
+    shown.certificate.write_bytes(next_one.certificate.read_bytes())
+    server.signal(signal.SIGHUP)
+    told(server, "The certificate before is shown")
+    shown.replace(next_one)
+    server.signal(signal.SIGHUP)
+    told(server, "was replaced")
     return server.error_lines
 
 
@@ -262,6 +282,7 @@ SCENARIOS: list[Callable[[Operator], list[str]]] = [
     a_visit,
     a_client_that_reads_nothing,
     more_than_the_rates_allow,
+    a_certificate_that_is_replaced_by_halves,
     a_disk_that_cannot_be_written_to,
     two_processes_on_one_file,
     a_redis_that_is_slow_forgets_and_dies,
