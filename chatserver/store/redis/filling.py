@@ -207,7 +207,8 @@ class _Filling:
         seats = self._seats[number]
         seats.append(record)
         key = self._keys.get(record.by) or check_name(record.name).key
-        packed = encode([record.number, record.name, record.read, key])
+        place = (len(seats),) if room.name == LOBBY else ()
+        packed = encode([record.number, record.name, record.read, key, *place])
         self._do("HSET", f"{PREFIX}seats:{number}", record.by, packed)
         self._do("ZADD", f"{PREFIX}people:{number}", 0, f"{record.name}\0{record.by}")
         account = self._accounts.get(key)
