@@ -32,7 +32,7 @@ from chatserver.rooms.member import Member
 from chatserver.rooms.recent import Recent
 from chatserver.store.events import Event
 from chatserver.store.interface import MAX_READ_BYTES, Store
-from chatserver.store.seats import Aside, Seat, SeatChange
+from chatserver.store.seats import EVERYWHERE, Aside, Seat, SeatChange
 from chatserver.store.values import LogReset, Lost
 
 logger = logging.getLogger("chatserver")
@@ -94,7 +94,7 @@ class Feed:
     @property
     def rooms(self) -> int:
         """How many rooms have live members in this process."""
-        return len(self._casts)
+        return len(self._casts.keys() - {EVERYWHERE})
 
     def add(self, member: Member, seats: Iterable[Seat], after: int, known: int) -> None:
         """Tell `member`, from now on, every event above `after` of the rooms that it is in.
@@ -127,7 +127,7 @@ class Feed:
         else:
             self._people.pop(by, None)
         if self._backlogs.pop(member, None) is None:
-            for room in member.seats:
+            for room in rooms_of(member):
                 self._leave(room, member)
 
     def when_told(self, number: int, action: Callable[[], Any]) -> None:
@@ -284,7 +284,7 @@ class Feed:
                 tell_one(backlog, event)
                 self.deliveries += 1
         del self._backlogs[member]
-        for room in member.seats:
+        for room in rooms_of(member):
             self._enter(room, member)
         return True
 
@@ -332,6 +332,11 @@ class Feed:
 
 
 room_of = attrgetter("room")
+
+
+def rooms_of(member: Member) -> Iterable[str]:
+    """Where it hears what is said: who has logged in, announcements, too."""
+    return (*member.seats, EVERYWHERE) if member.full else member.seats
 
 
 def send_to_join_again(member: Member) -> None:

@@ -21,9 +21,10 @@ online: an account that is not keeps its seat there. Its coming online, with a s
 by a join notice, and its going by a leave notice.
 
 **Who may.** A room's `moderator` is the owner of a private one, the roles `moderator` and `admin`
-in public ones, `admin` in private ones, too, and nobody in direct ones. Whoever calls says with
-which `role` it comes: the caller knows the token of this very place. What an identity may not see
-is `NoSuchRoom`; what it sees and may not do, `Forbidden`. Nobody can
+in public ones, `admin` in private ones, too, and nobody in direct ones. Who is banned from the room
+or muted in it, does not moderate it meanwhile (`Banned`, `Forbidden`), unless it is an admin.
+Whoever calls says with which `role` it comes: the caller knows the token of this very place. What
+an identity may not see is `NoSuchRoom`; what it sees and may not do, `Forbidden`. Nobody can
 `mute`, `kick` or `ban` oneself, nor somebody of one's own rank in that room or of a higher one:
 admins are above moderators and owners, those above all others.
 

@@ -48,13 +48,13 @@ class Moderation:
 
     def may_moderate(self, now: Moment, claim: Claim, room: str, role: Role) -> None:
         """Raises what `moderated` does."""
-        self.moderated(claim, room, role)
+        self.moderated(now, claim, room, role)
 
     def strike(
         self, now: Moment, claim: Claim, name: str, role: Role, message: int, reason: str
     ) -> Receipt:
         """Erase a message."""
-        doer, room = self.moderated(claim, name, role)
+        doer, room = self.moderated(now, claim, name, role)
         if room is None:
             raise no_such_room()
         return self.messages.strike(now, room, doer, message, reason)
@@ -70,7 +70,7 @@ class Moderation:
         reason: str,
     ) -> int:
         """Let somebody say nothing."""
-        doer, room = self.moderated(claim, name, role)
+        doer, room = self.moderated(now, claim, name, role)
         if room is None:
             raise no_such_room()
         who = self._below(doer, room, role, key)
@@ -80,7 +80,7 @@ class Moderation:
 
     def kick(self, now: Moment, claim: Claim, name: str, role: Role, key: str, reason: str) -> None:
         """End a seat."""
-        doer, room = self.moderated(claim, name, role)
+        doer, room = self.moderated(now, claim, name, role)
         if room is None:
             raise no_such_room()
         who, _ = self.seating.inside(room, self.names.find(key))
@@ -99,7 +99,7 @@ class Moderation:
         reason: str,
     ) -> int:
         """Let somebody in no more."""
-        doer, room = self.moderated(claim, name, role)
+        doer, room = self.moderated(now, claim, name, role)
         who = self._below(doer, room, role, key)
         number = self._sanction(now, "ban", name, who, doer, seconds, reason)
         how = lasting(seconds, reason)
@@ -113,7 +113,7 @@ class Moderation:
 
     def lift(self, now: Moment, claim: Claim, name: str, role: Role, number: int) -> None:
         """End a sanction."""
-        doer, room = self.moderated(claim, name, role)
+        doer, room = self.moderated(now, claim, name, role)
         found = self.sanctions.get(name, number, now.wall)
         self.sanctions.remove(self.log.changes, found)
         if room is not None:
@@ -121,7 +121,7 @@ class Moderation:
 
     def in_force(self, now: Moment, claim: Claim, name: str, role: Role) -> list[Sanction]:
         """The sanctions of a room."""
-        self.moderated(claim, name, role)
+        self.moderated(now, claim, name, role)
         return self.sanctions.of(name, now.wall)
 
     # --- administering
@@ -203,17 +203,23 @@ class Moderation:
 
     # --- who may, and whom
 
-    def moderated(self, claim: Claim, name: str, role: Role) -> tuple[Somebody, Room | None]:
+    def moderated(
+        self, now: Moment, claim: Claim, name: str, role: Role
+    ) -> tuple[Somebody, Room | None]:
         """Who speaks, and the room, None for EVERYWHERE. Raises ClaimLost, NoSuchRoom,
         Forbidden."""
         if name == EVERYWHERE:
             return self._admin(claim, role), None
-        who = self.names.held(claim).who
+        holding = self.names.held(claim)
+        who = holding.who
         room = self.rooms.named(name)
         if room is None or not self._sees(room, who, role):
             raise no_such_room()
         if room.kind == "direct" or not rank(room, who, role):
             raise not_a_moderator()
+        if role != "admin":
+            self.sanctions.check_let_in(now, name, who.by, holding.address)
+            self.sanctions.check_may_speak(now, name, holding)
         return who, room
 
     def _sees(self, room: Room, who: Somebody, role: Role) -> bool:
