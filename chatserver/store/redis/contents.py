@@ -126,15 +126,17 @@ class RedisContents:
 
     def _seats(self, room: RoomRecord) -> list[SeatRecord]:
         extra = self._extra(room.name, self._uncounted)
+        # A version without accounts had the places in the order, where all were.
+        flat = iter(self._ask("ZRANGE", f"{PREFIX}order", 0, -1, "WITHSCORES"))
+        order = {name.decode(): float(place) for name, place in zip(flat, flat, strict=True)}
         seats = []
         for by, packed in self._hash(f"{PREFIX}seats:{room.number}"):
-            number, name, read, _ = decode(packed)
-            seats.append(SeatRecord(room.number, by.decode(), number, name, read + extra))
-        if room.name != LOBBY:
-            return sorted(seats, key=lambda seat: (seat.number, seat.by))
-        order = self._ask("ZRANGE", f"{PREFIX}order", 0, -1)
-        place = {name.decode(): i for i, name in enumerate(order)}
-        return sorted(seats, key=lambda seat: place.get(seat.name, len(place)))
+            number, name, read, _, *place = decode(packed)
+            seat = SeatRecord(room.number, by.decode(), number, name, read + extra)
+            seats.append((place[0] if place else order.get(name, 0), seat))
+        if room.name == LOBBY:
+            return [seat for _, seat in sorted(seats, key=itemgetter(0))]
+        return sorted((seat for _, seat in seats), key=lambda seat: (seat.number, seat.by))
 
     def _passes(self) -> Iterator[PassRecord]:
         numbers = {room.name: room.number for room in self._rooms}

@@ -207,7 +207,11 @@ class _Filling:
         seats = self._seats[number]
         seats.append(record)
         key = self._keys.get(record.by) or check_name(record.name).key
-        packed = encode([record.number, record.name, record.read, key])
+        place: tuple[int, ...] = ()
+        if room.name == LOBBY:
+            self._order = max(self._order, len(seats))
+            place = (len(seats),)
+        packed = encode([record.number, record.name, record.read, key, *place])
         self._do("HSET", f"{PREFIX}seats:{number}", record.by, packed)
         self._do("ZADD", f"{PREFIX}people:{number}", 0, f"{record.name}\0{record.by}")
         account = self._accounts.get(key)
@@ -215,7 +219,6 @@ class _Filling:
             self._do("ZADD", f"{PREFIX}inside:{record.by}", 0, room.name)
         elif account is None or account["places"]:
             shown = record.name if account is None else account["name"]
-            self._order = max(self._order, len(seats))
             self._do("ZADD", f"{PREFIX}order", len(seats), shown)
         if room.kind == "private":
             self._do("ZADD", f"{PREFIX}seated:{number}", record.number, record.by)

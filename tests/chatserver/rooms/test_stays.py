@@ -38,14 +38,14 @@ class MoodyStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__(Policy(grace_seconds=0.2), system_clock)
         self.away = False
-        self.mute = False
+        self.silent = False
         """Do what is asked for, but say that the store is away."""
         self.reset = False
 
     def submit(self, operation: Operation[T]) -> "Future[T]":
         if not self.away:
             answered = super().submit(operation)
-            if not self.mute:
+            if not self.silent:
                 return answered
         future: Future[T] = Future()
         future.set_exception(Unavailable("The store is away; try again."))
@@ -154,10 +154,10 @@ def test_a_join_that_was_stored_without_an_answer_leaves_nobody_behind(
     stays: Stays, store: MoodyStore
 ) -> None:
     alice = Caller(stays)
-    store.mute = True
+    store.silent = True
     with pytest.raises(Unavailable):
         alice.join("Alice")
-    store.mute = False
+    store.silent = False
 
     eventually(lambda: online(store) == [])
 
@@ -170,10 +170,10 @@ def test_a_takeover_that_was_stored_without_an_answer_can_be_tried_again(
 ) -> None:
     secret = Caller(stays).join("Alice")["resume"]
     alice = Caller(stays)
-    store.mute = True
+    store.silent = True
     with pytest.raises(Unavailable):
         alice.join("Alice", secret)
-    store.mute = False
+    store.silent = False
 
     assert alice.join("Alice", secret)["resume"] == secret
     assert [event.type for event in store.read()] == ["join"]

@@ -19,13 +19,13 @@ from chatserver.errors import Banned, ChatError, StartError
 from chatserver.people.names import check_name
 from chatserver.store import open_store
 from chatserver.store.check import Summary, findings
-from chatserver.store.contents import AnyRecord
+from chatserver.store.contents import AnyRecord, Head
 from chatserver.store.copies import contents_of, make_of, new_file
 from chatserver.store.interface import Policy, Store
 from chatserver.store.lines import FileContents, write_lines
 from chatserver.store.redis import contents as in_redis
 from chatserver.store.seats import EVERYWHERE, LOBBY, Seat
-from chatserver.store.values import Account, Joined
+from chatserver.store.values import Account, Joined, identity_of
 from tests.chatserver.greenlets import outcome
 from tests.chatserver.store.conftest import Clock
 from tests.redis_server import RedisServer
@@ -365,6 +365,32 @@ def test_a_file_that_is_none_is_told(tmp_path: Path, lines: bytes, sentence: str
 
     with pytest.raises(StartError, match=sentence):
         list(FileContents(str(path)).records())
+
+
+BEFORE_ACCOUNTS = b"""\
+{"record":"log","format":1,"epoch":"e","first_id":1,"last_id":1,"last_ms":5}
+{"record":"name","number":1,"key":"alice","name":"Alice","secret":"the secret"}
+{"record":"room","number":1,"name":"lobby","kind":"public","title":"lobby","topic":"","owner":"",\
+"maker":"","everything":true,"last_id":1,"said":1}
+{"record":"seat","room":1,"by":"%s","number":0,"name":"Alice","read":1}
+{"record":"event","event":{"id":1,"type":"chat","user":"Alice","text":"hello","time_ms":5,\
+"number":1}}
+{"record":"end","lines":5}
+""" % identity_of("the secret").encode()
+
+
+def test_what_was_exported_before_there_were_accounts_can_be_imported(tmp_path: Path) -> None:
+    path, url = tmp_path / "log.jsonl", f"sqlite:///{tmp_path}/chat.db"
+    path.write_bytes(BEFORE_ACCOUNTS)
+
+    make_of(FileContents(str(path)), url)
+
+    assert isinstance(records(url)[0], Head)
+    store = open_store(url)
+    alice = outcome(store.claim("alice", "Alice", "holder", "the secret"))
+    assert alice.seats == (Seat(LOBBY, 0),)
+    assert [event.text for event in store.read()] == ["hello"]
+    store.close()
 
 
 CARRIED = {

@@ -51,7 +51,8 @@
 --   log:<n>        stream: its events, as in the tail but for `r` and `t`
 --   texts:<n>      hash: id of a message or an edit -> its text; what is not here was removed
 --   edited:<n>     hash: id of a message -> {when, ids of its edits}
---   seats:<n>      hash: identity -> {number, name, messages that are read, key of the name}
+--   seats:<n>      hash: identity -> {number, name, messages that are read, key of the name}; in the lobby
+--                  with the place in the order in which they sat down
 --   people:<n>     sorted set: name, \0, identity; all with 0
 --   seated:<n>     sorted set: identity, by the number of its seat; of private ones
 --   notices:<n>    list, in order: {kind, key, name, by}, not told yet; of one name a leave, a join or both

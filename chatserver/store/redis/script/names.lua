@@ -78,12 +78,14 @@ function names.lists()
   return lists
 end
 
+-- Returns the place in the order.
 function names.into_lobby(name)
   meta.number = meta.number + 1
   call('ZADD', at.order, meta.number, name)
   if first_users and #first_users < rules.max_users then
     first_users[#first_users + 1] = name
   end
+  return meta.number
 end
 
 -- Returns whether it was there.

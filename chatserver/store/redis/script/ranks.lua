@@ -12,7 +12,8 @@ function ranks.of(room, by, role)
   return room.kind == 'public' and role == 'moderator' and 1 or 0
 end
 
--- The room that somebody moderates, or nil and why not.
+-- The room that somebody moderates, or nil and why not. Who may not speak there moderates nothing, but
+-- for admins.
 function ranks.moderated(record, name, role)
   if name == EVERYWHERE then
     if role ~= 'admin' then
@@ -30,7 +31,12 @@ function ranks.moderated(record, name, role)
   elseif room.kind == 'direct' or ranks.of(room, record.by, role) == 0 then
     return nil, {'not a moderator'}
   end
-  return room
+  local address = record.address or ''
+  local refusal = role ~= 'admin' and (
+    sanctions.refusal(room, 'ban', record.by, address)
+    or sanctions.refusal(room, 'mute', record.by, address)
+  )
+  return not refusal and room or nil, refusal
 end
 
 -- Why nothing may be done to somebody in a room; nil: it may.

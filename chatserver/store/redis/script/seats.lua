@@ -4,7 +4,7 @@ local seats = {}
 
 local seen = {} -- those that were looked at, by room and identity; false: none
 
--- {number, name, messages that are read, key of the name}, or false.
+-- {number, name, messages that are read, key of the name, in the lobby the place in its order}, or false.
 function seats.find(room, by)
   seen[room] = seen[room] or {}
   if seen[room][by] == nil then
@@ -56,14 +56,14 @@ function seats.cannot_be_asked(record)
 end
 
 function seats.sit(room, key, record, number)
-  local by, name = record.by, record.name
-  seats.put(room, by, {number, name, room.said, key})
-  call('ZADD', at.people_of .. room.number, 0, name .. '\0' .. by)
+  local by, name, place = record.by, record.name, nil
   if room.name == LOBBY then
-    names.into_lobby(name)
+    place = names.into_lobby(name)
   else
     call('ZADD', at.inside_of .. by, 0, room.name)
   end
+  seats.put(room, by, {number, name, room.said, key, place})
+  call('ZADD', at.people_of .. room.number, 0, name .. '\0' .. by)
   if room.kind == 'private' then
     call('ZADD', at.seated_of .. room.number, number, by)
   end
