@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 from capnweb_sync import ReadableStream, RemoteError, SessionClosed
+from chatserver.people.token_terms import Role
 from chatserver.tokens import issue
 from tests.chatserver.guests import SECRET, Guest
 from tests.processes import DEADLINE
@@ -34,7 +35,7 @@ class Somebody:
         place: the room and those who are there, too.
     """
 
-    def __init__(self, place: "Place", role: str | None) -> None:
+    def __init__(self, place: "Place", role: Role | None) -> None:
         self.place, self.role = place, role
         self.name: str = f"{place.prefix} {next(_numbers)}"
         self.token: str | None = None if role is None else issue(self.name, SECRET, role=role)
