@@ -12,11 +12,10 @@ import pytest
 
 from capnweb_sync import connect
 from chatserver.tokens import issue
-from tests.chatserver.guests import Guest, refusal
+from tests.chatserver.guests import SECRET, Guest, refusal
 from tests.chatserver.wire import FUNCTION, Rejected, WireClient
 from tests.processes import REPOSITORY, Process, Processes, ServerProcess
 
-SECRET = "a secret of the tests, 32 bytes long"
 ENVIRONMENT = {"CHAT_SECRET": SECRET}
 
 Come = Callable[..., Guest]
