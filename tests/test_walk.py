@@ -38,7 +38,7 @@ WAYS = {
         "RpcSession.owns",
         "Stays.join",
         "ChatState.claim",
-        "Stays._welcome",
+        "Coming._welcome",
         "Payload.dispose",
         "Outgoing.send_resolve",
         "broadcast_all",

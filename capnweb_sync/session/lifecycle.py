@@ -223,6 +223,9 @@ class Lifecycle:
             self.runtime.in_turns(self._end_later(rest), frees=True)
         self._main = None
         self.calls.session = None
+        # The application's, and as a rule a method of what knows the session: without the way back
+        # both go at once, however seldom Python looks for what goes round in circles.
+        self.calls.before_call = None
         self.ledger.owner = None
         if self._over is not None:
             self._over.resolve(None)

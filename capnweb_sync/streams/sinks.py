@@ -26,15 +26,18 @@ METHODS: Final = ("write", "close", "abort")
 
 
 class SinkState:
-    """What all duplicates of a sink's hook share."""
+    """What all duplicates of a sink's hook share.
 
-    __slots__ = ("busy", "closed", "hooks", "waiting")
+    Attributes:
+        waiting: calls that wait for the one under way; None while none is.
+    """
+
+    __slots__ = ("closed", "hooks", "waiting")
 
     def __init__(self) -> None:
         self.hooks = 1
         self.closed = False
-        self.busy = False
-        self.waiting: deque[tuple[str, Payload, PromiseHook]] = deque()
+        self.waiting: deque[tuple[str, Payload, PromiseHook]] | None = None
 
 
 class SinkHook(Hook):
@@ -71,16 +74,17 @@ class SinkHook(Hook):
             args.dispose()
             return failed(error)
         result = PromiseHook(calls)
-        state.waiting.append((method, args, result))
-        if not state.busy:
+        if state.waiting is not None:
+            state.waiting.append((method, args, result))
+        else:
+            state.waiting = deque([(method, args, result)])
             self._next(state)
         return result
 
     def _next(self, state: SinkState) -> None:
         if not state.waiting:
-            state.busy = False
+            state.waiting = None
             return
-        state.busy = True
         method, args, result = state.waiting.popleft()
 
         def done(outcome: Deferred[Any]) -> None:
