@@ -83,6 +83,11 @@ class Chat(RpcTarget):
                 self._counts.limited(error, self._session)
             raise
 
+    @property
+    def _people(self) -> list[str]:
+        """The names that its connection speaks for."""
+        return [member.name for member in self._client.members.values()]
+
     def _closed(self, connection: Connection) -> None:
         """Its connection is closed."""
         # The client refers to the connection: without the way back, both go at once.
