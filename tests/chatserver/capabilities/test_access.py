@@ -167,7 +167,7 @@ def test_no_log_has_a_secret(server: ServerProcess, come: Come) -> None:
 
     written = "\n".join([*server.lines, *server.error_lines])
 
-    assert "login for" in written, "each call is logged"
+    assert "login for" in written, "calls are logged"
     for secret in (SECRET, resume, *token.split("."), *over.split(".")[1:]):
         assert secret not in written
 

@@ -90,6 +90,23 @@ def test_in_a_private_room_its_owner_moderates_and_who_else_is_inside_may_not(
         outcome(store.mute(ann.claim, two.room, "member", "bob", 60, ""))
 
 
+def test_who_is_muted_or_banned_moderates_nothing_there_but_admins_do(
+    store: Store, mod: Joined, boss: Joined
+) -> None:
+    ann = come(store, "Ann")
+    other = come(store, "Other", "admin")
+    private(store, ann)
+    outcome(store.mute(boss.claim, "+private", "admin", "ann", 60, ""))
+    outcome(store.ban(boss.claim, LOBBY, "admin", "mod", 60, ""))
+    # An admin's token was for less when it was sanctioned.
+    outcome(store.renew(other.claim, 10**10, "member"))
+    outcome(store.mute(boss.claim, LOBBY, "admin", "other", 60, ""))
+
+    assert_refused(Forbidden, store.may_moderate(ann.claim, "+private", "member"))
+    assert_refused(Banned, store.may_moderate(mod.claim, LOBBY, "moderator"))
+    outcome(store.may_moderate(other.claim, LOBBY, "admin"))
+
+
 def test_only_those_who_may_do_less_can_be_sanctioned(
     store: Store, mod: Joined, boss: Joined
 ) -> None:
