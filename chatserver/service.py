@@ -27,6 +27,7 @@ from chatserver.observe.figures import Worker
 from chatserver.observe.metrics import Metrics
 from chatserver.observe.visits import Visit, Visits
 from chatserver.people.access import Authenticate
+from chatserver.people.address_digests import AddressDigests
 from chatserver.people.limits import Rates
 from chatserver.people.tokens import Identity
 from chatserver.rooms.member import BatchConnection, ClientState
@@ -84,7 +85,9 @@ class ChatService:
         self.origins = Origins(settings.allow_origin)
         self.access = access_of(settings, authenticate)
         self.store = open_store(settings.store, settings.policy)
-        self.stays = Stays(self.store)
+        self.stays = Stays(
+            self.store, AddressDigests(settings.unlimited_addresses, settings.secret)
+        )
         self.rates = Rates(settings.rate_limits)
         self.visits = Visits()
         self.calls = ChatCalls()
@@ -124,7 +127,10 @@ class ChatService:
         address = self.rates.address(host)
         visit = self.visits.begin(host)
         client = ClientState(
-            connection, allowance=self.rates.connection(address), number=visit.number
+            connection,
+            host=host,
+            allowance=self.rates.connection(address),
+            number=visit.number,
         )
         chat = Chat(self.stays, self.store, client, self.calls, access=self.access, known=known)
         connection.on_closed = Ending(self.visits, visit, chat)
@@ -138,8 +144,13 @@ class ChatService:
 
         Raises RateLimited.
         """
-        address = self.rates.address(environ.get("REMOTE_ADDR", ""))
-        client = ClientState(BatchConnection(), deaf=True, allowance=self.rates.batch(address))
+        host = environ.get("REMOTE_ADDR", "")
+        client = ClientState(
+            BatchConnection(),
+            host=host,
+            deaf=True,
+            allowance=self.rates.batch(self.rates.address(host)),
+        )
         chat = serve(
             Chat(self.stays, self.store, client, self.calls, access=self.access, known=known),
             limits=self._batch_limits,

@@ -12,9 +12,10 @@ from typing import Any, Final, Protocol
 
 from capnweb_sync.streams.pipe import Pipe
 
-from ..core.hooks import ErrorHook, Hook, PromiseHook, Pulled, failed
+from ..core.hooks import ErrorHook, Hook, Pulled, failed
 from ..core.local_hooks import PayloadHook
 from ..core.payload import Payload
+from ..core.promise_hooks import PromiseHook
 from ..core.served_calls import Callback, ServedCalls
 from ..core.stubs import Path
 from ..deferred import Deferred, trampoline

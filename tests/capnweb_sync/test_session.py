@@ -166,7 +166,11 @@ def both_ways(pair: Loopback) -> Any:
 
 def limited(pair: Loopback) -> Any:
     session = pair.server
-    session.calls.before_call = lambda: session.ledger.room
+
+    def before_call() -> None:
+        assert session.ledger.room
+
+    session.calls.before_call = before_call
     return pair.api.echo(1).result()
 
 
