@@ -4,8 +4,9 @@
 export const language = "en";
 export const direction = "ltr";
 
-const people = (count) => (count === 1 ? "1 person" : `${count.toLocaleString(language)} people`);
-const messages = (count) => (count === 1 ? "1 new message" : `${count.toLocaleString(language)} new messages`);
+const number = new Intl.NumberFormat(language);
+const people = (count) => (count === 1 ? "1 person" : `${number.format(count)} people`);
+const messages = (count) => (count === 1 ? "1 new message" : `${number.format(count)} new messages`);
 
 export const texts = {
   chat: "Chat",
@@ -52,21 +53,23 @@ export const texts = {
   people: "People",
   you: "you",
   away: "away",
-  more: (count) => `and ${count.toLocaleString(language)} more`,
+  more: (count) => `and ${number.format(count)} more`,
   here: (count) => `${people(count)} here`,
   leave: "Leave the chat",
   notify: "Notify me of mentions",
   notifyOff: "Stop notifying me",
   notifyDenied: "Your browser does not let this page notify you.",
-  unread: (count) => `${count.toLocaleString(language)} unread`,
+  unread: (count) => `${number.format(count)} unread`,
 
   // Messages
   messages: "Messages",
   message: (room) => `Message to ${room}`,
   placeholder: "Write a message …",
   send: "Send",
-  tooLong: (count, most) => `${count.toLocaleString(language)} of ${most.toLocaleString(language)} characters: too long to send.`,
-  left: (count) => `${count.toLocaleString(language)} characters left`,
+  tooLong: (count, most) => `${number.format(count)} of ${number.format(most)} characters: too long to send.`,
+  isCommand: "looks like a command, so it was not sent. Here, buttons do what commands do in the terminal.",
+  sayAnyway: "Say it anyway",
+  left: (count) => `${number.format(count)} characters left`,
   today: "Today",
   yesterday: "Yesterday",
   newHere: "New",

@@ -8,6 +8,7 @@ from chatclient import ChatClient
 from tests.processes import ServerProcess
 from tests.web.chat_page import ChatPage
 from tests.web.conftest import PHONE, WIDE, OpenPage
+from tests.web.test_rooms import enter
 
 ZALGO = "Z" + "\u0334\u0358\u0321\u0315" * 60
 
@@ -44,6 +45,17 @@ NAMES = [
 ]
 
 
+#: One line each; a room that people name has a name like theirs, without spaces.
+ROOMS = ["<b>room</b>", "w" * 32, "javascript:alert(1)", "__proto__", "👩‍👩‍👧‍👦"]
+TITLES = [
+    "<img src=x onerror='document.title=1'>",
+    "W" * 64,
+    "\u202egnihtyna",
+    "Z" + "\u0334\u0358\u0321\u0315" * 15,
+]
+TOPIC = "<script>document.title = 'owned'</script> \u202e" + "W" * 200
+
+
 def overflows(page: ChatPage) -> list[str]:
     """What sticks out of the page or of its message."""
     found: list[str] = page.page.evaluate("""() => {
@@ -52,11 +64,18 @@ def overflows(page: ChatPage) -> list[str]:
         const scroller = document.querySelector(".scroller");
         if (scroller.scrollWidth > scroller.clientWidth) wide.push("the messages");
         const edge = scroller.getBoundingClientRect();
-        for (const part of scroller.querySelectorAll(".bubble, .text, .who, .notice")) {
+        const within = (edge, part) => {
             const box = part.getBoundingClientRect();
             if (box.left < edge.left - 1 || box.right > edge.right + 1) {
                 wide.push(part.outerHTML.slice(0, 80));
             }
+        };
+        const messages = ".bubble, .text, .who, .notice, .reactions button, .answered";
+        for (const part of scroller.querySelectorAll(messages)) within(edge, part);
+        for (const around of document.querySelectorAll(".side, .bar, dialog[open]")) {
+            const edge = around.getBoundingClientRect();
+            const parts = around.querySelectorAll("button, input, h1, h2, .found span, .badge");
+            for (const part of parts) if (part.checkVisibility()) within(edge, part);
         }
         return wide;
     }""")
@@ -79,11 +98,7 @@ def test_hostile_texts_are_shown_as_they_are_and_break_nothing(
         assert len(shown) == len(TEXTS) + 2
         for text in ("an image with a handler", "a script", "a closing tag", "an entity"):
             assert TEXTS[text] in shown
-        for viewport in (WIDE, PHONE):
-            ann.page.set_viewport_size({"width": viewport["width"], "height": viewport["height"]})
-            for direction in ("rtl", "ltr"):
-                ann.page.evaluate("(way) => (document.documentElement.dir = way)", direction)
-                assert overflows(ann) == []
+        assert everywhere(ann) == []
         assert ann.page.title() == "Lobby · Chat"
         links = ann.page.locator(".text a")
         assert {link.get_attribute("href").split(":")[0] for link in links.all()} == {"https"}  # type: ignore[union-attr]
@@ -113,6 +128,72 @@ def test_hostile_names_are_shown_as_they_are_and_break_nothing(
     finally:
         for client in clients:
             client.close()
+
+
+def test_hostile_rooms_titles_and_topics_are_shown_as_they_are_and_break_nothing(
+    chat_server: ServerProcess, open_page: OpenPage
+) -> None:
+    with (
+        ChatClient(chat_server.url, "<i>Mallory</i>") as mallory,
+        ChatClient(chat_server.url, "\"'><b>Eve") as eve,
+    ):
+        ann = open_page(chat_server.http_url).come_in("<i>Ann</i>")
+        for name in ROOMS:
+            mallory.enter(name).send("@<i>Ann</i> hello")
+        for title in TITLES:
+            private = eve.open(title)
+            private.set_topic(TOPIC)
+            private.send(f"/accept {private.create_pass()}")
+            link = f"{chat_server.http_url}/#pass={private.create_pass()}"
+            eve.direct("<i>Ann</i>").send(f"Come in! {link}")
+            ann.page.locator(".rooms").get_by_role("button", name="<b>Eve").click()
+            ann.page.get_by_role("button", name=link).click()
+            expect(ann.page.get_by_role("heading", level=1)).to_have_text(title)
+            expect(ann.page.locator(".what")).to_contain_text("<script>")
+            private.send("for you @<i>Ann</i>")
+
+        ann.page.get_by_role("button", name="Find or open a room").click()
+        found = ann.page.get_by_role("dialog").get_by_role("listitem")
+        expect(found.locator("bdi")).to_have_text(sorted(ROOMS))
+        assert everywhere(ann) == []
+        ann.page.keyboard.press("Escape")
+        ann.page.get_by_role("button", name="About this room").click()
+        expect(ann.page.get_by_role("dialog")).to_contain_text(TOPIC)
+        assert everywhere(ann) == []
+        ann.page.keyboard.press("Escape")
+        for name in ROOMS:
+            enter(ann, name)
+            ann.message("@<i>Ann</i> hello").wait_for()
+        assert everywhere(ann) == []
+        assert ann.page.title().endswith(f"{ROOMS[-1]} · Chat")
+
+
+def test_hostile_reactions_and_answers_break_nothing(
+    chat_server: ServerProcess, open_page: OpenPage
+) -> None:
+    with ChatClient(chat_server.url, "M" * 32) as mallory:
+        ann = open_page(chat_server.http_url).come_in("Ann")
+        room = mallory.enter("lobby")
+        first = mallory.send("W" * 4_000).id
+        for emoji in "👍🎉😮😢😂🔥🌻🌍🚀👀🙏💯🤔🤷🧵🪴🧅🥕🍅🫘":
+            room.react(first, emoji)
+        room.react(first, "👩‍👩‍👧‍👦", on=False)
+        room.send("<b>so it is</b>", reply_to=first)
+        ann.message("<b>so it is</b>").wait_for()
+        expect(ann.page.locator(".reactions button")).to_have_count(20)
+
+        assert everywhere(ann) == []
+
+
+def everywhere(page: ChatPage) -> list[str]:
+    """What sticks out on either screen, written from the left and from the right."""
+    found = []
+    for viewport in (PHONE, WIDE):
+        page.page.set_viewport_size({"width": viewport["width"], "height": viewport["height"]})
+        for direction in ("rtl", "ltr"):
+            page.page.evaluate("(way) => (document.documentElement.dir = way)", direction)
+            found += overflows(page)
+    return found
 
 
 def test_a_tower_of_marks_covers_nobody_else(

@@ -9,10 +9,12 @@ import threading
 from playwright.sync_api import expect
 
 from chatclient import ChatClient
-from tests.conftest import StartProcess
+from tests.conftest import StartProcess, StartServer
 from tests.processes import ServerProcess, wait_until
+from tests.proxy.proxy import Proxy
 from tests.web.chat_page import ChatPage
 from tests.web.conftest import PHONE, OpenPage
+from tests.web.test_accessibility import found_by_axe
 
 
 def distance_to_end(page: ChatPage) -> float:
@@ -185,7 +187,7 @@ def test_older_messages_come_without_a_jump(
         seen.scroll_into_view_if_needed()
         place = seen.bounding_box()
 
-        expect(ann.message("message 120")).to_be_attached()
+        expect(ann.message("message 160")).to_be_attached()
 
         now = seen.bounding_box()
         assert place is not None
@@ -194,6 +196,64 @@ def test_older_messages_come_without_a_jump(
         while not ann.page.get_by_text("This is where it begins.").is_visible():
             ann.scroller.evaluate("(scroller) => scroller.scrollBy(0, -500)")
         assert ann.texts()[:2] == ["message 0", "message 1"]
+
+
+def test_older_messages_come_once_there_is_a_connection_again(
+    start_server: StartServer, open_page: OpenPage
+) -> None:
+    # Reads are few, so that one is refused, too.
+    few = ("--unlimited-addresses", "", "--message-rate", "off", "--history-rate", "2:3")
+    server = start_server(*few)
+    with Proxy(server.address) as network, ChatClient(server.url, "Bob") as bob:
+        for number in range(350):
+            bob.send(f"message {number}")
+        ann = open_page(f"http://127.0.0.1:{network.address[1]}/").come_in("Ann")
+        expect(ann.message("message 349")).to_be_in_viewport()
+        network.refusing = True
+        network.reset_all()
+        expect(ann.status).to_contain_text("Offline")
+        ann.scroller.evaluate("(scroller) => scroller.scrollTo(0, 0)")
+
+        network.refusing = False
+        ann.come_back()
+
+        expect(ann.message("message 260")).to_be_attached()
+        while not ann.page.get_by_text("This is where it begins.").is_visible():
+            ann.scroller.evaluate("(scroller) => scroller.scrollTo(0, 0)")
+        assert ann.texts()[:2] == ["message 0", "message 1"]
+
+
+def test_what_looks_like_a_command_is_not_said_by_mistake(
+    chat_server: ServerProcess, open_page: OpenPage
+) -> None:
+    ann = open_page(chat_server.http_url).come_in("Ann")
+
+    ann.say("/quit")
+
+    asked = ann.page.get_by_role("alert")
+    expect(asked).to_contain_text("/quit looks like a command, so it was not sent.")
+    expect(ann.field).to_have_value("/quit")
+    assert found_by_axe(ann) == []
+    ann.field.fill("/quit is how I leave")
+    expect(asked).to_be_hidden()
+    ann.page.keyboard.press("Enter")
+    asked.get_by_role("button", name="Say it anyway").click()
+    ann.say("//help")
+    ann.say(" /users")
+    ann.say("/etc/hosts has it")
+    ann.say("// a comment")
+    ann.say("/me waves")
+    ann.wait_for_texts(
+        [
+            "/quit is how I leave",
+            "/help",
+            "/users",
+            "/etc/hosts has it",
+            "// a comment",
+            "Ann waves",
+        ]
+    )
+    expect(ann.field).to_be_focused()
 
 
 def test_names_are_completed_with_the_keyboard(

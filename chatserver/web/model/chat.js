@@ -24,6 +24,7 @@ const FINAL_ERRORS = new Set([
  *     entering    whether coming in is under way
  *     error       why one could not come in: `{code, message}` of the server's, or null
  *     lostName    the name that somebody else has now, as the error `lostBy` said
+ *     goal        the message that is to be shown of the open room, or null
  *     failure     what the last call said that did not work, or null
  *     rooms       those that one is in; `room` is the open one
  *     person      what this person can ask for; every call fails without a connection
@@ -42,6 +43,7 @@ export class Chat {
   lostName = null;
   lostBy = null;
   failure = null;
+  goal = null;
 
   /** Called after each change, with each message of others, and with each one to notify of. */
   onchange = () => {};
@@ -139,13 +141,15 @@ export class Chat {
   suspend() {
     this.#keepStay();
     this.rooms.keep();
-    for (const room of this.rooms.values()) room.tellRead();
+    for (const room of this.rooms.values()) room.reading.tell();
     this.#stopped = true;
     this.#line?.abandon();
+    this.#tabs.hide();
   }
 
   /** The page is there again, from the browser's cache. */
   wake() {
+    this.#tabs.show();
     if (!this.#stopped || this.phase !== "inside") return;
     this.#stopped = false;
     this.#run();
@@ -169,11 +173,22 @@ export class Chat {
     this.changed();
   }
 
+  /** Open a room at one of its messages; `goal` is that until it is shown. */
+  show(name, id) {
+    this.goal = id;
+    this.open(name);
+  }
+
   /** Have a room that the server has let one into, as `person` gives it, and open it. */
   async have(entered) {
     const room = await this.rooms.have(entered);
     this.open(room.name);
     return room;
+  }
+
+  /** Come into the private room that a pass is for. */
+  async accept(pass) {
+    return this.have(await this.person.accept(pass));
   }
 
   /** Leave a room, or `close` it for everybody, or put one away that is over. */
@@ -297,7 +312,7 @@ export class Chat {
     if (!pass) return;
     this.#pass = null;
     try {
-      await this.have(await this.person.accept(pass));
+      await this.accept(pass);
     } catch (error) {
       if (error instanceof ConnectionLost) this.#pass = pass;
       else this.fails(error);

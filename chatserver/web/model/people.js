@@ -10,6 +10,7 @@ export class People {
   count = 0;
 
   #byName = new Map();
+  #all = null;
   /** Whether the server was asked, and whether all are known by name. */
   #asked = false;
   #complete = false;
@@ -26,9 +27,9 @@ export class People {
     return [...this.#byName.keys()];
   }
 
-  /** `{name, online, role}` of each. */
+  /** `{name, online, role}` of each: another list when somebody has changed. */
   get all() {
-    return [...this.#byName.values()];
+    return (this.#all ??= [...this.#byName.values()]);
   }
 
   get typing() {
@@ -42,6 +43,7 @@ export class People {
   /** What the server has answered. */
   are(people) {
     this.#byName = new Map(people.map((person) => [person.name, person]));
+    this.#all = null;
     this.#asked = true;
     this.#complete = people.length < MOST_PEOPLE;
     this.count = this.#complete ? people.length : Math.max(this.count, people.length);
@@ -55,6 +57,7 @@ export class People {
 
   /** Those of a `join` or `leave`. */
   move({ type, users, count }) {
+    this.#all = null;
     for (const name of users) {
       if (type === "leave") this.#byName.delete(name);
       else this.#byName.set(name, { ...this.#byName.get(name), name, online: true });
@@ -66,7 +69,9 @@ export class People {
 
   present({ user, online }) {
     const person = this.#byName.get(user);
-    if (person) this.#byName.set(user, { ...person, online });
+    if (!person) return;
+    this.#byName.set(user, { ...person, online });
+    this.#all = null;
   }
 
   types(name) {

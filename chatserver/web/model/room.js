@@ -5,6 +5,7 @@ import { ConnectionLost, disconnected, passes, pause } from "./connection.js";
 import { mentions } from "./mentions.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
+import { Reading } from "./reading.js";
 import { tabStorage } from "./storage.js";
 import { Timeline } from "./timeline.js";
 
@@ -20,38 +21,25 @@ const MOST = 500;
 /** Messages above what is new, so that one sees where it begins. */
 const FEW = 10;
 
-/** An answer with fewer was not cut by how large it is: that is at 1 MiB, six bytes a letter at most. */
-const FEW_LETTERS = 100_000;
-
 /** What a room answers in which one is not any more. */
 const GONE = new Set(["not_joined", "no_such_room"]);
-
-/** How often the server is told at most how far one has read. */
-const READ_EVERY_MS = 1_000;
 
 /** How often one says that one is typing. */
 const TYPING_EVERY_MS = 3_000;
 
 export class Room {
   timeline = new Timeline();
-  unread = 0;
-  mentions = 0;
-  /** The id above which a line says that it is new; null if there is none. */
-  divider = null;
+  reading = new Reading((id) => this.#tellRead(id));
   /** Whether one is not in it any more; it stays to be read until it is put away. */
   over = false;
   /** Whether it is one's own. */
   owned = false;
   /** What one may do to others; null if nothing. */
   moderator = null;
-  loading = false;
   draft = "";
 
   #calls = null;
   #owner;
-  #readId = 0;
-  /** As the server knows it. */
-  #told = 0;
   #watched = false;
   #typed = 0;
   /** Events that wait for those before them. */
@@ -61,8 +49,8 @@ export class Room {
   /** Whether what was said before has been got, and with which calls who is there. */
   #begun = false;
   #askedBy = null;
-  /** Tells the server how far it was read, a little later. */
-  #telling = null;
+  /** Settles when older messages, which were asked for, are there. */
+  #older = null;
 
   /** `owner` is the chat: its `me`, and `changed()`. */
   constructor(info, owner) {
@@ -117,9 +105,8 @@ export class Room {
     const { timeline } = this;
     if (!sameLog) {
       timeline.clear();
-      this.#readId = this.#told = 0;
+      this.reading.clear();
       this.#begun = false;
-      this.divider = null;
     }
     this.update(info);
     const told = Math.max(lastId, info.from ?? 0);
@@ -129,12 +116,13 @@ export class Room {
     }
     if (timeline.lastId === 0) {
       timeline.lastId = Math.max(told, info.lastId ?? 0);
-      this.unread = info.unread ?? 0;
+      this.reading.unread = info.unread ?? 0;
     }
     this.#calls = calls;
     const waiting = this.#waiting;
     this.#waiting = null;
     for (const event of waiting) this.receive(event);
+    this.reading.tell();
     this.outbox.begin((entry) =>
       calls.say(entry.text, { key: entry.key, ...(entry.replyTo ? { replyTo: entry.replyTo } : {}) }),
     );
@@ -166,6 +154,7 @@ export class Room {
     this.#waiting = null;
     this.outbox.pause();
     this.people.lose();
+    this.reading.lose();
   }
 
   /** One is not in it any more. */
@@ -187,24 +176,20 @@ export class Room {
   }
 
   say(text, replyTo) {
-    this.divider = null;
+    this.reading.divider = null;
     this.outbox.add(text.toWellFormed(), replyTo, this.timeline.lastId);
   }
 
-  /** Bring what was before the first item. */
+  /** Whether what was before the first item is on its way. */
+  get loading() {
+    return this.#older !== null;
+  }
+
+  /** Bring what was before the first item, unless that is on its way. */
   async loadOlder() {
-    if (this.loading || this.timeline.complete || !this.#calls) return;
-    this.loading = true;
-    this.#owner.changed();
-    try {
-      await this.#prepend(this.#calls, PAGE);
-    } catch (error) {
-      // It is asked again when somebody scrolls.
-      if (!passes(error)) throw error;
-    } finally {
-      this.loading = false;
-      this.#owner.changed();
-    }
+    if (this.timeline.complete || !this.#calls) return;
+    this.#older ??= this.#bringOlder();
+    await this.#older;
   }
 
   /** Bring an item that an answer is to, unless it is gone. */
@@ -215,26 +200,13 @@ export class Room {
 
   /** Whether somebody looks at the end of this room at the moment. */
   watch(watched) {
-    if (watched && this.#begun && (!this.#watched || this.unread)) {
+    if (watched && this.#begun && (!this.#watched || this.reading.unread)) {
       this.#see();
     } else if (!watched && this.#watched) {
-      this.divider = null;
-      this.tellRead();
+      this.reading.divider = null;
+      this.reading.tell();
     }
     this.#watched = watched;
-  }
-
-  /** The line that says what is new has been seen. */
-  forgetDivider() {
-    this.divider = null;
-    this.#owner.changed();
-  }
-
-  /** Tell the server how far it was read, unless it knows. */
-  tellRead() {
-    if (this.#told >= this.#readId || !this.#calls) return;
-    this.#told = this.#readId;
-    this.#calls.read(this.#readId).catch(() => {}); // The next one says more.
   }
 
   setDraft(text) {
@@ -254,17 +226,38 @@ export class Room {
   }
 
   forget() {
-    clearTimeout(this.#telling);
+    this.reading.forget();
     tabStorage.set(`room:${this.name}`, null);
   }
 
   // --- what came before
 
   async #begin(calls) {
-    await this.#prepend(calls, Math.min(MOST, Math.max(FIRST_PAGE, this.unread + FEW)));
-    if (this.unread) this.divider ??= this.#beforeLast(this.unread);
+    const { reading } = this;
+    await this.#prepend(calls, Math.min(MOST, Math.max(FIRST_PAGE, reading.unread + FEW)));
+    if (reading.unread) reading.divider ??= this.timeline.beforeLast(reading.unread, this.#owner.me.name);
     this.#begun = true;
     if (this.#watched) this.#see();
+  }
+
+  /** Bring a page of older messages, on whatever connection there is, or be without one. */
+  async #bringOlder() {
+    this.#owner.changed();
+    try {
+      while (this.#calls) {
+        try {
+          await this.#prepend(this.#calls, PAGE);
+          return;
+        } catch (error) {
+          if (GONE.has(error.code)) return; // The event that tells of it is on its way.
+          if (!passes(error)) throw error;
+          await pause(error.retryAfter);
+        }
+      }
+    } finally {
+      this.#older = null;
+      this.#owner.changed();
+    }
   }
 
   /** Bring older messages, so many at most. */
@@ -272,11 +265,7 @@ export class Room {
     const { timeline } = this;
     const before = timeline.items[0]?.id ?? timeline.lastId + 1;
     timeline.expectOlder();
-    const events = await calls.history({ before, limit });
-    timeline.prepend(events);
-    // An answer is bounded in bytes, too.
-    const letters = events.reduce((sum, { text }) => sum + (text?.length ?? 0), 0);
-    timeline.complete = events.length === 0 || (events.length < Math.min(limit, MOST) && letters < FEW_LETTERS);
+    timeline.prepend(await calls.history({ before, limit }), limit);
   }
 
   /** Bring what was said between two stays. */
@@ -310,17 +299,6 @@ export class Room {
       else if (!passes(error)) throw error;
     }
     this.#owner.changed();
-  }
-
-  /** The id after which the last so many messages of others come. */
-  #beforeLast(count) {
-    const { items } = this.timeline;
-    let index = items.length;
-    while (count > 0 && index > 0) {
-      const { type, user } = items[(index -= 1)];
-      if (type === "chat" && user !== this.#owner.me.name) count -= 1;
-    }
-    return index < items.length ? items[index].id - 1 : null;
   }
 
   /** Find out what of the outbox had arrived before the stay ended whose keys it has. */
@@ -383,38 +361,29 @@ export class Room {
     this.timeline.add(event);
     if (this.#watched) this.timeline.trim();
     this.people.stopsTyping(event.user);
-    if (event.type !== "chat") {
-      if (this.#watched) this.#read();
-      return;
-    }
-    if (event.user === this.#owner.me.name && this.outbox.saw(event)) this.#owner.learn(event.by);
-    if (this.#watched || event.user === this.#owner.me.name) {
-      if (this.#watched) this.#read();
-    } else {
-      if (this.#begun) this.divider ??= event.id - 1;
-      this.unread += 1;
-      const mentioned = mentions(event.text ?? "", this.#owner.me.name);
-      if (mentioned) this.mentions += 1;
-      if (mentioned || this.kind === "direct") this.#owner.notify(this, event);
-    }
+    if (this.#watched) this.reading.see(this.timeline.lastId);
+    if (event.type !== "chat") return;
+    const mine = event.user === this.#owner.me.name;
+    if (mine && this.outbox.saw(event)) this.#owner.learn(event.by);
+    if (!mine && !this.#watched) this.#miss(event);
     this.#owner.announce(this, event);
+  }
+
+  #miss(event) {
+    const mentioned = mentions(event.text ?? "", this.#owner.me.name);
+    if (this.#begun) this.reading.divider ??= event.id - 1;
+    this.reading.miss(mentioned);
+    if (mentioned || this.kind === "direct") this.#owner.notify(this, event);
   }
 
   /** Somebody sees the end. */
   #see() {
-    this.unread = this.mentions = 0;
-    this.#read();
+    this.reading.see(this.timeline.lastId);
     this.#owner.changed();
   }
 
-  #read() {
-    if (this.#readId === this.timeline.lastId) return;
-    this.#readId = this.timeline.lastId;
-    if (this.#telling !== null) return;
-    this.tellRead();
-    this.#telling = setTimeout(() => {
-      this.#telling = null;
-      this.tellRead();
-    }, READ_EVERY_MS);
+  #tellRead(id) {
+    this.#calls?.read(id).catch(() => {}); // The next one says more.
+    return this.#calls !== null;
   }
 }

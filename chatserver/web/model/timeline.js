@@ -7,6 +7,9 @@ const KEPT = 1_000;
 /** How many more there may be before they are let go. */
 const SLACK = 1_000;
 
+/** An answer with fewer was not cut by how large it is: that is at 1 MiB, six bytes a letter at most. */
+const FEW_LETTERS = 100_000;
+
 const SHOWN = new Set(["chat", "join", "leave", "topic", "notice"]);
 
 export class Timeline {
@@ -42,12 +45,14 @@ export class Timeline {
     this.#amendments = [];
   }
 
-  /** Take in what was before the first item, ascending. */
-  prepend(events) {
+  /** Take in what was before the first item, ascending; of so many there are more. */
+  prepend(events, limit) {
     const first = this.items[0]?.id ?? Infinity;
     const older = events.filter(({ id, type }) => id < first && SHOWN.has(type)).map(itemOf);
     this.items = [...older, ...this.items];
     this.lastId = Math.max(this.lastId, events.at(-1)?.id ?? 0);
+    const letters = events.reduce((sum, { text }) => sum + (text?.length ?? 0), 0);
+    this.complete = events.length === 0 || (events.length < limit && letters < FEW_LETTERS);
     const amendments = this.#amendments ?? [];
     this.#amendments = null;
     for (const amendment of amendments) this.#amend(amendment);
@@ -90,6 +95,16 @@ export class Timeline {
     return item?.id === id ? item : undefined;
   }
 
+  /** The id after which the last so many messages of others come. */
+  beforeLast(count, name) {
+    let index = this.items.length;
+    while (count > 0 && index > 0) {
+      const { type, user } = this.items[(index -= 1)];
+      if (type === "chat" && user !== name) count -= 1;
+    }
+    return index < this.items.length ? this.items[index].id - 1 : null;
+  }
+
   #amend(event) {
     const { type, target, text, reactions, time } = event;
     const index = this.indexOf(target);
@@ -108,6 +123,7 @@ export class Timeline {
   }
 }
 
+/** With its time as a number, and the reader's day as what can be compared. */
 function itemOf(event) {
-  return { ...event, time: event.time.getTime() };
+  return { ...event, time: event.time.getTime(), day: event.time.toDateString() };
 }

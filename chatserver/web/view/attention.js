@@ -35,19 +35,20 @@ export class Attention {
     return Attention.available && Notification.permission === "granted" && lastingStorage.get("notify") === true;
   }
 
-  /** Turn notifications on or off; whether it is as wanted. */
+  /** Turn notifications on or off; whether it is as wanted. The browser asks the person once. */
   static async turn(on) {
     lastingStorage.set("notify", on);
-    return !on || (await Notification.requestPermission()) === "granted";
+    return !on || (constructible() && (await Notification.requestPermission()) === "granted");
   }
 
   /** Title and icon, as the chat stands. */
   update() {
     const { rooms, room, phase } = this.#chat;
     let unread = 0;
-    for (const each of rooms.values()) unread += each.unread;
+    for (const each of rooms.values()) unread += each.reading.unread;
     const where = phase === "inside" && room ? `${titleOf(room)} · ${texts.chat}` : texts.chat;
-    document.title = unread ? `(${unread > 99 ? "99+" : unread}) ${where}` : where;
+    const title = unread ? `(${unread > 99 ? "99+" : unread}) ${where}` : where;
+    if (title !== document.title) document.title = title;
     if (unread !== this.#shown) this.#drawIcon(unread);
     this.#shown = unread;
   }
@@ -69,13 +70,24 @@ export class Attention {
   }
 
   #notify(room, event) {
-    if (!Attention.on || !document.hidden) return;
+    if (!Attention.on || (!document.hidden && document.hasFocus())) return;
     const notification = new Notification(texts.says(event.user, titleOf(room)), { body: event.text, tag: room.name });
     notification.addEventListener("click", () => {
       window.focus();
-      this.#chat.open(room.name);
+      this.#chat.show(room.name, event.id);
       notification.close();
     });
+  }
+}
+
+/** Whether a page may make one: on a phone only a service worker may. One that is made before it is
+ * allowed is not shown. */
+function constructible() {
+  try {
+    if (Notification.permission !== "granted") new Notification("");
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -10,12 +10,18 @@ const MAX_TEXT = 4_000;
 /** From how few left on their number is shown. */
 const FEW_LEFT = 200;
 
+/** What begins like a command of the terminal client, which would be said to everybody by mistake. */
+const COMMAND = /^\/(?!me\s)[\p{L}\p{N}-]+(?=\s|$)/u;
+
+/** Such a text that is meant: it is said with one stroke less. */
+const NO_COMMAND = /^\/(?=\/[\p{L}\p{N}-]+(?:\s|$))/u;
+
 /** Names that are offered at a time. */
 const OFFERED = 6;
 
 export class Composer extends Component {
   field = createRef();
-  state = { text: this.props.room.draft, offered: [], chosen: 0 };
+  state = { text: this.props.room.draft, offered: [], chosen: 0, command: null };
 
   componentDidMount() {
     this.props.handle.current = this;
@@ -46,7 +52,7 @@ export class Composer extends Component {
   }
 
   write(text) {
-    this.setState({ text }, () => this.fit());
+    this.setState({ text, command: null }, () => this.fit());
     if (!this.props.editing) this.props.room.setDraft(text);
   }
 
@@ -100,6 +106,8 @@ export class Composer extends Component {
       this.send();
     } else if (key === "ArrowUp" && !text && this.props.onEditLast()) {
       event.preventDefault();
+    } else if (key === "Escape" && this.state.command) {
+      this.setState({ command: null });
     } else if (key === "Escape" && (this.props.editing || this.props.reply)) {
       this.props.onCancel();
     }
@@ -109,13 +117,20 @@ export class Composer extends Component {
     event?.preventDefault();
     const { text } = this.state;
     if (!text.trim() || lengthOf(text) > MAX_TEXT) return;
-    this.props.onSend(text.trim());
-    if (!this.props.editing) this.write("");
-    this.setState({ offered: [] });
-    this.focus();
+    const command = this.props.editing ? null : COMMAND.exec(text)?.[0];
+    if (command) this.setState({ command });
+    else this.say(text.replace(NO_COMMAND, ""));
   };
 
-  render({ room, title, editing, reply, onCancel }, { text, offered, chosen }) {
+  /** Send it, whatever it begins with. */
+  say(text) {
+    this.props.onSend(text.trim());
+    if (!this.props.editing) this.write("");
+    this.setState({ offered: [], command: null });
+    this.focus();
+  }
+
+  render({ room, title, editing, reply, onCancel }, { text, offered, chosen, command }) {
     const length = text.length > MAX_TEXT - FEW_LEFT ? lengthOf(text) : text.length;
     const left = MAX_TEXT - length;
     return html`<form class="composer" onSubmit=${this.send}>
@@ -128,6 +143,10 @@ export class Composer extends Component {
           key=${name} id=${`offered-${index}`} role="option" aria-selected=${index === chosen}
           onPointerDown=${(event) => { event.preventDefault(); this.complete(name); }}><bdi>${name}</bdi></li>`)}
       </ul>`}
+      ${command && html`<p class="context problem" role="alert">
+        <span><bdi>${command}</bdi> ${texts.isCommand}</span>
+        <button type="button" onClick=${() => this.say(text)}>${texts.sayAnyway}</button>
+      </p>`}
       <div class="line">
         <textarea
           id="field" ref=${this.field} rows="1" dir="auto" enterkeyhint="send" placeholder=${texts.placeholder}

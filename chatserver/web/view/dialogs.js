@@ -5,6 +5,7 @@ import { texts } from "../texts.js";
 import { titleOf } from "./attention.js";
 import { hueOf, initialOf } from "./format.js";
 import { html, Icon } from "./html.js";
+import { passLink } from "./invitation.js";
 
 const HOUR = 3_600;
 
@@ -97,11 +98,6 @@ export function RoomCard({ chat, room, onClose }) {
       ${room.owned && html`<button type="button" onClick=${() => runAndClose(() => chat.leaveRoom(room, "close"))}>${texts.closeRoom}</button>`}
     </div>
   </${Dialog}>`;
-}
-
-/** The address that lets whoever opens it into a room; what stands behind # reaches no server. */
-function passLink(pass) {
-  return `${new URL(".", document.baseURI).href}#${new URLSearchParams({ pass })}`;
 }
 
 export function RoomFinder({ chat, onClose }) {

@@ -2,9 +2,11 @@
 // makes markup, so nothing that somebody types can become any.
 
 import { mentionPattern } from "../model/mentions.js";
+import { passOf } from "./invitation.js";
 
-/** A fence on lines of its own makes a block, backticks make code, addresses become links. */
-const PARTS = /```(?:[\w+-]*\n)?([\s\S]+?)```|`([^`\n]+)`|(https?:\/\/[^\s<>"`]+)/gu;
+/** A fence on lines of its own makes a block, backticks make code, addresses become links, and what
+ * the terminal client invites with becomes what one can press. */
+const PARTS = /```(?:[\w+-]*\n)?([\s\S]+?)```|`([^`\n]+)`|(https?:\/\/[^\s<>"`]+)|(?<!\S)\/accept ([\w-]{22})(?!\S)/gu;
 
 /** What ends a sentence rather than an address. */
 const TRAILING = /[.,;:!?'"»”’]+$|(?<!\([^()]*)\)+[.,;:!?]*$/u;
@@ -12,7 +14,7 @@ const TRAILING = /[.,;:!?'"»”’]+$|(?<!\([^()]*)\)+[.,;:!?]*$/u;
 /** How many names a text is searched for; in a crowd, only one's own. */
 const MAX_NAMES = 200;
 
-/** Parts `{kind, text}`: `text`, `link`, `mention` (with `me`), `code`, `block`. */
+/** Parts `{kind, text}`: `text`, `link`, `mention` (with `me`), `code`, `block`, `pass` (with `pass`). */
 export function partsOf(text, me, names) {
   const mention = mentionPattern(names.length <= MAX_NAMES ? [me, ...names] : [me]);
   const parts = [];
@@ -20,10 +22,11 @@ export function partsOf(text, me, names) {
   for (const found of text.matchAll(PARTS)) {
     plain(text.slice(end, found.index));
     end = found.index + found[0].length;
-    const [all, block, code, link] = found;
+    const [all, block, code, link, pass] = found;
     if (block !== undefined) parts.push({ kind: "block", text: block.replace(/\n$/, "") });
     else if (code !== undefined) parts.push({ kind: "code", text: code });
-    else addLink(link, all);
+    else if (pass !== undefined) parts.push({ kind: "pass", text: all, pass });
+    else addLink(link);
   }
   plain(text.slice(end));
   return parts;
@@ -40,7 +43,9 @@ export function partsOf(text, me, names) {
 
   function addLink(link) {
     const shown = link.replace(TRAILING, "");
-    if (URL.canParse(shown)) parts.push({ kind: "link", text: shown });
+    const pass = passOf(shown);
+    if (pass) parts.push({ kind: "pass", text: shown, pass });
+    else if (URL.canParse(shown)) parts.push({ kind: "link", text: shown });
     else push("text", shown);
     push("text", link.slice(shown.length));
   }
@@ -57,9 +62,13 @@ export function hueOf(name) {
   return hash % 8;
 }
 
+/** A letter that nothing is joined to. */
+const PLAIN = /^[A-Za-z0-9](?=[ -~]|$)/;
+
 const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
 /** What stands in a person's picture: the first letter, or the whole of an emoji. */
 export function initialOf(name) {
-  return segmenter.segment(name)[Symbol.iterator]().next().value.segment.toUpperCase();
+  const [first] = PLAIN.exec(name) ?? [segmenter.segment(name)[Symbol.iterator]().next().value.segment];
+  return first.toUpperCase();
 }

@@ -1,6 +1,6 @@
 // The chat: a list of rooms and people beside one room.
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { texts } from "../texts.js";
 import { ConnectionLine } from "./app.js";
 import { Attention, titleOf } from "./attention.js";
@@ -33,13 +33,14 @@ export function Inside({ chat }) {
 
   useEffect(closeMenu, [room.name]);
 
-  const show = (what) => setDialog({ ...what, number: (counter.current += 1) });
+  const show = useCallback((what) => setDialog({ ...what, number: (counter.current += 1) }), []);
+  const showPerson = useCallback((name) => show({ name }), []);
   // One that closes late must not close the next.
   const close = () => setDialog((current) => (current === dialog ? null : current));
   return html`<div class=${`chat${menu ? " with-menu" : ""}`}>
     <a class="skip" href="#field" >${texts.skipToMessage}</a>
     <${Sidebar} chat=${chat} open=${menu} onClose=${closeMenu}
-      onPerson=${(name) => show({ name })} onFind=${() => show({ find: true })} />
+      onPerson=${showPerson} onFind=${() => show({ find: true })} />
     ${menu && html`<div class="scrim" onClick=${closeMenu}></div>`}
     <${RoomView} key=${room.name} chat=${chat} room=${room} covered=${menu} opener=${opener}
       onMenu=${() => setMenu(true)} onAbout=${() => show({ about: true })} mention=${dialog?.mention && dialog} />
@@ -64,6 +65,7 @@ function RoomView({ chat, room, covered, opener, onMenu, onAbout, mention }) {
     react: (item, emoji, on) => room.calls.react(item.id, emoji, on).catch(chat.fails),
     reply: (item) => { setEditing(null); setReply(item); },
     edit: (item) => { setReply(null); setEditing(item); },
+    accept: (pass) => chat.accept(pass).catch(chat.fails),
     remove: (item) => (item.user === me.name ? room.calls : room.moderator).remove(item.id).catch(chat.fails),
     moderates: room.moderator !== null,
   }), [room, room.moderator]);
@@ -73,6 +75,12 @@ function RoomView({ chat, room, covered, opener, onMenu, onAbout, mention }) {
     onDiscard: (entry) => { room.outbox.discard(entry); composer.current.focus(); },
     onTakeBack: (entry) => composer.current.insert(room.outbox.discard(entry)),
   }), [room]);
+
+  useEffect(() => {
+    const { goal } = chat;
+    chat.goal = null;
+    if (goal) messages.current.jump(goal);
+  });
 
   useEffect(() => {
     if (mention) composer.current.insert(`@${mention.mention} `);
@@ -123,7 +131,8 @@ function RoomView({ chat, room, covered, opener, onMenu, onAbout, mention }) {
 
 /** Notifications, asked for once and only when somebody wants them. */
 function Bell() {
-  const [on, setOn] = useState(Attention.on);
+  // Browsers ask another process: not with each message.
+  const [on, setOn] = useState(() => Attention.on);
   const [denied, setDenied] = useState(false);
   if (!Attention.available) return null;
   async function turn() {

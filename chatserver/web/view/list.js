@@ -6,15 +6,16 @@ import { language, texts } from "../texts.js";
 import { html, Icon } from "./html.js";
 import { Message, Unsent } from "./message.js";
 
-/** Items in the document at most, and how many it is cut to, or moved by. */
-const MOST = 300;
-const STEP = 100;
+/** Pixels of the lowest item. */
+const LOWEST = 28;
 
 /** Pixels to the window's edge at which it is moved. */
 const NEAR = 800;
 
-/** Pixels to the end within which one counts as being there. */
+/** Pixels to the end within which one counts as being there who goes down, and who goes up: in a
+ * lively room, whoever leaves it slowly would otherwise be brought back with each message. */
 const AT_END = 60;
+const STILL_AT_END = 2;
 
 /** How long a scrolling may go on that was begun before one asked for the end. */
 const HOLD_MS = 400;
@@ -30,21 +31,32 @@ export class Messages extends Component {
   from = 0;
   to = Infinity;
   following = true;
-  /** The oldest item that there was when this was drawn last. */
+  /** How many items the window is moved by; there are three times as many in the document at most. */
+  step = 0;
+  /** Where the scrolling was last. */
+  top = 0;
+  /** The oldest item that there was when this was drawn last, and whether there was a connection. */
   first = undefined;
+  online = false;
   /** Until when the end is held against a scrolling that a key or a finger has begun before. */
   held = 0;
   state = { active: null, newBelow: 0 };
 
   componentDidMount() {
     this.props.handle.current = this;
+    this.measure();
     this.toEnd();
     // The keyboard of a phone, or a longer draft, must not hide the newest message.
     this.resizes = new ResizeObserver(() => {
+      this.measure();
       if (this.following) this.toEnd();
       this.watch();
     });
     this.resizes.observe(this.scroller.current);
+    for (const type of ["wheel", "touchstart"]) {
+      // Passive: scrolling does not wait for it.
+      this.scroller.current.addEventListener(type, this.release, { passive: true });
+    }
     document.addEventListener("visibilitychange", this.watch);
     window.addEventListener("focus", this.watch);
     window.addEventListener("blur", this.watch);
@@ -62,6 +74,11 @@ export class Messages extends Component {
   /** What is looked at, and where it stands. */
   getSnapshotBeforeUpdate() {
     const { current } = this.scroller;
+    // Somebody may have scrolled of whom no event has told yet.
+    if (this.following && !this.holds() && this.goesUp() && !this.atEnd()) {
+      this.following = false;
+      this.watch();
+    }
     if (this.following) return null;
     const rows = current.querySelectorAll("[data-id]");
     let low = 0;
@@ -85,17 +102,46 @@ export class Messages extends Component {
       if (moved) current.scrollTop += moved;
     }
     if (this.wanted) this.show(this.wanted);
-    // Who waits at the very top for what comes before it cannot scroll any further to see it.
-    const first = this.props.room.timeline.items[0]?.id;
-    if (first !== this.first) {
-      this.first = first;
-      if (!this.following) this.scrolled();
+    // Who waits at the very top for what comes before it cannot scroll any further to see it, or to
+    // have it asked for again.
+    const { online, timeline: { items: [oldest] } } = this.props.room;
+    if (oldest?.id !== this.first || online !== this.online) {
+      this.first = oldest?.id;
+      this.online = online;
+      this.scrolled();
     }
+  }
+
+  /** Two steps fill what one sees and what is near it, so a third can be let go of. */
+  measure() {
+    const height = this.scroller.current.clientHeight + 2 * NEAR;
+    this.step = Math.ceil(height / 2 / LOWEST);
   }
 
   toEnd() {
     const { current } = this.scroller;
-    if (current) current.scrollTop = current.scrollHeight; // an observer may tell of its end
+    if (!current) return; // an observer may tell of its end
+    current.scrollTop = current.scrollHeight;
+    this.top = current.scrollTop;
+  }
+
+  below() {
+    const { scrollHeight, clientHeight, scrollTop } = this.scroller.current;
+    return scrollHeight - clientHeight - scrollTop;
+  }
+
+  /** Whether one is at the end of what is in the document, and does not leave it. */
+  atEnd() {
+    return this.below() < (this.goesUp() ? STILL_AT_END : AT_END);
+  }
+
+  goesUp() {
+    return this.scroller.current.scrollTop < this.top;
+  }
+
+  /** Whether somebody has asked for the end just now. */
+  holds() {
+    return performance.now() < this.held;
   }
 
   /** Go to the newest message, from wherever one is. */
@@ -108,7 +154,7 @@ export class Messages extends Component {
     }
     this.to = Infinity;
     const { items } = this.props.room.timeline;
-    this.from = items[Math.max(0, items.length - STEP)]?.id ?? 0;
+    this.from = items[Math.max(0, items.length - this.step)]?.id ?? 0;
     this.setState({ newBelow: 0 });
     this.forceUpdate(() => {
       this.toEnd();
@@ -123,8 +169,8 @@ export class Messages extends Component {
     const { items } = room.timeline;
     const index = room.timeline.indexOf(id);
     this.following = false;
-    this.from = items[Math.max(0, index - STEP)].id;
-    this.to = items[index + STEP]?.id ?? Infinity;
+    this.from = items[Math.max(0, index - this.step)].id;
+    this.to = items[index + this.step]?.id ?? Infinity;
     this.wanted = id;
     this.forceUpdate();
   }
@@ -140,14 +186,14 @@ export class Messages extends Component {
   }
 
   scrolled = () => {
-    if (this.following && performance.now() < this.held) return this.toEnd();
+    if (this.following && this.holds()) return this.toEnd();
     const { current } = this.scroller;
     if (!current) return; // a last event of the list that has gone
     const { room } = this.props;
     const { items } = room.timeline;
-    const below = current.scrollHeight - current.clientHeight - current.scrollTop;
     const [start, end] = this.bounds(items);
-    const following = below < AT_END && end === items.length;
+    const following = end === items.length && this.atEnd();
+    this.top = current.scrollTop;
     if (following !== this.following) {
       this.following = following;
       if (following) this.to = Infinity;
@@ -155,18 +201,18 @@ export class Messages extends Component {
       this.watch();
     }
     if (current.scrollTop < NEAR) {
-      if (start > 0) this.move(items, Math.max(0, start - STEP), end);
+      if (start > 0) this.move(items, Math.max(0, start - this.step), end);
       else room.loadOlder();
-    } else if (below < NEAR && end < items.length) {
-      this.move(items, start, Math.min(items.length, end + STEP));
+    } else if (this.below() < NEAR && end < items.length) {
+      this.move(items, start, Math.min(items.length, end + this.step));
     }
   };
 
   /** Move the window's edge; the other one follows if there would be too much in the document. */
   move(items, start, end) {
     const [before] = this.bounds(items);
-    if (start < before) end = Math.min(end, start + MOST);
-    else start = Math.max(start, end - MOST);
+    if (start < before) end = Math.min(end, start + 3 * this.step);
+    else start = Math.max(start, end - 3 * this.step);
     this.from = items[start]?.id ?? 0;
     this.to = end < items.length ? items[end].id : Infinity;
     this.forceUpdate();
@@ -174,18 +220,15 @@ export class Messages extends Component {
 
   bounds(items) {
     const { timeline } = this.props.room;
+    const most = 3 * this.step;
     let start = timeline.indexOf(this.from);
-    const end = this.to === Infinity ? items.length : timeline.indexOf(this.to);
-    if (end - start > MOST) {
-      if (this.following) {
-        start = end - MOST + STEP;
-        this.from = items[start].id;
-      } else {
-        // What is added below waits until one scrolls there.
-        this.to = items[start + MOST].id;
-        return [start, start + MOST];
-      }
+    let end = this.to === Infinity ? items.length : timeline.indexOf(this.to);
+    if (most && end - start > most) {
+      // What is added below waits until one scrolls there.
+      if (this.following) start = end - most + this.step;
+      else this.to = items[(end = start + most)].id;
     }
+    this.from = items[start]?.id ?? 0;
     return [start, end];
   }
 
@@ -222,9 +265,9 @@ export class Messages extends Component {
     const { items, complete, holes } = room.timeline;
     const [start, end] = this.bounds(items);
     const atEnd = end === items.length;
-    const below = this.following ? 0 : room.unread;
+    const below = this.following ? 0 : room.reading.unread;
     return html`<div class="reading">
-      <div class="scroller" ref=${this.scroller} tabindex="0" role="region" aria-label=${texts.messages} onScroll=${this.scrolled} onKeyDown=${this.key} onWheel=${this.release} onTouchStart=${this.release}>
+      <div class="scroller" ref=${this.scroller} tabindex="0" role="region" aria-label=${texts.messages} onScroll=${this.scrolled} onKeyDown=${this.key}>
         ${complete && start === 0 && html`<p class="edge">${items.some(({ type }) => type === "chat") || room.outbox.entries.length ? texts.beginning : texts.quiet}</p>`}
         ${room.loading && html`<p class="edge">${texts.loading}</p>`}
         <ol onPointerOver=${this.activate} onPointerLeave=${this.deactivate} onFocusIn=${this.activate}>
@@ -242,20 +285,20 @@ export class Messages extends Component {
     const { room, me, does } = this.props;
     const rows = [];
     let before = items[start - 1];
-    let marked = room.divider === null;
+    const { divider } = room.reading;
+    let marked = divider === null;
     for (let index = start; index < end; index += 1) {
       const item = items[index];
       let apart = false;
-      const date = new Date(item.time);
-      if (!before || date.toDateString() !== new Date(before.time).toDateString()) {
-        rows.push(html`<li key=${`d${item.id}`} class="day"><span>${dayOf(date)}</span></li>`);
+      if (before?.day !== item.day) {
+        rows.push(html`<li key=${`d${item.id}`} class="day"><span>${dayOf(item)}</span></li>`);
         apart = true;
       }
       if (before && between(holes, before.id, item.id)) {
         rows.push(html`<li key=${`h${item.id}`} class="hole">${texts.hole}</li>`);
         apart = true;
       }
-      if (!marked && item.id > room.divider && item.type === "chat") {
+      if (!marked && item.id > divider && item.type === "chat") {
         rows.push(html`<li key="new" class="new"><span>${texts.newHere}</span></li>`);
         marked = apart = true;
       }
@@ -278,10 +321,10 @@ function between(holes, after, id) {
   return false;
 }
 
-function dayOf(date) {
+function dayOf(item) {
   const today = new Date();
   const yesterday = new Date(today.getFullYear(), today.getMonth(), today.getDate() - 1);
-  if (date.toDateString() === today.toDateString()) return texts.today;
-  if (date.toDateString() === yesterday.toDateString()) return texts.yesterday;
-  return day.format(date);
+  if (item.day === today.toDateString()) return texts.today;
+  if (item.day === yesterday.toDateString()) return texts.yesterday;
+  return day.format(item.time);
 }

@@ -9,6 +9,9 @@ import { html, Icon, Pure } from "./html.js";
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const moment = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "medium" });
 
+/** How a message begins that says what somebody does. */
+const DOING = "/me ";
+
 /** What one tap reacts with. */
 const REACTIONS = ["👍", "❤️", "😂", "🎉", "😮", "😢"];
 
@@ -28,14 +31,14 @@ export class Message extends Pure {
           : html`<span class=${head ? `who hue${hueOf(item.user)}` : "hidden"}><bdi>${item.user}</bdi></span>`}
         ${item.replyTo && html`<${Answered} id=${item.replyTo} item=${answered} onJump=${does.jump} />`}
         <div class="said">
-          ${item.removed ? html`<p class="text">${texts.removed}</p>` : html`<${Text} text=${item.text} me=${me} room=${room} />`}
+          ${item.removed ? html`<p class="text">${texts.removed}</p>` : html`<${Text} text=${item.text} who=${item.user} me=${me} room=${room} onAccept=${does.accept} />`}
           <p class="meta">
             ${item.edited && html`<span>${texts.edited}</span>`}
             <time datetime=${new Date(item.time).toISOString()} title=${moment.format(item.time)}>${clock.format(item.time)}</time>
             ${mine && html`<span class="sent" role="img" aria-label=${texts.sent}><${Icon} name="check" /></span>`}
           </p>
         </div>
-        ${item.reactions && html`<${Reactions} item=${item} me=${me} does=${does} />`}
+        ${Object.keys(item.reactions ?? {}).length > 0 && html`<${Reactions} item=${item} me=${me} does=${does} />`}
         ${active && !item.removed && room.online && html`<${Actions} item=${item} mine=${changes} does=${does} />`}
       </div>
     </li>`;
@@ -50,7 +53,7 @@ export class Unsent extends Pure {
       <div class="bubble">
         <span class="hidden">${texts.says(texts.you, "")}</span>
         <div class="said">
-          <${Text} text=${entry.text} me=${me} room=${room} />
+          <${Text} text=${entry.text} who=${me.name} me=${me} room=${room} />
           ${!failed && html`<p class="meta">${entry.state === "sent" ? texts.sent : online ? texts.sending : texts.waiting}</p>`}
         </div>
         ${failed && html`
@@ -72,10 +75,12 @@ function reasonOf({ error, tried }) {
 }
 
 /** Only text nodes and elements of our own: what somebody typed never becomes markup. */
-function Text({ text, me, room }) {
+function Text({ text, who, me, room, onAccept }) {
+  const does = text?.startsWith(DOING);
   // Who is there now decides what is a mention; it need not be looked at again.
-  const parts = useMemo(() => partsOf(text ?? "", me.name, room.people.names), [text]);
-  return html`<div class="text" dir="auto">${parts.map(({ kind, text: piece, me: mine }) => {
+  const parts = useMemo(() => partsOf(does ? text.slice(DOING.length) : text ?? "", me.name, room.people.names), [text]);
+  return html`<div class=${`text${does ? " does" : ""}`} dir="auto">${does && html`<bdi>${who}</bdi> `}${parts.map(({ kind, text: piece, me: mine, pass }) => {
+    if (kind === "pass" && onAccept) return html`<button type="button" class="link" onClick=${() => onAccept(pass)}>${piece}</button>`;
     if (kind === "link") return html`<a href=${piece} target="_blank" rel="noopener noreferrer nofollow">${piece}</a>`;
     if (kind === "mention") return html`<strong class=${mine ? "mention me" : "mention"}>${piece}</strong>`;
     if (kind === "code") return html`<code dir="ltr">${piece}</code>`;

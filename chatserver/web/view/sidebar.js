@@ -5,7 +5,7 @@ import { texts } from "../texts.js";
 import { Brand } from "./app.js";
 import { titleOf } from "./attention.js";
 import { hueOf, initialOf } from "./format.js";
-import { html, Icon } from "./html.js";
+import { html, Icon, Pure } from "./html.js";
 
 /** People that are listed; nobody reads more. */
 const LISTED = 200;
@@ -36,7 +36,7 @@ export function Sidebar({ chat, open, onClose, onPerson, onFind }) {
         <h2>${texts.conversations}</h2>
         <${Rooms} rooms=${all.filter(({ kind }) => kind === "direct")} open=${room} onEnter=${enter} />`}
       <h2>${texts.people} <span class="count">${room.people.count}</span></h2>
-      <${People} room=${room} me=${me} onPerson=${onPerson} />
+      <${People} all=${room.people.all} name=${me.name} onPerson=${onPerson} />
     </div>
     ${me.account && html`<label class="check stay"><input type="checkbox" checked=${chat.remembered} onChange=${(event) => chat.remember(event.currentTarget.checked)} /> ${texts.staySignedIn}</label>`}
     <div class="self">
@@ -51,22 +51,29 @@ function Rooms({ rooms, open, onEnter }) {
   return html`<ul class="rooms">${rooms.map((room) => html`<li key=${room.name}>
     <button type="button" aria-current=${room === open ? "page" : undefined} onClick=${() => onEnter(room.name)}>
       <bdi>${titleOf(room)}</bdi>
-      ${room.unread > 0 && html`<span class=${`badge${room.mentions ? " mentioned" : ""}`} aria-label=${texts.unread(room.unread)}>${room.unread > 99 ? "99+" : room.unread}</span>`}
+      <${Badge} ...${room.reading} />
     </button>
   </li>`)}</ul>`;
 }
 
-function People({ room, me, onPerson }) {
-  const people = room.people.all.sort(
-    (one, other) => (other.name === me.name) - (one.name === me.name) || one.name.localeCompare(other.name),
-  );
-  return html`<ul class="people">
-    ${people.slice(0, LISTED).map(({ name, online }) => html`<li key=${name}>
-      <button type="button" disabled=${name === me.name} onClick=${() => onPerson(name)}>
-        <span class=${`face hue${hueOf(name)}${online ? " online" : ""}`} aria-hidden="true">${initialOf(name)}</span>
-        <span class="name"><bdi>${name}</bdi>${name === me.name && html` <small>${texts.you}</small>`}${!online && html` <small>${texts.away}</small>`}</span>
-      </button>
-    </li>`)}
-    ${people.length > LISTED && html`<li class="hint">${texts.more(people.length - LISTED)}</li>`}
-  </ul>`;
+function Badge({ unread, mentions }) {
+  if (!unread) return null;
+  return html`<span class=${`badge${mentions ? " mentioned" : ""}`} aria-label=${texts.unread(unread)}>${unread > 99 ? "99+" : unread}</span>`;
+}
+
+class People extends Pure {
+  render({ all, name: me, onPerson }) {
+    const people = all.toSorted(
+      (one, other) => (other.name === me) - (one.name === me) || one.name.localeCompare(other.name),
+    );
+    return html`<ul class="people">
+      ${people.slice(0, LISTED).map(({ name, online }) => html`<li key=${name}>
+        <button type="button" disabled=${name === me} onClick=${() => onPerson(name)}>
+          <span class=${`face hue${hueOf(name)}${online ? " online" : ""}`} aria-hidden="true">${initialOf(name)}</span>
+          <span class="name"><bdi>${name}</bdi>${name === me && html` <small>${texts.you}</small>`}${!online && html` <small>${texts.away}</small>`}</span>
+        </button>
+      </li>`)}
+      ${people.length > LISTED && html`<li class="hint">${texts.more(people.length - LISTED)}</li>`}
+    </ul>`;
+  }
 }
