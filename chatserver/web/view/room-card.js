@@ -1,13 +1,14 @@
 // A room, and what one can do with it.
 
 import { useEffect, useState } from "preact/hooks";
-import { language, texts } from "../texts.js";
+import { texts } from "../texts.js";
 import { titleOf } from "./attention.js";
 import { Dialog, submits, useAction } from "./dialog.js";
 import { html } from "./html.js";
 import { passLink } from "./invitation.js";
 
-const until = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+// As the times of messages: by the reader's custom.
+const until = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 export function RoomCard({ chat, room, onClose }) {
   const [run, failure] = useAction(onClose);
