@@ -55,8 +55,14 @@ TAKEN_OVER: Final = 4001
 """Of the codes for private use, what servers and clients of this package mean by it: another
 connection has what this one had, so its client is not to come back by itself."""
 
+ACCOUNT_CAME: Final = 4002
+"""Likewise: the name belongs to somebody with an account, who has come."""
+
 TOKEN_OVER: Final = 4003
 """Likewise: the token with which somebody came in is good no more."""
+
+SENT_AWAY: Final = 4004
+"""Likewise: whoever it was is not to come back by itself; the reason says why."""
 
 
 def describe_close(code: int) -> str:

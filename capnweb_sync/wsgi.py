@@ -48,6 +48,11 @@ ANSWER_BYTES: Final = 8 * 1024 * 1024
 """Bytes of the answer to a batch by default. A short batch can name one large result many times,
 and the answer is held in memory until its client has read it."""
 
+BATCH_OVER: Final = (
+    "The batch is over, and with it all that it has passed: none of that can be called any more."
+    " What is to be called later has to come by a connection: connect()"
+)
+
 FOREIGN_PAGE: Final = (
     b"Pages of another site may not use this service; allow_origins of serve() lets them.\n"
 )
@@ -274,6 +279,7 @@ class Service:
         except ValueError:
             return "400 Bad Request", [], [b"The body of the request is incomplete.\n"]
         transport = BatchTransport(self._max_answer, address_of(environ))
+        transport.can_answer = False
         session = self._session(transport, main, None)
         transport.on_too_large = session.close
         deadline = time.monotonic() + self._batch_timeout
@@ -284,7 +290,7 @@ class Service:
             and session.drain(deadline - time.monotonic())
         )
         answer = transport.take()
-        session.connection_lost(None, "The batch is over.")
+        session.connection_lost(None, BATCH_OVER)
         if transport.too_large:
             sentence = f"An answer has {self._max_answer} bytes at most: ask for less at a time.\n"
             return "413 Content Too Large", [], [sentence.encode()]

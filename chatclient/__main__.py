@@ -22,6 +22,7 @@ from .looks import ink_for
 from .program import Program
 from .prompt import PromptTerminal
 from .showing import Showing, Wishes
+from .statuses import sentence
 from .streams import NobodyReads, StreamError, finish_output, write_error, write_output
 from .terminal import PlainTerminal, Terminal, Words
 
@@ -57,15 +58,20 @@ def parser() -> Parser:
     parser = Parser(
         prog="chatclient",
         description="Chat from a terminal. With pipes, each line of input is a message.",
-        epilog="Exit status: 0 left, all was said; 1 something was not, or there was no chat to be "
-        "had; 2 a wrong option; 130 interrupted before there was a chat, or twice.",
+        epilog=sentence(),
     )
     parser.add_argument("--version", action="version", version=f"chatclient {__version__}")
     parser.add_argument(
         "--url", type=websocket_url, default=URL, help="the server (default: %(default)s)"
     )
     parser.add_argument(
-        "--username", metavar="NAME", help="asked for when not given, unless CHAT_TOKEN has a token"
+        "--username", metavar="NAME", help="asked for when not given, unless there is a token"
+    )
+    parser.add_argument(
+        "--token",
+        metavar="TOKEN",
+        help="what one comes in by instead; others on this machine can read it here, and not in the"
+        " environment variable CHAT_TOKEN",
     )
     parser.add_argument("--room", metavar="ROOM", help="where to be instead of in the lobby")
     parser.add_argument(
@@ -118,8 +124,13 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options, which fit together; otherwise argparse complains. Raises StreamError."""
     known = parser()
     options = known.parse_args(arguments)
-    if options.send is not None and options.username is None:
-        known.error("--send needs --username")
+    if options.token and options.username:
+        known.error("--token says who one is, and --username, too; give one of them")
+    # What is said on the command line wins over the environment.
+    if not options.username:
+        options.token = options.token or os.environ.get("CHAT_TOKEN") or None
+    if options.send is not None and not options.username and not options.token:
+        known.error("--send needs --username, or a token")
     return options
 
 
@@ -151,9 +162,10 @@ def chat(options: argparse.Namespace) -> int:
     terminal: Terminal
     if edits:
         words = Words(COMMANDS, program.names, program.behind)
-        terminal = PromptTerminal(words, program, color=bool(ink.of("")))
+        terminal = PromptTerminal(words, program, ink)
     else:
         terminal = PlainTerminal(
+            ink,
             source=options.send,
             echoes=interactive,
             quiet=options.send is not None and not (options.json or options.follow),
@@ -165,16 +177,12 @@ def chat(options: argparse.Namespace) -> int:
     if history is None:
         history = HISTORY_EVENTS if interactive else 0
 
-    # What is said on the command line wins over the environment.
-    token = None if options.username else os.environ.get("CHAT_TOKEN") or None
-
     def join(username: str) -> ChatClient:
         return ChatClient(
             options.url,
-            None if token else username,
-            token=token,
+            None if options.token else username,
+            token=options.token,
             reconnect=not options.no_reconnect,
-            history=0 if options.room or options.since is not None else history,
             on_status=program.show_status,
         )
 
@@ -190,7 +198,7 @@ def chat(options: argparse.Namespace) -> int:
     return program.run(
         terminal,
         showing,
-        "" if token else options.username,
+        "" if options.token else options.username,
         join,
         room=options.room,
         since=options.since,

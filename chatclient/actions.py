@@ -28,6 +28,10 @@ MAX_LISTED: Final = 100
 """Rooms, or people of a room, that are shown at once."""
 
 
+READ_SECONDS: Final = 3.0
+"""How long telling what was read may take: leaving waits for it."""
+
+
 class Actions:
     """What one does by typing. All of it is called by whoever reads what is typed; what asks the
     server is handed to `later`."""
@@ -245,9 +249,15 @@ class Actions:
         """Learn which rooms one is in already. Raises ChatError."""
         places = self._showing.places
         for info in self._chat.rooms(limit=MAX_LISTED):
-            if info.inside and info.name != places.lobby.name:
+            if info.name == places.lobby.name:
+                places.lobby.unseen = info.unread
+            elif info.inside:
                 place = Place("", "", ready=False, unseen=info.unread)
                 places.add(place, info.name, label_of(info))
+
+    def read(self, place: Place, message: int) -> None:
+        """Tell the server that a message was read. Raises ChatError."""
+        self._room(place).read(message, READ_SECONDS)
 
     def look_whether_inside(self, name: str) -> None:
         """Find out whether a room still has us: a notice says it to people alone."""

@@ -146,7 +146,7 @@ class ChatClient(Person):
         options = {"key": secrets.token_hex(KEY_BYTES)}
 
         def send(here: Membership) -> RpcPromise:
-            known = [options] if self._link.server.keeps_log else []
+            known = [options] if self.keeps_history else []
             return here.chat.sendMessage(self.username, text, *known)
 
         return answers.receipt(self._call(send, timeout, stores=True, patient=patient))
@@ -176,6 +176,11 @@ class ChatClient(Person):
         return self._link.ended
 
     @property
+    def keeps_history(self) -> bool:
+        """Whether the server keeps what happens; otherwise `history` is a ChatError."""
+        return self._link.server.keeps_log
+
+    @property
     def user_count(self) -> int:
         """How many are online."""
         return answers.count(self._call(lambda here: here.chat.userCount, None))
@@ -202,7 +207,7 @@ class ChatClient(Person):
         Raises:
             ChatError: this server keeps no history; `BadRequest`, `Unavailable` …
         """
-        if not self._link.server.keeps_log:
+        if not self.keeps_history:
             raise ChatError("This server keeps no history that could be read.")
         options = {"limit": limit, "before": before, "after": after}
         events = self._call(lambda here: here.chat.getHistory(options), timeout)

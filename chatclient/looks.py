@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from prompt_toolkit.utils import get_cwidth
 
 Span = tuple[str, str]
 """The parameters of a look, "" for none, and a text."""
+
+Line = Sequence[Span]
+"""What is shown in one line, or in more where it is too wide."""
 
 BOLD: Final = "1"
 FAINT: Final = "2"
@@ -72,14 +75,23 @@ class Ink:
         self._colours = colours
         self._plain = plain
 
+    @property
+    def coloured(self) -> bool:
+        """Whether there are colours."""
+        return bool(self._colours)
+
     def of(self, name: str) -> str:
         """The colour of somebody's name, always the same."""
-        if not self._colours:
+        if not self.coloured:
             return ""
         number = zlib.crc32(name.casefold().encode("utf-8", "replace"))
         return self._colours[number % len(self._colours)]
 
-    def paint(self, spans: Sequence[Span]) -> str:
+    def lay(self, lines: Iterable[Line], width: int | None) -> str:
+        """The lines as they are written where there are so many columns."""
+        return "".join(f"{self.paint(row)}\n" for line in lines for row in fold(line, width))
+
+    def paint(self, spans: Line) -> str:
         """The spans as they are written."""
         if self._plain:
             return "".join(text for _, text in spans)
@@ -108,7 +120,7 @@ def columns() -> int:
         return 80
 
 
-def fold(spans: Sequence[Span], width: int | None) -> list[list[Span]]:
+def fold(spans: Line, width: int | None) -> list[list[Span]]:
     """The lines in which the spans stand: cut at the newlines in them, and between words where a
     line would be wider than `width`; each but the first is indented."""
     text = "".join(part for _, part in spans)
@@ -121,7 +133,12 @@ def fold(spans: Sequence[Span], width: int | None) -> list[list[Span]]:
     return lines
 
 
-def cut(spans: Sequence[Span], start: int, end: int) -> list[Span]:
+def plain(text: str) -> list[Line]:
+    """The lines of a text, without any look."""
+    return [[("", line)] for line in text.split("\n")]
+
+
+def cut(spans: Line, start: int, end: int) -> list[Span]:
     """What stands between two characters of the whole text."""
     found: list[Span] = []
     for look, text in spans:

@@ -13,9 +13,11 @@ from .commands import TABLE, Misuse
 from .display import escaped, line_of_users, quoted
 from .errors import ChatError, UsernameTaken
 from .events import Event
+from .marks import Marks
 from .outgoing import Outgoing, Task
 from .reconnect import Status
 from .showing import Showing
+from .statuses import FAILED, LEFT, status_of
 from .streams import NobodyReads, StreamError
 from .terminal import MAX_LINE, Terminal
 
@@ -36,12 +38,24 @@ YES: Final = frozenset({"y", "yes", "/quit"})
 """Answers to the question whether to leave."""
 
 
+MAX_NAMES: Final = 10_000
+"""Names that are known for completion; of more, any are forgotten. Who is in a room without being
+in the lobby is never heard to go offline."""
+
+
+def remember(names: set[str], more: Iterable[str]) -> None:
+    """Know these names, too."""
+    names.update(more)
+    while len(names) > MAX_NAMES:
+        names.pop()
+
+
 class Leave(Exception):
     """The user wants to leave."""
 
 
 class Program:
-    """One stay in a chat. It is the `Line` of a terminal with an editor.
+    """One stay in a chat. It is the `Draft` of a terminal with an editor.
 
     Attributes:
         names: who is known to be online, for completion.
@@ -60,6 +74,7 @@ class Program:
         self._patience_told = -PATIENCE_SECONDS
         self._asks_to_leave = False
         self._outgoing = Outgoing(self._not_done, self._refresh, self._break_off)
+        self._marks = Marks(lambda *read: self._actions.read(*read), self._break_off)
 
     def run(
         self,
@@ -96,16 +111,17 @@ class Program:
             chat = self._join(username, join, time.monotonic() + wait)
         except ChatError as error:
             showing.complain(escaped(str(error)))
-            return 1
+            return status_of(error)
         if chat is None:
             showing.complain("A chat needs a name: use --username, or type one.")
-            return 1
+            return FAILED
         reader = threading.Thread(target=self._read, args=(chat,), name="chatclient output")
         try:
             self._begin(chat, room, since, history)
             reader.start()
             if self._interactive:
                 self._outgoing.start()
+                self._marks.start()
             self._talk(follow=follow)
         except KeyboardInterrupt:
             pass  # A signal leaves as /quit does, but at once.
@@ -113,6 +129,7 @@ class Program:
             self._lost = self._lost or error
         finally:
             left = self._outgoing.close()
+            self._marks.close(online=self._outgoing.online)
             chat.close()
             if reader.is_alive():
                 reader.join()
@@ -144,7 +161,8 @@ class Program:
     def _begin(self, chat: ChatClient, room: str | None, since: int | None, history: int) -> None:
         """Show where we are. Raises ChatError, StreamError."""
         self._chat = chat
-        self._showing.begin(chat.username, chat.lobby)
+        reads = self._interactive and chat.lobby
+        self._showing.begin(chat.username, chat.lobby, *([self._marks.read] if reads else []))
         self._actions = Actions(
             chat,
             self._showing,
@@ -155,16 +173,21 @@ class Program:
             history=history,
         )
         users = chat.users()
-        self.names.update(users)
+        remember(self.names, users)
         self._showing.say(f"Joined chat as {escaped(chat.username)}")
         self._showing.say(line_of_users(users))
-        if self._interactive and chat.lobby:
+        if reads:
             self._actions.find_seats()
         if room is not None:
             self._actions.come_in(room)
+        looks_back = room is None and since is None and history and chat.keeps_history
+        # One's own coming may be among the last, and is not shown.
+        last = chat.newest(history + 1) if looks_back else []
+        before = [event for event in last if event.users != (chat.username,)][-history:]
         self._showing.say("\nType a message and press Enter (or /quit to leave):")
         if since is not None:
             self._showing.catch_up(self._since(since), self._showing.places.present)
+        self._showing.look_back(before)
 
     def _since(self, after: int) -> Iterable[Event]:
         """What happened here above an id."""
@@ -189,7 +212,9 @@ class Program:
             raise self._lost
         if isinstance(self._lost, ChatError):
             self._showing.complain(escaped(str(self._lost)))
-        return 1 if self._lost is not None or self._failed else 0
+        if self._lost is not None:
+            return status_of(self._lost)
+        return FAILED if self._failed else LEFT
 
     # ---- What arrives
 
@@ -234,7 +259,7 @@ class Program:
 
     def _show(self, chat: ChatClient, event: Event) -> None:
         if event.type == "join":
-            self.names.update(event.users)
+            remember(self.names, event.users)
         elif event.type == "leave" and event.room == chat.lobby:
             self.names.difference_update(event.users)
         self._showing.happen(event)

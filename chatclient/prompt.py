@@ -8,7 +8,6 @@ the line is taken away, the text written, and the line drawn again below it.
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -26,8 +25,9 @@ from prompt_toolkit.layout.controls import FormattedTextControl
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 
-from .display import indented
-from .looks import columns
+from .display import harmless
+from .looks import Ink, Line, plain
+from .redraw import Shown
 from .streams import output_error
 from .terminal import Words
 
@@ -39,7 +39,7 @@ MAX_PENDING: Final = 500
 """Lines that wait to be written before whoever shows them should wait."""
 
 
-class Line(Protocol):
+class Draft(Protocol):
     """What the editor asks about the line that is typed, and tells of keys."""
 
     def prompt(self) -> str:
@@ -62,9 +62,9 @@ class Line(Protocol):
 class PromptTerminal:
     """A terminal with a line editor; what is shown appears above the line being typed."""
 
-    def __init__(self, words: Words, line: Line, *, color: bool = True) -> None:
-        """`words` are completed; without `color`, nothing is coloured."""
-        self._line = line
+    def __init__(self, words: Words, draft: Draft, ink: Ink) -> None:
+        """`words` are completed; lines are written with `ink`."""
+        self._draft = draft
         self._output = get_app_session().output
         if isinstance(self._output, Vt100_Output):
             # Not asked where its cursor is, a terminal that cannot say needs no warning, and the
@@ -77,7 +77,7 @@ class PromptTerminal:
             enable_suspend=True,
             key_bindings=self._keys(),
             output=self._output,
-            color_depth=None if color else ColorDepth.DEPTH_1_BIT,
+            color_depth=None if ink.coloured else ColorDepth.DEPTH_1_BIT,
         )
         app = self._session.app
         app.erase_when_done = True
@@ -86,7 +86,8 @@ class PromptTerminal:
         )
         self._obey: Callable[[str], None] = lambda line: None
         self._changed = threading.Condition()
-        self._pending: deque[str] = deque()
+        self._shown = Shown(app, self._output, ink)
+        self._pending: deque[Line] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None  # While the editor runs.
         self._scheduled = False
         self._stale = False
@@ -99,11 +100,13 @@ class PromptTerminal:
         """A line of input, asked for with `question`; None at the end of the input."""
         session: PromptSession[str] = PromptSession(enable_suspend=True, output=self._output)
         try:
-            return session.prompt(question)
+            answer = session.prompt(question)
         except EOFError:
             return None
         except OSError as error:
             raise output_error(error) from error  # The terminal is gone.
+        self._shown.take(plain(f"{question}{answer}"))
+        return answer
 
     def run(self, obey: Callable[[str], None]) -> None:
         """Call `obey` with each line that is typed, until it raises, or `stop` is called."""
@@ -127,10 +130,10 @@ class PromptTerminal:
         self._stopped = True
         self._in_loop(self._leave_if_stopped)
 
-    def show(self, text: str) -> None:
-        """Write a line soon, in one piece whichever threads write; never blocks for long."""
+    def show(self, *lines: Line) -> None:
+        """Write lines soon, in one piece whichever threads write; never blocks for long."""
         with self._changed:
-            self._pending.append(f"{text}\n")
+            self._pending.extend(lines)
             loop, scheduled = self._loop, self._scheduled
             self._scheduled = loop is not None
         if loop is None:
@@ -138,9 +141,9 @@ class PromptTerminal:
         elif not scheduled:
             self._in_loop(self._write_above)
 
-    def complain(self, text: str) -> None:
-        """Write a line about something that is wrong. On a terminal, errors stand with the rest."""
-        self.show(text)
+    def complain(self, *lines: Line) -> None:
+        """Write lines about something that is wrong. On a terminal, errors stand with the rest."""
+        self.show(*lines)
 
     def pace(self) -> None:
         """Wait until what was shown is written but for a little, unless nobody writes it."""
@@ -163,22 +166,18 @@ class PromptTerminal:
         """Ring the terminal's bell."""
         self._in_loop(self._output.bell)
 
-    @property
-    def width(self) -> int | None:
-        """How many columns a line has."""
-        return columns()
-
     # ---- What happens in the loop
 
     def _message(self) -> StyleAndTextTuples:
-        return [("", self._line.prompt())]
+        return [("", self._draft.prompt())]
 
     def _bottom(self) -> ConditionalContainer:
         def text() -> StyleAndTextTuples:
-            return [("dim", self._line.bottom())]
+            return [("dim", self._draft.bottom())]
 
         window = Window(FormattedTextControl(text), height=1, dont_extend_height=True)
-        return ConditionalContainer(window, Condition(lambda: bool(self._line.bottom())) & ~is_done)
+        shown = Condition(lambda: bool(self._draft.bottom()))
+        return ConditionalContainer(window, shown & ~is_done)
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
@@ -197,17 +196,17 @@ class PromptTerminal:
 
         @keys.add("c-n", filter=~has_completions)
         def _(event: KeyPressEvent) -> None:
-            self._line.turn(1)
+            self._draft.turn(1)
 
         @keys.add("c-p", filter=~has_completions)
         def _(event: KeyPressEvent) -> None:
-            self._line.turn(-1)
+            self._draft.turn(-1)
 
         for digit in range(1, 10):
 
             @keys.add("escape", str(digit))
             def _(event: KeyPressEvent, digit: int = digit) -> None:
-                self._line.turn_to(digit)
+                self._draft.turn_to(digit)
 
         return keys
 
@@ -220,7 +219,7 @@ class PromptTerminal:
     def _accept(self, buffer: Buffer) -> bool:
         """Enter was pressed; whether the line keeps its text."""
         line = buffer.text
-        self.show(f"{self._line.prompt()}{indented(line)}")
+        self.show([("", f"{self._draft.prompt()}{harmless(line)}")])
         self._do(line)
         put_back, self._put_back = self._put_back, ""
         if put_back:
@@ -252,11 +251,14 @@ class PromptTerminal:
     def _write_above(self) -> None:
         """Write what waits above the line, and gather what comes for a moment."""
         app, loop = self._session.app, self._loop
-        stale = self._stale
-        text = self._taken()
-        if loop is None or not (text or stale):
+        if loop is None:
             return
+        stale = self._stale
         try:
+            self._shown.look()
+            text = self._taken()
+            if not (text or stale):
+                return
             if text:
                 app.renderer.erase()
                 self._output.write_raw(text.replace("\n", "\r\n"))
@@ -273,13 +275,11 @@ class PromptTerminal:
     def _taken(self) -> str:
         """What waits to be written; without anything, whoever shows the next line schedules it."""
         with self._changed:
-            text = "".join(self._pending)
+            lines = list(self._pending)
             self._pending.clear()
-            self._scheduled, self._stale = bool(text) or self._stale, False
+            self._scheduled, self._stale = bool(lines) or self._stale, False
             self._changed.notify_all()
-        # A terminal that cannot show a character shows its number.
-        encoding = sys.stdout.encoding
-        return text.encode(encoding, "backslashreplace").decode(encoding)
+        return self._shown.take(lines)
 
     def _write_now(self) -> None:
         """Write what waits while no line is edited."""

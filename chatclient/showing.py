@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,7 +13,7 @@ from .display import escaped, line_of, quoted, reactions_of, spans_of
 from .events import Event
 from .inbox import BESIDE
 from .json_lines import json_line
-from .looks import FAINT, INDENT, Ink, Span, fold
+from .looks import FAINT, INDENT, Ink, Span, plain
 from .places import Place, Places
 from .terminal import Terminal
 
@@ -54,9 +54,15 @@ class Showing:
         self._newest = 0  # The id of what happened last; ids grow over all rooms.
         self.begin("", "")
 
-    def begin(self, me: str, lobby: str) -> None:
-        """We are there, as `me`."""
+    def begin(
+        self,
+        me: str,
+        lobby: str,
+        read: Callable[[Place, int], None] = lambda place, message: None,
+    ) -> None:
+        """We are there, as `me`. `read` is told of each message that is shown."""
         self.me = me
+        self._read = read
         self.places = Places(lobby)
         self._meant = re.compile(rf"(?<!\w){re.escape(me)}(?!\w)", re.IGNORECASE)
 
@@ -76,7 +82,7 @@ class Showing:
                 return  # It was in the history that was shown.
             if self.wishes.json:
                 place.shown = event.id
-                self._terminal.show(json_line(event))
+                self._terminal.show(*plain(json_line(event)))
                 return
             place.take(event)
             meant = self._means_me(event)
@@ -167,13 +173,13 @@ class Showing:
     def say(self, text: str) -> None:
         """Show a line that is no event; programs that read events do not get it."""
         if self.wishes.json:
-            self._terminal.complain(text)
+            self.complain(text)
         else:
-            self._terminal.show(self._lines(text))
+            self._terminal.show(*plain(text))
 
     def complain(self, text: str) -> None:
         """Show a line about something that is wrong."""
-        self._terminal.complain(self._lines(text))
+        self._terminal.complain(*plain(text))
 
     def give_back(self, line: str) -> None:
         """Let whoever types change a line."""
@@ -184,9 +190,19 @@ class Showing:
         with self._lock:
             for event in events:
                 if self.wishes.json:
-                    self._terminal.show(json_line(event))
+                    self._terminal.show(*plain(json_line(event)))
                 else:
                     self._show(event, place, self._means_me(event), again=True)
+
+    def look_back(self, events: Sequence[Event]) -> None:
+        """Show what happened in the lobby before, and which of it is new."""
+        with self._lock:
+            first = self._first_new(events, self.places.lobby.unseen)
+            for event in events:
+                if event.id == first:
+                    self._rule(f"{self.places.lobby.unseen} new")
+                self.happen(event)
+            self.places.lobby.see()
 
     def catch_up(self, events: Iterable[Event], place: Place) -> None:
         """Show what happened before; what arrives of it is not shown once more."""
@@ -196,21 +212,28 @@ class Showing:
 
     def _show_all(self, events: Sequence[Event], place: Place, new: int) -> None:
         """Show events; before the last `new` messages, that they are new."""
-        messages = [event.id for event in events if event.type == "chat" and event.user != self.me]
-        first = messages[-new] if 0 < new <= len(messages) else None
-        if new > len(messages):
-            self._rule(f"{new} new; /history {new} shows all")
+        first = self._first_new(events, new)
         for event in events:
             if event.id == first:
                 self._rule(f"{new} new")
             self._show(event, place, self._means_me(event))
 
+    def _first_new(self, events: Sequence[Event], new: int) -> int | None:
+        """The id of the first of the last `new` messages; if they are not all there, that is
+        told."""
+        messages = [event.id for event in events if event.type == "chat" and event.user != self.me]
+        if new > len(messages):
+            self._rule(f"{new} new; /history {new} shows all")
+        return messages[-new] if 0 < new <= len(messages) else None
+
     def _show(self, event: Event, place: Place, meant: bool, *, again: bool = False) -> None:
         # One's own coming and going is no news.
         if event.type != "chat" and event.users == (self.me,) and not again:
             return
+        if event.type == "chat" and not again:
+            self._read(place, event.id)
         if not self._interactive:
-            self._terminal.show(line_of(event))
+            self._terminal.show(*plain(line_of(event)))
             return
         spans: list[Span] = []
         if isinstance(event.time, datetime):
@@ -231,16 +254,10 @@ class Showing:
         else:
             if event.reply_to and about:
                 answered = f"{INDENT}> {escaped(about.user)}: {quoted(about.text)}"
-                self._terminal.show(self._folded([(FAINT, answered)]))
+                self._terminal.show([(FAINT, answered)])
             spans += spans_of(event, self._ink, self.me, meant)
-        self._terminal.show(self._folded(spans))
+        self._terminal.show(spans)
 
     def _rule(self, text: str) -> None:
         if self._interactive:
-            self._terminal.show(self._folded([(FAINT, f"—— {text} ——")]))
-
-    def _lines(self, text: str) -> str:
-        return "\n".join(self._folded([("", line)]) for line in text.split("\n"))
-
-    def _folded(self, spans: Sequence[Span]) -> str:
-        return "\n".join(map(self._ink.paint, fold(spans, self._terminal.width)))
+            self._terminal.show([(FAINT, f"—— {text} ——")])

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from .looks import columns
+from .looks import Ink, Line, columns, plain
 from .streams import pieces_of_input, write_error, write_output
 
 MAX_LINE: Final = 64 * 1024
@@ -42,12 +42,12 @@ class Terminal(Protocol):
         """Let `run` end."""
         ...
 
-    def show(self, text: str) -> None:
-        """Write a line, in one piece whichever threads write. Raises StreamError."""
+    def show(self, *lines: Line) -> None:
+        """Write lines, in one piece whichever threads write. Raises StreamError."""
         ...
 
-    def complain(self, text: str) -> None:
-        """Write a line about something that is wrong: to standard error, where that is another
+    def complain(self, *lines: Line) -> None:
+        """Write lines about something that is wrong: to standard error, where that is another
         place."""
         ...
 
@@ -67,11 +67,6 @@ class Terminal(Protocol):
         """Ring the terminal's bell."""
         ...
 
-    @property
-    def width(self) -> int | None:
-        """In how many columns words are to be wrapped; None: not at all."""
-        ...
-
 
 class PlainTerminal:
     """Pipes, files, a terminal of which only one end is one, and one that can only scroll.
@@ -81,6 +76,7 @@ class PlainTerminal:
 
     def __init__(
         self,
+        ink: Ink,
         *,
         source: Iterable[str] | None = None,
         echoes: bool = False,
@@ -89,6 +85,7 @@ class PlainTerminal:
     ) -> None:
         """Lines come from `source`, or from standard input. `echoes`: what is typed is seen where
         the output is. What is `quiet` shows nothing. Questions are written by `asks`."""
+        self._ink = ink
         self._source = source
         self._echoes = echoes
         self._quiet = quiet
@@ -121,22 +118,22 @@ class PlainTerminal:
         except queue.Full:
             pass  # Then nobody waits for a line.
 
-    def show(self, text: str) -> None:
-        """Write a line, in one piece whichever threads write."""
+    def show(self, *lines: Line) -> None:
+        """Write lines, in one piece whichever threads write; on a screen, wrapped at words."""
         if not self._quiet:
             with self._writing:  # A pipe that is almost full takes a line in pieces.
-                write_output(f"{text}\n")
+                write_output(self._laid(lines))
 
-    def complain(self, text: str) -> None:
-        """Write a line to standard error."""
-        write_error(f"{text}\n")
+    def complain(self, *lines: Line) -> None:
+        """Write lines to standard error."""
+        write_error(self._laid(lines))
 
     def pace(self) -> None:
         """What was shown is written."""
 
     def put_back(self, line: str) -> None:
         """A line that was typed cannot be typed anew; it is shown."""
-        self.show(line)
+        self.show(*plain(line))
 
     def refresh(self) -> None:
         """There is no prompt."""
@@ -146,10 +143,8 @@ class PlainTerminal:
         if self._echoes:
             write_output("\a")
 
-    @property
-    def width(self) -> int | None:
-        """A screen is wrapped at words; a pipe is not."""
-        return columns() if self._echoes else None
+    def _laid(self, lines: Sequence[Line]) -> str:
+        return self._ink.lay(lines, columns() if self._echoes else None)
 
     def _next_line(self) -> str | None:
         line = self._lines.get()

@@ -27,7 +27,7 @@ from chatserver.data import COMMANDS, run_data_command
 from chatserver.errors import SettingError, StartError
 from chatserver.gc_tuning import settle_collector
 from chatserver.invite import run_invite_command
-from chatserver.logs import bound_logs, set_up_logs, tell
+from chatserver.logs import LEVEL_SIGNAL, bound_logs, level_switch, set_up_logs, tell
 from chatserver.logs.http import AccessLogHandler
 from chatserver.observe.start import tell_start
 from chatserver.observe.warnings import allow_connections, warn_of, warn_of_certificate
@@ -119,6 +119,7 @@ def serve(settings: Settings) -> None:
             certificate.look()
 
     gevent.signal_handler(signal.SIGHUP, hang_up)
+    gevent.signal_handler(LEVEL_SIGNAL, level_switch())
     for server in servers:
         server.start()
     addresses = [authority(*listener.getsockname()[:2]) for listener in listeners]

@@ -10,7 +10,7 @@ from chatserver.store import secret_file
 def access_of(settings: Settings, authenticate: Authenticate | None = None) -> Access:
     """Who is let in; `authenticate` says who a request is from. Raises StartError."""
     tokens = Tokens(keys_of(settings), settings.token_audience)
-    return Access(tokens, settings.guests, authenticate)
+    return Access(tokens, settings.guests, settings.open_rooms, authenticate)
 
 
 def keys_of(settings: Settings) -> TokenKeys | None:

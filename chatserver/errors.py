@@ -7,8 +7,10 @@
       NotJoined          not_joined
         ClaimLost        not_joined      another connection speaks for the name now
       NoSuchRoom         no_such_room    there is none, or none that the caller may see
+      NoSuchMessage      no_such_message likewise
       Unauthorized       unauthorized    the caller is not who it would have to be
       Forbidden          forbidden       the caller sees it and may not do that
+        Banned           forbidden       …because it was sent away for a time, or for good
       TooLarge           too_large
       TooMany            too_many
       RateLimited        rate_limited    with `retryAfter`, in seconds
@@ -70,6 +72,12 @@ class NoSuchRoom(ChatError):
     CODE = "no_such_room"
 
 
+class NoSuchMessage(ChatError):
+    """The id is that of no message of the room that the caller may read."""
+
+    CODE = "no_such_message"
+
+
 class Unauthorized(ChatError):
     """The caller has not shown that it is who it would have to be."""
 
@@ -80,6 +88,10 @@ class Forbidden(ChatError):
     """The caller sees what it is about, and may not do that with it."""
 
     CODE = "forbidden"
+
+
+class Banned(Forbidden):
+    """The caller was sent away; the sentence says until when, and why."""
 
 
 class TooLarge(ChatError):

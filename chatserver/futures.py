@@ -38,3 +38,18 @@ def then(future: "Future[T]", convert: Callable[[T], U]) -> "Future[U]":
 
     future.add_done_callback(follow_up)
     return converted
+
+
+def instead(future: "Future[T]", kind: type[Exception], error: Exception) -> "Future[T]":
+    """A future for the result of `future`; it fails with `error` where that fails with `kind`."""
+    answer: Future[T] = Future()
+
+    def follow_up(done: "Future[T]") -> None:
+        failure = done.exception()
+        if failure is None:
+            complete(answer, done.result())
+        else:
+            complete(answer, None, error if isinstance(failure, kind) else failure)
+
+    future.add_done_callback(follow_up)
+    return answer

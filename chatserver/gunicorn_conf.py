@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 from gunicorn.errors import AppImportError
 from gunicorn.systemd import sd_notify
 
@@ -20,7 +21,7 @@ from chatserver.addresses import authority, resolve
 from chatserver.certificate import HTTP_1_1, ShownCertificate, make_context
 from chatserver.errors import SettingError, StartError
 from chatserver.gc_tuning import settle_collector
-from chatserver.logs import bound_logs
+from chatserver.logs import LEVEL_SIGNAL, bound_logs, level_switch
 from chatserver.logs.gunicorn import GunicornLogger
 from chatserver.observe.files import VARIABLE, Directory, open_directory
 from chatserver.observe.start import tell_start
@@ -192,6 +193,7 @@ def post_fork(server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """When a worker is about to serve: its store is open, and the socket accepts."""
     bound_logs()
+    gevent.signal_handler(LEVEL_SIGNAL, level_switch())
     settle_collector()
     if worker.age == FIRST:
         warn_of(worker.wsgi.extensions["chatserver"].store)

@@ -126,6 +126,20 @@ class ListOptions(Struct, frozen=True):
     limit: Limit = LISTED
 
 
+class SanctionOptions(Struct, frozen=True):
+    """Of `sanctions`: the last id of the part before, and how many."""
+
+    after: EventId | None = None
+    limit: Limit = LISTED
+
+
+class BanOptions(Struct, frozen=True):
+    """Of `Admin.ban`: who or what is banned, one of both."""
+
+    name: Typed | None = None
+    address: Typed | None = None
+
+
 class OpenOptions(Struct, frozen=True):
     """Of `open`: what a private room is called, what it is about, and whether later ones may read
     `all` that was before; what they hear begins with their coming otherwise."""

@@ -29,16 +29,21 @@ PACKAGES = {
 """With the names that a package without `__all__` exports."""
 
 FOR_OTHER_ROOMS = {
-    "RpcSession": {
-        "change changed interrupted pull_begun pull_done hook_dropped peer_aborted",
+    # The floors of `RpcSession`.
+    "Lifecycle": {"change changed interrupted hook_dropped"},
+    "Unneeded": {"push_unneeded release_unneeded"},
+    "Outgoing": {
         "send_call send_stream send_map send_pull send_release send_resolve send_reject",
-        "push_unneeded release_unneeded create_pipe new_pipe pipe_readable map_work",
-        "export_stub export_promise export_sink export_hook forget_export unexport",
-        "import_stub import_promise import_id",
+        "pull_begun pull_done import_id create_pipe",
+        "export_stub export_promise export_sink forget_export unexport",
+    },
+    "Incoming": {
+        "peer_aborted import_stub import_promise export_hook new_pipe pipe_readable map_work",
     },
     "ReadableStream": {"of_pipe held"},
     "WritableStream": {"of_hook held"},
-    "Connection": {"start let_go outbox_finished outbox_failed outbox_overflowed"},
+    "Connection": {"start outbox_low"},
+    "Closing": {"let_go outbox_finished outbox_failed outbox_overflowed outbox_low"},
     "Connections": {"add remove reserve release"},
     "HttpConnections": {"admitted wait make_room"},
     "Service": {"connections"},
@@ -74,13 +79,30 @@ def inherited(cls: type, name: str) -> bool:
     return any(hasattr(base, name) for base in cls.__mro__[1:] if not is_ours(base))
 
 
+def members_of(cls: type) -> Iterator[tuple[str, Any]]:
+    """Its own, and those that it has from classes of ours which nobody else can see."""
+    seen: set[str] = set()
+    for floor in cls.__mro__:
+        if floor is not cls and (not is_ours(floor) or floor in EXPORTED):
+            continue
+        for name, member in vars(floor).items():
+            if name not in seen:
+                seen.add(name)
+                yield name, member
+
+
 def functions_of(path: str, cls: type) -> Iterator[Public]:
-    internal = set(" ".join(FOR_OTHER_ROOMS.get(cls.__name__, ())).split())
+    internal = {
+        name
+        for floor in cls.__mro__
+        for names in FOR_OTHER_ROOMS.get(floor.__name__, ())
+        for name in names.split()
+    }
     made: Any = vars(cls).get("__init__")
     by_hand = inspect.isfunction(made) and not dataclasses.is_dataclass(cls)
     if by_hand and not getattr(cls, "_is_protocol", False):
         yield Public(path, made, f"{cls.__doc__}\n{inspect.getdoc(made) or ''}")
-    for name, member in vars(cls).items():
+    for name, member in members_of(cls):
         if name.startswith("_") or name in internal or inherited(cls, name):
             continue
         if isinstance(member, property):
@@ -98,6 +120,8 @@ def public() -> Iterator[Public]:
         elif inspect.isfunction(value):
             yield Public(path, value, inspect.getdoc(value) or "")
 
+
+EXPORTED = {value for _, value in exported() if inspect.isclass(value)}
 
 PUBLIC = [found for found in dict.fromkeys(public()) if is_ours(found.function)]
 

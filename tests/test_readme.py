@@ -118,3 +118,4 @@ def test_the_javascript_program_joins_says_hello_and_lists(chat: Chat, tmp_path:
 
     hello.wait_for_line(r"^Carol Hello from JavaScript!$")
     hello.wait_for_line(r"^\[ 'Carol' \]$")
+    assert hello.wait() == 0

@@ -6,9 +6,10 @@
         print(name.result())              # sends the batch, and waits
 
 The client collects calls; the first wait for a result, or the end of the `with` block, sends them.
-After that the session is over: it can serve no calls and carries no streams back. What it costs in
-round trips is one. The protocol page calls the format newline-delimited; the reference has it in
-`batch.ts`.
+After that the session is over. What it costs in round trips is one, so there are no streams.
+Functions and objects may be passed; what the server calls of them runs here when the answer comes,
+and what that returns goes nowhere. The protocol page calls the format newline-delimited; the
+reference has it in `batch.ts`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ TIMEOUT_SECONDS: Final = 30.0
 
 OVER: Final = (
     "The batch is over: nothing can be called any more, nor asked for. Make all calls within it;"
-    " objects that stay, and callbacks, need a connection: connect()"
+    " objects that stay, and callbacks that come later, need a connection: connect()"
 )
 
 
@@ -142,7 +143,6 @@ class BatchSession(Generic[MainApi]):
         self._sending = threading.Lock()
         self._transport = BatchTransport()
         self._transport.peer = public_part(url)
-        self._transport.can_be_called = False
         runtime: Runtime = BatchRuntime(self.send)
         self._session = RpcSession(
             self._transport, runtime=runtime, limits=limits, observer=observer
@@ -158,7 +158,8 @@ class BatchSession(Generic[MainApi]):
     def send(self) -> None:
         """Send the batch and take the answer; without effect the second time, in whichever thread.
 
-        Asks for the result of every call whose promise is still there. Raises BatchError.
+        Asks for the result of every call whose promise is still there. What the server has called
+        meanwhile runs before this returns, unless it takes very long. Raises BatchError.
         """
         with self._sending:
             if self._sent:
@@ -171,7 +172,17 @@ class BatchSession(Generic[MainApi]):
                 self._session.receive(message)
         finally:
             self._session.connection_lost(None, OVER)
+            self._run_callbacks()
             self._session.tell_observers()
+
+    def _run_callbacks(self) -> None:
+        """Wait for what the server has called, in its order, which nobody else would."""
+        if not self._session.calls_served:
+            return
+        runtime = thread_runtime()
+        done: Deferred[None] = Deferred()
+        self._session.calls.notify(runtime.step.run, done.resolve, None)
+        runtime.wait(done, self._timeout)
 
     def _post(self, lines: bytes) -> bytes:
         self._request.data = lines

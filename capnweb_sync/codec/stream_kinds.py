@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.hooks import ErrorHook, PromiseHook
+from ..core.hooks import ErrorHook
 from ..core.local_hooks import PayloadHook
 from ..core.payload import Payload
+from ..core.promise_hooks import PromiseHook
 from ..deferred import Deferred
 from ..errors import RpcTypeError
 from ..streams.pipe import collected

@@ -19,7 +19,6 @@ from .hooks import (
     ErrorHook,
     Hook,
     Mapper,
-    PromiseHook,
     Pulled,
     attempt,
     failed,
@@ -27,6 +26,7 @@ from .hooks import (
 )
 from .late import late
 from .payload import Payload, copied
+from .promise_hooks import PromiseHook
 from .served_calls import ServedCalls, local_calls
 from .stubs import Path, RpcStub
 from .targets import DISPOSER, RpcTarget, is_function

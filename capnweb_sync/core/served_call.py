@@ -18,12 +18,13 @@ from ..errors import RpcError
 from ..futures import outcome_of
 from ..runtimes.steps import serving
 from .arguments import parameters_of
-from .hooks import ErrorHook, Hook, PromiseHook, attempt, call_hook, failed
+from .hooks import ErrorHook, Hook, attempt, call_hook, failed
 from .late import late
 from .ledger import NOTHING
 from .local_hooks import PayloadHook, follow, not_a_function
 from .lookup import Lookup
 from .payload import Payload, copied
+from .promise_hooks import PromiseHook
 from .served_calls import ServedCalls
 from .stubs import Path, RpcStub
 from .targets import RpcTarget, is_function, read_member

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import concurrent.futures
 import math
-import numbers
-from collections.abc import Callable, Iterable
-from datetime import date
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ..deferred import Deferred
 from ..errors import SessionOfParent, fresh_copy
 from ..futures import complete
 from ..runtimes.interface import Runtime
-from ..values.javascript import JSDate, Undefined
 from .late import AnyHook, late
+from .misuse import Elsewhere, NotThereYet, no_keywords
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -36,29 +34,8 @@ Path = tuple[str | int, ...]
 
 Self = TypeVar("Self", bound="RpcStub")
 
-ASK_FOR_RESULT: Final = "Call result() for its value."
 
-ASK_THE_PEER: Final = (
-    "It stands for an object that is elsewhere: call a method of it, and result() of what that"
-    " returns."
-)
-
-COMPARED: Final = (
-    type(None),
-    Undefined,
-    numbers.Number,
-    str,
-    bytes,
-    bytearray,
-    list,
-    dict,
-    date,
-    JSDate,
-)
-"""Types of values that a result can be compared with, and that no promise equals."""
-
-
-class RpcStub:
+class RpcStub(Elsewhere):
     """A reference to an object or function, usually at the peer.
 
     `stub.method(*args)` calls at once and returns an `RpcPromise`; `stub.name` and
@@ -134,17 +111,6 @@ class RpcStub:
             raise TypeError(f"A property is named by a string or a whole number, not {key!r}.")
         hook, path = self._place()
         return RpcPromise._of(hook, (*path, key))
-
-    # Without these, Python would try __getitem__(0), (1), … without end.
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError(f"A stub can't be iterated over. {ASK_THE_PEER}")
-
-    def __contains__(self, item: object) -> NoReturn:
-        raise TypeError(f"A stub contains nothing. {ASK_THE_PEER}")
-
-    def __len__(self) -> NoReturn:
-        raise TypeError(f"A stub has no length. {ASK_THE_PEER}")
 
     def __bool__(self) -> bool:
         return True
@@ -242,7 +208,7 @@ class RpcStub:
         return type(self).__name__
 
 
-class RpcPromise(RpcStub, Generic[Result]):
+class RpcPromise(NotThereYet, RpcStub, Generic[Result]):
     """The result of a call, or a property, that may not be there yet. In annotations,
     `RpcPromise[int]` says what the result is; without it, it can be anything.
 
@@ -393,39 +359,3 @@ class RpcPromise(RpcStub, Generic[Result]):
 
         runtime.step.run(begin)
         return future
-
-    # What a forgotten `result()` leads to.
-
-    def __bool__(self) -> NoReturn:
-        raise TypeError(f"A promise is neither true nor false. {ASK_FOR_RESULT}")
-
-    def __len__(self) -> NoReturn:
-        raise TypeError(f"A promise has no length. {ASK_FOR_RESULT}")
-
-    def __iter__(self) -> NoReturn:
-        raise TypeError(f"A promise can't be iterated over. {ASK_FOR_RESULT}")
-
-    def __contains__(self, item: object) -> NoReturn:
-        raise TypeError(f"A promise contains nothing. {ASK_FOR_RESULT}")
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, COMPARED):
-            raise TypeError(f"A promise is not compared with {other!r:.50}. {ASK_FOR_RESULT}")
-        # The other one may know better: `unittest.mock.ANY` equals everything.
-        return True if self is other else NotImplemented
-
-    __hash__ = RpcStub.__hash__
-
-    @property
-    def _condition(self) -> NoReturn:
-        """What `concurrent.futures.wait` and `as_completed` ask of each Future first."""
-        raise TypeError("A promise is no Future. Give this function promise.future() instead.")
-
-
-def no_keywords(named: Iterable[str]) -> TypeError:
-    """The error for arguments that were given by keyword."""
-    names = ", ".join(f"{name}=" for name in named)
-    return TypeError(
-        f"Cap'n Web has no keyword arguments ({names}). Give arguments by position, or many options"
-        " in a dict as the last one, as in JavaScript."
-    )

@@ -49,9 +49,10 @@ class Transport(Protocol):
     `timeout` seconds at most; False if there is none. Streams ask it before each chunk, so that
     they never run into the bound.
 
-    One that can't send anything later has `carries_streams`, which is false; one whose peer can't
-    call back has `can_be_called`, likewise. `peer` says for people who is at the other end, the URL
-    of a server as a rule; without it, `remote_address` does, as `accept` of a socket gives it.
+    One that can't send anything later has `carries_streams`, which is false; one whose peer has
+    nothing more to say has `can_answer`, likewise. `peer` says for people who is at the other end,
+    the URL of a server as a rule; without it, `remote_address` does, as `accept` of a socket gives
+    it.
     """
 
     @property

@@ -8,7 +8,8 @@
 | `http_connections` | `HttpLimits`; the connections that are no WebSockets, and those that wait |
 | `http_head` | what a request's head must be, without I/O |
 | `worker` | `WebSocketWorker` for gunicorn; imported by its name only |
-| `connection` | `Connection`: one open WebSocket, the transport of its session |
+| `connection` | `Connection`: one open WebSocket, the transport of its session; reading |
+| `closing` | how it ends |
 | `connections` | `Connections`: all of them in this process; capacity, pings, draining |
 | `frames` | reading and writing frames, without I/O |
 | `outbox` | what waits to be sent, and the flush at the end of a turn |
@@ -32,7 +33,8 @@ of a request, and so keeps a greenlet) are not used: `handshake`, `frames` and `
 
 from ..close_codes import CloseCode, describe_close
 from ..runtimes.greenlets import GeventRuntime, gevent_runtime
-from .connection import Connection, Session
+from .closing import Session
+from .connection import Connection
 from .connections import Connections, drain_process
 from .handler import WebSocketHandler
 from .handshake import HandshakeError, UpgradeUnavailable, no_room, upgrade

@@ -20,7 +20,8 @@ from ..handshake import (
 )
 
 if TYPE_CHECKING:
-    from .connection import Connection, Session
+    from .closing import Session
+    from .connection import Connection
     from .connections import Connections
 
 OnConnection: TypeAlias = "Callable[[Connection], Session]"

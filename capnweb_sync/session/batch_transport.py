@@ -14,8 +14,8 @@ class BatchTransport:
 
     can_concatenate = False
     carries_streams = False
-    can_be_called = True
-    """Whether the peer may call what is passed by reference, before the batch is over."""
+    can_answer = True
+    """Whether the peer will say anything more. What a server receives is the client's last word."""
     peer: str | None = None
     """Who is at the other end, for people."""
 

@@ -82,6 +82,7 @@ def _tell(
     packed: dict[tuple[int, Path, Any], list[bytes]] = {}
     known_id, known_path, known_pack = 0, None, None
     pieces: list[bytes] = []
+    calls_each = 0
     sent = 0
     for stub in recipients:
         try:
@@ -102,6 +103,7 @@ def _tell(
                     ]
                     packed[key] = [b"".join(messages)] if session.can_concatenate else messages
                 pieces = packed[key]
+                calls_each = count // len(pieces)
                 known_id, known_path, known_pack = key
         except SessionOfParent:
             raise
@@ -110,7 +112,7 @@ def _tell(
             continue
         try:
             for piece in pieces:
-                session.push_unneeded(piece, count // len(pieces))
+                session.push_unneeded(piece, calls_each)
         except Exception as error:
             # The peer counts what it gets: with one message missing nothing fits any more.
             logger.exception("A transport failed to take a message; its session is over.")

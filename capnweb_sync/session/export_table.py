@@ -43,9 +43,10 @@ from typing import Any, Literal, Protocol
 
 from ..codec.encoder import LITERAL, Encoder
 from ..codec.registry import Exporter
-from ..core.hooks import Hook, PromiseHook, hook_in
+from ..core.hooks import Hook
 from ..core.ledger import ENTRY_COST, Ledger
 from ..core.payload import Payload
+from ..core.promise_hooks import PromiseHook, hook_in
 from ..core.served_calls import too_much
 from ..core.stubs import RpcStub
 from ..deferred import Deferred

@@ -24,7 +24,12 @@ class ImportHook(Hook):
     collects it; a result that was delivered is not taken away by that.
     """
 
-    __slots__ = ("_is_promise", "_watches", "came_with", "entry")
+    __slots__ = ("_is_promise", "_watches", "came_with", "entry", "path", "reads")
+
+    path: Path
+    """For the result of a call, or for a property: what was asked for."""
+    reads: bool
+    """Whether it was a property."""
 
     def __init__(self, entry: Import, *, is_promise: bool) -> None:
         # Counted first: what is collected was counted, whatever has cut this.
@@ -135,6 +140,8 @@ class ImportHook(Hook):
         if entry is None:
             return "disposed"
         what = f"import {entry.import_id}" if entry.import_id else "main object"
+        if hasattr(self, "path"):
+            what = f"{'.'.join(map(str, self.path))}{'' if self.reads else '()'}, {what}"
         place = f"{what} of {entry.session.peer}"
         if entry.resolution is not None:
             return f"{place}, {entry.resolution.describe()}"

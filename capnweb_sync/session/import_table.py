@@ -147,8 +147,10 @@ class Import:
         if self.resolution is not None:
             return self.resolution.pull()
         if self._pull is None:
-            self._pull = Deferred()
+            pull: Deferred[Payload] = Deferred()
+            self._pull = pull
             self.session.send_pull(self.import_id)
+            return pull
         return self._pull
 
     @property

@@ -28,10 +28,11 @@ from typing import Any, Final
 from ..codec.encoder import LITERAL
 from ..codec.evaluator import LITERAL as LITERAL_ARGUMENTS
 from ..core.arguments import parameters_of
-from ..core.hooks import ErrorHook, Hook, PromiseHook, failed
+from ..core.hooks import ErrorHook, Hook, failed
 from ..core.ledger import NOTHING, SMALL_VALUE, UNWEIGHED
 from ..core.local_hooks import PayloadHook, TargetHook
 from ..core.payload import PLAIN, Payload
+from ..core.promise_hooks import PromiseHook
 from ..core.served_call import Job, ServedCall
 from ..core.served_calls import ServedCalls
 from ..core.stubs import Path

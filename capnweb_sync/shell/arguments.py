@@ -14,9 +14,8 @@ CALLBACK: Final = "\0callback"
 """Stands for `@` while an argument is read as JSON; nobody can type the character 0."""
 
 
-def argument(text: str, callback: Callable[..., Any] | None) -> Any:
-    """The value of an argument: JSON, where `@` stands for `callback`, or else the text itself.
-    Raises ValueError where there can be no callback."""
+def argument(text: str, callback: Callable[..., Any]) -> Any:
+    """The value of an argument: JSON, where `@` stands for `callback`, or else the text itself."""
 
     def json_for(found: re.Match[str]) -> str:
         return json.dumps(CALLBACK) if found[0] == "@" else found[0]
@@ -33,10 +32,8 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
-def _with(value: Any, callback: Callable[..., Any] | None) -> Any:
+def _with(value: Any, callback: Callable[..., Any]) -> Any:
     if value == CALLBACK:
-        if callback is None:
-            raise ValueError("a callback (@) needs a connection, which a batch has not")
         return callback
     if isinstance(value, list):
         return [_with(item, callback) for item in value]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from capnweb_sync import ReadableStream, RpcPromise, RpcStub, batch, connect
+from capnweb_sync import ReadableStream, RemoteError, RpcPromise, RpcStub, batch, connect, undefined
 
 from .arguments import argument, path
 from .output import Output, is_bytes
@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     """The options of the command."""
     parser = argparse.ArgumentParser(
         prog="capnweb call",
-        description="Call a method of a Cap'n Web server and print its result.",
+        description="Call a method of a Cap'n Web server, or read a property; print the result.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -111,20 +111,17 @@ def call(arguments: Sequence[str]) -> int:
     output = Output(sys.stdout.buffer)
     conversation = Conversation(output, options.output, options.timeout)
     try:
-        values = [
-            argument(text, None if options.in_batch else conversation.callback)
-            for text in options.arguments
-        ]
+        values = [argument(text, conversation.callback) for text in options.arguments]
         session = open_session(options)
     except ValueError as error:
         commands.error(str(error))
     try:
         with session as opened:
             if isinstance(opened, RpcStub):
-                conversation.finish(invoke(opened, options.method, values).result())
+                conversation.finish(Question(opened, options.method, values).result())
             else:
-                promise = invoke(opened.main, options.method, values)
-                conversation.run(opened.main, promise, stay=options.stay)
+                question = Question(opened.main, options.method, values)
+                conversation.run(opened.main, question, stay=options.stay)
     finally:
         output.end()
     return 0
@@ -140,12 +137,34 @@ def open_session(options: argparse.Namespace) -> ClientSession | BatchSession:
     return connect(options.url, headers=headers, timeout=timeout, observer=observer)
 
 
-def invoke(main: RpcStub, path: Sequence[str | int], values: Sequence[Any]) -> RpcPromise:
-    """Call what stands at the end of the path."""
-    target = main
-    for part in path:
-        target = target[part]
-    return target(*values)
+class Question:
+    """A call of what stands at the end of a path.
+
+    Without arguments it may be meant for a property, which nobody here can tell from a method. So
+    its value is asked for together with the call, in the same round trip, and is the answer where
+    the call fails. A method is read as a stub, and what is not there as undefined: no answers.
+    """
+
+    def __init__(self, main: RpcStub, path: Sequence[str | int], values: Sequence[Any]) -> None:
+        target: Any = main
+        for part in path:
+            target = target[part]
+        self.call: RpcPromise = target(*values)
+        self._property: RpcPromise | None = None if values else target
+        if self._property is not None:
+            self._property.done()  # asks for it
+
+    def result(self) -> Any:
+        """Wait for the answer. Raises what the call has raised."""
+        try:
+            return self.call.result()
+        except RemoteError:
+            if self._property is None or self._property.exception() is not None:
+                raise
+            value = self._property.result()
+            if value is undefined or isinstance(value, RpcStub):
+                raise
+            return value
 
 
 class Answer(NamedTuple):
@@ -175,10 +194,10 @@ class Conversation:
         except OSError as error:
             self._news.put(error)
 
-    def run(self, main: RpcStub, promise: RpcPromise, *, stay: bool) -> None:
+    def run(self, main: RpcStub, question: Question, *, stay: bool) -> None:
         """Wait for the answer; with `stay`, for the end. Raises what the call or the end was."""
         main.on_broken(self._news.put)
-        promise.add_done_callback(self._answered)
+        question.call.add_done_callback(lambda _: self._answered(question))
         try:
             news = self._news.get(timeout=self._timeout)
         except queue.Empty:
@@ -192,9 +211,9 @@ class Conversation:
         assert isinstance(news, BaseException)
         raise news
 
-    def _answered(self, promise: RpcPromise) -> None:
+    def _answered(self, question: Question) -> None:
         try:
-            value = promise.result()
+            value = question.result()
             if not self._waits_for_us(value):
                 self._output.show(value)
             self._news.put(Answer(value))

@@ -26,8 +26,10 @@ class Pipe:
     def __init__(self, kept: Kept | None = None) -> None:
         """`kept`: its place in the ledger of a session."""
         self._kept = kept
-        self._chunks: deque[tuple[Any, Deferred[None]]] = deque()
-        self._readers: deque[Deferred[Any]] = deque()
+        # Not there until something waits: an empty deque is 600 bytes, of what Python takes from
+        # the system in such a way that it is hardly ever given back.
+        self._chunks: deque[tuple[Any, Deferred[None]]] | None = None
+        self._readers: deque[Deferred[Any]] | None = None
         self._error: BaseException | None = None
         self._finished = False
 
@@ -47,6 +49,8 @@ class Pipe:
             taken.resolve(None)
             self._readers.popleft().resolve(chunk)
         else:
+            if self._chunks is None:
+                self._chunks = deque()
             self._chunks.append((chunk, taken))
         return taken
 
@@ -83,13 +87,15 @@ class Pipe:
         if self._finished:
             return Deferred.of(END)
         reader: Deferred[Any] = Deferred()
+        if self._readers is None:
+            self._readers = deque()
         self._readers.append(reader)
         return reader
 
     def unread(self, reader: Deferred[Any]) -> None:
         """Whoever waits with `reader` has given up. A chunk that came meanwhile is the next one
         again."""
-        if reader in self._readers:
+        if self._readers and reader in self._readers:
             self._readers.remove(reader)
         elif reader.error is None and reader.value is not END:
             self._put_back(reader.value)
@@ -99,6 +105,7 @@ class Pipe:
         if self._readers:
             self._readers.popleft().resolve(chunk)
         elif self._error is None:
+            self._chunks = self._chunks or deque()
             self._chunks.appendleft((chunk, Deferred.of(None)))
 
 

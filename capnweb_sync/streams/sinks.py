@@ -12,9 +12,10 @@ from typing import Any, Final, Protocol
 
 from capnweb_sync.streams.pipe import Pipe
 
-from ..core.hooks import ErrorHook, Hook, PromiseHook, Pulled, failed
+from ..core.hooks import ErrorHook, Hook, Pulled, failed
 from ..core.local_hooks import PayloadHook
 from ..core.payload import Payload
+from ..core.promise_hooks import PromiseHook
 from ..core.served_calls import Callback, ServedCalls
 from ..core.stubs import Path
 from ..deferred import Deferred, trampoline
@@ -25,15 +26,18 @@ METHODS: Final = ("write", "close", "abort")
 
 
 class SinkState:
-    """What all duplicates of a sink's hook share."""
+    """What all duplicates of a sink's hook share.
 
-    __slots__ = ("busy", "closed", "hooks", "waiting")
+    Attributes:
+        waiting: calls that wait for the one under way; None while none is.
+    """
+
+    __slots__ = ("closed", "hooks", "waiting")
 
     def __init__(self) -> None:
         self.hooks = 1
         self.closed = False
-        self.busy = False
-        self.waiting: deque[tuple[str, Payload, PromiseHook]] = deque()
+        self.waiting: deque[tuple[str, Payload, PromiseHook]] | None = None
 
 
 class SinkHook(Hook):
@@ -70,16 +74,17 @@ class SinkHook(Hook):
             args.dispose()
             return failed(error)
         result = PromiseHook(calls)
-        state.waiting.append((method, args, result))
-        if not state.busy:
+        if state.waiting is not None:
+            state.waiting.append((method, args, result))
+        else:
+            state.waiting = deque([(method, args, result)])
             self._next(state)
         return result
 
     def _next(self, state: SinkState) -> None:
         if not state.waiting:
-            state.busy = False
+            state.waiting = None
             return
-        state.busy = True
         method, args, result = state.waiting.popleft()
 
         def done(outcome: Deferred[Any]) -> None:

@@ -83,6 +83,11 @@ class Chat(RpcTarget):
                 self._counts.limited(error, self._session)
             raise
 
+    @property
+    def _people(self) -> list[str]:
+        """The names that its connection speaks for."""
+        return [member.name for member in self._client.members.values()]
+
     def _closed(self, connection: Connection) -> None:
         """Its connection is closed."""
         # The client refers to the connection: without the way back, both go at once.
@@ -98,8 +103,8 @@ class Chat(RpcTarget):
         there yet: then events begin after `lastId`, as without it. It is false, too, if the log was
         trimmed past `since`: then they begin with the oldest that is there.
 
-        Fails with `bad_request`, `username_taken`, `unauthorized`, `too_many`, `rate_limited`,
-        `unavailable`.
+        Fails with `bad_request`, `username_taken`, `unauthorized`, `forbidden`, `too_many`,
+        `rate_limited`, `unavailable`.
         """
         name = check_name(username)
         wanted = read_options(options, JoinOptions)
@@ -125,7 +130,7 @@ class Chat(RpcTarget):
         take(self._client.allowance.joins)
         who = self._who(wanted.token, name)
         kept, sink = (None, None) if callback is None else receiver(callback, self._session)
-        person = partial(Person, self._stays, tokens=self._access.tokens)
+        person = partial(Person, self._stays, access=self._access)
         return self._stays.log_in(self._client, who, kept, sink, wanted, person)
 
     def _who(self, token: str | None, name: Name | None) -> Arriving:

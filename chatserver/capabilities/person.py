@@ -3,42 +3,40 @@
 Letting go of it ends nothing; `logout`, and the end of the connection, do.
 """
 
-import re
 import secrets
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final
 
 from capnweb_sync import Lookup, RpcTarget
+from chatserver.capabilities.admin import Admin
 from chatserver.capabilities.lists import asked_for
-from chatserver.capabilities.room import Room, pass_digest
-from chatserver.errors import BadRequest, Forbidden, Unauthorized
-from chatserver.futures import then
+from chatserver.capabilities.moderator import Moderator
+from chatserver.capabilities.room import Room, pass_digest, room_name
+from chatserver.errors import BadRequest, Forbidden, NoSuchRoom, Unauthorized
+from chatserver.futures import instead, then
 from chatserver.options import LISTED, MAX_TOKEN, ListOptions, OpenOptions, read_options
-from chatserver.people.access import EVERYBODY
-from chatserver.people.names import check_name, check_room_name, clean_title, clean_topic
-from chatserver.people.tokens import Tokens, unauthorized
+from chatserver.people.access import EVERYBODY, Access
+from chatserver.people.names import check_name, clean_title, clean_topic
 from chatserver.rooms.arrival import Arrival
 from chatserver.rooms.member import check_here
-from chatserver.rooms.stays import Stays, tell_of
+from chatserver.rooms.present import tell_of
+from chatserver.rooms.stays import Stays
 from chatserver.store.interface import Store
 from chatserver.store.refusals import no_such_room
-from chatserver.store.seats import RoomInfo, Seat
+from chatserver.store.seats import EVERYWHERE, RoomInfo, Seat
 
 NAME_BYTES: Final = 16
 """Randomness in the names of private and direct rooms: nobody guesses one."""
-
-GIVEN: Final = re.compile(r"[+@][0-9a-f]{32}")
-"""The names that the server gives to rooms: `+` for private ones, `@` for direct ones."""
 
 
 class Person(RpcTarget):
     """What somebody who has logged in can ask for."""
 
-    __slots__ = ("_arrival", "_member", "_stays", "_tokens")
+    __slots__ = ("_access", "_arrival", "_member", "_stays")
 
-    def __init__(self, stays: Stays, arrival: Arrival, tokens: Tokens = EVERYBODY.tokens) -> None:
-        self._tokens = tokens
+    def __init__(self, stays: Stays, arrival: Arrival, access: Access = EVERYBODY) -> None:
+        self._access = access
         self._stays = stays
         self._arrival = arrival
         self._member = arrival.member
@@ -59,7 +57,11 @@ class Person(RpcTarget):
                 "epoch": arrival.epoch,
                 "lastId": joined.last_id,
                 "recovered": arrival.recovered,
-                "rooms": [room.value() for room in all_inside(store, joined.claim.by)],
+                "rooms": [
+                    room.value()
+                    for room in all_inside(store, joined.claim.by)
+                    if self._member.may_enter(room.name)
+                ],
             }
 
         return self._stays.read(self._member, read, counts=False)
@@ -76,21 +78,20 @@ class Person(RpcTarget):
 
     def enter(self, name: str) -> "Future[Room]":
         """Come into a public room, which is made if there is none, or into one in which one is."""
-        if name[:1] in ("+", "@"):
-            if not GIVEN.fullmatch(name):
-                raise no_such_room()
-            room = name
-        else:
-            room = check_room_name(name)
-        if not self._member.may_enter(room):
-            raise no_such_room()
+        room = self._room_named(name)
         member = self._member
-        makes = not member.quiet
-        return self._seated(lambda store: store.enter(member.claim, room, makes), speaks=False)
+        opens = self._access.may_make_rooms(member.identity)
+        makes = opens and not member.quiet
+        seated = self._seated(lambda store: store.enter(member.claim, room, makes), speaks=False)
+        if opens or member.quiet or room[0] in "+@":
+            return seated
+        return instead(seated, NoSuchRoom, not_open())
 
     def open(self, options: Any) -> "Future[Room]":
         """Make a private room and be its owner."""
         self._check_unbound()
+        if not self._access.may_make_rooms(self._member.identity):
+            raise not_open()
         wanted = read_options(options, OpenOptions)
         if wanted.title is None:
             raise BadRequest("A private room needs a title: open({title}).")
@@ -132,30 +133,40 @@ class Person(RpcTarget):
         key = check_name(name).key
         return self._stays.ask(self._member, lambda store: store.block(self._member.claim, key, on))
 
-    def renew(self, token: str) -> None:
+    def renew(self, token: str) -> "Future[None]":
         """Stay for as long as this token is good, the next one of the same person and for the same
-        rooms."""
-        member = self._member
-        check_here(member)
-        if member.identity is None:
+        rooms; its role is the one from now on."""
+        check_here(self._member)
+        if self._member.identity is None:
             raise Unauthorized("You have come in by a name; a guest has no token.")
-        following = self._tokens.check(token)
-        present = member.identity
-        if (following.subject, following.rooms) != (present.subject, present.rooms):
-            raise unauthorized()
-        member.identity = following
+        return self._stays.renew(self._member, self._access.tokens.check(token))
 
-    def moderate(self, room: str) -> None:
-        """For who may moderate a room; nobody may here."""
-        raise Forbidden("You may not moderate this room.")
+    def moderate(self, room: str) -> "Future[Moderator]":
+        """What one can do in a room that one may moderate."""
+        name = self._room_named(room)
+        return then(self._may(name), lambda _: Moderator(self._stays, self._member, name))
 
-    def administer(self) -> None:
-        """For administrators; nobody is one here."""
-        raise Forbidden("You may not administer this chat.")
+    def administer(self) -> "Future[Admin]":
+        """What an admin can do."""
+        self._check_unbound()
+        return then(self._may(EVERYWHERE), lambda _: Admin(self._stays, self._member, EVERYWHERE))
 
     def logout(self) -> "Future[dict[str, Any]]":
         """End the stay, and with it each `Room`."""
         return self._stays.log_out(self._member)
+
+    def _room_named(self, name: str) -> str:
+        """Raises BadRequest, and NoSuchRoom for what the token is not for, too."""
+        room = room_name(name)
+        if not self._member.may_enter(room):
+            raise no_such_room()
+        return room
+
+    def _may(self, room: str) -> "Future[None]":
+        member = self._member
+        return self._stays.ask(
+            member, lambda store: store.may_moderate(member.claim, room, member.role)
+        )
 
     def _check_unbound(self) -> None:
         """Raises Forbidden if the token is for certain rooms only."""
@@ -169,6 +180,11 @@ class Person(RpcTarget):
         stays, member = self._stays, self._member
         seated = stays.seat(member, operation, speaks=speaks)
         return then(seated, lambda seat: Room(stays, member, seat))
+
+
+def not_open() -> Forbidden:
+    """Making a room, by somebody who may not."""
+    return Forbidden("There is no such room, and you may not make one here.")
 
 
 def all_inside(store: Store, by: str) -> list[RoomInfo]:

@@ -5,6 +5,7 @@ call is `not_joined`. Letting go of it ends nothing. The rules are the store's, 
 seat in the same step as whatever is done.
 """
 
+import re
 import secrets
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -15,12 +16,18 @@ from capnweb_sync.values.javascript import MAX_SAFE_INTEGER
 from chatserver.capabilities.lists import asked_for
 from chatserver.futures import then
 from chatserver.options import HistoryOptions, ListOptions, PassOptions, SayOptions, read_options
-from chatserver.people.names import check_emoji, check_name, clean_text, clean_topic
+from chatserver.people.names import (
+    check_emoji,
+    check_name,
+    check_room_name,
+    clean_text,
+    clean_topic,
+)
 from chatserver.rooms.arrival import answer_to_send
 from chatserver.rooms.member import Member
 from chatserver.rooms.stays import Stays
 from chatserver.store.interface import Store
-from chatserver.store.refusals import no_such_message
+from chatserver.store.refusals import no_such_message, no_such_room
 from chatserver.store.seats import Kinds, Seat
 from chatserver.store.values import Claim, Receipt, digest_of
 
@@ -28,6 +35,9 @@ T = TypeVar("T")
 
 PASS_BYTES: Final = 16
 """Randomness of a pass: nobody guesses one."""
+
+GIVEN: Final = re.compile(r"[+@][0-9a-f]{32}")
+"""The names that the server gives to rooms: `+` for private ones, `@` for direct ones."""
 
 
 class SharedRoom(RpcTarget):
@@ -78,9 +88,9 @@ class SharedRoom(RpcTarget):
 
         return self._stays.read(self._member, read)
 
-    def typing(self) -> None:
+    def typing(self) -> "Future[None] | None":
         """Tell the others that one is typing; not more than once in three seconds."""
-        self._stays.whisper(self._member, self._seat)
+        return self._stays.whisper(self._member, self._seat)
 
     def edit(self, message: int, text: str) -> "Future[dict[str, Any]]":
         """Change what one has said."""
@@ -159,8 +169,8 @@ class Room(SharedRoom):
 
     def setTopic(self, text: str) -> "Future[dict[str, Any]]":
         """Say what the room is about; nothing if `text` is empty."""
-        topic = clean_topic(text)
-        return self._receipt(lambda store, *seat: store.set_topic(*seat, topic))
+        topic, role = clean_topic(text), self._member.role
+        return self._receipt(lambda store, *seat: store.set_topic(*seat, topic, role))
 
     def createPass(self, options: Any = None) -> "Future[str]":
         """What lets others come in by `accept`; the server itself cannot say it again."""
@@ -184,6 +194,16 @@ class Room(SharedRoom):
     def close(self) -> "Future[None]":
         """End the room, for everybody."""
         return self._ask(lambda store, *seat: store.close_room(*seat))
+
+
+def room_name(given: str) -> str:
+    """What a room is called that somebody names. Raises BadRequest, and NoSuchRoom for what no room
+    can be called that the server names."""
+    if given[:1] in ("+", "@"):
+        if not GIVEN.fullmatch(given):
+            raise no_such_room()
+        return given
+    return check_room_name(given)
 
 
 def message_id(given: int) -> int:

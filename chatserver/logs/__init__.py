@@ -14,7 +14,9 @@ request has a logger of its own below the first, and is bounded by the rates of 
 """
 
 import logging
+import signal
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -29,10 +31,12 @@ from chatserver.loop import Loop
 
 __all__ = [
     "FORMATTERS",
+    "LEVEL_SIGNAL",
     "UNBOUNDED",
     "access_logger",
     "bound_logs",
     "connections_logger",
+    "level_switch",
     "lines",
     "log_request",
     "people_logger",
@@ -59,6 +63,10 @@ class LineCounter(logging.Handler):
 
 SAID_BETTER: Final = "capnweb_sync.connection"
 """The library's logger of which each line would stand beside one of ours that says more."""
+
+WITH_TEXTS: Final = "capnweb_sync.wire"
+"""The library's logger of whole messages, and so of what people say: it is silent here, at
+whichever level, unless somebody sets its own."""
 
 access_logger: Final = logging.getLogger("chatserver.access")
 connections_logger: Final = logging.getLogger("chatserver.connections")
@@ -107,10 +115,33 @@ def rounded(duration: float | timedelta) -> float:
     return round(seconds, 3)
 
 
+def level_switch() -> Callable[[], None]:
+    """What has this process log from DEBUG on, and, called again, as it did before; while it runs,
+    for an operator who wants to see more for a while."""
+    root = logging.getLogger()
+    usual = root.level
+    other = logging.INFO if usual == logging.DEBUG else logging.DEBUG
+
+    def switch() -> None:
+        root.setLevel(other if root.level == usual else usual)
+        name = logging.getLevelName(root.level)
+        logger = logging.getLogger("chatserver")
+        tell(logger, logging.WARNING, "The level was changed", log_level=name)
+
+    return switch
+
+
+LEVEL_SIGNAL: Final = signal.SIGURG
+"""Has a server call its `level_switch`. gunicorn's master does nothing on it, so it can be sent to
+everything that a service runs; on SIGUSR1 it opens log files anew, on SIGUSR2 it starts itself
+again."""
+
+
 def bound_logs() -> None:
     """Let the same line be written ten times a minute at most, and no secret, in this process from
     now on; and count those that are."""
     redact_wire(without_secrets)
+    logging.getLogger(WITH_TEXTS).setLevel(logging.INFO)
     logging.getLogger().addHandler(LineCounter())
     if not logging.getLogger().isEnabledFor(logging.DEBUG):
         logging.getLogger(SAID_BETTER).setLevel(logging.WARNING)

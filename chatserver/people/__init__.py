@@ -8,4 +8,5 @@ token_keys       what they are signed with
 token_terms      what the settings know of them
 access           who is let in
 limits           rates: per connection, person and address
+address_digests  what is kept of addresses
 """

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from chatserver.errors import Unauthorized
-from chatserver.people.token_terms import Guests
+from chatserver.people.token_terms import Guests, OpenRooms
 from chatserver.people.tokens import Identity, Tokens
 
 Authenticate = Callable[[Any], Identity | None]
@@ -20,6 +20,7 @@ class Access(NamedTuple):
 
     tokens: Tokens = Tokens(None)
     guests: Guests = "yes"
+    open_rooms: OpenRooms = "everyone"
     authenticate: Authenticate | None = None
 
     def identify_request(self, request: Any) -> Identity | None:
@@ -41,6 +42,12 @@ class Access(NamedTuple):
         if self.guests == "no":
             raise Unauthorized("Only who has a token is let in: login(callback, {token}).")
         return None
+
+    def may_make_rooms(self, identity: Identity | None) -> bool:
+        """Whether somebody may make rooms; None: a guest."""
+        if self.open_rooms == "everyone" or identity is None:
+            return self.open_rooms == "everyone"
+        return self.open_rooms == "accounts" or identity.role != "member"
 
 
 EVERYBODY = Access()

@@ -29,6 +29,9 @@ MAX_TITLE: Final = 64
 MAX_TOPIC: Final = 300
 """Characters of a topic: a line or two."""
 
+MAX_REASON: Final = 200
+"""Characters of why somebody was muted, or sent away: what a notice has room for."""
+
 MAX_EMOJI: Final = 32
 """Characters of an emoji: three times the longest that Unicode recommends."""
 
@@ -194,6 +197,12 @@ def clean_title(title: str) -> str:
 def clean_topic(topic: str) -> str:
     """The topic of a room, one line; "" for none. Raises TooLarge beyond MAX_TOPIC code points."""
     return _line(topic, MAX_TOPIC, "A topic")
+
+
+def clean_reason(reason: str) -> str:
+    """Why something is done to somebody, one line; "" for nothing. Raises TooLarge beyond
+    MAX_REASON code points."""
+    return _line(reason, MAX_REASON, "A reason")
 
 
 def check_emoji(emoji: str) -> str:

@@ -9,6 +9,9 @@ Role = Literal["member", "moderator", "admin"]
 Guests = Literal["yes", "no", "read"]
 """Whether who has no token may come in: `read` for looking at public rooms and saying nothing."""
 
+OpenRooms = Literal["everyone", "accounts", "moderators"]
+"""Who may make rooms."""
+
 AUDIENCE: Final = "chat"
 """Whom tokens are for unless the operator says otherwise."""
 

@@ -48,11 +48,12 @@ def arrival_of(member: Member, joined: Joined, options: JoinOptions, epoch: str)
         after, recovered = max(since, oldest), since >= oldest
     if not member.full:
         return Arrival(member, joined, after, recovered, (Seat(LOBBY, after),), epoch)
-    member.seats = {intern(seat.room): seat.number for seat in joined.seats}
+    heard = tuple(seat for seat in joined.seats if member.hears(seat.room))
+    member.seats = {intern(seat.room): seat.number for seat in heard}
     if since is not None and after < joined.last_id:
         # What was trimmed is missing of a room only for who was in it then.
-        recovered = all(max(since, seat.number) >= oldest for seat in joined.seats)
-    return Arrival(member, joined, after, recovered, joined.seats, epoch)
+        recovered = all(max(since, seat.number) >= oldest for seat in heard)
+    return Arrival(member, joined, after, recovered, heard, epoch)
 
 
 def welcome(arrival: Arrival) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from chatserver.rooms.member import Member
 from chatserver.store.events import SEED_TYPES, Event
-from chatserver.store.seats import Seat, SeatChange
+from chatserver.store.seats import EVERYWHERE, Seat, SeatChange
 
 
 class Span(NamedTuple):
@@ -41,6 +41,8 @@ class Backlog:
         self.known = known
         self.last = after
         self._spans = {seat.room: [Span(seat.number)] for seat in seats if member.hears(seat.room)}
+        if member.full:
+            self._spans[EVERYWHERE] = [Span(0)]
 
     def change(self, change: SeatChange, event: Event) -> None:
         """A seat of the member has begun or ended with `event`, which it is still to hear then."""

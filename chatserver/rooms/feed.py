@@ -32,8 +32,8 @@ from chatserver.rooms.member import Member
 from chatserver.rooms.recent import Recent
 from chatserver.store.events import Event
 from chatserver.store.interface import MAX_READ_BYTES, Store
-from chatserver.store.seats import Aside, Seat, SeatChange
-from chatserver.store.values import LogReset
+from chatserver.store.seats import EVERYWHERE, Aside, Seat, SeatChange
+from chatserver.store.values import LogReset, Lost
 
 logger = logging.getLogger("chatserver")
 
@@ -68,10 +68,10 @@ class Feed:
     """
 
     def __init__(
-        self, store: Store, lost: Callable[[str], None], reset: Callable[[], None]
+        self, store: Store, lost: Callable[[Lost], None], reset: Callable[[], None]
     ) -> None:
-        """`lost(holder)` is called for each holder that another one took the name from, `reset()`
-        when the log began anew."""
+        """`lost` is called with each holder that lost its claim, `reset()` when the log began
+        anew."""
         self.position = store.last_id
         self.deliveries = 0
         self._store = store
@@ -87,14 +87,14 @@ class Feed:
         self._agenda: list[tuple[int, int, Callable[[], Any]]] = []
         """A heap: what is to be done once the tail has come to an id."""
         self._numbers = count()
-        self._lost_holders: list[str] = []
+        self._lost_holders: list[Lost] = []
         """Those who are still to be told."""
         self._unreachable = False
 
     @property
     def rooms(self) -> int:
         """How many rooms have live members in this process."""
-        return len(self._casts)
+        return len(self._casts.keys() - {EVERYWHERE})
 
     def add(self, member: Member, seats: Iterable[Seat], after: int, known: int) -> None:
         """Tell `member`, from now on, every event above `after` of the rooms that it is in.
@@ -127,7 +127,7 @@ class Feed:
         else:
             self._people.pop(by, None)
         if self._backlogs.pop(member, None) is None:
-            for room in member.seats:
+            for room in rooms_of(member):
                 self._leave(room, member)
 
     def when_told(self, number: int, action: Callable[[], Any]) -> None:
@@ -284,7 +284,7 @@ class Feed:
                 tell_one(backlog, event)
                 self.deliveries += 1
         del self._backlogs[member]
-        for room in member.seats:
+        for room in rooms_of(member):
             self._enter(room, member)
         return True
 
@@ -332,6 +332,11 @@ class Feed:
 
 
 room_of = attrgetter("room")
+
+
+def rooms_of(member: Member) -> Iterable[str]:
+    """Where it hears what is said: who has logged in, announcements, too."""
+    return (*member.seats, EVERYWHERE) if member.full else member.seats
 
 
 def send_to_join_again(member: Member) -> None:

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from capnweb_sync import RpcStub
 from chatserver.errors import Forbidden, NotJoined, TooMany
 from chatserver.people.limits import UNLIMITED, Allowance
+from chatserver.people.token_terms import Role
 from chatserver.people.tokens import Identity
 from chatserver.rooms.history import HistoryReads
 from chatserver.store.seats import LOBBY, Seat
@@ -91,9 +92,15 @@ class Member:
         """Whether the name is not spoken for from here any more."""
         return self.client.members.get(self.claim.key) is not self
 
+    @property
+    def role(self) -> Role:
+        """What its present token says that it is; a guest is a member."""
+        return "member" if self.identity is None else self.identity.role
+
     def hears(self, room: str) -> bool:
-        """Whether what is said in a room in which it is concerns it."""
-        return self.full or room == LOBBY
+        """Whether what is said in a room in which it is concerns it: of an account, another place
+        of it may be there."""
+        return self.may_enter(room) if self.full else room == LOBBY
 
     def may_enter(self, room: str) -> bool:
         """Whether its token is for the room."""
@@ -136,6 +143,7 @@ class ClientState:
 
     Attributes:
         connection: how it is reached.
+        host: the address that it comes from, "" if that is none.
         allowance: how much it may do.
         members: those who have joined.
         joining: the latest join under way for a name; completed, always with None, when it is
@@ -150,6 +158,7 @@ class ClientState:
         "allowance",
         "connection",
         "deaf",
+        "host",
         "joining",
         "members",
         "number",
@@ -160,11 +169,13 @@ class ClientState:
         self,
         connection: ClientConnection,
         *,
+        host: str = "",
         deaf: bool = False,
         allowance: Allowance = UNLIMITED,
         number: int | None = None,
     ) -> None:
         self.connection = connection
+        self.host = host
         self.allowance = allowance
         self.deaf = deaf
         self.number = number

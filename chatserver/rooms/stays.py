@@ -1,57 +1,43 @@
-"""Stays: who comes in by this process's connections, what they ask the store for, and their end.
+"""Stays: who comes in by this process's connections, what they ask the store for, and their end."""
 
-The store decides; here it is carried out. A connection's end, however it comes, is turned into what
-the membership table says: its names become free or wait. What the store could not be told is told
-again until it is.
-"""
-
-import logging
-import secrets
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from itertools import count
 from typing import Any, Final, TypeVar
 
 import gevent
 
 from capnweb_sync import Lookup, RpcStub
-from capnweb_sync.close_codes import TAKEN_OVER, TOKEN_OVER, CloseCode
 from capnweb_sync.futures import complete, pass_on
-from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
+from chatserver.errors import (
+    NotJoined,
+    Unavailable,
+)
 from chatserver.futures import then, wait
-from chatserver.logs import people_logger, tell
 from chatserver.loop import Loop
 from chatserver.options import JoinOptions
+from chatserver.people.address_digests import AddressDigests
 from chatserver.people.limits import Bucket, Rate, Table, allows, take
-from chatserver.rooms.arrival import Arrival, Arriving, answer_to_send, arrival_of, welcome
-from chatserver.rooms.feed import Feed
+from chatserver.people.tokens import Identity, unauthorized
+from chatserver.rooms.arrival import Arrival, Arriving, answer_to_send, welcome
+from chatserver.rooms.coming import Coming
 from chatserver.rooms.member import ClientState, Member, check_here, check_may_speak
-from chatserver.rooms.token_ends import TokenEnds
-from chatserver.rooms.unanswered import Unanswered
+from chatserver.rooms.present import Present
 from chatserver.store.interface import MAX_TICK_SECONDS, Store
 from chatserver.store.refusals import not_seated
-from chatserver.store.seats import Aside, Seat
-from chatserver.store.values import Claim, Joined
-
-logger = logging.getLogger("chatserver")
+from chatserver.store.seats import Seat
 
 NOT_JOINED: Final = "This connection has not joined with that name."
 
 T = TypeVar("T")
 
-VERDICT_SECONDS: Final = 1.0
-"""How long a refused append waits for the tail to tell who has the name now. A client that was
-taken over must not come back by itself, so the two must not be mixed up."""
+NO_DIGESTS: Final = AddressDigests()
 
 MIN_TICK_SECONDS: Final = 0.005
 """Pause between two ticks at least."""
 
 TYPING: Final = Rate(1 / 3, 1)
 """How often it is told that one person is typing."""
-
-WORKER_BYTES: Final = 8
-"""Randomness of a worker's token: no two workers share one."""
 
 
 class Stays:
@@ -62,18 +48,15 @@ class Stays:
         messages: how many were sent here.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, addresses: AddressDigests = NO_DIGESTS) -> None:
+        """`addresses` says what the store is told of where guests come from."""
         self._store = store
         self.messages = 0
-        self.feed = Feed(store, self._lost, self._reset)
-        self._members: dict[str, Member] = {}
-        """By holder."""
-        worker = secrets.token_hex(WORKER_BYTES)
-        self._holders = (f"{worker}.{number}" for number in count(1))
+        self._present = Present(store)
+        self._coming = Coming(store, self._present, addresses)
+        self.feed = self._present.feed
         self._loops: list[Loop] = []
         self._typing = Table(lambda: Bucket(TYPING))
-        self._unanswered = Unanswered()
-        self._token_ends = TokenEnds()
 
     @property
     def running(self) -> bool:
@@ -83,7 +66,7 @@ class Stays:
     @property
     def people(self) -> int:
         """How many names are held by connections of this process."""
-        return len(self._members)
+        return len(self._present)
 
     def start(self) -> None:
         """Begin to follow the log and to let time take effect."""
@@ -112,9 +95,9 @@ class Stays:
         """Come into the lobby. `callback` is ours from now on, see `Member`; it hears what
         callbacks of before know.
 
-        Fails with NameTaken, TooMany, Unavailable.
+        Fails with NameTaken, Banned, Unauthorized, TooMany, Unavailable.
         """
-        return self._come_in(client, who, (callback, sink), options, welcome, full=False)
+        return self._coming.come_in(client, who, (callback, sink), options, welcome, full=False)
 
     def log_in(
         self,
@@ -128,86 +111,13 @@ class Stays:
         """Come in, into no room; `callback`, None for who hears nothing, hears all of the rooms in
         which the person is.
 
-        Fails with NameTaken, TooMany, Unavailable.
+        Fails with NameTaken, Banned, Unauthorized, TooMany, Unavailable.
         """
-        return self._come_in(client, who, (callback, sink), options, answer, full=True)
+        return self._coming.come_in(client, who, (callback, sink), options, answer, full=True)
 
-    def _come_in(
-        self,
-        client: ClientState,
-        who: Arriving,
-        listener: tuple[RpcStub | None, RpcStub | None],
-        options: JoinOptions,
-        answer_of: Callable[[Arrival], T],
-        *,
-        full: bool,
-    ) -> "Future[T]":
-        answer: Future[T] = Future()
-        holder, key = next(self._holders), who.key
-        callback, sink = listener
-        try:
-            decided = client.begin_joining(key)
-            try:
-                claim = self._store.claim(key, who.name, holder, options.resume, lobby=not full)
-            except BaseException:
-                client.end_joining(key, decided)
-                raise
-        except BaseException:
-            if callback is not None:
-                callback.dispose()
-            raise
-
-        def claimed(future: "Future[Joined]") -> None:
-            try:
-                error = future.exception()
-                if error is None:
-                    joined = future.result()
-                    heard = None if client.deaf else sink
-                    member = Member(client, joined.claim, joined.name, callback, heard, full)
-                    member.identity, member.quiet = who.identity, who.quiet
-                    self._welcome(member, joined, options, answer_of, answer)
-                    back = joined.claim.secret == options.resume
-                    tell_of(member, "Came back" if back else "Joined" if not full else "Logged in")
-                else:
-                    if not isinstance(error, NameTaken):
-                        # Should it be stored, nobody speaks for the name. Who came with a secret
-                        # is waited for.
-                        end = self._store.suspend if options.resume else self._store.release
-                        self._unanswered.ask(partial(end, Claim(key, holder, "")))
-                    answer.set_exception(error)
-                    if callback is not None:
-                        callback.dispose()
-            except Exception as error:
-                logger.exception("The join of %s has failed.", who.name)
-                complete(answer, None, error)
-            finally:
-                # Whatever happened: what waits for this join waits no longer.
-                client.end_joining(key, decided)
-
-        claim.add_done_callback(claimed)
-        return answer
-
-    def _welcome(
-        self,
-        member: Member,
-        joined: Joined,
-        options: JoinOptions,
-        answer_of: Callable[[Arrival], T],
-        answer: "Future[T]",
-    ) -> None:
-        """The store has given the name to `member`: let it in, and answer."""
-        client = member.client
-        try:
-            arrival = arrival_of(member, joined, options, self._store.epoch)
-            self._enter(member)
-            answer.set_result(answer_of(arrival))
-            if not client.over and (member.full or not client.deaf):
-                self.feed.add(member, arrival.spans, arrival.after, joined.last_id)
-        except BaseException:
-            # Half in, it would hold the name and hear nothing.
-            member.send_away(CloseCode.SERVICE_RESTART, f"{member.name} has to join again.")
-            self._part(member)
-            raise
+    def digest_of(self, host: str) -> str:
+        """What the store is told of an address; "": nothing."""
+        return self._coming.digest_of(host)
 
     # --- what they ask for
 
@@ -234,7 +144,7 @@ class Stays:
         check_here(member)
         future = self._store.release(member.claim)
         member.client.members.pop(member.claim.key, None)
-        future.add_done_callback(partial(self._left, member))
+        future.add_done_callback(partial(self._present.left, member))
         return then(future, lambda _: {"message": f"Goodbye, {member.name}!"})
 
     def ask(
@@ -256,7 +166,7 @@ class Stays:
         if counts:
             take(member.client.allowance.messages_of(member.claim.by))
         answered = operation(self._store)
-        answered.add_done_callback(partial(self._close_if_lost, member))
+        answered.add_done_callback(partial(self._present.close_if_lost, member))
         return answered
 
     def seat(
@@ -293,21 +203,47 @@ class Stays:
             take(member.client.allowance.history)
         return member.client.history.ask(partial(read, self._store))
 
-    def whisper(self, member: Member, seat: Seat) -> None:
+    def whisper(self, member: Member, seat: Seat) -> "Future[None] | None":
         """Tell those in a room that `member` is typing, unless it has said so of any room just now.
-        Raises NotJoined."""
+
+        Raises NotJoined, Forbidden; fails with them, too, and with Unavailable.
+        """
         check_here(member)
         check_may_speak(member)
         if not member.has(seat):
             raise not_seated()
         if allows(self._typing.of(member.claim.by)):
-            self._store.whisper(Aside(seat.room, "typing", member.name, member.claim.by))
+            return self.ask(member, lambda store: store.typing(member.claim, seat), counts=False)
+        return None
+
+    def renew(self, member: Member, following: Identity) -> "Future[None]":
+        """Go on with the next token of the same account, for the same rooms; what it says counts
+        from when that is stored.
+
+        Fails with NotJoined, Unauthorized, Unavailable.
+        """
+        present = member.identity
+        if present is None or (following.subject, following.rooms) != (
+            present.subject,
+            present.rooms,
+        ):
+            raise unauthorized()
+
+        def renewed(_: None) -> None:
+            member.identity = following
+
+        asked = self.ask(
+            member,
+            lambda store: store.renew(member.claim, following.issued, following.role),
+            counts=False,
+        )
+        return then(asked, renewed)
 
     def closed(self, client: ClientState) -> None:
         """The connection is closed."""
         client.over = True
         for member in list(client.members.values()):
-            self._part(member)
+            self._present.part(member)
 
     # --- members
 
@@ -332,76 +268,7 @@ class Stays:
             raise NotJoined(NOT_JOINED)
         return action(member)
 
-    def _enter(self, member: Member) -> None:
-        client, key = member.client, member.claim.key
-        old = client.members.get(key)
-        if old is not None:
-            # Taken over from the same connection, which lives on.
-            self._forget(old)
-        self._members[member.claim.holder] = client.members[key] = member
-        if client.over:
-            self._part(member)
-
-    def _forget(self, member: Member) -> None:
-        """The stay is over on this side: nothing more is delivered. Idempotent."""
-        self._members.pop(member.claim.holder, None)
-        if member.client.members.get(member.claim.key) is member:
-            del member.client.members[member.claim.key]
-        self.feed.remove(member)
-        if member.callback is None:
-            return
-        try:
-            member.callback.dispose()
-        except Exception:
-            # There is more to end than this.
-            logger.exception("The callback of %s cannot be given up.", member.name)
-
-    def _part(self, member: Member) -> None:
-        """The member's connection is closed: its name becomes free, or waits."""
-        on_purpose = member.client.connection.closed_on_purpose
-        end = self._store.release if on_purpose else self._store.suspend
-        self._forget(member)
-        self._unanswered.ask(partial(end, member.claim))
-
-    def _left(self, member: Member, released: "Future[None]") -> None:
-        if not isinstance(released.exception(), Unavailable):
-            self._forget(member)
-            tell_of(member, "Left")
-        elif member.client.over:
-            self._part(member)
-        else:
-            # The caller may try again.
-            member.client.members.setdefault(member.claim.key, member)
-
-    # --- what the log and the store tell
-
-    def _lost(self, holder: str) -> None:
-        """Another connection, perhaps of another worker, has taken the name over."""
-        member = self._members.get(holder)
-        deciding = member and member.client.joining.get(member.claim.key)
-        if deciding:
-            # It may be its own connection that goes on, with an answer that the tail has overtaken.
-            deciding.add_done_callback(lambda _: self._lost(holder))
-        else:
-            self._dismiss(holder, TAKEN_OVER, "has joined from elsewhere")
-
-    def _close_if_lost(self, member: Member, future: "Future[Any]") -> None:
-        """The store does not know the claim any more. If another connection has it now, the tail is
-        about to say so; if it lapsed while this worker was cut off, the client is to join again."""
-        if isinstance(future.exception(), ClaimLost):
-            what = (member.claim.holder, CloseCode.SERVICE_RESTART, "has to join again")
-            gevent.spawn_later(VERDICT_SECONDS, self._dismiss, *what)
-
-    def _dismiss(self, holder: str, code: int, why: str) -> None:
-        """The membership ends, if it is here, and its client is told so by its connection's end."""
-        member = self._members.get(holder)
-        if member is not None:
-            self._forget(member)
-            member.send_away(code, f"{member.name} {why}.")
-
-    def _reset(self) -> None:
-        for member in list(self._members.values()):
-            member.send_away(CloseCode.SERVICE_RESTART, "The log began anew; join again.")
+    # --- time passes
 
     def _pass_time(self) -> None:
         """Let time take effect once, and wait until it is to do so again."""
@@ -410,13 +277,6 @@ class Stays:
         except Unavailable:
             seconds = MAX_TICK_SECONDS
         else:
-            self._unanswered.ask_again()
-        for member in self._token_ends.over(self._members.values()):
-            self._unanswered.ask(partial(self._store.release, member.claim))
-            self._dismiss(member.claim.holder, TOKEN_OVER, "has to show the next token")
+            self._present.unanswered.ask_again()
+        self._present.end_tokens()
         gevent.sleep(max(MIN_TICK_SECONDS, seconds))
-
-
-def tell_of(member: Member, what: str) -> None:
-    """Log what becomes of a person."""
-    tell(people_logger, logging.INFO, what, person=member.name, connection=member.client.number)

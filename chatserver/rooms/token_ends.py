@@ -6,7 +6,7 @@ from typing import Final
 
 from chatserver.rooms.member import Member
 
-LOOK_SECONDS: Final = 10.0
+LOOK_SECONDS: Final = 1.0
 """Between two looks: for as long somebody may stay beyond the end of its token."""
 
 

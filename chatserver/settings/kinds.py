@@ -104,6 +104,13 @@ def guests(value: str) -> str:
     return value
 
 
+def open_rooms(value: str) -> str:
+    """Who may make rooms."""
+    if value not in ("everyone", "accounts", "moderators"):
+        raise ValueError("must be everyone, accounts or moderators")
+    return value
+
+
 def secret_text(value: str) -> str:
     """A secret that nobody guesses."""
     if len(value.encode()) < MIN_SECRET_BYTES:

@@ -10,7 +10,7 @@ from capnweb_sync.server import HttpLimits
 from chatserver.addresses import host
 from chatserver.errors import SettingError
 from chatserver.people.limits import Network, Rate, RateLimits, ip_address, subscriber
-from chatserver.people.token_terms import AUDIENCE, Guests
+from chatserver.people.token_terms import AUDIENCE, Guests, OpenRooms
 from chatserver.settings.kinds import (
     MIB,
     Count,
@@ -27,6 +27,7 @@ from chatserver.settings.kinds import (
     log_format,
     log_level,
     network,
+    open_rooms,
     secret_setting,
     secret_text,
     setting,
@@ -192,6 +193,12 @@ class Settings:
         guests,
         "whether who has no token is let in: yes, no, or read for looking at public rooms only",
         "WHETHER",
+    )
+    open_rooms: OpenRooms = setting(
+        "everyone",
+        open_rooms,
+        "who may make rooms: everyone, accounts (who has a token), or moderators",
+        "WHO",
     )
     token_keys: str | None = setting(
         None,

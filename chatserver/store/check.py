@@ -1,7 +1,8 @@
 """Whether all that must hold of what is stored holds.
 
 `findings` looks at record after record, and each kind has a method that says in sentences what
-does not hold. A rule that the stores keep to (`interface`, `room_interface`) and that can be seen
+does not hold. A rule that the stores keep to (`interface`, `room_interface`,
+`people_interface`) and that can be seen
 in what they hold belongs here.
 """
 
@@ -11,7 +12,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final, get_args
 
+from chatserver.people.token_terms import Role
 from chatserver.store.contents import (
+    AccountRecord,
     AnyRecord,
     BlockRecord,
     Contents,
@@ -24,14 +27,26 @@ from chatserver.store.contents import (
     ReactedRecord,
     ReactionRecord,
     RoomRecord,
+    SanctionRecord,
     SeatRecord,
 )
 from chatserver.store.events import MAX_USERS, VERBS, Event, EventType, listed
 from chatserver.store.interface import MAX_NOTICES
-from chatserver.store.seats import LOBBY, MAX_REACTIONS
+from chatserver.store.seats import (
+    EVERYWHERE,
+    LOBBY,
+    MAX_PLACES,
+    MAX_REACTIONS,
+    MAX_SANCTIONS,
+    SanctionKind,
+)
 
 TYPES: Final = frozenset(get_args(EventType)) - {"seat"}
 """Of what is told."""
+
+ROLES: Final = frozenset(get_args(Role))
+
+SANCTION_KINDS: Final = frozenset(get_args(SanctionKind))
 
 PAIR: Final = 2
 """People in a direct room."""
@@ -51,7 +66,7 @@ class Summary:
         self.counts: Counter[str] = Counter()
 
     def __str__(self) -> str:
-        kinds = ("event", "room", "name", "seat", "key")
+        kinds = ("event", "room", "account", "name", "seat", "key", "sanction")
         counts = ", ".join(f"{self.counts[kind]} {kind}s" for kind in kinds)
         return f"ids {self.first_id} to {self.last_id}; {counts}"
 
@@ -76,10 +91,13 @@ class _Check:
     def __init__(self) -> None:
         self.first_id = 1
         self.last_id = 0
+        self._last_sanction = 0
+        self._accounts: set[str] = set()
         self._rooms: dict[int, RoomRecord] = {}
         self._numbers: dict[str, int] = {}
         self._unique: set[tuple[object, ...]] = set()
         self._people: Counter[int] = Counter()
+        self._sanctions: Counter[str] = Counter()
         self._waiting: Counter[tuple[int, str]] = Counter()
         self._emoji: Counter[int] = Counter()
         self._ends: dict[int, tuple[int, int]] = {}
@@ -93,6 +111,8 @@ class _Check:
         match record:
             case Head():
                 yield from self._head(record)
+            case AccountRecord():
+                yield from self._account(record)
             case NameRecord():
                 yield from self._name(record)
             case RoomRecord():
@@ -105,6 +125,8 @@ class _Check:
             case BlockRecord(by, key):
                 if not (by and key):
                     yield "Somebody blocks nobody."
+            case SanctionRecord():
+                yield from self._sanction(record)
             case NoticeRecord():
                 yield from self._notice(record)
             case ReactedRecord(message, number):
@@ -147,19 +169,31 @@ class _Check:
 
     def _head(self, head: Head) -> Iterator[str]:
         self.first_id, self.last_id = head.first_id, head.last_id
+        self._last_sanction = head.last_sanction
         if not head.epoch:
             yield "The log has no epoch."
         if not 1 <= head.first_id <= head.last_id + 1:
             yield f"The log begins at {head.first_id} and ends at {head.last_id}."
 
-    def _name(self, record: NameRecord) -> Iterator[str]:
+    def _account(self, record: AccountRecord) -> Iterator[str]:
         shown = repr(record.name)
+        if not (record.key and record.name and record.subject) or record.role not in ROLES:
+            yield f"The account {shown} has no key, no name, no subject or no role."
+        if record.key in self._accounts or not self._is_first("subject", record.subject):
+            yield f"The account {shown} has its key or its subject from another one."
+        self._accounts.add(record.key)
+
+    def _name(self, record: NameRecord) -> Iterator[str]:
+        shown, place = repr(record.name), record.place
+        if not 0 <= place <= MAX_PLACES or (place > 0) != (record.key in self._accounts):
+            yield f"The name {shown} is a guest's and an account's, or of place {place}."
         if not (record.key and record.name and record.secret):
             yield f"The name {shown} has no key, no name or no secret."
-        fields = (("number", record.number), ("key", record.key), ("secret", record.secret))
+        slot = record.key, place
+        fields = (("number", record.number), ("slot", slot), ("secret", record.secret))
         fresh = [self._is_first("name", *field) for field in fields]
         if not all(fresh):
-            yield f"The name {shown} has its number, its key or its secret from another one."
+            yield f"The name {shown} has its number, its place or its secret from another one."
 
     def _room(self, record: RoomRecord) -> Iterator[str]:
         self._rooms[record.number] = record
@@ -179,6 +213,20 @@ class _Check:
         if not self._is_first("seat", number, record.by):
             yield f"{shown} sits twice in room {number}."
 
+    def _sanction(self, record: SanctionRecord) -> Iterator[str]:
+        number, room = record.number, record.room
+        if not 0 < number <= self._last_sanction or not self._is_first("sanction", number):
+            yield f"The sanction {number} has another one's number, or one that none had yet."
+        if record.kind not in SANCTION_KINDS or not (record.by or record.address):
+            yield f"The sanction {number} is against nobody, or of no kind: {record.kind!r}."
+        if self._kind(self._numbers.get(room, 0)) not in ("public", "private") and (
+            (room, record.kind) != (EVERYWHERE, "ban")
+        ):
+            yield f"The sanction {number} is in the room {room!r}, where there is none."
+        self._sanctions[room] += 1
+        if self._sanctions[room] == MAX_SANCTIONS + 1:
+            yield f"There are more than {MAX_SANCTIONS} sanctions in the room {room!r}."
+
     def _notice(self, record: NoticeRecord) -> Iterator[str]:
         place = record.room, record.type
         self._waiting[place] += 1
@@ -193,6 +241,11 @@ class _Check:
         if not max(self._before + 1, self.first_id) <= event.id <= self.last_id:
             yield f"Event {event.id} comes after {self._before}; the log ends at {self.last_id}."
         self._before = event.id
+        yield from _look_into(event)
+        if event.room == EVERYWHERE:
+            if event.type != "notice" or event.prev or event.number:
+                yield f"Event {event.id} is for everyone, and no announcement."
+            return
         number = self._numbers.get(event.room)
         if number is None:
             yield f"Event {event.id} is of the room {event.room!r}, which is not there."
@@ -206,7 +259,6 @@ class _Check:
         if event.type == "chat":
             self._messages.append(event.id)
             self._times.append(event.time_ms)
-        yield from _look_into(event)
 
     def _reaction(self, record: ReactionRecord) -> Iterator[str]:
         if not self._find(record.id):

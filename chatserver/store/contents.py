@@ -11,11 +11,13 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
+from chatserver.people.token_terms import Role
 from chatserver.store.events import Event, NoticeType
-from chatserver.store.seats import RoomKind
+from chatserver.store.seats import RoomKind, SanctionKind
 
-FORMAT: Final = 1
-"""Of what follows. It grows when an older version could not read what a newer one writes."""
+FORMAT: Final = 2
+"""Of what follows. It grows when an older version could not read what a newer one writes. What
+began later than 1 has a default, or a kind of its own, so that this version reads them all."""
 
 
 class Record(Struct, frozen=True, tag_field="record"):
@@ -23,22 +25,37 @@ class Record(Struct, frozen=True, tag_field="record"):
 
 
 class Head(Record, frozen=True, tag="log"):
-    """The log: its epoch, the oldest and the newest id that it has given, and the newest time."""
+    """The log: its epoch, the oldest and the newest id that it has given, the newest time, and the
+    number of the sanction that was made last."""
 
     format: int
     epoch: str
     first_id: int
     last_id: int
     last_ms: int
+    last_sanction: int = 0
+
+
+class AccountRecord(Record, frozen=True, tag="account"):
+    """An account, by its key; see `state.records.AccountRecord`."""
+
+    key: str
+    name: str
+    subject: str
+    role: Role
+    revoked: int
 
 
 class NameRecord(Record, frozen=True, tag="name"):
-    """A name that is not free, by its place in the joining order."""
+    """A stay, by its place in the joining order: `place` counts those of an account from 1; 0 is a
+    guest's, with a digest of where it comes from."""
 
     number: int
     key: str
     name: str
     secret: str
+    place: int = 0
+    address: str = ""
 
 
 class RoomRecord(Record, frozen=True, tag="room"):
@@ -83,6 +100,21 @@ class BlockRecord(Record, frozen=True, tag="block"):
     key: str
 
 
+class SanctionRecord(Record, frozen=True, tag="sanction"):
+    """A sanction, by its number; see `seats.Sanction`."""
+
+    number: int
+    kind: SanctionKind
+    room: str
+    by: str
+    address: str
+    name: str
+    author: str
+    reason: str
+    time_ms: int
+    until_ms: int | None
+
+
 class NoticeRecord(Record, frozen=True, tag="notice"):
     """Someone joined or left and it is not told yet: by rooms, in their order."""
 
@@ -102,7 +134,7 @@ class ReactedRecord(Record, frozen=True, tag="reacted"):
 
 class EventRecord(Record, frozen=True, tag="event"):
     """An event of a room as it stands, by its id; what became of a message is in it but for its
-    reactions."""
+    reactions. Those of the room EVERYWHERE, of which there is no record, are announcements."""
 
     event: Event
 
@@ -129,11 +161,13 @@ class KeyRecord(Record, frozen=True, tag="key"):
 
 AnyRecord = (
     Head
+    | AccountRecord
     | NameRecord
     | RoomRecord
     | SeatRecord
     | PassRecord
     | BlockRecord
+    | SanctionRecord
     | NoticeRecord
     | ReactedRecord
     | EventRecord

@@ -3,6 +3,7 @@
 An event never changes once it has its id. `Event.value` is what travels to members.
 """
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, Literal
@@ -26,6 +27,9 @@ MAX_USERS: Final = 200
 expensive. `count` has the whole number."""
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+UNITS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+"""Of time, in seconds."""
 
 VERBS: Final[dict[NoticeType, str]] = {"join": "joined", "leave": "left"}
 
@@ -141,6 +145,30 @@ def listed(names: Sequence[str], count: int) -> str:
     shown = names[:2]
     others = count - len(shown)
     return f"{', '.join(shown)} and {others} {'other' if others == 1 else 'others'}"
+
+
+def lasting(seconds: float | None, reason: str) -> str:
+    """What is told of a sanction behind the name: " for 10 minutes: REASON"."""
+    return (" for good" if seconds is None else f" for {shown_time(seconds)}") + because(reason)
+
+
+def because(reason: str) -> str:
+    """ ": REASON", or nothing."""
+    return f": {reason}" if reason else ""
+
+
+def shown_time(seconds: float) -> str:
+    """`1 hour`, `90 seconds`: in the largest unit of which it is a whole number."""
+    whole = round(seconds)
+    unit, name = next((unit, name) for unit, name in UNITS if whole % unit == 0)
+    return f"{whole // unit} {name}" + ("" if whole == unit else "s")
+
+
+def about(seconds: float) -> str:
+    """Likewise, rounded up to a unit of which there is more than one; for what is left of a
+    time."""
+    unit = next((unit for unit, _ in UNITS if seconds > unit), 1)
+    return shown_time(math.ceil(seconds / unit) * unit)
 
 
 def date(time_ms: int) -> datetime:

@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 from chatserver.errors import Unavailable
 from chatserver.store.interface import Store
-from chatserver.store.seats import Aside
 
 
 class InheritedStore(Store):
@@ -23,11 +22,11 @@ class InheritedStore(Store):
     claim = release = suspend = append = names = counts = tick = _refuse
     enter = open_room = direct = accept = leave_room = block = _refuse
     say = edit = remove = react = mark_read = _refuse
-    set_topic = create_pass = revoke_passes = hand_on = close_room = _refuse
+    set_topic = create_pass = revoke_passes = hand_on = close_room = typing = _refuse
+    renew = may_moderate = strike = mute = kick = ban = lift = sanctions = _refuse
+    ban_address = disconnect = revoke = announce = close_any = erase = _refuse
+    everyone = places = all_rooms = statistics = _refuse
     read = read_room = read_span = read_rooms = people = room = rooms = follow = _refuse
-
-    def whisper(self, aside: Aside) -> None:
-        """Nobody hears it."""
 
     def close(self) -> None:
         """Nothing is held any more."""

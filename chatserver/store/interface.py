@@ -2,7 +2,8 @@
 
 What every engine keeps to, and what `tests/chatserver/store` asks of each. Rooms are a part of it:
 `chatserver.store.room_interface` has their rules. `claim` with `lobby`, `append`, `names`, `counts`
-and `read` mean the lobby; `tick` and `follow` are about all rooms.
+and `read` mean the lobby; `tick` and `follow` are about all rooms. What is said here of names is
+about guests; `chatserver.store.people_interface` says what is different for accounts.
 
 **The log.** Its entries have ids 1, 2, 3, … without gaps over all rooms, in the order in which they
 were stored; an id is never given twice, whatever is trimmed. Each is of one room, and knows the id
@@ -26,9 +27,11 @@ in them are shared and never changed. The store itself belongs to who opened it,
 
     | method              | blocks | raises                | its `Future` fails with            |
     |---------------------|--------|-----------------------|------------------------------------|
-    | claim               | no     | nothing               | NameTaken, Unavailable             |
+    | claim               | no     | nothing               | NameTaken, Banned, Unauthorized,   |
+    |                     |        |                       | TooMany, Unavailable               |
     | release, suspend    | no     | nothing               | ClaimLost, Unavailable             |
-    | append              | no     | nothing               | ClaimLost, BadRequest, Unavailable |
+    | append              | no     | nothing               | ClaimLost, BadRequest, Forbidden,  |
+    |                     |        |                       | Unavailable                        |
     | tick                | no     | nothing               | Unavailable                        |
     | names, counts, read | yes    | Unavailable           |                                    |
     | follow              | yes    | LogReset, Unavailable |                                    |
@@ -91,9 +94,10 @@ from typing import Final
 
 from chatserver.store.commits import Commits
 from chatserver.store.events import Event
+from chatserver.store.people_interface import PeopleStore
 from chatserver.store.room_interface import RoomStore
 from chatserver.store.seats import LOBBY
-from chatserver.store.values import Claim, Counts, Joined, Moment, Receipt, Span, Tail
+from chatserver.store.values import Account, Claim, Counts, Joined, Moment, Receipt, Span, Tail
 
 MAX_READ_EVENTS: Final = 500
 """Events that one read returns at most: a screenful of history many times over."""
@@ -175,7 +179,7 @@ class Policy:
         return max(first_id, min(keep_from, last_id, first_id + MAX_TRIM))
 
 
-class Store(RoomStore):
+class Store(RoomStore, PeopleStore):
     """One log and its names; the module's text has the rules. All methods are called from greenlets
     of one loop.
 
@@ -193,7 +197,15 @@ class Store(RoomStore):
 
     @abstractmethod
     def claim(
-        self, key: str, name: str, holder: str, secret: str | None, lobby: bool = True
+        self,
+        key: str,
+        name: str,
+        holder: str,
+        secret: str | None,
+        lobby: bool = True,
+        *,
+        account: Account | None = None,
+        address: str = "",
     ) -> "Future[Joined]":
         """Take a name for `holder`.
 
@@ -204,10 +216,14 @@ class Store(RoomStore):
             secret: the one of an earlier membership, with which its name is taken over; None or a
                 wrong one takes only a name that is free.
             lobby: whether it comes into the lobby with it, unless it is there.
+            account: whom a token is for; None: a guest.
+            address: a digest of where a guest comes from; "": whatever holds for addresses does
+                not concern it.
 
         Returns:
             A `Future` of `Joined`, whose claim is the caller's to end. It fails with NameTaken,
-            which leaves everything as it was, and with Unavailable: then the name may be held, and
+            Banned, and for accounts with Unauthorized and TooMany, which leave everything as it
+            was, and with Unavailable: then the name may be held, and
             the caller still releases or suspends what it asked for, or asks again as `holder`.
         """
 

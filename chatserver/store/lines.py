@@ -59,8 +59,9 @@ class FileContents:
             raise StartError(f"{self._path}, line {number}: {error}.") from None
         if (number == 1) != isinstance(record, Head):
             raise StartError(f"The file {self._path} does not begin as an exported log does.")
-        if isinstance(record, Head) and record.format != FORMAT:
+        if isinstance(record, Head) and record.format > FORMAT:
             raise StartError(
-                f"The file {self._path} is of format {record.format}; this version reads {FORMAT}."
+                f"The file {self._path} is of format {record.format}; this version reads those up"
+                f" to {FORMAT}."
             )
         return record

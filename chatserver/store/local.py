@@ -6,19 +6,22 @@ Such an engine says when operations are applied (`submit`) and how events are re
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Final, TypeVar
 
 from gevent.event import Event as Signal
 
+from chatserver.people.token_terms import Role
 from chatserver.store.commits import Commits
 from chatserver.store.events import Event
 from chatserver.store.interface import MAX_READ_EVENTS, Store, cut
-from chatserver.store.seats import Aside, Seat
+from chatserver.store.people_interface import PlaceInfo
+from chatserver.store.seats import Aside, Sanction, Seat
 from chatserver.store.state import ChatState
+from chatserver.store.state.moderation import Moderation
 from chatserver.store.state.records import Changes, Lobby
-from chatserver.store.values import Claim, Counts, Joined, Moment, Receipt, Tail
+from chatserver.store.values import Account, Claim, Counts, Joined, Lost, Moment, Receipt, Tail
 
 T = TypeVar("T")
 Operation = Callable[[ChatState, Moment], T]
@@ -41,7 +44,7 @@ class LocalStore(Store):
         self.available = True
         self.commits = Commits()
         self._fresh: deque[Event] = deque(maxlen=MAX_FRESH)
-        self._lost: list[str] = []
+        self._lost: list[Lost] = []
         self._asides: deque[Aside] = deque(maxlen=MAX_ASIDES)
         self._news = Signal()
 
@@ -59,9 +62,19 @@ class LocalStore(Store):
         """Apply an operation after all that were submitted before, and store what it changed."""
 
     def claim(
-        self, key: str, name: str, holder: str, secret: str | None, lobby: bool = True
+        self,
+        key: str,
+        name: str,
+        holder: str,
+        secret: str | None,
+        lobby: bool = True,
+        *,
+        account: Account | None = None,
+        address: str = "",
     ) -> "Future[Joined]":
-        return self.submit(lambda state, now: state.claim(now, key, name, holder, secret, lobby))
+        return self.submit(
+            lambda state, now: state.claim(now, key, name, holder, secret, lobby, account, address)
+        )
 
     def release(self, claim: Claim) -> "Future[None]":
         return self.submit(lambda state, now: state.release(now, claim))
@@ -73,11 +86,11 @@ class LocalStore(Store):
         return self.submit(lambda state, now: state.append(now, claim, text, key))
 
     def names(self) -> list[str]:
-        return [seat.name for seat in self.lobby().seats]
+        return [who.name for who in self.lobby().people]
 
     def counts(self) -> Counts:
         lobby = self.lobby()
-        return Counts(len(lobby.seats), lobby.said)
+        return Counts(len(lobby.people), lobby.said)
 
     def tick(self) -> "Future[float]":
         return self.submit(ChatState.pass_time)
@@ -123,8 +136,10 @@ class LocalStore(Store):
     def mark_read(self, claim: Claim, seat: Seat, message: int) -> "Future[None]":
         return self.submit(lambda state, now: state.mark_read(now, claim, seat, message))
 
-    def set_topic(self, claim: Claim, seat: Seat, topic: str) -> "Future[Receipt]":
-        return self.submit(lambda state, now: state.set_topic(now, claim, seat, topic))
+    def set_topic(
+        self, claim: Claim, seat: Seat, topic: str, role: Role = "member"
+    ) -> "Future[Receipt]":
+        return self.submit(lambda state, now: state.set_topic(now, claim, seat, topic, role))
 
     def create_pass(
         self, claim: Claim, seat: Seat, digest: str, days: float, uses: int | None
@@ -142,9 +157,82 @@ class LocalStore(Store):
     def close_room(self, claim: Claim, seat: Seat) -> "Future[None]":
         return self.submit(lambda state, now: state.close_room(now, claim, seat))
 
-    def whisper(self, aside: Aside) -> None:
-        self._asides.append(aside)
-        self._news.set()
+    def typing(self, claim: Claim, seat: Seat) -> "Future[None]":
+        return self.submit(lambda state, now: state.typing(now, claim, seat))
+
+    # --- accounts and sanctions
+
+    def renew(self, claim: Claim, issued: float, role: Role) -> "Future[None]":
+        return self.submit(lambda state, now: state.renew(now, claim, issued, role))
+
+    def may_moderate(self, claim: Claim, room: str, role: Role) -> "Future[None]":
+        return self._moderate(lambda does, now: does.may_moderate(now, claim, room, role))
+
+    def strike(
+        self, claim: Claim, room: str, role: Role, message: int, reason: str
+    ) -> "Future[Receipt]":
+        return self._moderate(
+            lambda does, now: does.strike(now, claim, room, role, message, reason)
+        )
+
+    def mute(
+        self, claim: Claim, room: str, role: Role, key: str, seconds: float | None, reason: str
+    ) -> "Future[int]":
+        return self._moderate(
+            lambda does, now: does.mute(now, claim, room, role, key, seconds, reason)
+        )
+
+    def kick(self, claim: Claim, room: str, role: Role, key: str, reason: str) -> "Future[None]":
+        return self._moderate(lambda does, now: does.kick(now, claim, room, role, key, reason))
+
+    def ban(
+        self, claim: Claim, room: str, role: Role, key: str, seconds: float | None, reason: str
+    ) -> "Future[int]":
+        return self._moderate(
+            lambda does, now: does.ban(now, claim, room, role, key, seconds, reason)
+        )
+
+    def lift(self, claim: Claim, room: str, role: Role, number: int) -> "Future[None]":
+        return self._moderate(lambda does, now: does.lift(now, claim, room, role, number))
+
+    def sanctions(self, claim: Claim, room: str, role: Role) -> "Future[list[Sanction]]":
+        return self._moderate(lambda does, now: does.in_force(now, claim, room, role))
+
+    def ban_address(
+        self,
+        claim: Claim,
+        role: Role,
+        address: str,
+        shown: str,
+        seconds: float | None,
+        reason: str,
+    ) -> "Future[int]":
+        return self._moderate(
+            lambda does, now: does.ban_address(now, claim, role, address, shown, seconds, reason)
+        )
+
+    def disconnect(self, claim: Claim, role: Role, key: str, reason: str) -> "Future[int]":
+        return self._moderate(lambda does, now: does.disconnect(now, claim, role, key, reason))
+
+    def revoke(self, claim: Claim, role: Role, key: str) -> "Future[int]":
+        return self._moderate(lambda does, now: does.revoke(now, claim, role, key))
+
+    def announce(self, claim: Claim, role: Role, text: str) -> "Future[Receipt]":
+        return self._moderate(lambda does, now: does.announce(now, claim, role, text))
+
+    def close_any(self, claim: Claim, role: Role, room: str) -> "Future[None]":
+        return self._moderate(lambda does, now: does.close_any(now, claim, role, room))
+
+    def erase(self, claim: Claim, role: Role, key: str, cursor: str) -> "Future[str]":
+        return self._moderate(lambda does, now: does.erase(now, claim, role, key, cursor))
+
+    def _moderate(self, operation: "Callable[[Moderation, Moment], T]") -> "Future[T]":
+        def moderate(state: ChatState, now: Moment) -> T:
+            result = operation(state.moderation, now)
+            state.settle(now)
+            return result
+
+        return self.submit(moderate)
 
     # --- following
 
@@ -180,8 +268,19 @@ class LocalStore(Store):
     def _publish(self, changes: Changes) -> None:
         """Wake the follower; to be called when the changes are stored."""
         self._lost += changes.lost
+        self._asides.extend(changes.asides)
         if changes.events:
             self._fresh.extend(changes.events)
             self.last_id = changes.events[-1].id
-        if changes.events or changes.lost:
+        if changes.events or changes.lost or changes.asides:
             self._news.set()
+
+
+def with_all_of_the_last(places: Iterable[PlaceInfo], limit: int) -> list[PlaceInfo]:
+    """The first `limit` of them, which are sorted, and more if there are more of the last name."""
+    found: list[PlaceInfo] = []
+    for place in places:
+        if len(found) >= limit and place.name != found[-1].name:
+            break
+        found.append(place)
+    return found

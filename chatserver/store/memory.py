@@ -13,13 +13,17 @@ from msgspec.structs import replace
 
 from capnweb_sync.runtimes.fork import in_child
 from chatserver.errors import ChatError
+from chatserver.people.token_terms import Role
 from chatserver.store.events import SEED_TYPES, Event, Reactions
 from chatserver.store.inherited import inherit
 from chatserver.store.interface import KEY_MS, MAX_READ_EVENTS, MAX_TRIM, Clock, Policy, cut
-from chatserver.store.local import LocalStore, Operation
+from chatserver.store.local import LocalStore, Operation, with_all_of_the_last
+from chatserver.store.people_interface import PersonInfo, PlaceInfo
 from chatserver.store.seats import MAX_REACTION_NAMES, Occupant, RoomInfo, Seat
 from chatserver.store.state import ChatState
-from chatserver.store.state.records import Lobby, StoredMessage, UsedKey
+from chatserver.store.state.archive import MAX_ERASED
+from chatserver.store.state.moderation import role_in
+from chatserver.store.state.records import Lobby, Somebody, StoredMessage, UsedKey
 from chatserver.store.state.room import Room
 from chatserver.store.values import Span
 
@@ -80,6 +84,15 @@ class MemoryArchive:
                 index = position(events, event + 1)
                 return events[index - 1].number if index else 0
         return 0
+
+    def said_by(self, by: str, cursor: str) -> tuple[list[tuple[int, int]], str]:
+        said = [
+            (event.id, self._numbers[event.room])
+            for event in islice(self.log, position(self.log, int(cursor or 0)), None)
+            if event.by == by and event.type == "chat" and not event.removed
+        ]
+        further = str(said[MAX_ERASED][0]) if len(said) > MAX_ERASED else ""
+        return said[:MAX_ERASED], further
 
     def edit(self, message: int, text: str, time_ms: int) -> None:
         event = self._entry(message)
@@ -220,11 +233,13 @@ class MemoryStore(LocalStore):
         return cut(merge(*found, key=by_id), limit)
 
     def people(self, by: str, seat: Seat, after: str | None, limit: int) -> list[Occupant]:
-        room = self._seated(by, seat)
+        room, names = self._seated(by, seat), self._state.names_held
         everyone = sorted((record.name, who) for who, record in room.seats.items())
         return [
             Occupant(
-                name, True, "owner" if who == room.owner and room.kind == "private" else "member"
+                name,
+                names.is_here(who),
+                role_in(room.kind, room.owner == who, names.role_of(who)),
             )
             for name, who in islice(
                 (one for one in everyone if after is None or one[0] > after), limit
@@ -249,7 +264,54 @@ class MemoryStore(LocalStore):
         return list(islice(found, limit))
 
     def _seated(self, by: str, seat: Seat) -> Room:
-        return self._state.rooms.seated(by, seat)
+        return self._state.seating.seated(by, seat)
+
+    # --- for admins
+
+    def everyone(self, after: str | None, limit: int) -> list[PersonInfo]:
+        names, seating = self._state.names_held, self._state.seating
+        found = {account.who: account.role for account in names.accounts}
+        guests = (holding.who for holding in names if not holding.who.account)
+        known: list[tuple[Somebody, Role | None]] = [
+            *found.items(),
+            *((who, None) for who in guests),
+        ]
+        return [
+            PersonInfo(who.name, role, names.is_here(who.by), len(seating.seats_of(who.by)))
+            for who, role in sorted(known, key=name_of)
+            if after is None or who.name > after
+        ][:limit]
+
+    def places(self, after: str | None, limit: int) -> list[PlaceInfo]:
+        stays = sorted(
+            (holding.who.name, holding.holder or "", holding.who.account)
+            for holding in self._state.names_held
+        )
+        found = (
+            PlaceInfo(name, account, holder or None)
+            for name, holder, account in stays
+            if after is None or name > after
+        )
+        return with_all_of_the_last(found, limit)
+
+    def all_rooms(self, after: str | None, limit: int) -> list[RoomInfo]:
+        rooms = sorted(
+            (room for room in self._state.rooms if room.kind != "direct"), key=attrgetter("name")
+        )
+        found = (info(room, "") for room in rooms if after is None or room.name > after)
+        return list(islice(found, limit))
+
+    def statistics(self) -> dict[str, int]:
+        names = self._state.names_held
+        return {
+            "accounts": len(list(names.accounts)),
+            "online": names.online,
+            "places": len(list(names)),
+            "rooms": len(list(self._state.rooms)),
+            "messages": sum(room.said for room in self._state.rooms),
+            "events": self._state.last_id + 1 - self._state.first_id,
+            "sanctions": len(self._state.sanctions),
+        }
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -258,6 +320,11 @@ class MemoryStore(LocalStore):
 def position(events: Sequence[Event], number: int) -> int:
     """Where the first event is whose id is not below `number`."""
     return bisect_left(events, number, key=by_id)
+
+
+def name_of(known: tuple[Somebody, Role | None]) -> str:
+    """What people are sorted by."""
+    return known[0].name
 
 
 def info(room: Room, by: str) -> RoomInfo:

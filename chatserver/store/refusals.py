@@ -4,14 +4,18 @@ import math
 
 from chatserver.errors import (
     BadRequest,
+    Banned,
     ClaimLost,
     Forbidden,
     NameTaken,
+    NoSuchMessage,
     NoSuchRoom,
     NotJoined,
     TooMany,
+    Unauthorized,
     Unavailable,
 )
+from chatserver.store.events import about, because
 
 
 def taken(name: str, waits_ms: float | None) -> NameTaken:
@@ -51,10 +55,10 @@ def no_such_room() -> NoSuchRoom:
     return NoSuchRoom("There is no such room, or none that you may see.")
 
 
-def no_such_message() -> BadRequest:
+def no_such_message() -> NoSuchMessage:
     """An id which names no message of this room that the caller may read, or one that was
     removed."""
-    return BadRequest("There is no such message in this room, or it was removed.")
+    return NoSuchMessage("There is no such message in this room, or it was removed.")
 
 
 def not_yours() -> Forbidden:
@@ -65,6 +69,51 @@ def not_yours() -> Forbidden:
 def not_heard() -> Forbidden:
     """Speaking to somebody who blocks the speaker."""
     return Forbidden("The other one takes no messages from you.")
+
+
+def not_a_moderator() -> Forbidden:
+    """Moderating a room, or the whole chat, without being who may."""
+    return Forbidden("You may not moderate this room.")
+
+
+def not_an_admin() -> Forbidden:
+    """What only admins may do."""
+    return Forbidden("You may not administer this chat.")
+
+
+def above_you(name: str) -> Forbidden:
+    """Doing something to oneself, or to somebody who may do the same or more."""
+    return Forbidden(f"You cannot do that to {name}: only to those who may do less than you.")
+
+
+def muted(left_ms: float | None, reason: str) -> Forbidden:
+    """Whatever others would hear of, by somebody who is muted for so long yet; None: for good."""
+    return Forbidden(f"You are muted here{left(left_ms)}{because(reason)}")
+
+
+def banned(left_ms: float | None, reason: str) -> Banned:
+    """Coming in, by somebody who is banned from there for so long yet."""
+    return Banned(f"You are banned from here{left(left_ms)}{because(reason)}")
+
+
+def left(left_ms: float | None) -> str:
+    """ " for 5 minutes yet"."""
+    return " for good" if left_ms is None else f" for {about(max(left_ms, 1) / 1000)} yet"
+
+
+def unauthorized() -> Unauthorized:
+    """A token that is not good: the same for whatever is wrong with it."""
+    return Unauthorized("This token is not good here.")
+
+
+def nobody_known(name: str) -> BadRequest:
+    """Naming somebody of whom nobody knows."""
+    return BadRequest(f"There is nobody of the name {name}.")
+
+
+def no_such_sanction() -> BadRequest:
+    """Lifting what is not in force in this room."""
+    return BadRequest("There is no such sanction here, or it is over.")
 
 
 def not_the_owner() -> Forbidden:

@@ -23,7 +23,7 @@ is there or not, by the same way through the code.
 
 **Messages.** Text, edits, removal and reactions of a message are decided in the same step as the
 event that tells of them. `edit` and `remove` are for the identity that said it (`Forbidden` for
-others, `BadRequest` for what is no message of this room, or was removed). Editing changes the
+others, `NoSuchMessage` for what is no message of this room, or was removed). Editing changes the
 stored text and dates `edited_ms`; removing erases the text, and that of its edits, wherever they
 are. `react` changes what is stored at once, and is told by a `react` event with all reactions as
 they stand, gathered: at most one each REACTION_INTERVAL_MS and room, by `tick` or the next
@@ -42,10 +42,11 @@ step. In a private room that was not opened with `everything`, only what is abov
     | method                      | blocks | its `Future` fails with                             |
     |-----------------------------|--------|-----------------------------------------------------|
     | all that return a `Future`  | no     | ClaimLost, Unavailable                              |
-    | enter, direct, accept       | no     | NoSuchRoom, TooMany                                 |
+    | enter, direct, accept       | no     | NoSuchRoom, TooMany; Banned for the first and last  |
     | open_room, block            | no     | TooMany                                             |
-    | say, edit, remove, react,   | no     | NotJoined; BadRequest for the first four            |
-    | mark_read, leave_room       |        |                                                     |
+    | say, edit, remove, react,   | no     | NotJoined; NoSuchMessage for the first four, and    |
+    | mark_read, leave_room       |        | BadRequest for `say` with a key that was used       |
+    | say, edit, react, typing    | no     | Forbidden: who is muted, or blocked                 |
     | edit, remove                | no     | Forbidden                                           |
     | react, create_pass          | no     | TooMany                                             |
     | set_topic, create_pass,     | no     | NotJoined, and Forbidden for all but the owner of a |
@@ -53,15 +54,15 @@ step. In a private room that was not opened with `everything`, only what is abov
     | close_room                  |        |                                                     |
     | read_room, people, room     | yes    | (raise) NotJoined, Unavailable                      |
     | rooms, read_rooms           | yes    | (raise) Unavailable                                 |
-    | whisper                     | no     |                                                     |
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from concurrent.futures import Future
 
+from chatserver.people.token_terms import Role
 from chatserver.store.events import Event
-from chatserver.store.seats import Aside, Kinds, Occupant, RoomInfo, Seat
+from chatserver.store.seats import Kinds, Occupant, RoomInfo, Seat
 from chatserver.store.values import Claim, Receipt, Span
 
 
@@ -121,7 +122,7 @@ class RoomStore(ABC):
 
     @abstractmethod
     def remove(self, claim: Claim, seat: Seat, message: int) -> "Future[Receipt]":
-        """Erase what one has said; a second time is BadRequest."""
+        """Erase what one has said; a second time is NoSuchMessage."""
 
     @abstractmethod
     def react(self, claim: Claim, seat: Seat, message: int, emoji: str, on: bool) -> "Future[None]":
@@ -134,9 +135,11 @@ class RoomStore(ABC):
     # --- what the owner of a private room does
 
     @abstractmethod
-    def set_topic(self, claim: Claim, seat: Seat, topic: str) -> "Future[Receipt]":
+    def set_topic(
+        self, claim: Claim, seat: Seat, topic: str, role: Role = "member"
+    ) -> "Future[Receipt]":
         """Tell of it by a `topic` event, "NAME set the topic: TOPIC" or "NAME cleared the
-        topic"."""
+        topic". For the room's moderators (`people_interface`)."""
 
     @abstractmethod
     def create_pass(
@@ -160,9 +163,9 @@ class RoomStore(ABC):
     # --- beside the log
 
     @abstractmethod
-    def whisper(self, aside: Aside) -> None:
-        """Have an aside told to those in the room, on all workers (`Tail.asides`); never blocks,
-        never raises. The caller has checked that it may, and gathers."""
+    def typing(self, claim: Claim, seat: Seat) -> "Future[None]":
+        """Have those in the room told, on all workers, that one is typing (`Tail.asides`). The
+        caller gathers."""
 
     # --- reading; blocks the greenlet and no other one
 

@@ -17,15 +17,29 @@ Kinds = Literal["seed", "events", "messages"]
 type `seat`, `messages` the chat messages. All as they stand: with their present text, or
 removed."""
 
-MAX_ROOMS: Final = 20
-"""Seats of one guest, beside the lobby."""
 
-MAX_DIRECT: Final = 10
-"""Direct rooms of one guest with which others cannot ask for one more: strangers must not take all
-of its seats."""
+class Bounds(NamedTuple):
+    """How many rooms one person may be in beside the lobby; with how many direct ones others cannot
+    ask for one more, since strangers must not take all of its seats; and how many it may have made
+    that are still there."""
 
-MAX_MADE: Final = 5
-"""Rooms that one guest may have made and that are still there."""
+    rooms: int
+    direct: int
+    made: int
+
+
+GUEST: Final = Bounds(20, 10, 5)
+
+ACCOUNT: Final = Bounds(1000, 500, 100)
+
+MAX_PLACES: Final = 10
+"""Places of one account: its connections, and those that it has just lost."""
+
+MAX_PRESENCE: Final = 200
+"""Seats of a room in which it is told who comes online and goes: in a crowd nobody looks."""
+
+MAX_SANCTIONS: Final = 1000
+"""Sanctions in force in one room at a time, and as many everywhere."""
 
 MAX_REACTIONS: Final = 20
 """Kinds of reactions to one message."""
@@ -62,6 +76,39 @@ class SeatChange(NamedTuple):
     room: str
     number: int
     begins: bool
+
+
+SanctionKind = Literal["mute", "ban"]
+
+
+class Sanction(NamedTuple):
+    """What somebody may not do for a time.
+
+    Muted people may read and leave, and remove what is theirs; banned ones are not let in. It is
+    against the identity `by` (""; of an address alone: nobody's), and against guests from an
+    address, of which it knows a digest ("": from none). `room` is the room's name, `*` stands for
+    the whole chat. `name` is of whom it was, as it is shown, `author` of who decided. `until_ms` is
+    in milliseconds since 1970, None: for good.
+    """
+
+    number: int
+    kind: SanctionKind
+    room: str
+    by: str
+    address: str
+    name: str
+    author: str
+    reason: str
+    time_ms: int
+    until_ms: int | None
+
+    def holds(self, now_ms: int) -> bool:
+        """Whether it is not over."""
+        return self.until_ms is None or now_ms < self.until_ms
+
+    def left_ms(self, now_ms: int) -> int | None:
+        """For how long it holds yet; None: for good."""
+        return None if self.until_ms is None else self.until_ms - now_ms
 
 
 class RoomInfo(NamedTuple):

@@ -1,8 +1,10 @@
 """What the store's calls take and give: claims, answers, and what a follower is told."""
 
 import hashlib
-from typing import Final, NamedTuple
+import math
+from typing import Final, Literal, NamedTuple
 
+from chatserver.people.token_terms import Role
 from chatserver.store.events import Event
 from chatserver.store.seats import Aside, Kinds, Seat
 
@@ -25,13 +27,45 @@ class Moment(NamedTuple):
     steady: int
 
 
+class Account(NamedTuple):
+    """Whom a token is for, as far as the store goes by it: its `sub` exactly as it stands, its
+    role, and when it was signed, in seconds since 1970."""
+
+    subject: str
+    role: Role = "member"
+    issued: float = math.inf
+
+
 class Claim(NamedTuple):
-    """The right of one membership to speak for a name; `by` names whose it is."""
+    """The right of one membership to speak for a name; `by` names whose it is, and `account`
+    whether that is an account's."""
 
     key: str
     holder: str
     secret: str
     by: str = ""
+    account: bool = False
+
+    @property
+    def scope(self) -> str:
+        """What the keys of its messages are its own by: of a guest the stay, of an account all of
+        its places."""
+        return self.by if self.account else self.secret
+
+
+Why = Literal["taken_over", "account_came", "revoked", "sent_away"]
+
+
+class Lost(NamedTuple):
+    """A holder that lost its claim, why, and what to tell whoever it was.
+
+    `taken_over`: another connection has shown the secret. `account_came`: an account has the name.
+    `revoked`: its tokens are good no more. `sent_away`: it was banned, or disconnected.
+    """
+
+    holder: str
+    why: Why
+    text: str = ""
 
 
 class Joined(NamedTuple):
@@ -82,10 +116,10 @@ class Span(NamedTuple):
 
 class Tail(NamedTuple):
     """News for the follower: entries in order, those of the type `seat` included; holders that have
-    lost their claim to another one; and what is told beside the log."""
+    lost their claim; and what is told beside the log."""
 
     events: list[Event]
-    lost: list[str]
+    lost: list[Lost]
     asides: tuple[Aside, ...] = ()
 
 
@@ -102,6 +136,11 @@ def digest_of(*parts: str) -> bytes:
         encoded = part.encode("utf-8", "surrogatepass")
         digest.update(len(encoded).to_bytes(8, "big") + encoded)
     return digest.digest()
+
+
+def account_identity(subject: str) -> str:
+    """What names the identity of an account, in all of its places, to everyone."""
+    return digest_of("account", subject).hex()[:IDENTITY_CHARACTERS]
 
 
 def identity_of(secret: str) -> str:

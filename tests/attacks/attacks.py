@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from tests.attacks.socket_client import (
     PING,
     PONG,
+    RECEIVE_BYTES,
     Refused,
     SocketClient,
     address_of,
@@ -418,6 +419,27 @@ def pings(attack: Attack) -> None:
     attack.each(attack.many(4), run)
 
 
+TWO_READINGS: Final = (
+    b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +49\r\n\r\n",
+    b"GET /\r\n\r\n",
+)
+"""Requests that another server in front may read differently, so that one hides in the other."""
+
+
+def two_readings(attack: Attack) -> None:
+    """Requests that RFC 9112 has refused, each with another one behind it."""
+    hidden = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    while not attack.over:
+        for request in TWO_READINGS:
+            with open_tcp(attack.url) as connection:
+                connection.sendall(request + hidden)
+                answer = b"".join(iter(lambda: connection.recv(RECEIVE_BYTES), b""))
+            answers = answer.count(b"HTTP/1.1 ")
+            attack.note(len(request), f"answered {answer[9:12].decode()}, {answers} time")
+
+
 def cut_batches(attack: Attack) -> None:
     """Batches that end before their end."""
     body = b'["push",["pipeline",0,["listUsers"],[]]]\n' * 100
@@ -489,6 +511,7 @@ ATTACKS: Final[dict[str, Callable[[Attack], None]]] = {
         histories,
         pings,
         cut_batches,
+        two_readings,
     )
 }
 """By name, in the order of the table."""

@@ -63,3 +63,5 @@ def test_nobody_else_notices(processes: Processes, name: str) -> None:
         starved = outcome.starved + outcome.starved_at_end
         assert outcome.end < late + 10 * outcome.calm + starved, outcome
         assert (outcome.left, outcome.kept) == (0, 0), outcome
+        if name == "two_readings":
+            assert outcome.fate == f"{outcome.connections} answered 400, 1 time", outcome

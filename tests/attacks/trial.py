@@ -7,7 +7,6 @@ import http.client
 import json
 import math
 import os
-import socket
 import statistics
 import sys
 import threading
@@ -209,13 +208,3 @@ def settle(memory: Callable[[], int], before: int, seconds: float) -> None:
         recent.append(memory())
         if len(recent) > 10 and statistics.pstdev(recent[-10:]) < 64 * 1024:
             return
-
-
-def answers(url: str, request: bytes, timeout: float = 5.0) -> bytes:
-    """What a server answers to these bytes; empty if it closes without a word."""
-    with socket.create_connection(address_of(url), timeout) as connection:
-        connection.sendall(request)
-        data = b""
-        while chunk := connection.recv(65536):
-            data += chunk
-        return data

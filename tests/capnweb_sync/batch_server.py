@@ -16,11 +16,14 @@ from typing import Any
 
 from flask import Flask
 
-from capnweb_sync import ReadableStream, RpcTarget, serve
+from capnweb_sync import ReadableStream, RpcStub, RpcTarget, serve
 
 BATCH_SECONDS = 0.5
 MAX_BATCH = 100_000
 MAX_ANSWER = 1_000_000
+
+KEPT: list[RpcStub] = []
+"""What batches have left behind."""
 
 
 class Api(RpcTarget):
@@ -35,6 +38,26 @@ class Api(RpcTarget):
 
     def notes(self) -> list[str]:
         return self._notes
+
+    def tell(self, callback: RpcStub, *values: Any) -> str:
+        for value in values:
+            callback(value).dispose()
+        return "told"
+
+    def notify(self, listener: RpcStub, value: Any) -> None:
+        listener.onValue(value).dispose()
+
+    def ask(self, callback: RpcStub) -> Any:
+        return callback().result()
+
+    def passOn(self, callback: RpcStub) -> Any:
+        return callback()
+
+    def keep(self, callback: RpcStub) -> None:
+        KEPT.append(callback.dup())
+
+    def callKept(self) -> Any:
+        return KEPT.pop()().result()
 
     def never(self) -> Future[None]:
         return Future()

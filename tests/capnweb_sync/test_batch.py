@@ -15,11 +15,21 @@ from typing import Any
 
 import pytest
 
-from capnweb_sync import Blob, Limits, Refused, RemoteError, RpcError, SessionClosed, batch, serve
+from capnweb_sync import (
+    Blob,
+    Limits,
+    Refused,
+    RemoteError,
+    RpcError,
+    RpcTarget,
+    SessionClosed,
+    batch,
+    serve,
+)
 from capnweb_sync.client.batch import BatchError, BatchSession
 from capnweb_sync.session.batch_transport import BatchTransport
 from capnweb_sync.wsgi import take_lines
-from tests.processes import DEADLINE, Process, Processes
+from tests.processes import DEADLINE, Process, Processes, wait_until
 
 from .batch_server import MAX_BATCH, Api
 
@@ -214,6 +224,64 @@ def test_each_batch_has_a_main_object_of_its_own(server: Server) -> None:
             api.note("a note")
             notes = api.notes()
         assert notes.result() == ["a note"]
+
+
+# Functions and objects in a batch: the server may call them, but gets no results.
+
+
+def test_what_the_server_calls_is_called_before_the_batch_is_over(server: Server) -> None:
+    heard: list[int] = []
+    with batch(server.url) as api:
+        told = api.tell(heard.append, 1, 2)
+    assert heard == [1, 2]
+    assert told.result() == "told"
+
+
+def test_a_callback_may_ask_for_results_of_its_batch(server: Server) -> None:
+    heard: list[Any] = []
+    with batch(server.url) as api:
+        echoed = api.echo("hi")
+        told = api.tell(lambda value: heard.append((value, echoed.result())), 1)
+    assert heard == [(1, "hi")]
+    assert told.result() == "told"
+
+
+def test_an_object_in_a_batch_is_called_and_then_disposed_of(server: Server) -> None:
+    told: list[Any] = []
+
+    class Listener(RpcTarget):
+        def onValue(self, value: int) -> None:
+            told.append(value)
+
+        def _on_dispose(self) -> None:
+            told.append("disposed of")
+
+    with batch(server.url) as api:
+        notified = api.notify(Listener(), 1)
+    notified.result()
+    wait_until(lambda: told == [1, "disposed of"], message="it is disposed of")
+
+
+@pytest.mark.parametrize("ask", ["ask", "passOn"])
+def test_a_server_that_waits_for_the_client_of_a_batch_is_told_at_once_that_it_would_never_end(
+    server: Server, ask: str
+) -> None:
+    asked: list[str] = []
+    with batch(server.url) as api:
+        answer = api[ask](lambda: asked.append(ask))
+    with pytest.raises(RemoteError, match=r"gives no results\. .* by a connection: connect\(\)"):
+        answer.result()
+    assert asked == [ask]
+
+
+def test_what_came_in_a_batch_is_dead_once_it_is_over(server: Server) -> None:
+    with batch(server.url) as api:
+        kept = api.keep(print)
+    kept.result()
+    with batch(server.url) as api:
+        called = api.callKept()
+    with pytest.raises(RemoteError, match=r"The batch is over, .*connection: connect\(\)"):
+        called.result()
 
 
 # The client, and servers that are none.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from capnweb_sync import Limits, RpcError, RpcStub, RpcTarget, SessionClosed, TypedPromise, batch
+from capnweb_sync import Limits, RpcError, RpcTarget, SessionClosed, TypedPromise, batch
 from capnweb_sync.client.batch import BatchError, BatchSession
 from capnweb_sync.testing import pair
 from tests.capnweb_sync.loopback import Loopback
@@ -94,14 +94,6 @@ class Answers(BatchSession[Any]):
 @pytest.fixture
 def in_batch() -> Answers:
     return Answers("http://127.0.0.1:9/")
-
-
-@pytest.mark.parametrize("what", [print, Api(), RpcStub(Api()), {"onMessage": print}])
-def test_a_batch_says_at_once_that_it_carries_nothing_to_be_called(
-    in_batch: Answers, what: Any
-) -> None:
-    with pytest.raises(RpcError, match=r"^A batch can't carry a function.* connect\(\)"):
-        in_batch.main.call_back(what)
 
 
 def test_a_batch_says_where_it_goes_and_whether_it_has_been_sent(in_batch: Answers) -> None:

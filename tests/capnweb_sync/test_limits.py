@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from capnweb_sync import Limits, RemoteError, RpcError, RpcPromise, RpcStub, RpcTarget
-from capnweb_sync.core.hooks import PromiseHook
 from capnweb_sync.core.ledger import ENTRY_COST, PIPE_COST, size_of
 from capnweb_sync.core.payload import Payload
+from capnweb_sync.core.promise_hooks import PromiseHook
 
 from .loopback import Loopback, RawPeer
 

@@ -515,11 +515,14 @@ def test_stubs_say_what_they_are() -> None:
     assert repr(pair.api) == f"<RpcStub {main}>"
     assert repr(pair.api.echo["x"][0]) == f"<RpcPromise echo.x.0 of {main}>"
     promise = pair.api.echo(1)
-    assert repr(promise) == "<RpcPromise import 1 of an unknown peer, not asked for>"
+    assert repr(promise) == "<RpcPromise echo(), import 1 of an unknown peer, not asked for>"
     promise.done()
-    assert repr(promise) == "<RpcPromise import 1 of an unknown peer, under way>"
+    assert repr(promise) == "<RpcPromise echo(), import 1 of an unknown peer, under way>"
     promise.result()
-    assert repr(promise) == "<RpcPromise import 1 of an unknown peer, a value of type int>"
+    assert repr(promise) == "<RpcPromise echo(), import 1 of an unknown peer, a value of type int>"
+    read = pair.api.echo["name"]
+    read.done()
+    assert repr(read).startswith("<RpcPromise echo.name, import 2 of an unknown peer, ")
     failed = pair.api.fail()
     failed.exception()
     assert "an unknown peer, failed: Remote" in repr(failed)

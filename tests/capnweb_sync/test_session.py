@@ -164,8 +164,18 @@ def both_ways(pair: Loopback) -> Any:
     return pair.api.echo(pair.server.main.echo(lambda: pair.api)).result()
 
 
+def limited(pair: Loopback) -> Any:
+    session = pair.server
+
+    def before_call() -> None:
+        assert session.ledger.room
+
+    session.calls.before_call = before_call
+    return pair.api.echo(1).result()
+
+
 @pytest.mark.parametrize(
-    "converse", [calls, failures, capabilities, pending, properties, broken, both_ways]
+    "converse", [calls, failures, capabilities, pending, properties, broken, both_ways, limited]
 )
 def test_a_closed_session_dies_with_its_last_reference(
     converse: Callable[[Loopback], Any],

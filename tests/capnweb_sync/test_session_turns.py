@@ -8,7 +8,7 @@ import pytest
 
 from capnweb_sync import Limits, RpcSession, RpcTarget
 from capnweb_sync.deferred import Deferred
-from capnweb_sync.session.session import ENDED_AT_ONCE
+from capnweb_sync.session.lifecycle import ENDED_AT_ONCE
 
 from .loopback import LoopbackRuntime, LoopbackTransport
 

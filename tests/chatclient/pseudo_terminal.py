@@ -29,11 +29,12 @@ class PseudoTerminal:
         command: Sequence[str],
         env: Mapping[str, str] | None = None,
         size: tuple[int, int] = (COLUMNS, LINES),
+        screen: type[pyte.Screen] = pyte.Screen,
     ) -> None:
         self._master, slave = pty.openpty()
         columns, lines = size
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        self._screen = pyte.Screen(columns, lines)
+        self._screen = screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self._lock = threading.Lock()
         self._escapes = 0

@@ -1,16 +1,20 @@
 """The terminal program as a person sees it, on screens of several sizes: real processes."""
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pyte
 import pytest
 
 from chatclient import ChatClient
 from tests.chatclient.pseudo_terminal import PseudoTerminal
+from tests.chatclient.reflowing import ReflowingScreen
 from tests.conftest import StartProcess
 from tests.processes import Processes, ServerProcess, free_port, wait_until
 
@@ -37,11 +41,8 @@ OnScreen = Callable[..., PseudoTerminal]
 def on_screen(server: ServerProcess) -> OnScreen:
     """Start the program on a terminal of some size."""
 
-    def start(
-        *options: str, size: tuple[int, int], url: str = "", env: dict[str, str] | None = None
-    ) -> PseudoTerminal:
-        command = [*PROGRAM, "--url", url or server.url, *options]
-        return PseudoTerminal(command, env=env, size=size)
+    def start(*options: str, url: str = "", **how: Any) -> PseudoTerminal:
+        return PseudoTerminal([*PROGRAM, "--url", url or server.url, *options], **how)
 
     return start
 
@@ -94,6 +95,58 @@ def test_reading_while_typing(
         assert ann.wait() == 0
 
 
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+def test_what_can_be_typed(
+    server: ServerProcess, on_screen: OnScreen, size: tuple[int, int]
+) -> None:
+    columns = size[0]
+    room, me, him = f"roses{columns}", f"Ann {columns}t", f"Bob {columns}t"
+    with (
+        ChatClient(server.url, him) as bob,
+        on_screen("--username", me, "--history", "0", size=size) as ann,
+    ):
+        garden = bob.enter(room)
+
+        def types(line: str, *wanted: str) -> None:
+            ann.press(f"{line}\r")
+            for text in wanted:
+                wait_until(partial(shows, ann, text), message=f"{text}, after {line}")
+
+        ann.wait_for(">")
+        types("/open Plans", "* You are in +Plans.", "+Plans>")
+        types("/topic for spring", "for spring")
+        types("/invite", "Whoever types this within a week comes in: /accept ")
+        types("/people", f"1 here: {me} (owner)")
+        types("/leave", "* You are in lobby.")
+        types(f"/enter {room}", f"* You are in {room}.", f"{room}>")
+        types("/me dances", f"** {me} dances")
+        types("Who likes rosse?", f"[{me}]: Who likes rosse?")
+        types("/edit Who likes roses?", f"* {me} changed a message: Who likes roses?")
+        garden.send("I do.")
+        wait_until(partial(shows, ann, f"[{him}]: I do."))
+        types("/reply So do I.", f"> {him}: I do.", f"[{me}]: So do I.")
+        types("/react +1", '* "I do.": 👍 1')
+        types("/remove", f"* {me} removed a message")
+        types("/history 2", f"[{him}]: I do. 👍 1")
+        types("/rooms", f"* {room}, 2 people")
+        types("/time on")
+        garden.send(f"What is the time, {me}?")
+        wait_until(lambda: re.search(rf"\d\d:\d\d \[{him}\]: What is", "\n".join(ann.lines)))
+        types(f"/msg {him} psst")
+        wait_until(lambda: [one.text for one in bob.direct(me).history()] == ["psst"])
+        ann.press("hello @Bo\t")
+        wait_until(partial(shows, ann, f"{room}> hello @{him}"))
+        # One's own name is bold, and so is what means one; comings and goings are faint.
+        assert {b"1", b"2"} <= ann.looks
+        types("\x03/quit")
+        assert ann.wait() == 0
+
+
+def shows(terminal: PseudoTerminal, text: str) -> bool:
+    """Whether a text is on the screen, wherever its lines end."""
+    return "".join(text.split()) in "".join("".join(terminal.lines).split())
+
+
 def folded(text: str, columns: int) -> list[str]:
     """A text in words, its lines indented after the first."""
     lines = [""]
@@ -106,26 +159,28 @@ def folded(text: str, columns: int) -> list[str]:
     return lines
 
 
+@pytest.mark.parametrize("screen", [pyte.Screen, ReflowingScreen], ids=["cuts", "wraps"])
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
-def test_resizing_leaves_no_ghosts(on_screen: OnScreen, size: tuple[int, int]) -> None:
+def test_resizing_leaves_no_ghosts(
+    on_screen: OnScreen, size: tuple[int, int], screen: type[pyte.Screen]
+) -> None:
     columns, lines = size
-    draft = "draft " * 8
-    with on_screen("--username", f"Cid {columns}", "--history", "0", size=size) as cid:
+    words = columns // 6 + 2
+    name = f"Cid {columns} {screen.__name__[:7]}"
+    with on_screen("--username", name, "--history", "0", size=size, screen=screen) as cid:
         cid.wait_for(">")
-        cid.press(draft)
+        cid.press("draft " * words)
 
-        def whole() -> bool:
-            """The draft is there once, wherever its lines end."""
-            return "".join(cid.lines).replace(" ", "").count("draft") == 8
+        def shown() -> str:
+            return "".join(cid.lines).replace(" ", "")
 
-        wait_until(whole)
-        for wide in (columns - 7, columns + 9, columns):
+        for times, wide in enumerate((columns, columns - 7, columns // 2, columns + 9, columns)):
             cid.resize(wide, lines)
-            cid.press("x\x7f")
-            wait_until(
-                lambda: "".join(cid.lines).replace(" ", "").count("draft") == 8,
-                message="the draft, once",
-            )
+            cid.press("x")
+            # It was drawn anew, and is there once, as is what was said before.
+            wait_until(partial(lambda x: shown().endswith(f"draft{x}"), "x" * (times + 1)))
+            assert shown().count("draft") == words
+            assert shown().count("Typeamessageandpress") == 1
         assert sum(line.startswith(">") for line in cid.lines) == 1
         cid.press("\x03\x04")
         assert cid.wait() == 0
@@ -173,7 +228,7 @@ def test_plain_is_lines_and_nothing_else(server: ServerProcess, on_screen: OnScr
         assert ann.escapes == 0
 
 
-@pytest.mark.parametrize("size", [(40, 12)], ids=lambda size: "x".join(map(str, size)))
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
 def test_a_server_that_is_killed_and_started_again(
     on_screen: OnScreen, size: tuple[int, int]
 ) -> None:

@@ -1,6 +1,7 @@
 """The terminal program in scripts: its lines of JSON, and what it is told on the command line."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,8 +9,20 @@ from datetime import datetime, timezone
 
 import pytest
 
-from chatclient import ChatClient, Event, Reaction
+from chatclient import (
+    BadRequest,
+    ChatClient,
+    ConnectionLost,
+    Event,
+    Reaction,
+    TakenOver,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+    UsernameTaken,
+)
 from chatclient.json_lines import json_line
+from chatclient.statuses import MEANINGS, status_of
 from tests.conftest import StartProcess
 from tests.processes import DEADLINE, REPOSITORY, Processes, ServerProcess, wait_until
 
@@ -129,3 +142,30 @@ def test_a_line_of_json_has_what_an_event_has() -> None:
     }
     removed = json.loads(json_line(Event(8, "remove", "Ann", "", time, target=7)))
     assert removed["target"] == 7
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UsernameTaken("taken"), 3),
+        (TakenOver("elsewhere"), 3),
+        (Unauthorized("no"), 4),
+        (Unreachable("HTTP status 403", 403), 4),
+        (Unreachable("HTTP status 503", 503), 5),
+        (ConnectionLost("gone"), 5),
+        (Unavailable("no answer"), 5),
+        (BadRequest("such a name"), 1),
+        (OSError("something else"), 1),
+    ],
+    ids=str,
+)
+def test_a_script_can_tell_by_the_status_why_there_is_no_chat(
+    error: Exception, status: int
+) -> None:
+    assert status_of(error) == status
+
+
+def test_the_exit_statuses_are_in_the_documentation() -> None:
+    page = (REPOSITORY / "docs" / "terminal.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (\d+) \| (.+) \|$", page, re.MULTILINE))
+    assert rows == {str(status): meaning for status, meaning in MEANINGS.items()}

@@ -9,6 +9,7 @@ import pytest
 
 from chatclient import ChatClient
 from chatclient.commands import help_text
+from chatclient.statuses import FAILED, TAKEN, UNREACHED
 from chatclient.terminal import MAX_LINE, Words, split_lines
 from tests.chatclient.pseudo_terminal import PseudoTerminal
 from tests.conftest import StartProcess, StartServer
@@ -210,17 +211,19 @@ def test_a_server_that_is_not_there_is_one_line_and_a_failure() -> None:
     ended = run("--url", url, "--username", "Alice", typed="hello\n")
     assert ended.stderr == f"Cannot connect to {url}: Connection refused.\n"
     assert ended.stdout == ""
-    assert ended.returncode == 1
+    assert ended.returncode == UNREACHED
 
 
-@pytest.mark.parametrize(("name", "why"), [("BOB", "taken|online|use"), ("x" * 33, "32")])
+@pytest.mark.parametrize(
+    ("name", "why", "status"), [("BOB", "taken|online|use", TAKEN), ("x" * 33, "32", FAILED)]
+)
 def test_a_name_that_cannot_be_had_is_one_line_and_a_failure(
-    bob: ChatClient, server: ServerProcess, name: str, why: str
+    bob: ChatClient, server: ServerProcess, name: str, why: str, status: int
 ) -> None:
     ended = run("--url", server.url, "--username", name, typed="hello\n")
     (line,) = ended.stderr.splitlines()
     assert any(word in line for word in why.split("|")), line
-    assert ended.returncode == 1
+    assert ended.returncode == status
 
 
 def test_no_name_is_one_line_and_a_failure(server: ServerProcess) -> None:
@@ -255,7 +258,7 @@ def test_without_reconnect_a_lost_connection_ends_the_program_at_once(
     with Proxy(server.address) as proxy:
         alice = start("Alice", "--no-reconnect", url=proxy.url)
         proxy.cut_all()
-        assert alice.wait() == 1
+        assert alice.wait() == UNREACHED
         (line,) = alice.error_lines
         assert line.startswith("The connection is lost")
 
@@ -435,7 +438,7 @@ def test_a_connection_lost_for_good_ends_the_prompt(
         alice.press("half a line")
         alice.wait_for("> half a line")
         proxy.cut_all()
-        assert alice.wait() == 1
+        assert alice.wait() == UNREACHED
         assert alice.lines[-1].startswith("The connection is lost")
 
 

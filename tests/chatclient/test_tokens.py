@@ -10,6 +10,7 @@ from capnweb_sync.close_codes import TOKEN_OVER
 from chatclient import ChatClient, Unauthorized
 from chatclient.errors import chat_error
 from chatclient.reconnect import comes_back
+from chatclient.statuses import REFUSED
 from chatserver.tokens import issue
 from tests.conftest import StartProcess
 from tests.processes import Processes, ServerProcess
@@ -37,7 +38,7 @@ def test_who_has_a_token_comes_in_and_comes_back_with_the_next_one(server: Serve
         proxy.cut_all()
 
         assert ann.send("I am back").id
-        assert first not in repr(vars(ann)), "the token that was renewed is forgotten"
+        assert first not in repr(vars(ann._link)), "the token that was renewed is forgotten"
 
 
 @pytest.mark.parametrize("given", [{}, {"username": "Ann", "token": "x.y.z"}])
@@ -70,5 +71,5 @@ def test_the_terminal_takes_its_token_from_the_environment(
     cleo.wait_for_line("Joined chat as Cleo")
     guest = start_process(*command, "--username", "Guest")
 
-    assert guest.wait() == 1
+    assert guest.wait() == REFUSED
     assert "token" in guest.output

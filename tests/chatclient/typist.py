@@ -7,10 +7,12 @@ from collections.abc import Callable
 from types import TracebackType
 
 from chatclient import ChatClient
-from chatclient.looks import Ink
+from chatclient.looks import Ink, Line
 from chatclient.program import Program
 from chatclient.showing import Showing, Wishes
 from tests.processes import DEADLINE, wait_until
+
+PLAIN = Ink((), plain=True)
 
 
 class Typist:
@@ -26,14 +28,12 @@ class Typist:
         self.lines: list[str] = []
         self.given_back: list[str] = []
         self.bells = 0
-        self.width = width
+        self._width = width
         self._names = names or []
         self._typed: queue.Queue[str | None] = queue.Queue()
         self.wishes = wishes or Wishes()
         self.program = Program(set(), interactive=width is not None)
-        self.showing = Showing(
-            self, Ink((), plain=True), self.wishes, interactive=width is not None
-        )
+        self.showing = Showing(self, PLAIN, self.wishes, interactive=width is not None)
         self.status: int | None = None
 
     def start(
@@ -44,11 +44,14 @@ class Typist:
         room: str | None = None,
         history: int = 20,
         wait: float = 0,
+        token: str | None = None,
     ) -> None:
-        """Come into the chat at `url`."""
+        """Come into the chat at `url`, by the name or by the token: `chat`."""
 
         def join(name: str) -> ChatClient:
-            return ChatClient(url, name, on_status=self.program.show_status)
+            by = None if token else name
+            self.chat = ChatClient(url, by, token=token, on_status=self.program.show_status)
+            return self.chat
 
         def run() -> None:
             self.status = self.program.run(
@@ -103,13 +106,13 @@ class Typist:
         """Nothing more is typed."""
         self._typed.put(None)
 
-    def show(self, text: str) -> None:
-        """Keeps a line."""
-        self.lines.append(text)
+    def show(self, *lines: Line) -> None:
+        """Keeps lines."""
+        self.lines.append(PLAIN.lay(lines, self._width).removesuffix("\n"))
 
-    def complain(self, text: str) -> None:
-        """Keeps a line."""
-        self.lines.append(text)
+    def complain(self, *lines: Line) -> None:
+        """Keeps lines."""
+        self.show(*lines)
 
     def pace(self) -> None:
         """Nothing waits."""

@@ -8,7 +8,7 @@ import pytest
 
 from capnweb_sync.runtimes.interface import default_runtime, set_default_runtime
 from capnweb_sync.server import GeventRuntime
-from tests.chatserver.guests import Guest
+from tests.chatserver.guests import SECRET, Guest
 from tests.chatserver.wire import WireClient
 from tests.processes import Processes, ServerProcess
 from tests.redis_server import RedisServer, require_redis
@@ -40,7 +40,8 @@ def each_server(
             store = processes.add(RedisServer(folder)).url
         else:
             store = {"memory": "memory:", "sqlite": f"sqlite:///{folder}/chat.db"}[request.param]
-        yield processes.add(ServerProcess("--store", store, "--grace", "1"))
+        secret = {"CHAT_SECRET": SECRET}
+        yield processes.add(ServerProcess("--store", store, "--grace", "1", env=secret))
 
 
 @pytest.fixture

@@ -7,6 +7,9 @@ from tests.processes import wait_until
 
 Event = dict[str, Any]
 
+SECRET = "a secret of the tests, 32 bytes long"
+"""What the tokens are signed with that the servers of the tests take."""
+
 
 class Ear(RpcTarget):
     """A callback, by reference."""

@@ -4,6 +4,7 @@ import sqlite3
 import sys
 from contextlib import closing
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from chatserver.store.sqlite.contents import SqliteContents
 from chatserver.store.sqlite.schema import connect as open_file
 from chatserver.store.sqlite.snapshot import snapshot
 from chatserver.store.sqlite.writer import Writer
+from chatserver.store.values import Account
 from tests.chatserver.conftest import Connect
 from tests.chatserver.test_process import run
 from tests.conftest import StartProcess, StartServer
@@ -91,8 +93,8 @@ def test_the_commands_say_what_they_did_and_found(path: Path) -> None:
     assert (made.returncode, made.stderr) == (checked.returncode, checked.stderr) == (0, "")
     assert made.stdout == f"{copy} has everything up to event 3.\n"
     assert checked.stdout == (
-        f"{store}: ids 1 to 3; 3 events, 1 rooms, 2 names, 2 seats, 1 keys;"
-        " all that must hold holds.\n"
+        f"{store}: ids 1 to 3; 3 events, 1 rooms, 1 accounts, 3 names, 2 seats, 1 keys,"
+        " 1 sanctions; all that must hold holds.\n"
     )
 
 
@@ -160,22 +162,26 @@ def test_redis_makes_its_own_copies(path: Path) -> None:
 
 def make_log(path: Path) -> None:
     """A log with a bit of all that there is: Alice is there, Bob has left and waits, Carol has not
-    been told of; Alice's second message has a key."""
+    been told of; Alice's second message has a key. Boss has an account, and has banned an
+    address."""
     writer = Writer(str(path), Policy(), system_clock, partial(open_file, str(path), "normal"))
     writer.open()
 
     def do(operation: str, *arguments: Any) -> Any:
         written = writer.write(
-            [lambda state, now: getattr(state, operation)(now, *arguments)], False
+            [lambda state, now: attrgetter(operation)(state)(now, *arguments)], False
         )
         (answer,) = written.answers
         return answer
 
-    alice = do("claim", "alice", "Alice", "holder 1", None, True).claim
-    bob = do("claim", "bob", "Bob", "holder 2", None, True).claim
+    alice = do("claim", "alice", "Alice", "holder 1", None, True, None, "").claim
+    bob = do("claim", "bob", "Bob", "holder 2", None, True, None, "digest").claim
     do("append", alice, "hello", None)
     do("append", alice, "hello again", "key")
     do("suspend", bob)
+    account = Account("Boss", "admin")
+    boss = do("claim", "boss", "Boss", "holder 3", None, False, account, "").claim
+    do("moderation.ban_address", boss, "admin", "another digest", "192.0.2.7", None, "ads")
     writer.close()
 
 
@@ -209,7 +215,14 @@ def test_nothing_is_found_where_all_holds(path: Path) -> None:
         ("UPDATE event SET time_ms = 5 WHERE id = 3", "event 3, whose time is another"),
         ("UPDATE sent SET id = 9", "event 9, which is not there yet"),
         ("UPDATE holding SET secret = '' WHERE key = 'bob'", "The name 'Bob' has no key, no name"),
-        ("UPDATE holding SET number = 1", "The name 'Bob' has its number, its key or its"),
+        ("UPDATE holding SET number = 1", "The name 'Bob' has its number, its place or its"),
+        ("UPDATE holding SET place = 11 WHERE place = 1", "The name 'Boss' is a guest's and an"),
+        ("UPDATE account SET key = 'bob'", "The name 'Bob' is a guest's and an account's"),
+        ("UPDATE account SET role = 'king'", "The account 'Boss' has no key, no name, no subject"),
+        ("UPDATE sanction SET kind = 'fine'", "The sanction 1 is against nobody, or of no kind"),
+        ("UPDATE sanction SET address = ''", "The sanction 1 is against nobody"),
+        ("UPDATE sanction SET room = '@x'", "The sanction 1 is in the room '@x', where there"),
+        ("UPDATE log SET last_sanction = 0", "The sanction 1 has another one's number, or one"),
         ("UPDATE room SET name = 'cats'", "There is no lobby"),
         ("UPDATE seat SET read = 9 WHERE name = 'Bob'", "'Bob' sits in room 1 since, or has read"),
         ("UPDATE seat SET room = 9 WHERE name = 'Bob'", "'Bob' sits in room 9, which is not"),

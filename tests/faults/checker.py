@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 
 from chatclient import ChatClient, Event
-from tests.faults.record import Outcome, Record, Saying
+from tests.faults.record import Outcome, Record, Saying, same
 
 LOBBY = "lobby"
 
@@ -111,12 +112,13 @@ def all_received_what_the_log_has(evidence: Evidence) -> Iterator[str]:
     for event in evidence.record.events.values():
         if evidence.after < event.id <= last and event.id not in log:
             yield f"Members received {brief(event)}, which is not in the log."
-        elif event.id in log and log[event.id] != event:
+        elif event.id in log and not same(event, log[event.id]):
             yield f"Members received {brief(event)}, the log has {brief(log[event.id])}."
 
 
 def each_member_received_everything_once_in_order(evidence: Evidence) -> Iterator[str]:
-    """Connected at the end: up to the end. Otherwise up to where it was lost, without a gap."""
+    """Connected at the end: up to the end. Otherwise up to where it was lost, without a gap; but
+    nothing is owed to who was away for so long that it has left, until it joins again."""
     ids = [event.id for event in evidence.log]
     last = ids[-1] if ids else evidence.after
     for name, heard in evidence.record.heard.items():
@@ -135,12 +137,35 @@ def each_member_received_everything_once_in_order(evidence: Evidence) -> Iterato
                 yield f"{name} received nothing before {mine[0]}, but has joined with {joined}."
         end = last if name in evidence.connected else max(mine, default=start)
         received = set(mine)
-        missing = [number for number in ids if start < number <= end and number not in received]
+        away = absences(evidence.log, name)
+        missing = [
+            number
+            for number in ids
+            if start < number <= end
+            and number not in received
+            and not any(
+                left > mine[bisect_right(mine, number) - 1] and number < back for left, back in away
+            )
+        ]
         if missing:
             yield (
                 f"{name} has not received {len(missing)} events: {ranges(missing)} "
                 f"(it received {ranges(mine)}; the log ends with {last})."
             )
+
+
+def absences(log: Sequence[Event], name: str) -> list[tuple[float, float]]:
+    """When somebody was not in the chat: the ids of its leaves, each with that of the join after
+    it, which after the last one may be still to come."""
+    found: list[tuple[float, float]] = []
+    left = None
+    for event in log:
+        if name in event.users and event.type == "leave":
+            left = event.id
+        elif name in event.users and event.type == "join" and left is not None:
+            found.append((left, event.id))
+            left = None
+    return found if left is None else [*found, (left, inf)]
 
 
 def everybody_stays_in_the_chat(evidence: Evidence) -> Iterator[str]:

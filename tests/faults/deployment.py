@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.processes import DEADLINE, Process, Processes, free_port, wait_until
+from tests.processes import DEADLINE, REPOSITORY, Process, Processes, free_port, wait_until
 
 
 class Deployment:
@@ -18,7 +18,12 @@ class Deployment:
         address: host and port, the same across restarts.
         url: where it speaks Cap'n Web.
         process: the one that was started last.
+        folder: of the code that the next start runs.
+        health: where that says whether it serves.
     """
+
+    folder = REPOSITORY
+    health = "/readyz"
 
     def __init__(self, processes: Processes, store: str, **settings: object) -> None:
         """Start it and wait until it serves.
@@ -49,15 +54,17 @@ class Deployment:
 
     def start(self) -> Process:
         """Start it again, and wait until it serves."""
-        self.process = self._processes.add(Process(self.command(), env=self._environment))
+        process = Process(self.command(), cwd=self.folder, env=self._environment)
+        self.process = self._processes.add(process)
         wait_until(lambda: self.serves() or not self.process.running, message="the server serves")
         assert self.process.running, self.process.output
         return self.process
 
     def serves(self) -> bool:
         """Whether it accepts connections and says that it is well."""
+        url = f"http://127.0.0.1:{self.address[1]}{self.health}"
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.address[1]}/readyz", timeout=1):
+            with urllib.request.urlopen(url, timeout=1):
                 return True
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False

@@ -3,6 +3,9 @@
 A crowd talks through the proxy while connections get every kind of trouble and the server dies,
 stops and sleeps. Every minute that ends: everybody may finish, all that happened is judged, and a
 line says what was seen. The exit status is 0 if nothing was found.
+
+With --steady the one server lives on, and what it holds, which a restart would hide, is looked at
+every minute: at the end it must be what it was after the first five.
 """
 
 import argparse
@@ -19,7 +22,8 @@ from typing import TextIO
 
 from capnweb_sync.client import reconnect
 from chatserver.store import is_shared
-from tests.faults.deployment import Deployment, GunicornDeployment, resident_bytes
+from tests.faults.deployment import Deployment, GunicornDeployment
+from tests.faults.figures import Figures, WatchedDeployment
 from tests.faults.record import Outcome
 from tests.faults.trial import PING_SECONDS, Trial
 from tests.faults.trouble import BLACK_HOLES, CUTS, SLOWNESS, Trouble
@@ -27,6 +31,7 @@ from tests.processes import Processes
 from tests.redis_server import DurableRedis
 
 MEMBERS = 30
+PAUSE = 0.1
 ROUND_SECONDS = 60.0
 CALAMITY_SECONDS = 8.0
 """Between two things that happen to the server, on average."""
@@ -46,7 +51,8 @@ something happens all the time would mostly wait."""
 MAX_SHOWN = 20
 """Findings that are printed of one minute."""
 
-MIB = 1024 * 1024
+SETTLED_ROUNDS = 5
+"""After so many, a server holds what it will hold."""
 
 Calamity = Callable[[], None]
 
@@ -64,6 +70,7 @@ class Soak:
         self._calamities = list(calamities.items())
         self._happened: Counter[str] = Counter()
         self._found = 0
+        self._figures: list[Figures] = []
 
     def run(self, minutes: float) -> int:
         """Go on for so long, at least for one round; how much was found."""
@@ -72,6 +79,8 @@ class Soak:
         while not number or time.monotonic() < end:
             number += 1
             self._round(number, min(ROUND_SECONDS, max(end - time.monotonic(), 1)))
+        if len(self._figures) > SETTLED_ROUNDS:
+            self._tell(self._figures[-1].growth_since(self._figures[SETTLED_ROUNDS - 1]))
         happened = ", ".join(f"{count} × {name}" for name, count in self._happened.most_common())
         self._say(f"\n{number} rounds, seed {self._seed}. What happened: {happened}.")
         self._say(f"{self._messages()}. Found: {self._found or 'nothing'}.")
@@ -91,13 +100,19 @@ class Soak:
                 self._happened[name] += 1
         self._happened.update(trouble.happened)
         findings = trial.findings()
-        self._found += len(findings)
-        memory = resident_bytes(trial.deployment.serving_pid) / MIB
+        held = ""
+        if isinstance(trial.deployment, WatchedDeployment):
+            self._figures.append(Figures.of(trial.deployment, len(trial.swarm.members)))
+            held = f"server {self._figures[-1]}; "
         self._say(
             f"{time.strftime('%H:%M:%S')} round {number}: {self._messages()} so far; "
             f"{sum(trouble.happened.values())} faults; judged up to event {trial.judged}; "
-            f"server {memory:.0f} MiB; found: {len(findings) or 'nothing'}"
+            f"{held}found: {len(findings) or 'nothing'}"
         )
+        self._tell(findings)
+
+    def _tell(self, findings: Sequence[str]) -> None:
+        self._found += len(findings)
         for finding in findings[:MAX_SHOWN]:
             self._say(f"  {finding}")
         if len(findings) > MAX_SHOWN:
@@ -131,11 +146,11 @@ def calamities_of(
         time.sleep(PAUSE_SECONDS)
         deployment.go_on()
 
-    calamities: dict[str, Calamity] = {
-        "kill -9 of everything": restart(deployment.kill),
-        "SIGTERM": restart(deployment.terminate),
-        "SIGSTOP and SIGCONT": sleep,
-    }
+    calamities: dict[str, Calamity] = {"SIGSTOP and SIGCONT": sleep}
+    if isinstance(deployment, WatchedDeployment):
+        return calamities
+    calamities["kill -9 of everything"] = restart(deployment.kill)
+    calamities["SIGTERM"] = restart(deployment.terminate)
     if isinstance(deployment, GunicornDeployment):
         calamities["kill -9 of a worker"] = lambda: deployment.kill_worker(
             choose.choice(deployment.workers())
@@ -164,7 +179,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         " redis-server of its own, which is killed, too)",
     )
     parser.add_argument("--workers", type=int, default=1, help="gunicorn's; 1 is without gunicorn")
+    parser.add_argument("--members", type=int, default=MEMBERS, help=f"(default: {MEMBERS})")
+    parser.add_argument(
+        "--pause",
+        type=float,
+        default=PAUSE,
+        help=f"seconds that each waits before a message at most (default: {PAUSE})",
+    )
+    parser.add_argument(
+        "--steady", action="store_true", help="never kill the server, and look whether it grows"
+    )
     options = parser.parse_args(arguments)
+    if options.workers > 1 and options.steady:
+        parser.error("--steady looks at one process")
     if options.workers > 1 and options.store and not is_shared(options.store):
         parser.error("several workers need a store that they share: --store redis://host:port/0")
     seed = random.randrange(2**32) if options.seed is None else options.seed
@@ -172,19 +199,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"seed {seed}", file=report, flush=True)
     reconnect.MAX_DELAY = MAX_DELAY  # type: ignore[misc]
     with redirect_stdout(io.StringIO()) as output_of_servers:
-        found = soak(options.minutes, seed, options.store, options.workers, report)
+        found = soak(options, seed, report)
     if found:
         print(output_of_servers.getvalue(), file=sys.stderr)
     return min(found, 1)
 
 
-def soak(minutes: float, seed: int, store: str | None, workers: int, report: TextIO) -> int:
+def soak(options: argparse.Namespace, seed: int, report: TextIO) -> int:
     """Run servers and a crowd; how much was found. What servers wrote is printed at the end."""
     settings = {
         "ping_interval": PING_SECONDS,
         "ping_timeout": PING_SECONDS,
         "grace": GRACE_SECONDS,
     }
+    store, workers = options.store, options.workers
     with tempfile.TemporaryDirectory() as folder, Processes() as processes:
         redis = None
         if store is None and workers > 1:
@@ -195,10 +223,11 @@ def soak(minutes: float, seed: int, store: str | None, workers: int, report: Tex
         if workers > 1:
             deployment: Deployment = GunicornDeployment(processes, store, workers, **settings)
         else:
-            deployment = Deployment(processes, store, **settings)
-        with Trial(deployment, MEMBERS, seed=seed) as trial:
+            kind = WatchedDeployment if options.steady else Deployment
+            deployment = kind(processes, store, **settings)
+        with Trial(deployment, options.members, seed=seed, pause=options.pause) as trial:
             calamities = calamities_of(deployment, redis, random.Random(seed))
-            return Soak(trial, seed, calamities, report).run(minutes)
+            return Soak(trial, seed, calamities, report).run(options.minutes)
 
 
 if __name__ == "__main__":

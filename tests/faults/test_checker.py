@@ -55,6 +55,40 @@ def test_nothing_is_found_where_nothing_is_wrong(story: Story) -> None:
     assert story.findings() == []
 
 
+def leave_and_join_again(story: Story, heard: int) -> None:
+    """Bob hears up to this id, and is away; 10 says that he has left, 12 that he is back."""
+    for entry in (
+        event(9, "chat", "Ann", "away?"),
+        event(10, "leave", "Bob", "leaves"),
+        event(11, "chat", "Ann", "gone"),
+        event(12, "join", "Bob", "joins"),
+    ):
+        story.log.append(entry)
+        story.record.received("Ann", entry)
+        if not heard < entry.id < 12:
+            story.record.received("Bob", entry)
+    for text in ("away?", "gone"):
+        story.record.failed(
+            story.record.saying("Ann", text), Unavailable("?", may_have_been_stored=True)
+        )
+
+
+def test_who_was_away_until_it_had_left_is_owed_what_comes_after_its_next_join(
+    story: Story,
+) -> None:
+    leave_and_join_again(story, 8)
+
+    assert story.findings() == []
+
+
+def test_what_was_missed_after_the_leave_alone_is_owed(story: Story) -> None:
+    leave_and_join_again(story, 10)
+
+    assert story.findings() == [
+        "Bob has not received 1 events: 11 (it received 2-10, 12; the log ends with 12)."
+    ]
+
+
 def test_an_unknown_outcome_may_be_stored_or_not(story: Story) -> None:
     for text in ("stored", "not stored"):
         saying = story.record.saying("Ann", text)

@@ -165,7 +165,7 @@ class Village:
             if lost:
                 found.append(f"What {person.name} said is lost: {sorted(lost)}.")
             # What was asked again after its answer was lost, and had been done already.
-            if person.refused - {"bad_request", "unavailable"}:
+            if person.refused - {"bad_request", "no_such_message", "unavailable"}:
                 found.append(f"{person.name} was refused: {person.refused}.")
             for room in person.rooms:
                 heard = [event.id for event in person.heard if event.room == room.name and event.id]

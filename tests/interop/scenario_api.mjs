@@ -88,6 +88,11 @@ export class Main extends RpcTarget {
     return callback(...args);
   }
 
+  tell(callback, value) {
+    callback(value)[Symbol.dispose]();
+    return "told";
+  }
+
   callInside(listener, event) {
     return listener.onEvent(event);
   }

@@ -401,7 +401,7 @@ export const scenarios = {
 };
 
 // What fits in one HTTP batch: everything is asked for before anything is awaited, and the server
-// calls nothing back. A batch's tables are gone with it.
+// waits for nothing that it calls here. A batch's tables are gone with it.
 export const batches = {
   async "several calls in a batch"(main) {
     return await Promise.all([main.answer, main.add(2, 3), main.echo([1, { a: null }])]);
@@ -422,5 +422,11 @@ export const batches = {
   async "an error in a batch"(main) {
     const [error, sum] = await Promise.all([caught(main.fail("RangeError", "no tea")), main.add(1, 2)]);
     return [error.name, error.message, error.code, sum];
+  },
+
+  async "a function in a batch"(main) {
+    const heard = [];
+    const told = [1, { a: null }].map((value) => main.tell((it) => { heard.push(it); }, value));
+    return [(await Promise.all(told))[0], heard];
   },
 };

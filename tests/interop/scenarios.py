@@ -494,8 +494,8 @@ def _(main: RpcStub) -> Any:
 
 # ---- in one HTTP batch
 #
-# Everything is asked for before anything is awaited, and the server calls nothing back. The tables
-# of a batch are gone with it.
+# Everything is asked for before anything is awaited, and the server waits for nothing that it calls
+# at the client. The tables of a batch are gone with it.
 
 
 @scenario("several calls in a batch", [42, 5, [1, {"a": None}]], table=BATCHES)
@@ -525,3 +525,10 @@ def _(main: RpcStub) -> Any:
     failed, total = main.fail("RangeError", "no tea"), main.add(1, 2)
     error = remote_error(failed)
     return [error.name, error.message, error.code, total.result()]
+
+
+@scenario("a function in a batch", ["told", [1, {"a": None}]], table=BATCHES)
+def _(main: RpcStub) -> Any:
+    heard: list[Any] = []
+    told = [main.tell(heard.append, value) for value in (1, {"a": None})]
+    return [told[0].result(), heard]

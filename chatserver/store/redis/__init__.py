@@ -9,10 +9,12 @@ read of rooms is read by a script of its own, beside it. Here is what one worker
     writer.py           operations wait for the batch before them, and go out together
     operations.py       as what they travel, and what their answers mean
     room_operations.py  …those about rooms
-    reading.py          questions about rooms, and their answers
+    people_operations.py  …those about accounts and sanctions
+    asked.py            methods of the store as operations
+    reading.py          questions about rooms and people, and their answers
     entries.py          events, as the log has them
     asides.py           what is told beside the log
-    upgrade.py          taking over a database from before there were rooms
+    upgrade.py          taking over a database from before there were rooms, or accounts
     server.py           what Redis says of itself: its memory, its disk
     connection.py       the URL, and connections: the writer's, the follower's, some for reads
 
@@ -24,7 +26,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 import gevent
 from gevent.event import Event as Signal
@@ -36,9 +38,11 @@ from chatserver.logs import tell
 from chatserver.store.commits import Commits
 from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
-from chatserver.store.interface import MAX_READ_EVENTS, Clock, Policy, Store, cut, system_clock
-from chatserver.store.redis import operations, reading, room_operations, scripts
+from chatserver.store.interface import MAX_READ_EVENTS, Clock, Policy, cut, system_clock
+from chatserver.store.people_interface import PersonInfo, PlaceInfo
+from chatserver.store.redis import operations, reading, scripts
 from chatserver.store.redis.asides import Asides
+from chatserver.store.redis.asked import AskedStore
 from chatserver.store.redis.connection import (
     RETRY_SECONDS,
     Address,
@@ -46,14 +50,16 @@ from chatserver.store.redis.connection import (
     RedisConnection,
 )
 from chatserver.store.redis.entries import tail_event
-from chatserver.store.redis.operations import Answer, Header
+from chatserver.store.redis.operations import Answer, Header, Operation
 from chatserver.store.redis.scripts import ERASED, META, PREFIX, TAIL
 from chatserver.store.redis.server import server_info, warnings_of
 from chatserver.store.redis.upgrade import take_over
 from chatserver.store.redis.writer import Writer
 from chatserver.store.refusals import not_readable
-from chatserver.store.seats import Aside, Occupant, RoomInfo, Seat
-from chatserver.store.values import Claim, Counts, Joined, LogReset, Receipt, Span, Tail
+from chatserver.store.seats import Occupant, RoomInfo, Seat
+from chatserver.store.values import Counts, LogReset, Lost, Span, Tail, Why
+
+T = TypeVar("T")
 
 logger = logging.getLogger("chatserver")
 
@@ -78,7 +84,7 @@ FOLLOW_EVENTS: Final = 128
 """Events that the follower asks for at a time: about MAX_READ_BYTES of the longest."""
 
 
-class RedisStore(Store):
+class RedisStore(AskedStore):
     """One worker's view of the log in Redis."""
 
     def __init__(self, url: str, policy: Policy, clock: Clock) -> None:
@@ -181,82 +187,8 @@ class RedisStore(Store):
         if self._followed:
             self._reset_told.wait(RESET_SECONDS)
 
-    # --- what goes through the writer
-
-    def claim(
-        self, key: str, name: str, holder: str, secret: str | None, lobby: bool = True
-    ) -> "Future[Joined]":
-        return self._writer.submit(operations.claim(key, name, holder, secret, lobby))
-
-    def release(self, claim: Claim) -> "Future[None]":
-        return self._writer.submit(operations.release(claim))
-
-    def suspend(self, claim: Claim) -> "Future[None]":
-        return self._writer.submit(operations.suspend(claim))
-
-    def append(self, claim: Claim, text: str, key: str | None = None) -> "Future[Receipt]":
-        return self._writer.submit(operations.append(claim, text, key))
-
-    def tick(self) -> "Future[float]":
-        return self._writer.submit(operations.tick())
-
-    def enter(self, claim: Claim, room: str, makes: bool = True) -> "Future[Seat]":
-        return self._writer.submit(room_operations.enter(claim, room, makes))
-
-    def open_room(
-        self, claim: Claim, room: str, title: str, topic: str, everything: bool
-    ) -> "Future[Seat]":
-        operation = room_operations.open_room(claim, room, title, topic, everything)
+    def submit(self, operation: Operation[T]) -> "Future[T]":
         return self._writer.submit(operation)
-
-    def direct(self, claim: Claim, key: str, room: str) -> "Future[Seat]":
-        return self._writer.submit(room_operations.direct(claim, key, room))
-
-    def accept(self, claim: Claim, digest: str) -> "Future[Seat]":
-        return self._writer.submit(room_operations.accept(claim, digest))
-
-    def leave_room(self, claim: Claim, seat: Seat) -> "Future[None]":
-        return self._writer.submit(room_operations.leave_room(claim, seat))
-
-    def block(self, claim: Claim, key: str, on: bool) -> "Future[None]":
-        return self._writer.submit(room_operations.block(claim, key, on))
-
-    def say(
-        self, claim: Claim, seat: Seat, text: str, key: str | None, reply_to: int
-    ) -> "Future[Receipt]":
-        return self._writer.submit(room_operations.say(claim, seat, text, key, reply_to))
-
-    def edit(self, claim: Claim, seat: Seat, message: int, text: str) -> "Future[Receipt]":
-        return self._writer.submit(room_operations.edit(claim, seat, message, text))
-
-    def remove(self, claim: Claim, seat: Seat, message: int) -> "Future[Receipt]":
-        return self._writer.submit(room_operations.remove(claim, seat, message))
-
-    def react(self, claim: Claim, seat: Seat, message: int, emoji: str, on: bool) -> "Future[None]":
-        return self._writer.submit(room_operations.react(claim, seat, message, emoji, on))
-
-    def mark_read(self, claim: Claim, seat: Seat, message: int) -> "Future[None]":
-        return self._writer.submit(room_operations.mark_read(claim, seat, message))
-
-    def set_topic(self, claim: Claim, seat: Seat, topic: str) -> "Future[Receipt]":
-        return self._writer.submit(room_operations.set_topic(claim, seat, topic))
-
-    def create_pass(
-        self, claim: Claim, seat: Seat, digest: str, days: float, uses: int | None
-    ) -> "Future[None]":
-        return self._writer.submit(room_operations.create_pass(claim, seat, digest, days, uses))
-
-    def revoke_passes(self, claim: Claim, seat: Seat) -> "Future[None]":
-        return self._writer.submit(room_operations.revoke_passes(claim, seat))
-
-    def hand_on(self, claim: Claim, seat: Seat, key: str) -> "Future[None]":
-        return self._writer.submit(room_operations.hand_on(claim, seat, key))
-
-    def close_room(self, claim: Claim, seat: Seat) -> "Future[None]":
-        return self._writer.submit(room_operations.close_room(claim, seat))
-
-    def whisper(self, aside: Aside) -> None:
-        self._asides.whisper(aside)
 
     # --- reading
 
@@ -288,6 +220,18 @@ class RedisStore(Store):
         self, by: str, after: str | None, limit: int, *, inside: bool = False
     ) -> list[RoomInfo]:
         return reading.rooms(self._ask, by, after, limit, inside)
+
+    def everyone(self, after: str | None, limit: int) -> list[PersonInfo]:
+        return reading.everyone(self._ask, after, limit)
+
+    def places(self, after: str | None, limit: int) -> list[PlaceInfo]:
+        return reading.places(self._ask, after, limit)
+
+    def all_rooms(self, after: str | None, limit: int) -> list[RoomInfo]:
+        return reading.all_rooms(self._ask, after, limit)
+
+    def statistics(self) -> dict[str, int]:
+        return reading.statistics(self._ask)
 
     def follow(self, after: int, timeout: float) -> Tail:
         self._followed = True
@@ -336,13 +280,13 @@ class RedisStore(Store):
             # Asked afterwards, for an epoch never comes back: those may be another log's events.
             self._call(connection, 0)
         events: list[Event] = []
-        lost: list[str] = []
+        lost: list[Lost] = []
         for key, entries in answer or ():
             if key == TAIL.encode():
                 events = cut(map(tail_event, entries), MAX_READ_EVENTS)
                 self._note(events[-1].id, events[-1].time_ms)
             else:
-                lost = [fields[1].decode() for _, fields in entries if fields[1]]
+                lost = [lost_of(fields) for _, fields in entries if fields[1]]
                 self._lost_position = entries[-1][0].decode()
         missed = events[0].id - after - 1 if events else 0
         if missed and missed != connection.ask("ZCOUNT", ERASED, after + 1, events[0].id - 1):
@@ -391,3 +335,11 @@ class RedisStore(Store):
         self._connection.drop()
         self._tails.close()
         self._readers.close()
+
+
+def lost_of(fields: list[bytes]) -> Lost:
+    """Who has lost a claim, as the script tells the worker: names of fields with their values."""
+    _, holder, *more = fields
+    if not more:  # a version without accounts knew one reason
+        return Lost(holder.decode(), "taken_over")
+    return Lost(holder.decode(), cast("Why", more[1].decode()), more[3].decode())

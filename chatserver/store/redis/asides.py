@@ -1,4 +1,4 @@
-"""What is told beside the log, by PUBLISH: to all workers, this one included, perhaps."""
+"""What the script tells beside the log, by PUBLISH: to all workers, perhaps."""
 
 import logging
 from collections import deque
@@ -10,7 +10,7 @@ from gevent.lock import Semaphore
 from redis.exceptions import RedisError
 
 from chatserver.loop import Loop
-from chatserver.store.redis.connection import RETRY_SECONDS, Address, Word
+from chatserver.store.redis.connection import RETRY_SECONDS, Address
 from chatserver.store.redis.operations import decode, encode
 from chatserver.store.redis.scripts import ASIDES
 from chatserver.store.seats import Aside
@@ -18,15 +18,17 @@ from chatserver.store.seats import Aside
 logger = logging.getLogger("chatserver")
 
 MAX_ASIDES: Final = 1024
-"""Asides that wait to be told, here or there; the oldest are lost beyond it."""
+"""Asides that wait to be taken; the oldest are lost beyond it."""
 
 PULSE_SECONDS: Final = 20.0
 """After this time of silence something is told that means nothing, so that whoever listens can tell
 silence from a connection that is dead."""
 
+NOTHING: Final = encode([])
+
 
 class Asides:
-    """Tells asides, and hears them.
+    """Hears asides.
 
     Attributes:
         follower: what Redis calls the connection on which this worker's follower waits for news,
@@ -35,7 +37,6 @@ class Asides:
 
     def __init__(self, address: Address) -> None:
         self.follower = 0
-        self._out: deque[Aside] = deque(maxlen=MAX_ASIDES)
         self._in: deque[Aside] = deque(maxlen=MAX_ASIDES)
         self._signal = Signal()
         self._telling = address.connection()
@@ -46,12 +47,6 @@ class Asides:
         self._failing = False
         self._loops: list[Loop] = []
         self._closed = False
-
-    def whisper(self, aside: Aside) -> None:
-        """Have it told, soon."""
-        self._begin()
-        self._out.append(aside)
-        self._signal.set()
 
     @property
     def waiting(self) -> bool:
@@ -68,24 +63,21 @@ class Asides:
     def _begin(self) -> None:
         if not self._loops and not self._closed:
             self._loops = [
-                Loop("Telling asides", self._tell),
+                Loop("Waking the follower for asides", self._wake),
                 Loop("Hearing asides", self._hear),
             ]
 
-    def _tell(self) -> None:
-        """Wait until there is something to tell, or to wake the follower for, and do it."""
+    def _wake(self) -> None:
+        """Wait until there is something to wake the follower for, and do it."""
         self._signal.wait(PULSE_SECONDS)
         self._signal.clear()
         is_heard = bool(self._in and self.follower)
-        commands: list[tuple[Word, ...]] = []
-        if self._out or not is_heard:
-            commands.append(("PUBLISH", ASIDES, encode(list(self._out))))
-            self._out.clear()
-        if is_heard:
-            commands.append(("CLIENT", "UNBLOCK", self.follower))
         try:
             with self._asking[0]:
-                self._telling.ask_all(*commands)
+                if is_heard:
+                    self._telling.ask("CLIENT", "UNBLOCK", self.follower)
+                else:
+                    self._telling.ask("PUBLISH", ASIDES, NOTHING)
         except RedisError as error:
             self._fail(error)
 

@@ -8,13 +8,14 @@ import heapq
 import time
 from collections.abc import Iterator
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from chatserver.errors import StartError
 from chatserver.store.contents import (
     FORMAT,
+    AccountRecord,
     AnyRecord,
     BlockRecord,
     EventRecord,
@@ -26,6 +27,7 @@ from chatserver.store.contents import (
     ReactedRecord,
     ReactionRecord,
     RoomRecord,
+    SanctionRecord,
     SeatRecord,
 )
 from chatserver.store.events import Event
@@ -33,14 +35,10 @@ from chatserver.store.redis.connection import RedisConnection
 from chatserver.store.redis.entries import room_event
 from chatserver.store.redis.operations import decode
 from chatserver.store.redis.scripts import META, PREFIX
-from chatserver.store.seats import LOBBY
-from chatserver.store.values import identity_of
+from chatserver.store.seats import EVERYWHERE, LOBBY
 
 SENT: Final = "{chat}:sent:"
 """Keys are where the version before rooms had them."""
-
-META_BEFORE: Final = "{chat}:meta"
-"""Where it had its `meta`."""
 
 CHUNK: Final = 500
 """Entries that are asked for, and commands that are sent, at a time."""
@@ -72,7 +70,11 @@ class RedisContents:
                 " brings an earlier one up to date."
             )
         uncounted = int(self._meta["uncounted"])
-        rooms = [[name.decode(), *decode(value)] for name, value in self._hash(f"{PREFIX}rooms")]
+        rooms = [
+            [name.decode(), *decode(value)]
+            for name, value in self._hash(f"{PREFIX}rooms")
+            if name != EVERYWHERE.encode()
+        ]
         self._rooms = []
         for name, number, kind, title, topic, owner, maker, everything, last_id, said, *_ in sorted(
             rooms, key=itemgetter(1)
@@ -90,23 +92,26 @@ class RedisContents:
 
     def records(self) -> Iterator[AnyRecord]:
         meta = {name: int(self._meta[name]) for name in ("first_id", "last_id", "last_ms")}
-        yield Head(FORMAT, self._meta["epoch"], **meta)
-        names = sorted(self._names(), key=lambda record: record.number)
-        yield from names
+        last_sanction = int(self._meta.get("sanction", 0))
+        yield Head(FORMAT, self._meta["epoch"], **meta, last_sanction=last_sanction)
+        known = {key.decode(): decode(packed) for key, packed in self._hash(f"{PREFIX}names")}
+        yield from _accounts(known)
+        yield from sorted(_stays(known), key=lambda record: record.number)
         yield from self._rooms
         for room in self._rooms:
             yield from self._seats(room)
         yield from self._passes()
-        for by in sorted(identity_of(record.secret) for record in names):
+        for by in sorted(record["by"] for record in known.values()):
             for key in sorted(self._ask("SMEMBERS", f"{PREFIX}blocks:{by}")):
                 yield BlockRecord(by, key.decode())
+        yield from sorted(self._sanctions(), key=lambda record: record.number)
         for room in self._rooms:
             for packed in self._ask("LRANGE", f"{PREFIX}notices:{room.number}", 0, -1):
                 yield NoticeRecord(room.number, *decode(packed))
         yield from sorted(self._reacted(), key=lambda record: record.id)
-        yield from map(
-            EventRecord, heapq.merge(*map(self._events, self._rooms), key=lambda event: event.id)
-        )
+        places = [(EVERYWHERE, 0), *((room.name, room.number) for room in self._rooms)]
+        events = (self._events(name, number) for name, number in places)
+        yield from map(EventRecord, heapq.merge(*events, key=lambda event: event.id))
         for message, number in sorted(self._messages_with_reactions()):
             yield from self._reactions(message, number)
         yield from sorted(self._keys(), key=lambda record: (record.id, record.digest))
@@ -119,22 +124,19 @@ class RedisContents:
         flat = iter(self._ask("HGETALL", key))
         return list(zip(flat, flat, strict=True))
 
-    def _names(self) -> Iterator[NameRecord]:
-        for key, packed in self._hash(f"{PREFIX}names"):
-            record = decode(packed)
-            yield NameRecord(record["number"], key.decode(), record["name"], record["secret"])
-
     def _seats(self, room: RoomRecord) -> list[SeatRecord]:
         extra = self._extra(room.name, self._uncounted)
+        # A version without accounts had the places in the order, where all were.
+        flat = iter(self._ask("ZRANGE", f"{PREFIX}order", 0, -1, "WITHSCORES"))
+        order = {name.decode(): float(place) for name, place in zip(flat, flat, strict=True)}
         seats = []
         for by, packed in self._hash(f"{PREFIX}seats:{room.number}"):
-            number, name, read, _ = decode(packed)
-            seats.append(SeatRecord(room.number, by.decode(), number, name, read + extra))
-        if room.name != LOBBY:
-            return sorted(seats, key=lambda seat: (seat.number, seat.by))
-        order = self._ask("ZRANGE", f"{PREFIX}order", 0, -1)
-        place = {name.decode(): i for i, name in enumerate(order)}
-        return sorted(seats, key=lambda seat: place.get(seat.name, len(place)))
+            number, name, read, _, *place = decode(packed)
+            seat = SeatRecord(room.number, by.decode(), number, name, read + extra)
+            seats.append((place[0] if place else order.get(name, 0), seat))
+        if room.name == LOBBY:
+            return [seat for _, seat in sorted(seats, key=itemgetter(0))]
+        return sorted((seat for _, seat in seats), key=lambda seat: (seat.number, seat.by))
 
     def _passes(self) -> Iterator[PassRecord]:
         numbers = {room.name: room.number for room in self._rooms}
@@ -147,22 +149,25 @@ class RedisContents:
             for message in self._ask("ZRANGE", f"{PREFIX}reacting:{room.number}", 0, -1):
                 yield ReactedRecord(int(message), room.number)
 
-    def _events(self, room: RoomRecord) -> Iterator[Event]:
-        extra = self._extra(room.name, self._uncounted)
+    def _sanctions(self) -> Iterator[SanctionRecord]:
+        for number, packed in self._hash(f"{PREFIX}sanctions"):
+            *fields, until_ms = decode(packed)
+            yield SanctionRecord(*(int(number), *fields, until_ms or None))
+
+    def _events(self, room: str, number: int) -> Iterator[Event]:
+        extra = self._extra(room, self._uncounted)
         begin = f"{self._meta['first_id']}-0"
-        while entries := self._ask(
-            "XRANGE", f"{PREFIX}log:{room.number}", begin, "+", "COUNT", CHUNK
-        ):
+        while entries := self._ask("XRANGE", f"{PREFIX}log:{number}", begin, "+", "COUNT", CHUNK):
             ids = [entry.partition(b"-")[0] for entry, _ in entries]
             texts, edited = self._ask_all(
-                ("HMGET", f"{PREFIX}texts:{room.number}", *ids),
-                ("HMGET", f"{PREFIX}edited:{room.number}", *ids),
+                ("HMGET", f"{PREFIX}texts:{number}", *ids),
+                ("HMGET", f"{PREFIX}edited:{number}", *ids),
             )
-            for (_, (kind, body)), number, text, packed in zip(
+            for (_, (kind, body)), event_id, text, packed in zip(
                 entries, ids, texts, edited, strict=True
             ):
                 when = decode(packed)[0] if packed and kind == b"chat" else 0
-                event = room_event(room.name, [int(number), kind, body, text, when, None])
+                event = room_event(room, [int(event_id), kind, body, text, when, None])
                 yield replace(event, number=event.number + extra) if extra else event
             begin = f"({entries[-1][0].decode()}"
 
@@ -183,6 +188,24 @@ class RedisContents:
             packed = self._ask("GET", key)
             if packed is not None:  # else its time was up just now
                 yield KeyRecord(key.decode().removeprefix(SENT), *decode(packed))
+
+
+def _accounts(known: dict[str, Any]) -> Iterator[AccountRecord]:
+    for key, record in sorted(known.items()):
+        if "places" in record:
+            fields = (record[field] for field in ("name", "subject", "role", "revoked"))
+            yield AccountRecord(key, *fields)
+
+
+def _stays(known: dict[str, Any]) -> Iterator[NameRecord]:
+    for key, record in known.items():
+        name, places = record["name"], record.get("places")
+        if places is None:
+            address = record.get("address", "")
+            yield NameRecord(record["number"], key, name, record["secret"], 0, address)
+            continue
+        for place, stay in enumerate(places, 1):
+            yield NameRecord(stay["number"], key, name, stay["secret"], place)
 
 
 def scan(connection: RedisConnection, prefix: str) -> Iterator[bytes]:

@@ -54,8 +54,11 @@ def event_of(
             names, count, title = more
             users, user = tuple(names), names[0]
             text = notice_text(kind, names, count, title)
-        case "edit" | "remove":
+        case "edit":
             (target,) = more
+        case "remove":
+            # A version without accounts gave no reasons.
+            target, text = more if len(more) > 1 else (more[0], "")
         case "react":
             target, found = more
             reactions = reactions_of(found)

@@ -2,15 +2,18 @@
 kept where.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
+
+from msgspec.structs import astuple
 
 from chatserver.errors import StartError
 from chatserver.people.lookalikes import looks_of
 from chatserver.people.names import check_name
 from chatserver.store.contents import (
     FORMAT,
+    AccountRecord,
     AnyRecord,
     BlockRecord,
     EventRecord,
@@ -22,16 +25,17 @@ from chatserver.store.contents import (
     ReactedRecord,
     ReactionRecord,
     RoomRecord,
+    SanctionRecord,
     SeatRecord,
 )
 from chatserver.store.events import VERBS, Event, listed
 from chatserver.store.interface import KEY_MS
 from chatserver.store.redis.connection import RedisConnection, Word
-from chatserver.store.redis.contents import CHUNK, META_BEFORE, SENT, scan
+from chatserver.store.redis.contents import CHUNK, SENT, scan
 from chatserver.store.redis.operations import encode
-from chatserver.store.redis.scripts import META, PREFIX, TAIL
-from chatserver.store.seats import LOBBY
-from chatserver.store.values import identity_of
+from chatserver.store.redis.scripts import META, META_BEFORE, PREFIX, TAIL
+from chatserver.store.seats import EVERYWHERE, LOBBY
+from chatserver.store.values import account_identity, identity_of
 
 TIMED_MS: Final = 60_000
 """Between two of the times that are noted of events, by which those that are too old are found: as
@@ -44,7 +48,7 @@ def fill(connection: RedisConnection, shown: str, records: Iterable[AnyRecord]) 
 
     Raises StartError if there is a log; RedisError.
     """
-    if any(connection.ask("TYPE", key) == b"hash" for key in (META, META_BEFORE)):
+    if any(connection.ask("TYPE", key) == b"hash" for key in (META, *META_BEFORE)):
         raise StartError(f"The store {shown} has a log, and is not replaced.")
     connection.ask("SET", META, "An import is under way, or was interrupted: start it again.")
     _clear(connection)
@@ -55,7 +59,8 @@ def fill(connection: RedisConnection, shown: str, records: Iterable[AnyRecord]) 
             connection.ask_all(*filling.take())
     filling.end()
     connection.ask_all(*filling.take())
-    connection.ask_all(("MULTI",), ("DEL", META), filling.meta(), ("EXEC",))
+    keep_out = ("SET", META_BEFORE[0], "This chat has accounts, which this version does not know")
+    connection.ask_all(("MULTI",), ("DEL", META), filling.meta(), keep_out, ("EXEC",))
 
 
 def _clear(connection: RedisConnection) -> None:
@@ -74,7 +79,7 @@ class _Filling:
         self.commands: list[tuple[Word, ...]] = []
         self._head = Head(FORMAT, "", 1, 0, 0)
         self._rooms: dict[int, RoomRecord] = {}
-        self._numbers: dict[str, int] = {}
+        self._numbers = {EVERYWHERE: 0}
         self._seats: dict[int, list[SeatRecord]] = defaultdict(list)
         self._notices: dict[tuple[int, str], int] = defaultdict(int)
         self._made: dict[str, int] = defaultdict(int)
@@ -83,6 +88,11 @@ class _Filling:
         self._emoji: dict[int, list[str]] = {}
         self._keys: dict[str, str] = {}
         """By the identity, what the name is compared by."""
+        self._accounts: dict[str, dict[str, Any]] = {}
+        """By the key, as it is stored, once all places are there."""
+        self._sanctioned: Counter[int] = Counter()
+        self._against: dict[tuple[int, str], list[int]] = defaultdict(list)
+        self._announced = 0
         self._order = 0
         self._reactions = 0
         self._last: Event | None = None
@@ -100,9 +110,12 @@ class _Filling:
         match record:
             case Head():
                 self._head = record
+            case AccountRecord():
+                self._add_account(record)
             case NameRecord():
                 self._add_name(record)
             case RoomRecord():
+                self._do("ZADD", f"{PREFIX}named", 0, record.name)
                 self._rooms[record.number] = record
                 self._numbers[record.name] = record.number
                 if record.maker:
@@ -117,6 +130,8 @@ class _Filling:
                 self._do("SADD", f"{PREFIX}passes:{number}", digest)
             case BlockRecord(by, key):
                 self._do("SADD", f"{PREFIX}blocks:{by}", key)
+            case SanctionRecord():
+                self._add_sanction(record)
             case NoticeRecord(number, kind, key, name, by):
                 self._notices[number, kind] += 1
                 self._do("RPUSH", f"{PREFIX}notices:{number}", encode([kind, key, name, by]))
@@ -134,40 +149,77 @@ class _Filling:
                 # For as long as a fresh one: the script looks at its time, too.
                 self._do("SET", f"{SENT}{digest}", packed, "PX", KEY_MS)
 
-    def _add_name(self, record: NameRecord) -> None:
-        skeletons, scripts = looks_of(record.name, record.key)
-        by = identity_of(record.secret)
+    def _add_account(self, record: AccountRecord) -> None:
+        by = account_identity(record.subject)
         self._keys[by] = record.key
-        stored = {
-            "number": record.number,
+        self._accounts[record.key] = {
+            "number": 0,
             "name": record.name,
-            "secret": record.secret,
             "by": by,
-            "holder": "",
-            "worker": "",
-            "waiting": True,
-            "looks": [scripts, skeletons],
+            "looks": self._know(record, 0),
+            "subject": record.subject,
+            "role": record.role,
+            "revoked": record.revoked,
+            "places": [],
         }
-        self._order = max(self._order, record.number)
-        self._do("HSET", f"{PREFIX}names", record.key, encode(stored))
-        self._do("ZADD", f"{PREFIX}waiting", 0, record.key)
+
+    def _add_name(self, record: NameRecord) -> None:
+        key, number = record.key, record.number
+        stay = {"number": number, "secret": record.secret, "holder": "", "worker": ""}
+        stay["waiting"] = True
+        self._order = max(self._order, number)
+        if record.place:
+            self._accounts[key]["places"].append(stay)
+            self._do("ZADD", f"{PREFIX}waiting", 0, f"{key}\0{number}")
+            return
+        by = identity_of(record.secret)
+        self._keys[by] = key
+        stay |= {"name": record.name, "by": by, "address": record.address}
+        stay["looks"] = self._know(record, number)
+        self._do("HSET", f"{PREFIX}names", key, encode(stay))
+        self._do("ZADD", f"{PREFIX}waiting", 0, key)
+        if record.address:
+            self._do("ZADD", f"{PREFIX}addresses", 0, f"{record.address}\0{key}")
+
+    def _know(self, record: AccountRecord | NameRecord, number: int) -> list[Any]:
+        """List a name; how it looks, as its record has that."""
+        skeletons, scripts = looks_of(record.name, record.key)
+        self._do("ZADD", f"{PREFIX}known", 0, f"{record.name}\0{record.key}")
         for skeleton in skeletons:
             self._do("SADD", f"{PREFIX}scripts:{skeleton}", scripts)
-            self._do("ZADD", f"{PREFIX}looks:{scripts}:{skeleton}", record.number, record.key)
+            self._do("ZADD", f"{PREFIX}looks:{scripts}:{skeleton}", number, record.key)
+        return [scripts, skeletons]
+
+    def _add_sanction(self, record: SanctionRecord) -> None:
+        number, room = record.number, self._numbers[record.room]
+        until = False if record.until_ms is None else record.until_ms
+        packed = encode([*astuple(record)[1:-1], until])
+        self._do("HSET", f"{PREFIX}sanctions", number, packed)
+        self._do("SADD", f"{PREFIX}sanctions:{room}", number)
+        if until:
+            self._do("ZADD", f"{PREFIX}lifting", until, number)
+        for aim in filter(None, (record.by, record.address)):
+            self._against[room, f"{record.kind} {aim}"].append(number)
+        self._sanctioned[room] += 1
 
     def _add_seat(self, record: SeatRecord) -> None:
         room, number = self._rooms[record.room], record.room
         seats = self._seats[number]
         seats.append(record)
         key = self._keys.get(record.by) or check_name(record.name).key
-        packed = encode([record.number, record.name, record.read, key])
-        self._do("HSET", f"{PREFIX}seats:{number}", record.by, packed)
-        self._do("ZADD", f"{PREFIX}people:{number}", 0, f"{record.name}\0{record.by}")
+        place: tuple[int, ...] = ()
         if room.name == LOBBY:
             self._order = max(self._order, len(seats))
-            self._do("ZADD", f"{PREFIX}order", len(seats), record.name)
-        else:
+            place = (len(seats),)
+        packed = encode([record.number, record.name, record.read, key, *place])
+        self._do("HSET", f"{PREFIX}seats:{number}", record.by, packed)
+        self._do("ZADD", f"{PREFIX}people:{number}", 0, f"{record.name}\0{record.by}")
+        account = self._accounts.get(key)
+        if room.name != LOBBY:
             self._do("ZADD", f"{PREFIX}inside:{record.by}", 0, room.name)
+        elif account is None or account["places"]:
+            shown = record.name if account is None else account["name"]
+            self._do("ZADD", f"{PREFIX}order", len(seats), shown)
         if room.kind == "private":
             self._do("ZADD", f"{PREFIX}seated:{number}", record.number, record.by)
         if room.kind == "direct":
@@ -178,6 +230,8 @@ class _Filling:
     def _add_event(self, event: Event) -> None:
         number = self._numbers[event.room]
         self._last = event
+        if not number:
+            self._announced = event.id
         if event.time_ms - self._timed >= TIMED_MS:
             self._timed = event.time_ms
             self._do("XADD", f"{PREFIX}times", f"{event.id}-0", "t", event.time_ms)
@@ -207,6 +261,22 @@ class _Filling:
         """What is known now only."""
         for room in self._rooms.values():
             self._do("HSET", f"{PREFIX}rooms", room.name, encode(self._stored(room)))
+        if self._announced or self._sanctioned[0]:
+            self._do("HSET", f"{PREFIX}rooms", EVERYWHERE, encode(self._everywhere()))
+        for (number, aim), numbers in self._against.items():
+            self._do("HSET", f"{PREFIX}against:{number}", aim, encode(numbers))
+        for key, account in self._accounts.items():
+            self._do("HSET", f"{PREFIX}names", key, encode(account))
+        places = [len(account["places"]) for account in self._accounts.values()]
+        counts = (
+            "accounts",
+            len(places),
+            "places",
+            sum(places),
+            "online",
+            len(places) - places.count(0),
+        )
+        self._do("HSET", f"{PREFIX}counts", *counts)
         for maker, made in self._made.items():
             self._do("HSET", f"{PREFIX}made", maker, made)
         if self._head.last_id:
@@ -223,6 +293,7 @@ class _Filling:
             "number": self._order,
             "room": max(self._rooms, default=0),
             "reaction": self._reactions,
+            "sanction": head.last_sanction,
             "timed": max(0, self._timed),
             # Long ago: everybody has the whole time to come back, from the first server on.
             "seen": 1,
@@ -232,7 +303,7 @@ class _Filling:
         return ("HSET", META, *(word for field in fields.items() for word in field))
 
     def _stored(self, room: RoomRecord) -> list[Any]:
-        """As `rooms.FIELDS` in `rooms.lua` has it."""
+        """As `ROOM_FIELDS` in `keys.lua` has it."""
         seats = self._seats[room.number]
         is_pair = room.kind == "direct"
         pair = [part for seat in seats for part in (seat.by, seat.name)] if is_pair else False
@@ -240,7 +311,14 @@ class _Filling:
             *(room.number, room.kind, room.title, room.topic, room.owner, room.maker),
             *(room.everything, room.last_id, room.said, pair, self._head.first_id, 0, 0),
             *(self._notices[room.number, kind] for kind in ("join", "leave")),
-            *(0, 0, 0),
+            *(0, 0, 0, self._sanctioned[room.number]),
+        ]
+
+    def _everywhere(self) -> list[Any]:
+        """The room of announcements, likewise."""
+        return [
+            *(0, "everywhere", EVERYWHERE, "", "", "", True, self._announced, 0, False),
+            *(self._head.first_id, 0, 0, 0, 0, 0, 0, 0, self._sanctioned[0]),
         ]
 
     def _add_to_tail(self) -> None:
@@ -266,8 +344,10 @@ def body_of(event: Event) -> bytes:
             told = f"{listed(event.users, event.count)} {VERBS[event.type]} "
             more = [event.users, event.count, event.text.removeprefix(told)]
             user = ""
-        case "edit" | "remove":
+        case "edit":
             more = [event.target]
+        case "remove":
+            more = [event.target, event.text]
         case "react":
             found = event.reactions or {}
             more = [event.target, [[emoji, *who] for emoji, who in found.items()]]

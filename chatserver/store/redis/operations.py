@@ -19,20 +19,40 @@ from chatserver.store.interface import (
     NOTICE_INTERVAL_MS,
     Policy,
 )
-from chatserver.store.refusals import claim_lost, key_reused, looks_like, not_seated, taken
+from chatserver.store.refusals import (
+    banned,
+    claim_lost,
+    key_reused,
+    looks_like,
+    muted,
+    not_seated,
+    taken,
+    too_many,
+    unauthorized,
+)
 from chatserver.store.seats import (
+    ACCOUNT,
+    GUEST,
     MAX_BLOCKED,
-    MAX_DIRECT,
-    MAX_MADE,
     MAX_PASSES,
+    MAX_PLACES,
+    MAX_PRESENCE,
     MAX_REACTION_NAMES,
     MAX_REACTIONS,
-    MAX_ROOMS,
+    MAX_SANCTIONS,
     REACTION_INTERVAL_MS,
     Seat,
 )
 from chatserver.store.state.names import SECRET_BYTES
-from chatserver.store.values import Claim, Joined, Receipt, digest_of, identity_of
+from chatserver.store.values import (
+    Account,
+    Claim,
+    Joined,
+    Receipt,
+    account_identity,
+    digest_of,
+    identity_of,
+)
 
 T = TypeVar("T")
 
@@ -89,7 +109,7 @@ class Operation(Generic[T]):
     def __init__(
         self,
         read: Callable[[Any, Answer], T],
-        *arguments: str | int | tuple[str, ...],
+        *arguments: str | float | tuple[str | float, ...],
         regret: "Operation[None] | None" = None,
     ) -> None:
         """`arguments` are the name and what the script's function takes. `read(result, answer)`
@@ -128,9 +148,11 @@ def rules(policy: Policy, lease: float) -> bytes:
             "max_notices": MAX_NOTICES,
             "max_users": MAX_USERS,
             "max_trim": MAX_TRIM,
-            "max_rooms": MAX_ROOMS,
-            "max_direct": MAX_DIRECT,
-            "max_made": MAX_MADE,
+            "guest": GUEST._asdict(),
+            "account": ACCOUNT._asdict(),
+            "max_places": MAX_PLACES,
+            "max_presence": MAX_PRESENCE,
+            "max_sanctions": MAX_SANCTIONS,
             "max_reactions": MAX_REACTIONS,
             "max_reaction_names": MAX_REACTION_NAMES,
             "reaction_interval_ms": REACTION_INTERVAL_MS,
@@ -147,16 +169,28 @@ def rules(policy: Policy, lease: float) -> bytes:
 # --- the operations; what each does stands in operations.lua
 
 
-def claim(key: str, name: str, holder: str, secret: str | None, lobby: bool) -> Operation[Joined]:
+def claim(
+    key: str,
+    name: str,
+    holder: str,
+    secret: str | None,
+    lobby: bool,
+    account: Account | None,
+    address: str,
+) -> Operation[Joined]:
     # What is shown may be anything; what does not travel is not ours.
     shown = secret is not None and secret.encode("utf-8", "replace").decode()
     fresh = secrets.token_urlsafe(SECRET_BYTES)
     # Else a name whose claim was answered too late would be held for ever, by nobody.
     regret = Operation(nothing, "abandon", key, holder, fresh)
-    read = partial(_joined, key, holder, name)
+    read = partial(_joined, key, holder, name, account is not None)
     membership = (shown, fresh, identity_of(fresh), lobby)
     looks = looks_of(name, key)
-    return Operation(read, "claim", key, name, holder, *membership, *looks, regret=regret)
+    whose: bool | tuple[str | float, ...] = False
+    if account is not None:
+        whose = (account.subject, account_identity(account.subject), account.role, account.issued)
+    arguments = (key, name, holder, *membership, *looks, address, whose)
+    return Operation(read, "claim", *arguments, regret=regret)
 
 
 def release(claim: Claim) -> Operation[None]:
@@ -188,7 +222,7 @@ def key_digests(claim: Claim, key: str | None, *said: str) -> tuple[str | bool, 
     it. In hexadecimal: the MessagePack of Redis knows no bytes."""
     if key is None:
         return False, ""
-    return digest_of(claim.secret, key).hex(), digest_of(*said).hex()
+    return digest_of(claim.scope, key).hex(), digest_of(*said).hex()
 
 
 def refuse(result: Any) -> None:
@@ -200,6 +234,12 @@ def refuse(result: Any) -> None:
             raise not_seated()
         case ["key"]:
             raise key_reused()
+        case ["mute", left_ms, reason]:
+            raise muted(left_ms or None, reason)
+        case ["ban", left_ms, reason]:
+            raise banned(left_ms or None, reason)
+        case ["unauthorized"]:
+            raise unauthorized()
 
 
 def nothing(result: Any, answer: Answer) -> None:
@@ -212,8 +252,13 @@ def receipt(result: Any, answer: Answer) -> Receipt:
     return Receipt(*result)
 
 
-def _joined(key: str, holder: str, wanted: str, result: Any, answer: Answer) -> Joined:
+def _joined(
+    key: str, holder: str, wanted: str, account: bool, result: Any, answer: Answer
+) -> Joined:
+    refuse(result)
     match result:
+        case ["places"]:
+            raise too_many(MAX_PLACES, "connections at a time")
         case ["taken", name, waits_ms]:
             raise taken(name, waits_ms or None)
         case ["alike", name]:
@@ -221,7 +266,7 @@ def _joined(key: str, holder: str, wanted: str, result: Any, answer: Answer) -> 
     name, secret, by, first_id, last_id, online, number, length, seats = result
     # Lua counts from 1.
     users = tuple(answer.lists[number - 1][:length])
-    claim = Claim(key, holder, secret, by)
+    claim = Claim(key, holder, secret, by, account)
     return Joined(claim, name, first_id, last_id, online, users, tuple(Seat(*s) for s in seats))
 
 

@@ -1,18 +1,20 @@
-"""Questions about rooms, which `read.lua` answers beside the script that writes."""
+"""Questions about rooms and people, which `read.lua` answers beside the script that writes."""
 
 from collections.abc import Callable, Iterator, Mapping
 from heapq import nsmallest
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
+from chatserver.people.token_terms import Role
 from chatserver.store.events import Event
 from chatserver.store.interface import MAX_READ_EVENTS, cut
+from chatserver.store.people_interface import PersonInfo, PlaceInfo
 from chatserver.store.redis.entries import room_event
 from chatserver.store.redis.operations import encode
 from chatserver.store.refusals import not_seated
 from chatserver.store.seats import Occupant, RoomInfo, Seat
 from chatserver.store.values import Counts, Span
 
-Row = TypeVar("Row", Occupant, RoomInfo)
+Row = TypeVar("Row", Occupant, RoomInfo, PersonInfo)
 
 Ask = Callable[[bytes], Any]
 """Has the script answer a question. Raises RedisError."""
@@ -125,6 +127,69 @@ def rooms(ask: Ask, by: str, after: str | None, limit: int, inside: bool) -> lis
         return nsmallest(count, later, key=lambda info: info.name)
 
     return _listed(some, after, limit)
+
+
+# --- for admins
+
+
+def everyone(ask: Ask, after: str | None, limit: int) -> list[PersonInfo]:
+    def some(after: str | None, count: int) -> list[PersonInfo]:
+        found = ask(encode(("everyone", after is not None and after, count)))
+        return [
+            PersonInfo(
+                name.decode(), cast("Role | None", role and role.decode()), bool(here), rooms
+            )
+            for name, role, here, rooms in found
+        ]
+
+    return _listed(some, after, limit)
+
+
+def places(ask: Ask, after: str | None, limit: int) -> list[PlaceInfo]:
+    """All of one name together."""
+    found: list[PlaceInfo] = []
+    last: str | None = after
+    while len(found) < limit:
+        further, rows = ask(encode(("places", last is not None and last, min(ROWS, limit))))
+        more = [
+            PlaceInfo(name.decode(), bool(account), holder and holder.decode())
+            for name, account, holder in rows
+        ]
+        found += sorted(more, key=lambda place: (place.name, place.holder or ""))
+        if further is None:
+            break
+        last = further.decode()
+    end = found[limit - 1].name if len(found) >= limit else None
+    return [place for place in found if end is None or place.name <= end]
+
+
+def all_rooms(ask: Ask, after: str | None, limit: int) -> list[RoomInfo]:
+    def some(after: str | None, count: int) -> list[RoomInfo]:
+        low = "-" if after is None else f"({after}"
+        # The names of direct rooms begin with @; A is what comes next.
+        high = "[A" if after is None or after < "A" else low
+        return [_info(row) for row in ask(encode(("all_rooms", low, high, count)))]
+
+    return _listed(some, after, limit)
+
+
+def statistics(ask: Ask) -> dict[str, int]:
+    accounts, online, places, names, rooms, sanctions, *log = ask(encode(("statistics",)))
+    first_id, last_id, messages = log
+    guests = names - accounts
+    last: Any = False
+    while last is not None:
+        last, said = ask(encode(("said", last and last.decode(), ROWS)))
+        messages += said
+    return {
+        "accounts": accounts,
+        "online": guests + online,
+        "places": guests + places,
+        "rooms": rooms,
+        "messages": messages,
+        "events": last_id + 1 - first_id,
+        "sanctions": sanctions,
+    }
 
 
 def _listed(

@@ -10,7 +10,9 @@ are on one node, which scripts require; those of before there were rooms, too, w
 `{chat}:`, as that of what is `sent` does still."""
 
 TAIL: Final = PREFIX + "tail"
-META: Final = PREFIX + "meta"
+META: Final = PREFIX + "state"
+META_BEFORE: Final = (PREFIX + "meta", "{chat}:meta")
+"""Where versions without accounts, and without rooms, had it: a text keeps them out."""
 ERASED: Final = PREFIX + "erased"
 ASIDES: Final = PREFIX + "asides"
 """The channel on which asides are told."""
@@ -37,13 +39,17 @@ def _joined(*names: str) -> Script:
 BATCH: Final = _joined(
     "keys",
     "state",
+    "sanctions",
     "rooms",
     "telling",
     "names",
     "seats",
     "messages",
     "time",
+    "ranks",
     "operations",
+    "claims",
+    "moderation",
     "batch",
 )
 """Carries out a batch of operations."""
@@ -52,4 +58,4 @@ READ: Final = _joined("keys", "read")
 """Answers a question and changes nothing."""
 
 UPGRADE: Final = _joined("keys", "upgrade")
-"""Takes over a part of a database from before there were rooms."""
+"""Takes over a part of a database from before there were rooms, or accounts."""

@@ -1,5 +1,5 @@
-"""Taking over a database from before there were rooms, a part at a time, while workers of that
-version may be at it; from the last part on they can write no more."""
+"""Taking over a database from before there were accounts, or rooms, a part at a time, while workers
+of that version may be at it; from the last part on they can write no more."""
 
 import logging
 from typing import Any, Final
@@ -33,7 +33,7 @@ def take_over(connection: RedisConnection, policy: Policy) -> None:
             names[key] = (secret, identity_of(secret), *looks_of(name, key))
         if state == b"done":
             logger.warning(
-                "The store is one with rooms now; workers of earlier versions cannot use it."
+                "The store is one with accounts now; workers of earlier versions cannot use it."
             )
         if state in (b"done", b"none"):
             return

@@ -3,11 +3,21 @@ way, which begins when something is written."""
 
 import sqlite3
 from collections.abc import Collection
+from typing import Final
 
 from chatserver.store.events import Event, Reactions
 from chatserver.store.seats import MAX_REACTION_NAMES
 from chatserver.store.sqlite.rows import INSERT, kinds_of, reactions_to, row_of
+from chatserver.store.state.archive import MAX_ERASED
 from chatserver.store.state.records import StoredMessage, UsedKey
+
+MAX_LOOKED_AT: Final = 10_000
+"""Events among which one step looks for those of one identity, which no index knows: some
+milliseconds."""
+
+SAID_BY: Final = """
+    SELECT id, room FROM event
+    WHERE id >= ? AND id < ? AND by = ? AND type = 'chat' AND NOT removed ORDER BY id LIMIT ?"""
 
 
 class SqliteArchive:
@@ -40,6 +50,18 @@ class SqliteArchive:
         query = "SELECT room, by, removed FROM event WHERE id = ? AND type = 'chat'"
         row = self._connection.execute(query, (message,)).fetchone()
         return None if row is None else StoredMessage(row[0], row[1], bool(row[2]))
+
+    def said_by(self, by: str, cursor: str) -> tuple[list[tuple[int, int]], str]:
+        self._settle()
+        # Each by itself goes to an end of the table.
+        query = "SELECT (SELECT min(id) FROM event), (SELECT max(id) FROM event)"
+        oldest, newest = self._connection.execute(query).fetchone()
+        first = max(int(cursor or 0), oldest or 0)
+        end = first + MAX_LOOKED_AT
+        found = self._connection.execute(SAID_BY, (first, end, by, MAX_ERASED + 1)).fetchall()
+        if len(found) > MAX_ERASED:
+            return found[:MAX_ERASED], str(found[MAX_ERASED][0])
+        return found, str(end) if end <= (newest or 0) else ""
 
     def number_at(self, room: int, event: int) -> int:
         self._settle()

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from chatserver.errors import StartError
 from chatserver.store.contents import (
     FORMAT,
+    AccountRecord,
     AnyRecord,
     BlockRecord,
     EventRecord,
@@ -21,11 +22,22 @@ from chatserver.store.contents import (
     ReactedRecord,
     ReactionRecord,
     RoomRecord,
+    SanctionRecord,
     SeatRecord,
 )
 from chatserver.store.events import Event
+from chatserver.store.seats import EVERYWHERE
 from chatserver.store.sqlite.rows import COLUMNS, INSERT, events_of, row_of
 from chatserver.store.sqlite.schema import MIGRATIONS, migrate, number
+from chatserver.store.sqlite.tables import (
+    ACCOUNTS,
+    INSERT_ACCOUNT,
+    INSERT_HOLDING,
+    INSERT_SANCTION,
+    SANCTIONS,
+)
+from chatserver.store.state.moderation import EVERYWHERE_NUMBER
+from chatserver.store.values import account_identity, identity_of
 
 LOBBY_NUMBER = 1
 
@@ -60,8 +72,10 @@ class SqliteContents:
 
     def records(self) -> Iterator[AnyRecord]:
         yield self._head()
+        yield from self._each(AccountRecord, f"{ACCOUNTS} ORDER BY key")
         yield from self._each(
-            NameRecord, "SELECT number, key, name, secret FROM holding ORDER BY number"
+            NameRecord,
+            "SELECT number, key, name, secret, place, address FROM holding ORDER BY number",
         )
         rooms: dict[int, str] = {}
         for room in self._each(RoomRecord, ROOMS):
@@ -72,12 +86,14 @@ class SqliteContents:
             PassRecord, "SELECT digest, room, until_ms, uses FROM pass ORDER BY digest"
         )
         yield from self._each(BlockRecord, "SELECT by, key FROM block ORDER BY by, key")
+        yield from self._each(SanctionRecord, f"{SANCTIONS} ORDER BY number")
         yield from self._each(
             NoticeRecord, "SELECT room, type, key, name, by FROM notice ORDER BY room, number"
         )
         yield from self._each(ReactedRecord, "SELECT id, room FROM reacted ORDER BY id")
         query = f"SELECT {COLUMNS} FROM event WHERE room NOT NULL ORDER BY id"
-        for event in events_of(self._connection.execute(query), rooms=rooms):
+        names = rooms | {EVERYWHERE_NUMBER: EVERYWHERE}
+        for event in events_of(self._connection.execute(query), rooms=names):
             if event.room:  # else that room has ended
                 # When what was removed was edited is not kept by every engine.
                 yield EventRecord(replace(event, edited_ms=0) if event.removed else event)
@@ -88,15 +104,16 @@ class SqliteContents:
         )
 
     def _head(self) -> Head:
-        (epoch,) = self._connection.execute("SELECT epoch FROM log").fetchone()
+        query = "SELECT epoch, last_sanction FROM log"
+        epoch, last_sanction = self._connection.execute(query).fetchone()
         first_id, last_id = self._connection.execute(
             "SELECT min(id), max(id) FROM event"
         ).fetchone()
         if first_id is None:
-            return Head(FORMAT, epoch, 1, 0, 0)
+            return Head(FORMAT, epoch, 1, 0, 0, last_sanction)
         query = "SELECT time_ms FROM event WHERE id = ?"
         (last_ms,) = self._connection.execute(query, (last_id,)).fetchone()
-        return Head(FORMAT, epoch, first_id, last_id, last_ms)
+        return Head(FORMAT, epoch, first_id, last_id, last_ms, last_sanction)
 
     def _each(self, kind: Any, query: str) -> Iterator[Any]:
         return (kind(*row) for row in self._connection.execute(query))
@@ -132,19 +149,24 @@ class _Filling:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._rooms: dict[str, int] = {}
+        self._rooms = {EVERYWHERE: EVERYWHERE_NUMBER}
+        self._accounts: dict[str, str] = {}
+        """Identities, by keys of names."""
         self._head: Head | None = None
 
     def add(self, record: AnyRecord) -> None:
         match record:
             case Head():
                 self._head = record
-                self._insert("UPDATE log SET epoch = ?", record.epoch)
-            case NameRecord(number, key, name, secret):
+                change = "UPDATE log SET epoch = ?, last_sanction = ?"
+                self._insert(change, record.epoch, record.last_sanction)
+            case AccountRecord(key, name, subject, role, revoked):
+                by = self._accounts[key] = account_identity(subject)
+                self._insert(INSERT_ACCOUNT, key, name, subject, role, revoked, by)
+            case NameRecord(number, key, name, secret, place, address):
+                by = self._accounts[key] if place else identity_of(secret)
                 # Whoever opens it has everybody wait for as long as it says.
-                self._insert(
-                    "INSERT INTO holding VALUES (?,?,?,?,NULL,0)", key, number, name, secret
-                )
+                self._insert(INSERT_HOLDING, key, place, number, name, by, secret, None, 0, address)
             case RoomRecord():
                 self._rooms[record.name] = record.number
                 row = [getattr(record, field) for field in RoomRecord.__struct_fields__]
@@ -158,6 +180,9 @@ class _Filling:
                 self._insert("INSERT INTO pass VALUES (?,?,?,?)", digest, room, until_ms, uses)
             case BlockRecord(by, key):
                 self._insert("INSERT INTO block VALUES (?,?)", by, key)
+            case SanctionRecord():
+                row = [getattr(record, field) for field in SanctionRecord.__struct_fields__]
+                self._insert(INSERT_SANCTION, *row)
             case NoticeRecord(room, kind, key, name, by):
                 self._insert(
                     "INSERT INTO notice (type, key, name, room, by) VALUES (?,?,?,?,?)",

@@ -11,14 +11,27 @@ from msgspec.structs import replace
 
 from chatserver.store.events import Event
 from chatserver.store.interface import MAX_READ_EVENTS, cut
+from chatserver.store.local import with_all_of_the_last
+from chatserver.store.people_interface import PersonInfo, PlaceInfo
 from chatserver.store.refusals import not_seated
-from chatserver.store.seats import MAX_REACTION_NAMES, Occupant, RoomInfo, Seat
+from chatserver.store.seats import (
+    EVERYWHERE,
+    MAX_REACTION_NAMES,
+    Occupant,
+    RoomInfo,
+    RoomKind,
+    Seat,
+)
 from chatserver.store.sqlite.rows import COLUMNS, events_of, reactions_to
 from chatserver.store.sqlite.schema import Connect, leave_open
+from chatserver.store.state.moderation import EVERYWHERE_NUMBER, role_in
 from chatserver.store.values import Span
 
 MAX_ID: Final = 2**63 - 1
 """The largest whole number that SQLite knows."""
+
+NO_ROOM: Final = -1
+"""The number of none."""
 
 OF_KINDS: Final = {
     "seed": "AND type IN ('chat', 'join', 'leave')",
@@ -33,7 +46,7 @@ EVENTS: Final = f"""
 ENTRIES: Final = f"SELECT {COLUMNS} FROM event WHERE id > ? ORDER BY id LIMIT ?"
 
 SEATED: Final = """
-    SELECT room.number, room.kind = 'private' AND NOT room.everything, room.owner
+    SELECT room.number, room.kind, room.everything, room.owner
     FROM room JOIN seat ON seat.room = room.number
     WHERE room.name = ? AND NOT room.ended AND seat.by = ? AND seat.number = ?"""
 
@@ -63,7 +76,40 @@ PUBLIC: Final = """
     )"""
 
 PEOPLE: Final = """
-    SELECT name, by FROM seat WHERE room = ? AND name > ? ORDER BY name LIMIT ?"""
+    SELECT name, by,
+        EXISTS (SELECT 1 FROM holding WHERE holding.by = seat.by),
+        coalesce((SELECT role FROM account WHERE account.by = seat.by), 'member')
+    FROM seat WHERE room = ? AND name > ? ORDER BY name LIMIT ?"""
+
+EVERYONE: Final = """
+    SELECT name, role,
+        EXISTS (SELECT 1 FROM holding WHERE holding.by = account.by),
+        (SELECT count(*) FROM seat WHERE seat.by = account.by)
+    FROM account WHERE name > :after
+    UNION ALL
+    SELECT name, NULL, 1, (SELECT count(*) FROM seat WHERE seat.by = holding.by)
+    FROM holding WHERE place = 0 AND name > :after
+    ORDER BY name LIMIT :limit"""
+
+PLACES: Final = """
+    SELECT name, place > 0, holder FROM holding WHERE name > ? ORDER BY name, holder"""
+
+ALL_ROOMS: Final = """
+    SELECT number FROM room
+    WHERE kind <> 'direct' AND NOT ended AND name > :after ORDER BY name LIMIT :limit"""
+
+STATISTICS: Final = """
+    SELECT
+        (SELECT count(*) FROM account) AS accounts,
+        (SELECT count(DISTINCT by) FROM holding) AS online,
+        (SELECT count(*) FROM holding) AS places,
+        (SELECT count(*) FROM room WHERE NOT ended) AS rooms,
+        (SELECT sum(coalesce(
+            (SELECT number FROM event WHERE room = room.number ORDER BY id DESC LIMIT 1), said
+        )) FROM room WHERE NOT ended) AS messages,
+        (SELECT max(id) FROM event) AS last_id,
+        (SELECT min(id) FROM event) AS first_id,
+        (SELECT count(*) FROM sanction) AS sanctions"""
 
 
 class Reader:
@@ -78,6 +124,7 @@ class Reader:
         """Entries of all rooms above an id."""
         with self._snapshot() as connection:
             rooms = dict(connection.execute("SELECT number, name FROM room"))
+            rooms[EVERYWHERE_NUMBER] = EVERYWHERE
             rows = connection.execute(ENTRIES, (min(after, MAX_ID), MAX_READ_EVENTS))
             with closing(rows):
                 return cut(events_of(rows, rooms=rooms), MAX_READ_EVENTS)
@@ -89,8 +136,9 @@ class Reader:
             if span.by is None:
                 number: int = self._number(connection, span.room)
             else:
-                number, hidden, _ = seated(connection, span.by, Seat(span.room, span.seat))
-                if hidden:
+                seat = Seat(span.room, span.seat)
+                number, kind, everything, _ = seated(connection, span.by, seat)
+                if kind == "private" and not everything:
                     after = max(after, span.seat)
             before = MAX_ID if span.before is None else min(span.before, MAX_ID)
             order = "DESC" if span.newest else ""
@@ -118,16 +166,17 @@ class Reader:
     def people(self, by: str, seat: Seat, after: str | None, limit: int) -> list[Occupant]:
         """As `Store.people`."""
         with self._snapshot() as connection:
-            number, _, owner = seated(connection, by, seat)
+            number, kind, _, owner = seated(connection, by, seat)
             rows = connection.execute(PEOPLE, (number, after or "", limit))
             return [
-                Occupant(name, True, "owner" if who == owner else "member") for name, who in rows
+                Occupant(name, bool(online), role_in(kind, who == owner, role))
+                for name, who, online, role in rows
             ]
 
     def room(self, by: str, seat: Seat) -> RoomInfo:
         """As `Store.room`."""
         with self._snapshot() as connection:
-            number, _, _ = seated(connection, by, seat)
+            number = seated(connection, by, seat)[0]
             query = f"{INFO} WHERE r.number = :number"
             (row,) = connection.execute(query, {"by": by, "number": number})
             return info_of(row)
@@ -140,10 +189,44 @@ class Reader:
             rows = connection.execute(query, {"by": by, "after": after or "", "limit": limit})
             return [info_of(row) for row in rows]
 
+    def everyone(self, after: str | None, limit: int) -> list[PersonInfo]:
+        """As `Store.everyone`."""
+        with self._snapshot() as connection:
+            rows = connection.execute(EVERYONE, {"after": after or "", "limit": limit})
+            return [
+                PersonInfo(name, role, bool(online), rooms) for name, role, online, rooms in rows
+            ]
+
+    def places(self, after: str | None, limit: int) -> list[PlaceInfo]:
+        """As `Store.places`."""
+        with (
+            self._snapshot() as connection,
+            closing(connection.execute(PLACES, (after or "",))) as rows,
+        ):
+            found = (PlaceInfo(name, bool(account), holder) for name, account, holder in rows)
+            return with_all_of_the_last(found, limit)
+
+    def all_rooms(self, after: str | None, limit: int) -> list[RoomInfo]:
+        """As `Store.all_rooms`."""
+        query = f"{INFO} WHERE r.number IN ({ALL_ROOMS}) ORDER BY r.name"
+        with self._snapshot() as connection:
+            rows = connection.execute(query, {"by": "", "after": after or "", "limit": limit})
+            return [info_of(row) for row in rows]
+
+    def statistics(self) -> dict[str, int]:
+        """As `Store.statistics`."""
+        with self._snapshot() as connection:
+            rows = connection.execute(STATISTICS)
+            found = dict(zip((column[0] for column in rows.description), *rows, strict=True))
+            last_id, first_id = found.pop("last_id"), found.pop("first_id")
+            return {**found, "events": 0 if last_id is None else last_id + 1 - first_id}
+
     def _number(self, connection: sqlite3.Connection, name: str) -> int:
+        if name == EVERYWHERE:
+            return EVERYWHERE_NUMBER
         query = "SELECT number FROM room WHERE name = ? AND NOT ended"
         row = connection.execute(query, (name,)).fetchone()
-        return 0 if row is None else int(row[0])
+        return NO_ROOM if row is None else int(row[0])
 
     @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -169,14 +252,14 @@ class Reader:
             self._idle.pop().close()
 
 
-def seated(connection: sqlite3.Connection, by: str, seat: Seat) -> tuple[int, bool, str]:
-    """The number of the room in which this identity has this seat, whether what was before it is
-    hidden, and whose the room is. Raises NotJoined."""
+def seated(connection: sqlite3.Connection, by: str, seat: Seat) -> tuple[int, RoomKind, int, str]:
+    """Of the room in which this identity has this seat the number, the kind, whether who enters may
+    read everything, and whose it is. Raises NotJoined."""
     row = connection.execute(SEATED, (seat.room, by, min(seat.number, MAX_ID))).fetchone()
     if row is None:
         raise not_seated()
-    number, hidden, owner = row
-    return number, bool(hidden), owner
+    found: tuple[int, RoomKind, int, str] = row
+    return found
 
 
 def with_reactions(connection: sqlite3.Connection, message: Event) -> Event:

@@ -141,6 +141,50 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Messages whose reactions are to be told.
         "CREATE TABLE reacted (id INTEGER PRIMARY KEY, room INTEGER NOT NULL)",
     ),
+    (
+        # Accounts: a name may have several stays, whose identity is not that of a secret.
+        "ALTER TABLE holding RENAME TO holding_of_2",
+        """CREATE TABLE holding (
+            key TEXT NOT NULL,
+            place INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            by TEXT NOT NULL,
+            secret TEXT NOT NULL,
+            holder TEXT,
+            until INTEGER,
+            address TEXT NOT NULL,
+            PRIMARY KEY (key, place)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX holding_by ON holding (by)",
+        """INSERT INTO holding
+            SELECT key, 0, number, name, identity_of(secret), secret, holder, until, ''
+            FROM holding_of_2""",
+        "DROP TABLE holding_of_2",
+        """CREATE TABLE account (
+            key TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            role TEXT NOT NULL,
+            revoked INTEGER NOT NULL,
+            by TEXT NOT NULL
+        ) WITHOUT ROWID""",
+        "CREATE INDEX account_by ON account (by)",
+        # `room` is the room's name.
+        """CREATE TABLE sanction (
+            number INTEGER PRIMARY KEY,
+            kind TEXT NOT NULL,
+            room TEXT NOT NULL,
+            by TEXT NOT NULL,
+            address TEXT NOT NULL,
+            name TEXT NOT NULL,
+            author TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            time_ms INTEGER NOT NULL,
+            until_ms INTEGER
+        )""",
+        "ALTER TABLE log ADD COLUMN last_sanction INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 """What makes version n + 1 of a file of version n, in one transaction."""
 

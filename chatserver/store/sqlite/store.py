@@ -28,6 +28,7 @@ from chatserver.store.events import Event
 from chatserver.store.inherited import inherit
 from chatserver.store.interface import Clock, Policy
 from chatserver.store.local import LocalStore, Operation
+from chatserver.store.people_interface import PersonInfo, PlaceInfo
 from chatserver.store.refusals import not_readable, not_written, stopping
 from chatserver.store.seats import Occupant, RoomInfo, Seat
 from chatserver.store.sqlite.file_system import network_file_system
@@ -164,6 +165,18 @@ class SqliteStore(LocalStore):
         self, by: str, after: str | None, limit: int, *, inside: bool = False
     ) -> list[RoomInfo]:
         return self._read(self._reader.rooms, by, after, limit, inside)
+
+    def everyone(self, after: str | None, limit: int) -> list[PersonInfo]:
+        return self._read(self._reader.everyone, after, limit)
+
+    def places(self, after: str | None, limit: int) -> list[PlaceInfo]:
+        return self._read(self._reader.places, after, limit)
+
+    def all_rooms(self, after: str | None, limit: int) -> list[RoomInfo]:
+        return self._read(self._reader.all_rooms, after, limit)
+
+    def statistics(self) -> dict[str, int]:
+        return self._read(self._reader.statistics)
 
     def _read(self, read: Callable[..., T], *arguments: Any) -> T:
         """What a thread reads."""

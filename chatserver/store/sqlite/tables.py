@@ -5,17 +5,30 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from chatserver.store.interface import MAX_TRIM, Policy
+from chatserver.store.seats import Sanction
 from chatserver.store.state import ChatState
 from chatserver.store.state.archive import Archive
 from chatserver.store.state.records import (
+    AccountRecord,
     Changes,
     Holding,
     Notice,
     Pass,
     RoomRecord,
     SeatRecord,
+    Somebody,
 )
 from chatserver.store.state.room import Room
+
+ACCOUNTS: Final = "SELECT key, name, subject, role, revoked FROM account"
+
+SANCTIONS: Final = f"SELECT {', '.join(Sanction._fields)} FROM sanction"
+
+INSERT_HOLDING: Final = "INSERT OR REPLACE INTO holding VALUES (?,?,?,?,?,?,?,?,?)"
+
+INSERT_ACCOUNT: Final = "INSERT INTO account VALUES (?,?,?,?,?,?)"
+
+INSERT_SANCTION: Final = "INSERT INTO sanction VALUES (?,?,?,?,?,?,?,?,?,?)"
 
 NOTICES: Final = "SELECT number, type, key, name, room, by FROM notice ORDER BY number"
 
@@ -35,21 +48,32 @@ def stored_state(connection: sqlite3.Connection, policy: Policy, archive: Archiv
         return connection.execute(query).fetchone()[0]
 
     first_id, last_id = one("SELECT min(id) FROM event"), one("SELECT max(id) FROM event")
-    holdings = connection.execute(
-        "SELECT number, key, name, secret, holder, until FROM holding ORDER BY number"
-    )
     last_id = max(last_id or 0, one("SELECT coalesce(max(last_id), 0) FROM room"))
     return ChatState(
         policy,
         archive,
         first_id=last_id + 1 if first_id is None else first_id,
         last_id=last_id,
-        holdings=[Holding(*row) for row in holdings],
+        holdings=stored_holdings(connection),
         rooms=stored_rooms(connection),
         last_room=one("SELECT max(number) FROM room"),
         notices=[Notice(*row) for row in connection.execute(NOTICES).fetchall()],
         blocks=connection.execute("SELECT by, key FROM block").fetchall(),
+        accounts=[AccountRecord(*row) for row in connection.execute(ACCOUNTS).fetchall()],
+        sanctions=[Sanction(*row) for row in connection.execute(SANCTIONS).fetchall()],
+        last_sanction=one("SELECT last_sanction FROM log"),
     )
+
+
+def stored_holdings(connection: sqlite3.Connection) -> list[Holding]:
+    """The stays, in joining order."""
+    query = """
+        SELECT number, key, name, by, place, secret, holder, until, address
+        FROM holding ORDER BY number"""
+    return [
+        Holding(number, Somebody(key, name, by, place > 0), place, *rest)
+        for number, key, name, by, place, *rest in connection.execute(query).fetchall()
+    ]
 
 
 def stored_rooms(connection: sqlite3.Connection) -> list[Room]:
@@ -82,17 +106,19 @@ def store_changes(connection: sqlite3.Connection, changes: Changes) -> None:
         [(s.id, s.digest, s.text_digest, s.time_ms) for s in changes.used_keys.values()],
     )
     many(
-        "DELETE FROM holding WHERE key = ?",
-        [(key,) for key, holding in changes.holdings.items() if holding is None],
+        "DELETE FROM holding WHERE key = ? AND place = ?",
+        [slot for slot, holding in changes.holdings.items() if holding is None],
     )
     many(
-        "INSERT OR REPLACE INTO holding VALUES (?,?,?,?,?,?)",
+        INSERT_HOLDING,
         [
-            (h.key, h.number, h.name, h.secret, h.holder, h.until)
+            (*h.slot, h.number, h.who.name, h.who.by, h.secret, h.holder, h.until, h.address)
             for h in changes.holdings.values()
             if h is not None
         ],
     )
+    if changes.accounts or changes.sanctions:
+        store_people(connection, changes)
     if changes.rooms:
         # What ends first: its name may be another's by now.
         many(ENDED, [(number,) for number, room in changes.rooms.items() if room is None])
@@ -118,6 +144,24 @@ def store_changes(connection: sqlite3.Connection, changes: Changes) -> None:
         changes.notices,
     )
     many("DELETE FROM notice WHERE number = ?", [(n,) for n in changes.told])
+
+
+def store_people(connection: sqlite3.Connection, changes: Changes) -> None:
+    """Accounts and sanctions."""
+    for key, account in changes.accounts.items():
+        # Another one may have its name by now.
+        connection.execute("DELETE FROM account WHERE key = ?", (key,))
+        if account is not None:
+            row = (*account, account.who.by)
+            connection.execute(INSERT_ACCOUNT, row)
+    for number, sanction in changes.sanctions.items():
+        if sanction is None:
+            connection.execute("DELETE FROM sanction WHERE number = ?", (number,))
+        else:
+            connection.execute(INSERT_SANCTION, sanction)
+    if changes.sanctions:
+        made = "UPDATE log SET last_sanction = max(last_sanction, ?)"
+        connection.execute(made, (max(changes.sanctions),))
 
 
 def store_small(connection: sqlite3.Connection, changes: Changes) -> None:

@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from chatserver.errors import ChatError
@@ -26,7 +27,7 @@ from chatserver.store.sqlite.tables import (
 )
 from chatserver.store.state import ChatState
 from chatserver.store.state.records import Changes, Lobby
-from chatserver.store.values import Moment
+from chatserver.store.values import Lost, Moment
 
 FIRST_YOUNG: Final = """
     SELECT coalesce(min(CASE WHEN time_ms >= ? THEN id END), max(id) + 1)
@@ -71,7 +72,7 @@ class Writer:
         self._state: ChatState | None = None
         self._archive: SqliteArchive | None = None
         self._identity = (0, 0)
-        self._suspects: list[str] = []
+        self._suspects: list[Lost] = []
         """Holders that have lost their claim, if a batch that failed was stored all the same."""
 
     def open(self) -> None:
@@ -131,8 +132,8 @@ class Writer:
 
     def _show(self, state: ChatState) -> None:
         """Keep the lobby as it is now that all of it is stored."""
-        seats, said = state.lobby
-        self.lobby = Lobby(tuple(seats), said)
+        people, said = state.lobby
+        self.lobby = Lobby(tuple(people), said)
 
     def _file(self) -> tuple[int, int]:
         status = os.stat(self._path)
@@ -153,8 +154,8 @@ class Writer:
         connection.execute("COMMIT")
         self._archive = SqliteArchive(connection)
         self._state = stored_state(connection, self._policy, self._archive)
-        held = {holding.holder for holding in self._state.holdings}
-        self._suspects = [holder for holder in self._suspects if holder not in held]
+        held = {holding.holder for holding in self._state.names_held}
+        self._suspects = [lost for lost in self._suspects if lost.holder not in held]
         return connection, self._state
 
     # --- from the state to the file
@@ -171,7 +172,7 @@ class Writer:
             keep_sent_from = first_young(connection, "sent", now - KEY_MS)
             over = ended_rooms(connection)
         idle = keep_from is None and keep_sent_from is None and not over
-        if changes == Changes() and idle and not connection.in_transaction:
+        if replace(changes, asides=[]) == Changes() and idle and not connection.in_transaction:
             return
         self._archive.begin()
         store_changes(connection, changes)

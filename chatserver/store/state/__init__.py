@@ -9,11 +9,14 @@ what is stored.
     records    what is stored of each of these
     archive    what is asked of the engine
     log        where the log ends
-    names      who has which name
+    names      who has which name: guests, accounts, and their stays
     notices    who came and went, and was not told of yet
+    sanctions  who is muted or banned
     room       one room
-    rooms      which there are, who is in them
+    rooms      which there are, whose they are, what is to be told in them
+    seating    who is in them, and online
     messages   what is said, and what becomes of it
+    moderation what moderators and admins do
 
 Nothing here blocks, reads a clock or knows gevent. All times are milliseconds; those of events,
 passes and idempotency keys are the wall's, all others steady.
@@ -21,19 +24,40 @@ passes and idempotency keys are the wall's, all others steady.
 
 from collections.abc import Iterable
 
+from chatserver.people.token_terms import Role
 from chatserver.store.events import MAX_USERS, NoticeType, notice_text
 from chatserver.store.interface import MAX_TICK_SECONDS, Policy
-from chatserver.store.refusals import not_seated, not_the_owner
-from chatserver.store.seats import LOBBY, Seat
+from chatserver.store.refusals import not_seated, not_the_owner, unauthorized
+from chatserver.store.seats import EVERYWHERE, LOBBY, Aside, Sanction, Seat
 from chatserver.store.state.archive import Archive
 from chatserver.store.state.log import LogEnd
 from chatserver.store.state.messages import Messages
-from chatserver.store.state.names import Names
+from chatserver.store.state.moderation import Moderation, rank
+from chatserver.store.state.names import GUEST, Names
 from chatserver.store.state.notices import NOTICE_TYPES
-from chatserver.store.state.records import Changes, Holding, Lobby, Notice, RoomRecord
+from chatserver.store.state.records import (
+    AccountRecord,
+    Changes,
+    Holding,
+    Lobby,
+    Notice,
+    RoomRecord,
+    Somebody,
+)
 from chatserver.store.state.room import Room
-from chatserver.store.state.rooms import LOBBY_NUMBER, Rooms, users_of
-from chatserver.store.values import Claim, Joined, Moment, Receipt, identity_of
+from chatserver.store.state.rooms import LOBBY_NUMBER, Rooms
+from chatserver.store.state.same import same
+from chatserver.store.state.sanctions import Sanctions
+from chatserver.store.state.seating import Seating
+from chatserver.store.values import (
+    Account,
+    Claim,
+    Joined,
+    Lost,
+    Moment,
+    Receipt,
+    account_identity,
+)
 
 
 class ChatState:
@@ -51,6 +75,9 @@ class ChatState:
         last_room: int = LOBBY_NUMBER,
         notices: Iterable[Notice] = (),
         blocks: Iterable[tuple[str, str]] = (),
+        accounts: Iterable[AccountRecord] = (),
+        sanctions: Iterable[Sanction] = (),
+        last_sanction: int = 0,
     ) -> None:
         """Start from what is stored.
 
@@ -64,13 +91,28 @@ class ChatState:
             last_room: the number of the room that was made last.
             notices: those that wait, in the order in which they happened.
             blocks: identities, and keys of names that they block.
+            accounts: in any order.
+            sanctions: in any order.
+            last_sanction: the number of the one that was made last.
         """
         self._grace_ms = policy.grace_ms
         self._log = LogEnd(archive, first_id, last_id)
-        self._names = Names(holdings)
-        self._rooms = Rooms(self._log, rooms, last_number=last_room)
+        self._names = Names(holdings, accounts)
+        self._sanctions = Sanctions(sanctions, last_sanction)
+        self._rooms = Rooms(self._log, self._sanctions, rooms, last_number=last_room)
         self._rooms.load(notices, blocks)
-        self._messages = Messages(self._log, self._rooms)
+        online = {holding.who.by: holding.who for holding in self._names}
+        self._seating = Seating(self._log, self._rooms, self._sanctions, online)
+        self._messages = Messages(self._log, self._rooms, self._sanctions)
+        self.moderation = Moderation(
+            self._log,
+            self._names,
+            self._rooms,
+            self._seating,
+            self._messages,
+            self._sanctions,
+            self._free,
+        )
 
     @property
     def first_id(self) -> int:
@@ -87,9 +129,19 @@ class ChatState:
         return self._log.last_id
 
     @property
-    def holdings(self) -> Iterable[Holding]:
-        """The names that are not free."""
+    def names_held(self) -> Names:
+        """Who has which name, for an engine that answers from it."""
         return self._names
+
+    @property
+    def sanctions(self) -> Sanctions:
+        """Those in force, likewise."""
+        return self._sanctions
+
+    @property
+    def seating(self) -> Seating:
+        """Who is in which room, likewise."""
+        return self._seating
 
     @property
     def rooms(self) -> Rooms:
@@ -99,8 +151,7 @@ class ChatState:
     @property
     def lobby(self) -> Lobby:
         """The lobby as it is, which goes on changing."""
-        lobby = self._rooms.lobby
-        return Lobby(lobby.seats.values(), lobby.said)
+        return Lobby(self._seating.people, self._rooms.lobby.said)
 
     def take_changes(self) -> Changes:
         """What has changed since the last call."""
@@ -111,90 +162,144 @@ class ChatState:
     # and lets time take effect after what it has changed
 
     def claim(
-        self, now: Moment, key: str, name: str, holder: str, secret: str | None, lobby: bool
+        self,
+        now: Moment,
+        key: str,
+        name: str,
+        holder: str,
+        secret: str | None,
+        lobby: bool,
+        account: Account | None,
+        address: str,
     ) -> Joined:
-        """Free → held, or held or waiting → held with the secret."""
-        holding = self._names.take(self._log.changes, now.steady, key, name, holder, secret)
-        by = identity_of(holding.secret)
+        """A guest: free → held, or held or waiting → held with the secret; an account: a place."""
+        if account is None:
+            holding = self._take(now, key, name, holder, secret, lobby, address)
+        else:
+            holding = self._take_place(now, key, name, holder, secret, lobby, account)
+        who = holding.who
         if lobby:
-            self._rooms.come_in(now, holding, by)
-        everyone = self._rooms.lobby.seats
+            self._seating.come_in(who)
         joined = Joined(
-            Claim(key, holder, holding.secret, by),
-            holding.name,
+            Claim(key, holder, holding.secret, who.by, who.account),
+            who.name,
             self._log.first_id,
             self._log.last_id,
-            len(everyone),
-            users_of(self._rooms.lobby, MAX_USERS),
-            self._rooms.seats_of(by),
+            self._seating.present,
+            self._seating.users(),
+            self._seating.seats_of(who.by),
         )
-        self._settle(now)
+        self.settle(now)
         return joined
+
+    def _take(
+        self,
+        now: Moment,
+        key: str,
+        name: str,
+        holder: str,
+        secret: str | None,
+        lobby: bool,
+        address: str,
+    ) -> Holding:
+        stays = [one for one in self._names.stays(key) if one.place == GUEST]
+        known = bool(stays and secret is not None and same(secret, stays[0].secret))
+        if known or not stays:
+            self._check_let_in(now, stays[0].who.by if known else "", address, lobby)
+        return self._names.take(self._log.changes, now.steady, key, name, holder, secret, address)
+
+    def _take_place(
+        self,
+        now: Moment,
+        key: str,
+        name: str,
+        holder: str,
+        secret: str | None,
+        lobby: bool,
+        account: Account,
+    ) -> Holding:
+        changes = self._log.changes
+        self._names.check_account(key, account)
+        self._check_let_in(now, account_identity(account.subject), "", lobby)
+        self._names.check_place(key, secret)
+        for guest in self._names.stays(key):
+            if guest.place == GUEST:
+                if guest.holder is not None:
+                    text = f"An account has the name {guest.who.name}"
+                    changes.lost.append(Lost(guest.holder, "account_came", text))
+                self._free(now, guest)
+        was_online = self._names.is_online(key)
+        who = self._names.let_in(changes, key, name, account)
+        holding = self._names.take_place(changes, who, holder, secret)
+        if not was_online:
+            self._seating.come_online(who)
+        return holding
+
+    def _check_let_in(self, now: Moment, by: str, address: str, lobby: bool) -> None:
+        """Raises Banned."""
+        self._sanctions.check_let_in(now, EVERYWHERE, by, address)
+        if lobby and by not in self._rooms.lobby.seats:
+            self._sanctions.check_let_in(now, LOBBY, by, address)
 
     def release(self, now: Moment, claim: Claim) -> None:
         """Held → free."""
         self._free(now, self._names.held(claim))
-        self._settle(now)
+        self.settle(now)
 
     def suspend(self, now: Moment, claim: Claim) -> None:
         """Held → waiting."""
         holding = self._names.held(claim)
         self._names.suspend(self._log.changes, holding, now.steady + self._grace_ms)
-        self._settle(now)
+        self.settle(now)
 
     def append(self, now: Moment, claim: Claim, text: str, key: str | None) -> Receipt:
         """Add a chat message of the lobby, unless `key` says that it is there."""
         holding = self._names.held(claim)
         lobby = self._rooms.lobby
-        if claim.by not in lobby.seats:
+        if holding.who.by not in lobby.seats:
             raise not_seated()
         receipt = self._messages.say(now, lobby, holding, claim, text, key)
-        self._settle(now)
+        self.settle(now)
         return receipt
 
     # --- rooms
 
     def enter(self, now: Moment, claim: Claim, room: str, makes: bool) -> Seat:
         """A seat in a public room, or the present one."""
-        holding = self._names.held(claim)
-        seat = self._rooms.enter(now, room, holding, claim.by, makes)
-        self._settle(now)
+        seat = self._seating.enter(now, room, self._names.held(claim), makes)
+        self.settle(now)
         return seat
 
     def open_room(
         self, now: Moment, claim: Claim, room: str, title: str, topic: str, everything: bool
     ) -> Seat:
         """A new private room."""
-        holding = self._names.held(claim)
-        record = RoomRecord(0, room, "private", title, topic, claim.by, claim.by, everything)
-        seat = self._rooms.open(now, record, holding, claim.by)
-        self._settle(now)
+        who = self._names.held(claim).who
+        record = RoomRecord(0, room, "private", title, topic, who.by, who.by, everything)
+        seat = self._seating.open(now, record, who)
+        self.settle(now)
         return seat
 
     def direct(self, now: Moment, claim: Claim, key: str, room: str) -> Seat:
         """The room of two."""
-        holding = self._names.held(claim)
-        other = self._names.find(key)
-        # Nobody is looked for in the same way as somebody: the time it takes tells nothing.
-        other_by = identity_of("" if other is None else other.secret)
-        return self._rooms.direct(now, room, holding, claim.by, other, other_by)
+        who = self._names.held(claim).who
+        return self._seating.direct(now, room, who, self._names.find(key))
 
     def accept(self, now: Moment, claim: Claim, digest: str) -> Seat:
         """A seat by a pass."""
-        seat = self._rooms.accept(now, digest, self._names.held(claim), claim.by)
-        self._settle(now)
+        seat = self._seating.accept(now, digest, self._names.held(claim))
+        self.settle(now)
         return seat
 
     def leave_room(self, now: Moment, claim: Claim, seat: Seat) -> None:
         """End a seat."""
         holding, room = self._seated(claim, seat)
-        self._rooms.leave(now, room, holding, claim.by)
-        self._settle(now)
+        self._seating.leave(now, room, holding.who)
+        self.settle(now)
 
     def block(self, now: Moment, claim: Claim, key: str, on: bool) -> None:
         """Who may not ask for a direct room."""
-        self._names.held(claim)
-        self._rooms.block(claim.by, key, on)
+        self._rooms.block(self._names.held(claim).who.by, key, on)
 
     def say(
         self, now: Moment, claim: Claim, seat: Seat, text: str, key: str | None, reply_to: int
@@ -202,23 +307,24 @@ class ChatState:
         """Add a message, unless `key` says that it is there; what is above is read."""
         holding, room = self._seated(claim, seat)
         receipt = self._messages.say(now, room, holding, claim, text, key, reply_to)
-        if room.seats[claim.by].read < room.said:
-            self._messages.mark_read(room, claim.by, room.last_id)
-        self._settle(now)
+        by = holding.who.by
+        if room.seats[by].read < room.said:
+            self._messages.mark_read(room, by, room.last_id)
+        self.settle(now)
         return receipt
 
     def edit(self, now: Moment, claim: Claim, seat: Seat, message: int, text: str) -> Receipt:
         """Change one's own message."""
         holding, room = self._seated(claim, seat)
-        receipt = self._messages.edit(now, room, holding, claim.by, message, text)
-        self._settle(now)
+        receipt = self._messages.edit(now, room, holding, message, text)
+        self.settle(now)
         return receipt
 
     def remove(self, now: Moment, claim: Claim, seat: Seat, message: int) -> Receipt:
         """Erase one's own message."""
         holding, room = self._seated(claim, seat)
-        receipt = self._messages.remove(now, room, holding, claim.by, message)
-        self._settle(now)
+        receipt = self._messages.remove(now, room, holding, message)
+        self.settle(now)
         return receipt
 
     def react(
@@ -226,70 +332,94 @@ class ChatState:
     ) -> None:
         """Add or take back a reaction."""
         holding, room = self._seated(claim, seat)
-        self._messages.react(room, holding, claim.by, message, emoji, on)
-        self._settle(now)
+        self._messages.react(now, room, holding, message, emoji, on)
+        self.settle(now)
 
     def mark_read(self, now: Moment, claim: Claim, seat: Seat, message: int) -> None:
         """What is not above this is read."""
-        _, room = self._seated(claim, seat)
-        self._messages.mark_read(room, claim.by, message)
+        holding, room = self._seated(claim, seat)
+        self._messages.mark_read(room, holding.who.by, message)
 
-    def set_topic(self, now: Moment, claim: Claim, seat: Seat, topic: str) -> Receipt:
-        """Tell what a private room is about."""
-        holding, room = self._owned(claim, seat)
+    def typing(self, now: Moment, claim: Claim, seat: Seat) -> None:
+        """Have it told."""
+        holding, room = self._seated(claim, seat)
+        self._messages.check_heard(now, room, holding)
+        aside = Aside(room.name, "typing", holding.who.name, holding.who.by)
+        self._log.changes.asides.append(aside)
+
+    def set_topic(self, now: Moment, claim: Claim, seat: Seat, topic: str, role: Role) -> Receipt:
+        """Tell what a room is about."""
+        holding, room = self._seated(claim, seat)
+        who = holding.who
+        if room.kind == "direct" or not rank(room, who, role):
+            raise not_the_owner()
+        self._sanctions.check_may_speak(now, room.name, holding)
         room.topic = topic
         self._rooms.changed(room)
-        name = holding.name
-        text = f"{name} set the topic: {topic}" if topic else f"{name} cleared the topic"
-        receipt = self._log.add(now, room, "topic", name, text, by=claim.by)
-        self._settle(now)
+        text = f"{who.name} set the topic: {topic}" if topic else f"{who.name} cleared the topic"
+        receipt = self._log.add(now, room, "topic", who.name, text, by=who.by)
+        self.settle(now)
         return receipt
 
     def create_pass(
         self, now: Moment, claim: Claim, seat: Seat, digest: str, days: float, uses: int | None
     ) -> None:
         """Let others come in."""
-        _, room = self._owned(claim, seat)
+        _, room = self._owned(now, claim, seat)
         self._rooms.add_pass(now, room, digest, days, uses)
 
     def revoke_passes(self, now: Moment, claim: Claim, seat: Seat) -> None:
         """None is good any more."""
-        _, room = self._owned(claim, seat)
+        _, room = self._owned(now, claim, seat)
         self._rooms.revoke_passes(room)
 
     def hand_on(self, now: Moment, claim: Claim, seat: Seat, key: str) -> None:
         """Make another one the owner."""
-        _, room = self._owned(claim, seat)
-        other = self._names.find(key)
-        found = None if other is None else (other, identity_of(other.secret))
-        self._rooms.give(now, room, *self._rooms.by_name_key(room, found))
+        _, room = self._owned(now, claim, seat)
+        who, found = self._seating.inside(room, self._names.find(key))
+        self._seating.give(now, room, who.by, found)
 
     def close_room(self, now: Moment, claim: Claim, seat: Seat) -> None:
         """End a room."""
-        holding, room = self._owned(claim, seat)
-        self._rooms.close(now, room, holding, claim.by, f"{holding.name} closed the room")
+        who, room = self._owned(now, claim, seat)
+        self._seating.close(now, room, who, f"{who.name} closed the room")
+
+    # --- accounts
+
+    def renew(self, now: Moment, claim: Claim, issued: float, role: Role) -> None:
+        """Go on with the next token."""
+        who = self._names.held(claim).who
+        account = self._names.account(who.key)
+        if account is None:
+            raise unauthorized()
+        self._names.let_in(
+            self._log.changes, who.key, who.name, Account(account.subject, role, issued)
+        )
 
     def _seated(self, claim: Claim, seat: Seat) -> tuple[Holding, Room]:
         """Who speaks, and the room. Raises ClaimLost, NotJoined."""
-        return self._names.held(claim), self._rooms.seated(claim.by, seat)
+        holding = self._names.held(claim)
+        return holding, self._seating.seated(holding.who.by, seat)
 
-    def _owned(self, claim: Claim, seat: Seat) -> tuple[Holding, Room]:
+    def _owned(self, now: Moment, claim: Claim, seat: Seat) -> tuple[Somebody, Room]:
         """…for what its owner alone may do. Raises Forbidden, too."""
         holding, room = self._seated(claim, seat)
-        if room.name == LOBBY:
+        if room.kind != "private" or room.owner != holding.who.by:
             raise not_the_owner()
-        self._rooms.check_owner(room, claim.by)
-        return holding, room
+        self._sanctions.check_may_speak(now, room.name, holding)
+        return holding.who, room
 
     # --- time passes
 
     def pass_time(self, now: Moment) -> float:
         """Free the names whose time is up, and tell what is due. The seconds until there is more to
         do, at most MAX_TICK_SECONDS."""
-        self._settle(now)
+        self._sanctions.pass_time(self._log.changes, now.wall)
+        self.settle(now)
         return self._due(now)
 
-    def _settle(self, now: Moment) -> None:
+    def settle(self, now: Moment) -> None:
+        """Let time take effect."""
         for holding in self._names.over(now.steady):
             self._free(now, holding)
         for room in self._rooms.pending(now.steady):
@@ -317,5 +447,9 @@ class ChatState:
         return max(0, min(*moments, self._rooms.due) - now.steady) / 1000
 
     def _free(self, now: Moment, holding: Holding) -> None:
+        who = holding.who
         self._names.free(self._log.changes, holding)
-        self._rooms.end_stay(now, holding, identity_of(holding.secret))
+        if not who.account:
+            self._seating.end_stay(now, who)
+        elif not self._names.is_online(who.key):
+            self._seating.go_offline(who)

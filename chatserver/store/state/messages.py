@@ -3,18 +3,20 @@
 from chatserver.store.refusals import key_reused, no_such_message, not_yours, too_many
 from chatserver.store.seats import LOBBY, MAX_REACTIONS, REACTION_INTERVAL_MS
 from chatserver.store.state.log import LogEnd
-from chatserver.store.state.records import Holding, SeatRecord, StoredMessage, UsedKey
+from chatserver.store.state.records import Holding, SeatRecord, Somebody, StoredMessage, UsedKey
 from chatserver.store.state.room import Room
 from chatserver.store.state.rooms import Rooms
+from chatserver.store.state.sanctions import Sanctions
 from chatserver.store.values import Claim, Moment, Receipt, digest_of
 
 
 class Messages:
     """Messages of all rooms; who is told to do something has a seat in the room."""
 
-    def __init__(self, log: LogEnd, rooms: Rooms) -> None:
+    def __init__(self, log: LogEnd, rooms: Rooms, sanctions: Sanctions) -> None:
         self._log = log
         self._rooms = rooms
+        self._sanctions = sanctions
 
     def say(
         self,
@@ -26,10 +28,11 @@ class Messages:
         key: str | None,
         reply_to: int = 0,
     ) -> Receipt:
-        """Add a chat message, unless `key` says that it is there. Raises BadRequest."""
+        """Add a chat message, unless `key` says that it is there. Raises BadRequest, NoSuchMessage,
+        Forbidden."""
         if key is None:
             return self._say(now, room, holding, claim, text, reply_to)
-        digest = digest_of(claim.secret, key)
+        digest = digest_of(claim.scope, key)
         plain = room.name == LOBBY and not reply_to
         text_digest = digest_of(text) if plain else digest_of(text, room.name, str(reply_to))
         changes = self._log.changes
@@ -45,32 +48,46 @@ class Messages:
     def _say(
         self, now: Moment, room: Room, holding: Holding, claim: Claim, text: str, reply_to: int
     ) -> Receipt:
+        who = holding.who
         if reply_to:
-            self._find(room, claim.by, reply_to)
-        self._rooms.check_heard(room, holding.key, claim.by)
-        return self._log.add(now, room, "chat", holding.name, text, by=claim.by, reply_to=reply_to)
+            self._find(room, who.by, reply_to)
+        self.check_heard(now, room, holding)
+        return self._log.add(now, room, "chat", who.name, text, by=who.by, reply_to=reply_to)
 
-    def edit(
-        self, now: Moment, room: Room, holding: Holding, by: str, message: int, text: str
-    ) -> Receipt:
-        """Raises BadRequest, Forbidden."""
-        self._own(room, by, message)
-        self._rooms.check_heard(room, holding.key, by)
-        receipt = self._log.add(now, room, "edit", holding.name, text, by=by, target=message)
+    def check_heard(self, now: Moment, room: Room, holding: Holding) -> None:
+        """Raises Forbidden for who is muted there, or blocked by the other one of two."""
+        self._sanctions.check_may_speak(now, room.name, holding)
+        self._rooms.check_heard(room, holding.who)
+
+    def edit(self, now: Moment, room: Room, holding: Holding, message: int, text: str) -> Receipt:
+        """Raises NoSuchMessage, Forbidden."""
+        who = holding.who
+        self._own(room, who.by, message)
+        self.check_heard(now, room, holding)
+        receipt = self._log.add(now, room, "edit", who.name, text, by=who.by, target=message)
         self._log.archive.edit(message, text, now.wall)
         return receipt
 
-    def remove(self, now: Moment, room: Room, holding: Holding, by: str, message: int) -> Receipt:
-        """Raises BadRequest, Forbidden."""
-        self._own(room, by, message)
+    def remove(self, now: Moment, room: Room, holding: Holding, message: int) -> Receipt:
+        """Raises NoSuchMessage, Forbidden."""
+        self._own(room, holding.who.by, message)
+        return self.strike(now, room, holding.who, message, "")
+
+    def strike(self, now: Moment, room: Room, doer: Somebody, message: int, reason: str) -> Receipt:
+        """Erase a message, whose ever it is. Raises NoSuchMessage."""
+        found = self._log.archive.message(message)
+        if found is None or found.room != room.number or found.removed:
+            raise no_such_message()
         self._log.archive.erase(message)
-        return self._log.add(now, room, "remove", holding.name, "", by=by, target=message)
+        return self._log.add(now, room, "remove", doer.name, reason, by=doer.by, target=message)
 
     def react(
-        self, room: Room, holding: Holding, by: str, message: int, emoji: str, on: bool
+        self, now: Moment, room: Room, holding: Holding, message: int, emoji: str, on: bool
     ) -> None:
-        """Raises BadRequest, TooMany."""
+        """Raises NoSuchMessage, Forbidden, TooMany."""
+        by = holding.who.by
         self._find(room, by, message)
+        self._sanctions.check_may_speak(now, room.name, holding)
         archive = self._log.archive
         if archive.has_reacted(message, emoji, by) == on:
             return
@@ -78,7 +95,7 @@ class Messages:
             kinds = archive.kinds(message)
             if emoji not in kinds and len(kinds) >= MAX_REACTIONS:
                 raise too_many(MAX_REACTIONS, "kinds of reactions to one message")
-        archive.react(message, emoji, by, holding.name, on)
+        archive.react(message, emoji, by, holding.who.name, on)
         self._rooms.note_reaction(room, message)
 
     def tell_reaction(self, now: Moment, room: Room) -> None:
@@ -113,7 +130,7 @@ class Messages:
 
     def _find(self, room: Room, by: str, message: int) -> StoredMessage:
         """A message of the room that this identity may read, and that was not removed. Raises
-        BadRequest."""
+        NoSuchMessage."""
         found = self._log.archive.message(message)
         unseen = room.hidden and message <= room.seats[by].number
         if found is None or found.room != room.number or found.removed or unseen:

@@ -1,36 +1,54 @@
-"""Who has which name, and until when those wait who have lost their connection."""
+"""Who has which name: guests while they are there, accounts for good; and until when those wait who
+have lost their connection."""
 
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Final
 
 from chatserver.people.lookalikes import Lookalikes
-from chatserver.store.refusals import claim_lost, looks_like, taken
-from chatserver.store.state.records import Changes, Holding
+from chatserver.people.token_terms import Role
+from chatserver.store.refusals import claim_lost, looks_like, taken, too_many, unauthorized
+from chatserver.store.seats import MAX_PLACES
+from chatserver.store.state.records import AccountRecord, Changes, Holding, Somebody
 from chatserver.store.state.same import same
-from chatserver.store.values import Claim
+from chatserver.store.values import Account, Claim, Lost, identity_of
 
 SECRET_BYTES: Final = 16
-"""Randomness of a membership's secret: as hard to guess as an AES-128 key."""
+"""Randomness of a stay's secret: as hard to guess as an AES-128 key."""
+
+GUEST: Final = 0
+"""The place of those who have none."""
 
 
 class Names:
-    """The names that are not free."""
+    """The names that are not free, and the stays by them."""
 
-    def __init__(self, holdings: Iterable[Holding]) -> None:
+    def __init__(self, holdings: Iterable[Holding], accounts: Iterable[AccountRecord] = ()) -> None:
         """`holdings` in joining order."""
-        self._holdings = {holding.key: holding for holding in holdings}
+        self._holdings = {holding.slot: holding for holding in holdings}
+        self._accounts = {account.key: account for account in accounts}
+        self._places: dict[str, set[int]] = {}
+        """Of each name that anybody is there by."""
+        self._here: Counter[str] = Counter()
+        """How many stays there are, by identity."""
+        self._roles = {account.who.by: account.role for account in self._accounts.values()}
         self._lookalikes = Lookalikes()
-        for holding in self._holdings.values():
-            self._lookalikes.add(holding.key, holding.name)
+        for account in self._accounts.values():
+            self._lookalikes.add(account.key, account.name)
+        for key, place in self._holdings:
+            self._here[self._holdings[key, place].who.by] += 1
+            self._places.setdefault(key, set()).add(place)
+            if place == GUEST:
+                self._lookalikes.add(key, self._holdings[key, place].who.name)
         # In the order in which they come to their ends.
         self._waiting = dict(
             sorted(
                 (
-                    (holding.key, holding.until)
+                    (holding.slot, holding.until)
                     for holding in self._holdings.values()
                     if holding.until is not None
                 ),
@@ -40,19 +58,58 @@ class Names:
         numbers = [holding.number for holding in self._holdings.values()]
         self._last_number = max(numbers, default=0)
 
+    # --- looking
+
     def __iter__(self) -> Iterator[Holding]:
         return iter(self._holdings.values())
 
-    def find(self, key: str) -> Holding | None:
-        """Who has the name with this key."""
-        return self._holdings.get(key)
+    @property
+    def accounts(self) -> Iterable[AccountRecord]:
+        """All of them."""
+        return self._accounts.values()
+
+    def find(self, key: str) -> Somebody | None:
+        """Whose name has this key."""
+        account = self._accounts.get(key)
+        if account is not None:
+            return account.who
+        holding = self._holdings.get((key, GUEST))
+        return None if holding is None else holding.who
+
+    def account(self, key: str) -> AccountRecord | None:
+        """The account whose name has this key."""
+        return self._accounts.get(key)
+
+    def stays(self, key: str) -> list[Holding]:
+        """Who is there by the name with this key: a guest, or an account in its places."""
+        return [self._holdings[key, place] for place in sorted(self._places.get(key, ()))]
+
+    def is_online(self, key: str) -> bool:
+        """Whether anybody is."""
+        return key in self._places
+
+    @property
+    def online(self) -> int:
+        """How many people are."""
+        return len(self._here)
+
+    def is_here(self, by: str) -> bool:
+        """Whether this identity is."""
+        return by in self._here
+
+    def role_of(self, by: str) -> Role:
+        """The role of an account's identity, or anybody's."""
+        return self._roles.get(by, "member")
 
     def held(self, claim: Claim) -> Holding:
-        """The name that this claim speaks for. Raises ClaimLost."""
-        holding = self._holdings.get(claim.key)
-        if holding is None or holding.holder != claim.holder:
-            raise claim_lost()
-        return holding
+        """The stay that this claim speaks for. Raises ClaimLost."""
+        for place in self._places.get(claim.key, ()):
+            holding = self._holdings[claim.key, place]
+            if holding.holder == claim.holder:
+                return holding
+        raise claim_lost()
+
+    # --- coming
 
     def take(
         self,
@@ -62,52 +119,146 @@ class Names:
         name: str,
         holder: str,
         secret: str | None,
+        address: str,
     ) -> Holding:
-        """Free → held, or held or waiting → held with the secret. Raises NameTaken."""
-        holding = self._holdings.get(key)
+        """A guest: free → held, or held or waiting → held with the secret. Raises NameTaken."""
+        holding = self._holdings.get((key, GUEST))
+        account = self._accounts.get(key)
+        if account is not None:
+            raise taken(account.name, None)
         if holding is None:
             lookalike = self._lookalikes.find(key, name)
             if lookalike is not None:
-                raise looks_like(name, self._holdings[lookalike].name)
-            self._last_number += 1
-            fresh = secrets.token_urlsafe(SECRET_BYTES)
-            holding = Holding(self._last_number, key, name, fresh, holder)
+                other = self.find(lookalike)
+                raise looks_like(name, name if other is None else other.name)
             self._lookalikes.add(key, name)
-        elif secret is not None and same(secret, holding.secret):
-            if holding.holder is not None:
-                changes.lost.append(holding.holder)
-            holding = replace(holding, holder=holder, until=None)
+            return self._begin(changes, Somebody(key, name, ""), GUEST, holder, address)
+        if secret is None or not same(secret, holding.secret):
+            raise taken(holding.who.name, holding.until and holding.until - steady)
+        return self._take_over(changes, holding, holder, address)
+
+    def let_in(self, changes: Changes, key: str, name: str, account: Account) -> Somebody:
+        """The account of this name, as its token has it; new if there is none yet. A guest of the
+        name must be gone by now. Raises Unauthorized."""
+        self.check_account(key, account)
+        known = self._accounts.get(key)
+        record = AccountRecord(
+            key, name, account.subject, account.role, 0 if known is None else known.revoked
+        )
+        if record != known:
+            if known is not None:
+                self._lookalikes.remove(key, known.name)
+            self._lookalikes.add(key, name)
+            self.put_account(changes, record)
+        return record.who
+
+    def check_account(self, key: str, account: Account) -> None:
+        """Raises Unauthorized if the name is another's, or the token revoked."""
+        known = self._accounts.get(key)
+        if known is not None:
+            mine = same(known.subject, account.subject)
+            # The second itself is over only after its last moment.
+            if not mine or account.issued < known.revoked + 1:
+                raise unauthorized()
+
+    def check_place(self, key: str, secret: str | None) -> None:
+        """Whether the account of this name may have another place, or comes back to one. Raises
+        TooMany."""
+        places = [holding for holding in self.stays(key) if holding.place != GUEST]
+        if len(places) < MAX_PLACES or any(one.until is not None for one in places):
+            return
+        if not any(secret is not None and same(secret, one.secret) for one in places):
+            raise too_many(MAX_PLACES, "connections at a time")
+
+    def take_place(
+        self, changes: Changes, who: Somebody, holder: str, secret: str | None
+    ) -> Holding:
+        """A place of an account: the one with the secret, or another one, for which the one that
+        has waited longest makes room if it must."""
+        places = self.stays(who.key)
+        for holding in places:
+            if secret is not None and same(secret, holding.secret):
+                return self._take_over(changes, replace(holding, who=who), holder, "")
+        taken_numbers = self._places.get(who.key, set())
+        if len(places) < MAX_PLACES:
+            number = next(n for n in range(1, MAX_PLACES + 1) if n not in taken_numbers)
         else:
-            raise taken(holding.name, holding.until and holding.until - steady)
-        self._put(changes, holding)
-        return holding
+            waiting = [holding for holding in places if holding.until is not None]
+            old = min(waiting, key=attrgetter("until"))
+            number = old.place
+            self.free(changes, old)
+        return self._begin(changes, who, number, holder, "")
+
+    # --- going
 
     def suspend(self, changes: Changes, holding: Holding, until: int) -> None:
         """Held → waiting."""
         self._put(changes, replace(holding, holder=None, until=until))
 
     def free(self, changes: Changes, holding: Holding) -> None:
-        """Held or waiting → free."""
-        del self._holdings[holding.key]
-        self._lookalikes.remove(holding.key, holding.name)
-        self._waiting.pop(holding.key, None)
-        changes.holdings[holding.key] = None
+        """Held or waiting → over."""
+        key, place = slot = holding.slot
+        del self._holdings[slot]
+        self._waiting.pop(slot, None)
+        self._places[key].discard(place)
+        if not self._places[key]:
+            del self._places[key]
+        if place == GUEST:
+            self._lookalikes.remove(key, holding.who.name)
+        self._here[holding.who.by] -= 1
+        if not self._here[holding.who.by]:
+            del self._here[holding.who.by]
+        changes.holdings[slot] = None
 
     def over(self, steady: int) -> Iterator[Holding]:
         """Those whose time is up, one by one, to be freed."""
         while self._waiting:
-            key, until = next(iter(self._waiting.items()))
+            slot, until = next(iter(self._waiting.items()))
             if until > steady:
                 return
-            yield self._holdings[key]
+            yield self._holdings[slot]
 
     def due(self) -> Iterator[int]:
         """The moment at which the next one's time is up, if one waits."""
         return islice(self._waiting.values(), 1)
 
+    def put_account(self, changes: Changes, account: AccountRecord) -> None:
+        """Keep it as it is now."""
+        self._accounts[account.key] = changes.accounts[account.key] = account
+        self._roles[account.who.by] = account.role
+
+    def forget(self, changes: Changes, account: AccountRecord) -> None:
+        """Its name is free. Nobody is there by it any more."""
+        del self._accounts[account.key], self._roles[account.who.by]
+        self._lookalikes.remove(account.key, account.name)
+        changes.accounts[account.key] = None
+
+    # --- what these consist of
+
+    def _begin(
+        self, changes: Changes, who: Somebody, place: int, holder: str, address: str
+    ) -> Holding:
+        self._last_number += 1
+        secret = secrets.token_urlsafe(SECRET_BYTES)
+        if place == GUEST:
+            who = who._replace(by=identity_of(secret))
+        holding = Holding(self._last_number, who, place, secret, holder, None, address)
+        self._here[who.by] += 1
+        self._put(changes, holding)
+        return holding
+
+    def _take_over(self, changes: Changes, holding: Holding, holder: str, address: str) -> Holding:
+        if holding.holder is not None:
+            changes.lost.append(Lost(holding.holder, "taken_over"))
+        holding = replace(holding, holder=holder, until=None, address=address)
+        self._put(changes, holding)
+        return holding
+
     def _put(self, changes: Changes, holding: Holding) -> None:
         # A name that is taken over keeps its place in the joining order: dicts keep it.
-        self._holdings[holding.key] = changes.holdings[holding.key] = holding
-        self._waiting.pop(holding.key, None)
+        slot = holding.slot
+        self._holdings[slot] = changes.holdings[slot] = holding
+        self._places.setdefault(slot[0], set()).add(slot[1])
+        self._waiting.pop(slot, None)
         if holding.until is not None:
-            self._waiting[holding.key] = holding.until
+            self._waiting[slot] = holding.until

@@ -4,23 +4,60 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from chatserver.people.token_terms import Role
 from chatserver.store.events import Event, NoticeType
-from chatserver.store.seats import RoomKind
+from chatserver.store.seats import Aside, RoomKind, Sanction
+from chatserver.store.values import Lost, account_identity
+
+
+class Somebody(NamedTuple):
+    """Whom something is done by or to: the key of the name, the name as it is shown, the identity,
+    and whether that is an account's."""
+
+    key: str
+    name: str
+    by: str
+    account: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A name that is not free: held by `holder`, or without one waiting until `until`.
+    """A stay: a guest's, or a place of an account. It is held by `holder`, or without one waiting
+    until `until`.
 
-    `number` is its place in the joining order.
+    `number` is its place in the joining order. `place` counts the places of an account from 1; 0 is
+    a guest's. `address` is a digest of where a guest comes from, "" if that does not matter.
     """
 
     number: int
-    key: str
-    name: str
+    who: Somebody
+    place: int
     secret: str
     holder: str | None
     until: int | None = None
+    address: str = ""
+
+    @property
+    def slot(self) -> tuple[str, int]:
+        """What no two have."""
+        return self.who.key, self.place
+
+
+class AccountRecord(NamedTuple):
+    """An account: the key of its name, the name as the latest token spells it, the `sub` that owns
+    it, the role of the latest token, and the second since 1970 after which its tokens were signed;
+    0: they were never revoked."""
+
+    key: str
+    name: str
+    subject: str
+    role: Role
+    revoked: int = 0
+
+    @property
+    def who(self) -> Somebody:
+        """Whose it is."""
+        return Somebody(self.key, self.name, account_identity(self.subject), True)
 
 
 class SeatRecord(NamedTuple):
@@ -32,10 +69,10 @@ class SeatRecord(NamedTuple):
 
 
 class Lobby(NamedTuple):
-    """What is asked for of the lobby: its seats in the order in which they began, and how many
+    """What is asked for of the lobby: who is in it and online, in joining order, and how many
     messages there ever were."""
 
-    seats: Collection[SeatRecord]
+    people: Collection[Somebody]
     said: int
 
 
@@ -105,8 +142,12 @@ class Changes:
 
     events: list[Event] = field(default_factory=list)
     used_keys: dict[bytes, UsedKey] = field(default_factory=dict)
-    holdings: dict[str, Holding | None] = field(default_factory=dict)
-    """By key; None: the name became free."""
+    holdings: dict[tuple[str, int], Holding | None] = field(default_factory=dict)
+    """By slot; None: it is over."""
+    accounts: dict[str, AccountRecord | None] = field(default_factory=dict)
+    """By key; None: it was erased."""
+    sanctions: dict[int, Sanction | None] = field(default_factory=dict)
+    """By number; None: it is over."""
     rooms: dict[int, RoomRecord | None] = field(default_factory=dict)
     """By number; None: it has ended, and its events are to be erased."""
     seats: dict[tuple[int, str], SeatRecord | None] = field(default_factory=dict)
@@ -121,5 +162,7 @@ class Changes:
     notices: list[Notice] = field(default_factory=list)
     told: list[int] = field(default_factory=list)
     """Numbers of notices that wait no more: one of `events` tells of them, or nothing does."""
-    lost: list[str] = field(default_factory=list)
-    """Holders that another one took the name from."""
+    lost: list[Lost] = field(default_factory=list)
+    """Holders that lost their claims."""
+    asides: list[Aside] = field(default_factory=list)
+    """To be told beside the log."""

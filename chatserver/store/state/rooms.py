@@ -1,33 +1,17 @@
-"""Which rooms there are, and who is in them."""
+"""Which rooms there are, what is to be told in them, and whose they are."""
 
 import math
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Final
 
 from chatserver.store.events import NoticeType
 from chatserver.store.interface import DAY_MS
-from chatserver.store.refusals import (
-    no_such_room,
-    nobody_here,
-    not_heard,
-    not_seated,
-    not_the_owner,
-    too_many,
-)
-from chatserver.store.seats import (
-    LOBBY,
-    MAX_BLOCKED,
-    MAX_DIRECT,
-    MAX_MADE,
-    MAX_PASSES,
-    MAX_ROOMS,
-    Seat,
-    SeatChange,
-)
+from chatserver.store.refusals import not_heard, too_many
+from chatserver.store.seats import ACCOUNT, GUEST, LOBBY, MAX_BLOCKED, MAX_PASSES, Bounds
 from chatserver.store.state.log import LogEnd
-from chatserver.store.state.records import Holding, Notice, Pass, RoomRecord, SeatRecord
+from chatserver.store.state.records import Notice, Pass, RoomRecord, Somebody
 from chatserver.store.state.room import Room
+from chatserver.store.state.sanctions import Sanctions
 from chatserver.store.values import Moment
 
 LOBBY_NUMBER: Final = 1
@@ -35,12 +19,13 @@ LOBBY_NUMBER: Final = 1
 
 
 class Rooms:
-    """All rooms, and the seats in them. What is done here was allowed already, but for what a
-    method says that it raises; then nothing has changed."""
+    """All rooms. What is done here was allowed already, but for what a method says that it raises;
+    then nothing has changed."""
 
     def __init__(
         self,
         log: LogEnd,
+        sanctions: Sanctions,
         rooms: Iterable[Room] = (),
         *,
         last_number: int = LOBBY_NUMBER,
@@ -48,6 +33,7 @@ class Rooms:
         """`rooms` with their seats and all else; the lobby is made if it is not among them.
         `last_number` is not to be given again."""
         self._log = log
+        self._sanctions = sanctions
         self._by_number = {room.number: room for room in rooms}
         self._by_name = {room.name: room for room in self._by_number.values()}
         self._inside: dict[str, dict[str, Room]] = {}
@@ -105,176 +91,45 @@ class Rooms:
         """The room of this name, which the caller may not be allowed to see."""
         return self._by_name.get(name)
 
-    def seated(self, by: str, seat: Seat) -> Room:
-        """The room in which this identity has this seat. Raises NotJoined."""
-        room = self._by_name.get(seat.room)
-        record = room and room.seats.get(by)
-        if room is None or record is None or record.number != seat.number:
-            raise not_seated()
-        return room
+    def inside(self, by: str) -> dict[str, Room]:
+        """The rooms beside the lobby in which an identity has a seat, by name."""
+        return self._inside.get(by, {})
 
-    def seats_of(self, by: str) -> tuple[Seat, ...]:
-        """All seats of an identity, that in the lobby first."""
-        lobby = self.lobby.seats.get(by)
-        seats = () if lobby is None else (Seat(LOBBY, lobby.number),)
-        inside = self._inside.get(by)
-        if not inside:
-            return seats
-        return (*seats, *(Seat(room.name, room.seats[by].number) for room in inside.values()))
+    def with_pass(self, digest: str) -> Room | None:
+        """The room into which the pass with this digest leads."""
+        return self._passes.get(digest)
 
-    # --- coming
+    def direct(self, by: str, other: str) -> Room | None:
+        """The room of these two."""
+        return self._direct.get(frozenset((by, other)))
 
-    def come_in(self, now: Moment, holding: Holding, by: str) -> None:
-        """A seat in the lobby with the stay itself."""
-        if by not in self.lobby.seats:
-            self._sit(self.lobby, by, holding.name, self._log.last_id)
-            self.notify(self.lobby, "join", holding, by)
+    def blocks(self, by: str, key: str) -> bool:
+        """Whether an identity blocks the name with this key."""
+        return key in self._blocked.get(by, ())
 
-    def enter(self, now: Moment, name: str, holding: Holding, by: str, makes: bool = True) -> Seat:
-        """The seat in a room that is there already, or in a public one, made if there is none
-        and `makes`. Raises NoSuchRoom, TooMany."""
-        room = self._by_name.get(name)
-        if room is not None and by in room.seats:
-            return Seat(name, room.seats[by].number)
-        if room is None and not makes:
-            raise no_such_room()
-        if name[:1] in "+@" or (room is not None and room.kind != "public"):
-            raise no_such_room()
-        self._check_seats(by, room)
-        if room is None:
-            self._check_made(by)
-            room = self._make(RoomRecord(self._next(), name, "public", name, "", "", by, True))
-        return self._seat(now, room, holding, by)
+    # --- keeping the indexes of who is where
 
-    def open(self, now: Moment, record: RoomRecord, holding: Holding, by: str) -> Seat:
-        """A new private room. `record` has no number yet. Raises TooMany."""
-        self._check_seats(by, None)
-        self._check_made(by)
-        return self._seat(now, self._make(record._replace(number=self._next())), holding, by)
+    def index_seat(self, room: Room, by: str) -> None:
+        """The identity has a seat in the room now."""
+        if room is not self.lobby:
+            self._inside.setdefault(by, {})[room.name] = room
 
-    def direct(
-        self,
-        now: Moment,
-        name: str,
-        holding: Holding,
-        by: str,
-        other: Holding | None,
-        other_by: str,
-    ) -> Seat:
-        """The room of two, made with this name if there is none; `other` None: nobody. Raises
-        NoSuchRoom, TooMany."""
-        room = self._direct.get(frozenset((by, other_by)))
-        if room is None:
-            inside = self._inside.get(other_by, {})
-            directs = [room for room in inside.values() if room.kind == "direct"]
-            full = len(inside) >= MAX_ROOMS or len(directs) >= MAX_DIRECT
-            blocked = holding.key in self._blocked.get(other_by, ())
-            if other is None or by == other_by or full or blocked:
-                raise no_such_room()
-            self._check_seats(by, None)
-            room = self._make(RoomRecord(self._next(), name, "direct", "", "", "", "", True))
-            number = self._log.last_id + 1
-            pair = ((by, holding), (other_by, other))
-            for who, whose in pair:
-                self._sit(room, who, whose.name, number)
-            self._direct[frozenset((by, other_by))] = room
-            changes = [SeatChange(who, room.name, number, True) for who, _ in pair]
-            self._log.change_seats(now, changes)
-        return Seat(room.name, room.seats[by].number)
+    def index_pair(self, room: Room) -> None:
+        """Those in it are its two, from now on."""
+        self._direct[frozenset(room.seats)] = room
 
-    def accept(self, now: Moment, digest: str, holding: Holding, by: str) -> Seat:
-        """A seat by a pass. Raises NoSuchRoom, TooMany."""
-        room = self._passes.get(digest)
-        if room is None or room.passes[digest].until_ms < now.wall:
-            raise no_such_room()
-        found = room.passes[digest]
-        if by in room.seats:
-            return Seat(room.name, room.seats[by].number)
-        self._check_seats(by, room)
-        if found.uses is not None:
-            left = found.uses - 1
-            self._put_pass(room, digest, found._replace(uses=left) if left else None)
-        return self._seat(now, room, holding, by)
-
-    # --- going
-
-    def leave(self, now: Moment, room: Room, holding: Holding, by: str) -> None:
-        """End a seat."""
-        change = self._stand_up(now, room, by)
-        self._log.change_seats(now, [change])
-        self._gone(now, room, holding, by)
-
-    def end_stay(self, now: Moment, holding: Holding, by: str) -> None:
-        """End all seats of an identity, and what goes with it."""
-        rooms = list(self._inside.pop(by, {}).values())
-        changes = [self._stand_up(now, room, by) for room in rooms]
-        if by in self.lobby.seats:
-            self._stand_up(now, self.lobby, by)
-            rooms.append(self.lobby)
-        if changes:
-            self._log.change_seats(now, changes)
-        for room in rooms:
-            self._gone(now, room, holding, by)
-        for key in self._blocked.pop(by, ()):
-            self._log.changes.blocks[by, key] = False
-
-    def _stand_up(self, now: Moment, room: Room, by: str) -> SeatChange:
-        number = room.seats[by].number
+    def forget_seat(self, room: Room, by: str) -> None:
+        """The identity, which has one, is about to have no seat in the room."""
         if room.kind == "direct":
             # While both are known by it.
             self._direct.pop(frozenset(room.seats), None)
-        del room.seats[by]
-        self._log.changes.seats[room.number, by] = None
         inside = self._inside.get(by)
         if inside is not None:
             inside.pop(room.name, None)
             if not inside:
                 del self._inside[by]
-        return SeatChange(by, room.name, number, False)
 
-    def _gone(self, now: Moment, room: Room, holding: Holding, by: str) -> None:
-        """What follows from somebody's seat having ended."""
-        if room.kind == "direct":
-            self.close(now, room, holding, by, f"{holding.name} left; this conversation is over")
-            return
-        self.notify(room, "leave", holding, by)
-        if room is self.lobby:
-            return
-        if not room.seats and (room.kind == "private" or not room.said):
-            self._end(room)
-        elif room.owner == by:
-            oldest = min(room.seats.items(), key=lambda item: item[1].number)
-            self.give(now, room, *oldest)
-
-    def close(self, now: Moment, room: Room, holding: Holding, by: str, text: str) -> None:
-        """Say so, and end the room with all of its seats."""
-        changes = [
-            SeatChange(who, room.name, seat.number, False) for who, seat in room.seats.items()
-        ]
-        self._log.add(now, room, "notice", holding.name, text, by=by, seats=tuple(changes))
-        for who in list(room.seats):
-            self._stand_up(now, room, who)
-        self._end(room)
-
-    def give(self, now: Moment, room: Room, by: str, seat: SeatRecord) -> None:
-        """Make somebody in the room its owner, and say so."""
-        room.owner = by
-        self.changed(room)
-        self._log.add(now, room, "notice", seat.name, f"{seat.name} owns the room now", by=by)
-
-    # --- what an owner does
-
-    def check_owner(self, room: Room, by: str) -> None:
-        """Raises Forbidden."""
-        if room.kind != "private" or room.owner != by:
-            raise not_the_owner()
-
-    def by_name_key(self, room: Room, found: tuple[Holding, str] | None) -> tuple[str, SeatRecord]:
-        """The identity and seat of somebody in the room. Raises BadRequest."""
-        seat = room.seats.get(found[1]) if found else None
-        if found is None or seat is None:
-            raise nobody_here(found[0].name if found else "Nobody of that name")
-        return found[1], seat
+    # --- whose they are
 
     def add_pass(self, now: Moment, room: Room, digest: str, days: float, uses: int | None) -> None:
         """Raises TooMany."""
@@ -285,17 +140,17 @@ class Rooms:
         until = now.wall + round(days * DAY_MS)
         self._put_pass(room, digest, Pass(digest, room.number, until, uses))
 
+    def use_pass(self, room: Room, digest: str) -> None:
+        """Somebody comes in by it."""
+        found = room.passes[digest]
+        if found.uses is not None:
+            left = found.uses - 1
+            self._put_pass(room, digest, found._replace(uses=left) if left else None)
+
     def revoke_passes(self, room: Room) -> None:
         """None of them is good any more."""
         for digest in list(room.passes):
             self._put_pass(room, digest, None)
-
-    def check_heard(self, room: Room, key: str, by: str) -> None:
-        """Raises Forbidden where the other one of two blocks the name with this key."""
-        if room.kind == "direct":
-            others = (who for who in room.seats if who != by)
-            if any(key in self._blocked.get(other, ()) for other in others):
-                raise not_heard()
 
     def block(self, by: str, key: str, on: bool) -> None:
         """Raises TooMany."""
@@ -310,14 +165,26 @@ class Rooms:
             del blocked[key]
         self._log.changes.blocks[by, key] = on
 
+    def forget_blocks(self, by: str) -> None:
+        """The identity is no more."""
+        for key in self._blocked.pop(by, ()):
+            self._log.changes.blocks[by, key] = False
+
+    def check_heard(self, room: Room, who: Somebody) -> None:
+        """Raises Forbidden where the other one of two blocks who speaks."""
+        if room.kind == "direct" and any(
+            self.blocks(other, who.key) for other in room.seats if other != who.by
+        ):
+            raise not_heard()
+
     # --- what is to be told
 
-    def notify(self, room: Room, kind: NoticeType, holding: Holding, by: str) -> None:
+    def notify(self, room: Room, kind: NoticeType, who: Somebody) -> None:
         """Somebody has come or gone."""
         if room.notices is None:
             return
         number = self._last_notice + 1
-        pending = Notice(number, kind, holding.key, holding.name, room.number, by)
+        pending = Notice(number, kind, who.key, who.name, room.number, who.by)
         if room.notices.note(self._log.changes, pending):
             self._last_notice = pending.number
             self._log.changes.notices.append(pending)
@@ -348,56 +215,31 @@ class Rooms:
                 self._pending.pop(room, None)
         self.due = min((room.due() for room in self._pending), default=math.inf)
 
-    # --- what all of it consists of
+    # --- making and ending
 
-    def _check_seats(self, by: str, room: Room | None) -> None:
-        if room is not self.lobby and len(self._inside.get(by, ())) >= MAX_ROOMS:
-            raise too_many(MAX_ROOMS, "rooms")
+    def check_seats(self, who: Somebody) -> None:
+        """Whether one may have another seat beside the lobby. Raises TooMany."""
+        most = bounds(who).rooms
+        if len(self.inside(who.by)) >= most:
+            raise too_many(most, "rooms")
 
-    def _check_made(self, by: str) -> None:
-        if self._made.get(by, 0) >= MAX_MADE:
-            raise too_many(MAX_MADE, "rooms of your own")
+    def check_made(self, who: Somebody) -> None:
+        """Whether one may make another room. Raises TooMany."""
+        most = bounds(who).made
+        if self._made.get(who.by, 0) >= most:
+            raise too_many(most, "rooms of your own")
 
-    def _next(self) -> int:
+    def make(self, record: RoomRecord) -> Room:
+        """A new room; `record` has no number yet."""
         self._last_number += 1
-        return self._last_number
-
-    def _make(self, record: RoomRecord) -> Room:
-        room = self._add(record)
+        room = self._add(record._replace(number=self._last_number))
         self._index(room)
         return room
 
-    def _add(self, record: RoomRecord) -> Room:
-        room = Room(record)
-        self._by_number[room.number] = self._by_name[room.name] = room
-        self.changed(room)
-        return room
-
-    def _seat(self, now: Moment, room: Room, holding: Holding, by: str) -> Seat:
-        number = self._log.last_id + 1
-        self._sit(room, by, holding.name, number)
-        self._log.change_seats(now, [SeatChange(by, room.name, number, True)])
-        self.notify(room, "join", holding, by)
-        return Seat(room.name, number)
-
-    def _sit(self, room: Room, by: str, name: str, number: int) -> None:
-        record = SeatRecord(number, name, room.said)
-        room.seats[by] = self._log.changes.seats[room.number, by] = record
-        if room is not self.lobby:
-            self._inside.setdefault(by, {})[room.name] = room
-
-    def _put_pass(self, room: Room, digest: str, record: Pass | None) -> None:
-        self._log.changes.passes[digest] = record
-        if record is None:
-            del room.passes[digest]
-            del self._passes[digest]
-        else:
-            room.passes[digest] = record
-            self._passes[digest] = room
-
-    def _end(self, room: Room) -> None:
+    def end(self, room: Room) -> None:
         """The room is no more: nobody is in it, and its name means nothing."""
         self.revoke_passes(room)
+        self._sanctions.end_room(self._log.changes, room.name)
         changes = self._log.changes
         if room.notices is not None:
             changes.told += room.notices.forget()
@@ -414,7 +256,22 @@ class Rooms:
         del self._by_name[room.name]
         changes.rooms[room.number] = None
 
+    def _add(self, record: RoomRecord) -> Room:
+        room = Room(record)
+        self._by_number[room.number] = self._by_name[room.name] = room
+        self.changed(room)
+        return room
 
-def users_of(room: Room, limit: int) -> tuple[str, ...]:
-    """The first names in the room, in the order in which they came."""
-    return tuple(seat.name for seat in islice(room.seats.values(), limit))
+    def _put_pass(self, room: Room, digest: str, record: Pass | None) -> None:
+        self._log.changes.passes[digest] = record
+        if record is None:
+            del room.passes[digest]
+            del self._passes[digest]
+        else:
+            room.passes[digest] = record
+            self._passes[digest] = room
+
+
+def bounds(who: Somebody) -> Bounds:
+    """What one may have of rooms."""
+    return ACCOUNT if who.account else GUEST

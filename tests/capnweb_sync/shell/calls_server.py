@@ -32,6 +32,17 @@ class Api(RpcTarget):
     def rooms(self) -> list[Room]:
         return [Room(), Room()]
 
+    @property
+    def room(self) -> Room:
+        return Room()
+
+    @property
+    def about(self) -> dict[str, str]:
+        return {"name": "rooms"}
+
+    def fail(self) -> None:
+        raise RpcError("There is nothing left.", code="sold_out")
+
     def echo(self, *values: Any) -> list[Any]:
         return list(values)
 

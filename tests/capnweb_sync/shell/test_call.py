@@ -72,6 +72,49 @@ def test_a_method_may_be_a_path(url: str, capsysbinary: Captured) -> None:
     assert call(capsysbinary, url, "rooms.1.history", "3") == (0, "[0,1,2]\n", "")
 
 
+@pytest.mark.parametrize("scheme", ["ws", "http"])
+@pytest.mark.parametrize(
+    ("path", "value"), [("about", '{"name":"rooms"}\n'), ("about.name", '"rooms"\n')]
+)
+def test_a_property_is_read(
+    scheme: str, path: str, value: str, address: str, capsysbinary: Captured
+) -> None:
+    assert call(capsysbinary, f"{scheme}://{address}/", path) == (0, value, "")
+
+
+def test_a_property_is_asked_for_together_with_the_call(url: str, capsysbinary: Captured) -> None:
+    _, _, err = call(capsysbinary, "--wire", url, "about")
+
+    assert [line for line in err.splitlines() if "release" not in line][:4] == [
+        '> ["push",["pipeline",0,["about"],[]]]',
+        '> ["push",["pipeline",0,["about"]]]',
+        '> ["pull",2]',
+        '> ["pull",1]',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("fail", "sold_out: There is nothing left."),
+        ("room", "TypeError: 'room' is not a function."),
+        ("nothing", "TypeError: 'nothing' is not a function."),
+    ],
+)
+def test_where_there_is_no_value_either_the_calls_failure_is_told(
+    path: str, error: str, url: str, capsysbinary: Captured
+) -> None:
+    assert call(capsysbinary, url, path) == (1, "", f"capnweb: {error}\n")
+
+
+def test_a_batch_brings_what_a_callback_was_called_with(
+    address: str, capsysbinary: Captured
+) -> None:
+    _, out, _ = call(capsysbinary, f"http://{address}/", "each", "2", "@")
+
+    assert out.splitlines() == ['[0,"of",2]', '[1,"of",2]', "2"]
+
+
 def test_calls_of_a_callback_are_lines_before_the_result(url: str, capsysbinary: Captured) -> None:
     _, out, _ = call(capsysbinary, url, "each", "3", "@")
 
@@ -210,7 +253,6 @@ def test_headers_go_with_the_request(capsysbinary: Captured) -> None:
         (["URL", "echo", "--header", "nothing"], "a header is 'NAME: VALUE'"),
         (["URL", "echo", "--nonsense"], "unrecognized arguments: --nonsense"),
         (["URL", "echo", "--batch", "--stay"], "--stay needs a connection"),
-        (["URL", "echo", "--batch", "@"], "a callback (@) needs a connection"),
         (["ws://[/", "echo"], "not a WebSocket URL"),
     ],
 )

@@ -52,11 +52,6 @@ def test_an_argument_is_json_or_text_or_a_callback(typed: str, value: Any) -> No
     assert argument(typed, callback) == value
 
 
-def test_where_there_can_be_no_callback_it_is_refused() -> None:
-    with pytest.raises(ValueError, match="needs a connection"):
-        argument('{"onMessage": @}', None)
-
-
 def test_a_path_has_names_and_places() -> None:
     assert path("rooms.0.history") == ["rooms", 0, "history"]
     for wrong in ("", ".a", "a..b", "a."):

@@ -203,7 +203,7 @@ def test_tab_in_pythons_own_shell_offers_the_methods_and_asks_the_peer_nothing(
 def test_a_typed_stub_names_its_api(bank: Any) -> None:
     place = "of pair://this-process"
     assert repr(bank) == f"<RpcStub of BankApi: main object {place}>"
-    assert repr(bank.open("Ada")).startswith("<RpcPromise of AccountApi: import 1 of ")
+    assert repr(bank.open("Ada")).startswith("<RpcPromise of AccountApi: open(), import 1 of ")
 
 
 def test_what_the_api_does_not_know_is_untyped(bank: Any) -> None:

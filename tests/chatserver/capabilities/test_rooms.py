@@ -220,7 +220,7 @@ def test_a_message_is_edited_answered_and_removed(ann: Guest, bob: Guest, room: 
     assert bob.heard_in(room, "remove")[0]["target"] == first
     message = there.history().result()[0]
     assert (message["removed"], "text" in message) == (True, False)
-    assert refusal(here.edit(first, "again")) == "bad_request"
+    assert refusal(here.edit(first, "again")) == "no_such_message"
     assert not {"helo", "hello"} & set(texts(there.events({"after": 0}).result()))
 
 

@@ -88,6 +88,8 @@ def told(process: Process, pattern: str) -> str:
 
 def a_visit(operator: Operator) -> list[str]:
     server = operator.server(*INFO)
+    server.signal(signal.SIGURG)
+    told(server, "The level was changed log_level=DEBUG")
     alice = operator.connect(server.url)
     alice.join("Alice")
     alice.say("Alice", TEXT)
@@ -102,6 +104,9 @@ def a_visit(operator: Operator) -> list[str]:
     again.join("Alice", {"resume": alice.resume["Alice"]})
     again.close(1000, "")
     told(server, "Closed .*person=Alice code=1000 by=client")
+    told(server, r"DEBUG \d+ capnweb_sync.calls: sendMessage for 127.0.0.1")
+    server.signal(signal.SIGURG)
+    told(server, "The level was changed log_level=INFO")
     server.terminate()
 
     assert "address=127.0.0.1 people=Alice,Person code=1006 reason=" in lost

@@ -14,7 +14,7 @@ from chatserver.rooms.member import ClientState, Member
 from chatserver.store import open_store
 from chatserver.store.interface import Policy, Store
 from chatserver.store.seats import LOBBY, Seat
-from chatserver.store.values import Joined
+from chatserver.store.values import Joined, Lost
 from tests.chatserver.greenlets import FakeConnection, eventually, outcome
 
 
@@ -47,7 +47,7 @@ class Chat:
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.store: Store = open_store("memory:", policy)
-        self.lost: list[str] = []
+        self.lost: list[Lost] = []
         self.alice = self.join("Alice")
         self.feed = Feed(self.store, self.lost.append, lambda: None)
         self.follower = Loop("Following", self.feed.follow)
@@ -184,7 +184,7 @@ def test_who_lost_a_name_is_told(chat: Chat) -> None:
     bob = chat.join("Bob")
     chat.join("Bob", bob.claim.secret)
 
-    eventually(lambda: chat.lost == [bob.claim.holder])
+    eventually(lambda: chat.lost == [Lost(bob.claim.holder, "taken_over")])
 
 
 def test_the_feed_outlives_a_store_that_fails_in_an_unforeseen_way(
@@ -229,13 +229,13 @@ def test_one_member_whose_end_fails_does_not_keep_the_others_from_theirs(
     chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "PAUSE_SECONDS", 0.01)
-    told: list[str] = []
+    told: list[Lost] = []
     failures = iter([ZeroDivisionError()])
 
-    def lose(holder: str) -> None:
+    def lose(lost: Lost) -> None:
         for error in failures:
             raise error
-        told.append(holder)
+        told.append(lost)
 
     monkeypatch.setattr(chat.feed, "_lost", lose)
     listener = chat.listen(after=chat.store.last_id)
@@ -245,7 +245,7 @@ def test_one_member_whose_end_fails_does_not_keep_the_others_from_theirs(
     last = chat.say(1)
 
     eventually(lambda: listener.heard[-1:] == [last])
-    assert told == [carol.claim.holder]
+    assert told == [Lost(carol.claim.holder, "taken_over")]
 
 
 def test_a_reader_of_the_log_that_fails_sends_its_member_away_instead_of_staying_silent(

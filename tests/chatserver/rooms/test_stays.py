@@ -14,6 +14,7 @@ from chatserver import loop
 from chatserver.errors import ClaimLost, NameTaken, NotJoined, Unavailable
 from chatserver.options import JoinOptions
 from chatserver.people.tokens import Identity
+from chatserver.rooms import coming as coming_module
 from chatserver.rooms import stays as stays_module
 from chatserver.rooms import token_ends
 from chatserver.rooms.arrival import Arriving
@@ -37,14 +38,14 @@ class MoodyStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__(Policy(grace_seconds=0.2), system_clock)
         self.away = False
-        self.mute = False
+        self.silent = False
         """Do what is asked for, but say that the store is away."""
         self.reset = False
 
     def submit(self, operation: Operation[T]) -> "Future[T]":
         if not self.away:
             answered = super().submit(operation)
-            if not self.mute:
+            if not self.silent:
                 return answered
         future: Future[T] = Future()
         future.set_exception(Unavailable("The store is away; try again."))
@@ -153,10 +154,10 @@ def test_a_join_that_was_stored_without_an_answer_leaves_nobody_behind(
     stays: Stays, store: MoodyStore
 ) -> None:
     alice = Caller(stays)
-    store.mute = True
+    store.silent = True
     with pytest.raises(Unavailable):
         alice.join("Alice")
-    store.mute = False
+    store.silent = False
 
     eventually(lambda: online(store) == [])
 
@@ -169,10 +170,10 @@ def test_a_takeover_that_was_stored_without_an_answer_can_be_tried_again(
 ) -> None:
     secret = Caller(stays).join("Alice")["resume"]
     alice = Caller(stays)
-    store.mute = True
+    store.silent = True
     with pytest.raises(Unavailable):
         alice.join("Alice", secret)
-    store.mute = False
+    store.silent = False
 
     assert alice.join("Alice", secret)["resume"] == secret
     assert [event.type for event in store.read()] == ["join"]
@@ -221,7 +222,8 @@ def test_what_fails_in_the_middle_of_a_join_leaves_nothing_behind(
 ) -> None:
     alice = Caller(stays)
     with monkeypatch.context() as failing:
-        failing.setattr(stays_module, step, Mock(side_effect=ZeroDivisionError))
+        module = coming_module if step == "arrival_of" else stays_module
+        failing.setattr(module, step, Mock(side_effect=ZeroDivisionError))
         with pytest.raises(ZeroDivisionError):
             alice.join("Alice")
 

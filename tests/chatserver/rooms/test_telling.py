@@ -19,10 +19,10 @@ from chatserver.rooms.stays import Stays
 from chatserver.store import open_store
 from chatserver.store.events import Event
 from chatserver.store.interface import Store
-from chatserver.store.seats import Aside
 from chatserver.store.values import Joined
 from tests.chatserver.greenlets import FakeConnection, eventually, outcome
 from tests.chatserver.rooms.somebody import Somebody, follow, resuming, say
+from tests.chatserver.store.chat import come
 
 pytestmark = pytest.mark.usefixtures("gevent_default")
 
@@ -301,15 +301,17 @@ def test_what_is_told_late_is_told_as_it_stands() -> None:
     ]
 
 
-def test_what_is_whispered_reaches_those_who_have_logged_in_and_are_inside(
+def test_what_is_told_beside_the_log_reaches_those_who_have_logged_in_and_are_inside(
     stays: Stays, store: Store
 ) -> None:
     ann, bob = Somebody(stays, "Ann"), Somebody(stays, "Bob")
     entering = ann.person.enter("here")
+    eve = come(store, "Eve", lobby=False)
+    for room in ("elsewhere", "here"):
+        outcome(store.enter(eve.claim, room))
     follow(stays, store)
     entering.result().typing()
-    store.whisper(Aside("nowhere", "typing", "Eve", "x"))
-    store.whisper(Aside("here", "presence", "Eve", "x", online=False))
+    outcome(store.release(eve.claim))
 
     stays.feed.follow()
 

@@ -9,7 +9,8 @@ import redis.connection
 
 from chatserver.store import open_store
 from chatserver.store.interface import Policy, Store
-from chatserver.store.values import Moment
+from chatserver.store.values import Joined, Moment
+from tests.chatserver.store.chat import come
 from tests.redis_server import RedisServer, require_redis
 
 OpenStore = Callable[..., Store]
@@ -99,3 +100,15 @@ def open_at(url: str, clock: Clock) -> Iterator[OpenStore]:
 def store(open_at: OpenStore) -> Store:
     """A store with the policy that is the default."""
     return open_at()
+
+
+@pytest.fixture
+def mod(store: Store) -> Joined:
+    """A moderator, in the lobby."""
+    return come(store, "Mod", "moderator")
+
+
+@pytest.fixture
+def boss(store: Store) -> Joined:
+    """An admin, not in the lobby."""
+    return come(store, "Boss", "admin", lobby=False)

@@ -15,23 +15,26 @@ import redis.connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatserver.errors import ChatError, StartError
+from chatserver.errors import Banned, ChatError, StartError
 from chatserver.people.names import check_name
 from chatserver.store import open_store
 from chatserver.store.check import Summary, findings
-from chatserver.store.contents import AnyRecord
+from chatserver.store.contents import AnyRecord, Head
 from chatserver.store.copies import contents_of, make_of, new_file
 from chatserver.store.interface import Policy, Store
 from chatserver.store.lines import FileContents, write_lines
 from chatserver.store.redis import contents as in_redis
-from chatserver.store.seats import LOBBY, Seat
-from chatserver.store.values import Joined
+from chatserver.store.seats import EVERYWHERE, LOBBY, Seat
+from chatserver.store.values import Account, Joined, identity_of
 from tests.chatserver.greenlets import outcome
 from tests.chatserver.store.conftest import Clock
 from tests.redis_server import RedisServer
 
 NAMES = ("Alice", "Bob", "Carol", "Dave")
 ROOMS = ("gardening", "cats")
+ADMIN = "Dave"
+"""Who has an account."""
+
 EMOJI = ("👍", "🐈", "🌱")
 
 DAY_SECONDS = 24 * 60 * 60
@@ -80,6 +83,7 @@ class Life:
             self._react,
             self._leave_room,
             self._little,
+            self._moderate,
             self._go,
         )
         try:
@@ -90,10 +94,17 @@ class Life:
     def _come(self, name: str) -> None:
         holder = f"holder {next(_numbers)}"
         secret = self._secrets.get(name)
-        joined = outcome(self._store.claim(check_name(name).key, name, holder, secret))
+        account = Account(name, "admin") if name == ADMIN else None
+        claiming = self._store.claim(
+            check_name(name).key, name, holder, secret, account=account, address=f"of {name}"
+        )
+        try:
+            joined = outcome(claiming)
+        except Banned:
+            return
         self._here[name] = joined
         self._secrets[name] = joined.claim.secret
-        self._seats.append((name, joined.seats[0]))
+        self._seats += [(name, seat) for seat in joined.seats[:1]]
 
     def _seat(self, name: str, which: int) -> Seat:
         mine = [seat for whose, seat in self._seats if whose == name]
@@ -115,7 +126,9 @@ class Life:
             self._store.open_room(self._here[name].claim, room, "Ours", "", which % 2 == 0)
         )
         self._seats.append((name, seat))
-        outcome(self._store.create_pass(self._here[name].claim, seat, f"{which:08x}", 7, None))
+        outcome(
+            self._store.create_pass(self._here[name].claim, seat, f"{next(_numbers):08x}", 7, None)
+        )
 
     def _direct(self, name: str, which: int) -> None:
         key = check_name(NAMES[which % len(NAMES)]).key
@@ -159,6 +172,21 @@ class Life:
             case _:
                 outcome(self._store.tick())
 
+    def _moderate(self, name: str, which: int) -> None:
+        admin = self._here[ADMIN].claim if ADMIN in self._here else self._here[name].claim
+        key, room = check_name(NAMES[which % 3]).key, (LOBBY, EVERYWHERE, *ROOMS)[which % 4]
+        match which % 6:
+            case 0 | 1:
+                outcome(self._store.mute(admin, room, "admin", key, which or None, "loud"))
+            case 2:
+                outcome(self._store.ban(admin, room, "admin", key, 2, "ads"))
+            case 3:
+                outcome(self._store.announce(admin, "admin", f"announcement {which}"))
+            case 4:
+                outcome(self._store.lift(admin, room, "admin", which // 6))
+            case _:
+                outcome(self._store.revoke(admin, "admin", check_name(ADMIN).key))
+
     def _go(self, name: str, which: int) -> None:
         claim = self._here.pop(name).claim
         outcome(self._store.release(claim) if which % 2 else self._store.suspend(claim))
@@ -183,7 +211,7 @@ def emptied(server: RedisServer) -> str:
 
 
 steps = st.lists(
-    st.tuples(st.integers(0, 12), st.integers(0, 3), st.integers(0, 60)), min_size=20, max_size=80
+    st.tuples(st.integers(0, 13), st.integers(0, 3), st.integers(0, 60)), min_size=20, max_size=80
 )
 
 
@@ -339,13 +367,41 @@ def test_a_file_that_is_none_is_told(tmp_path: Path, lines: bytes, sentence: str
         list(FileContents(str(path)).records())
 
 
+BEFORE_ACCOUNTS = b"""\
+{"record":"log","format":1,"epoch":"e","first_id":1,"last_id":1,"last_ms":5}
+{"record":"name","number":1,"key":"alice","name":"Alice","secret":"the secret"}
+{"record":"room","number":1,"name":"lobby","kind":"public","title":"lobby","topic":"","owner":"",\
+"maker":"","everything":true,"last_id":1,"said":1}
+{"record":"seat","room":1,"by":"%s","number":0,"name":"Alice","read":1}
+{"record":"event","event":{"id":1,"type":"chat","user":"Alice","text":"hello","time_ms":5,\
+"number":1}}
+{"record":"end","lines":5}
+""" % identity_of("the secret").encode()
+
+
+def test_what_was_exported_before_there_were_accounts_can_be_imported(tmp_path: Path) -> None:
+    path, url = tmp_path / "log.jsonl", f"sqlite:///{tmp_path}/chat.db"
+    path.write_bytes(BEFORE_ACCOUNTS)
+
+    make_of(FileContents(str(path)), url)
+
+    assert isinstance(records(url)[0], Head)
+    store = open_store(url)
+    alice = outcome(store.claim("alice", "Alice", "holder", "the secret"))
+    assert alice.seats == (Seat(LOBBY, 0),)
+    assert [event.text for event in store.read()] == ["hello"]
+    store.close()
+
+
 CARRIED = {
     "event": "id type user text time_ms users count number room prev by target reply_to edited_ms"
     " removed more",
     "sent": "id digest text_digest time_ms",
-    "holding": "key number name secret holder until",
+    "holding": "key place number name by secret holder until address",
+    "account": "key name subject role revoked by",
+    "sanction": "number kind room by address name author reason time_ms until_ms",
     "notice": "number type key name room by",
-    "log": "epoch opened",
+    "log": "epoch opened last_sanction",
     "room": "number name kind title topic owner maker everything last_id said ended",
     "seat": "room by number name read",
     "pass": "digest room until_ms uses",

@@ -8,6 +8,7 @@ import pytest
 
 from chatserver.errors import ClaimLost, NameTaken
 from chatserver.store.interface import Store
+from chatserver.store.values import Lost
 from tests.chatserver.greenlets import outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
 from tests.chatserver.store.conftest import Clock
@@ -67,7 +68,7 @@ def test_the_follower_learns_which_holder_has_lost_its_claim(store: Store) -> No
 
     claim(store, "Alice", secret=old.claim.secret)
 
-    assert store.follow(position, 1).lost == [old.claim.holder]
+    assert store.follow(position, 1).lost == [Lost(old.claim.holder, "taken_over")]
     assert store.follow(position, 0.001).lost == []
 
 

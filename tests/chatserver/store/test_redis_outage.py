@@ -22,7 +22,7 @@ from chatserver.store.redis import operations
 from chatserver.store.redis.connection import RedisConnection
 from chatserver.store.redis.scripts import TAIL
 from chatserver.store.refusals import not_readable, not_written
-from chatserver.store.values import LogReset
+from chatserver.store.values import LogReset, Lost
 from tests.chatserver.greenlets import eventually, outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
 from tests.processes import Processes, free_port, wait_until
@@ -330,7 +330,7 @@ def test_who_lost_a_name_is_told_before_the_reset_that_sends_all_others_away(
 
     news = store.follow(1, 1)
 
-    assert (news.events, news.lost) == ([], [alice.claim.holder])
+    assert (news.events, news.lost) == ([], [Lost(alice.claim.holder, "taken_over")])
     with pytest.raises(LogReset):
         store.follow(1, 1)
 
@@ -432,4 +432,4 @@ def test_all_keys_are_on_one_node_of_a_cluster(
     alice = claim(store, "Alice")
     claim(store, "Alice", alice.claim.secret)
 
-    assert store.follow(0, 1).lost == [alice.claim.holder]
+    assert store.follow(0, 1).lost == [Lost(alice.claim.holder, "taken_over")]

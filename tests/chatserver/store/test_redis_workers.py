@@ -14,7 +14,7 @@ from chatserver.store.interface import Policy, Store
 from chatserver.store.redis import scripts
 from chatserver.store.redis.connection import LEASE_SECONDS
 from chatserver.store.redis.scripts import META
-from chatserver.store.values import LogReset
+from chatserver.store.values import LogReset, Lost
 from tests.chatserver.greenlets import eventually, outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
 from tests.chatserver.store.conftest import Clock, OpenStore
@@ -105,7 +105,10 @@ def test_the_worker_that_lost_a_holder_hears_of_it_and_no_other(here: Store, the
 
     claim(there, "Alice", secret=old.claim.secret)
 
-    assert [f.get(timeout=20).lost for f in followers] == [[old.claim.holder], []]
+    assert [f.get(timeout=20).lost for f in followers] == [
+        [Lost(old.claim.holder, "taken_over")],
+        [],
+    ]
 
 
 def test_notices_keep_their_interval_over_all_workers(

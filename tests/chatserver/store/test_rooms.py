@@ -4,14 +4,14 @@ import pytest
 
 from chatserver.errors import NoSuchRoom
 from chatserver.store.interface import Store
-from chatserver.store.seats import MAX_DIRECT, MAX_MADE
+from chatserver.store.seats import GUEST
 from tests.chatserver.greenlets import outcome
 from tests.chatserver.store.chat import claim
 
 
 def test_strangers_cannot_take_all_seats_of_somebody(store: Store) -> None:
     alice = claim(store, "Alice").claim
-    for number in range(MAX_DIRECT):
+    for number in range(GUEST.direct):
         outcome(store.direct(claim(store, f"Stranger {number}").claim, "alice", f"@{number}"))
     late = claim(store, "Late").claim
 
@@ -19,5 +19,5 @@ def test_strangers_cannot_take_all_seats_of_somebody(store: Store) -> None:
         outcome(store.direct(late, "alice", "@late"))
 
     outcome(store.direct(alice, "late", "@asked"))
-    for number in range(MAX_MADE):
+    for number in range(GUEST.made):
         outcome(store.enter(alice, f"room{number}"))

@@ -33,11 +33,13 @@ for i, operation in ipairs(batch) do
 end
 time.settle()
 if operations.ticked then
+  time.lift()
   time.trim()
   rooms.erase_ended()
   rooms.forget_erased()
 end
 rooms.trim_tail()
+telling.publish()
 telling.save()
 rooms.save()
 if operations.ticked then

@@ -2,9 +2,12 @@
 
 local messages = {}
 
--- Who said a message of the room that this seat may read and that was not removed; nil: there is none.
+local ERASED = 100 -- messages, and rooms, that are erased or looked at in one go
+
+-- Who said a message of the room that this seat may read, if one asks from a seat, and that was not
+-- removed; nil: there is none.
 function messages.author(room, seat, id)
-  local is_hidden = room.kind == 'private' and not room.everything and id <= seat[1]
+  local is_hidden = seat and room.kind == 'private' and not room.everything and id <= seat[1]
   if id < meta.first_id or id > meta.last_id or is_hidden then
     return nil
   end
@@ -50,7 +53,8 @@ function messages.edit(room, record, id, text)
   return receipt
 end
 
-function messages.remove(room, record, id)
+-- `reason` is told, if it is more than ''.
+function messages.remove(room, record, id, reason)
   local gone = edited(room, id)
   gone[1] = id
   for _, each in ipairs(gone) do
@@ -59,7 +63,41 @@ function messages.remove(room, record, id)
   end
   call('HDEL', at.edited_of .. room.number, id)
   rooms.forget_reactions(room, id)
-  return rooms.add(room, 'remove', record.name, record.by, false, id)
+  return rooms.add(room, 'remove', record.name, record.by, false, id, reason)
+end
+
+-- Remove a part of what an identity has said, which `doer` does. Returns where to go on: an id, a colon
+-- and a room's name; nil: that was all.
+function messages.remove_all_of(by, doer, cursor)
+  local low, begin = string.match(cursor, '^(%d+):(.*)$')
+  local scanned, removed, last = 0, 0, nil
+  local from = begin and '[' .. begin or '-'
+  local some = call('ZRANGEBYLEX', at.named, from, '+', 'LIMIT', 0, ERASED)
+  for _, name in ipairs(some) do
+    local room, position = rooms.find(name), meta.first_id
+    if name == begin then
+      position = math.max(position, math.min(tonumber(low), meta.last_id + 1))
+    end
+    repeat
+      local entries = call(
+        'XRANGE', at.log_of .. room.number, position .. '-0', '+', 'COUNT', ERASED
+      )
+      for _, entry in ipairs(entries) do
+        local id = id_of(entry)
+        position = id + 1
+        if entry[2][1] == 'chat' and messages.author(room, nil, id) == by then
+          messages.remove(room, doer, id, '')
+          removed = removed + 1
+        end
+      end
+      scanned = scanned + #entries
+      if removed >= ERASED or scanned >= 10 * ERASED then
+        return position .. ':' .. name
+      end
+    until #entries < ERASED
+    last = name
+  end
+  return #some == ERASED and meta.last_id + 1 .. ':' .. last or nil
 end
 
 function messages.react(room, record, id, kind, on)

@@ -1,4 +1,4 @@
---- Names, and who speaks for them.
+--- Names, and who speaks for them: a guest, whose record is its stay, too, or an account in its places.
 
 local names = {}
 
@@ -13,17 +13,58 @@ function names.find(key)
   return records[key]
 end
 
-local function put(key, record)
+function names.put(key, record)
   records[key] = record
   call('HSET', at.names, key, encode(record))
 end
 
-function names.find_held(key, holder)
-  local record = names.find(key)
-  return record and not record.waiting and record.holder == holder and record
+local function is_held(stay, holder)
+  return not stay.waiting and stay.holder == holder
 end
 
---- Who is in the lobby, in joining order.
+-- The record, and the stay for which the holder speaks.
+function names.find_held(key, holder)
+  local record = names.find(key)
+  if record and record.places then
+    for _, place in ipairs(record.places) do
+      if is_held(place, holder) then
+        return record, place
+      end
+    end
+  elseif record and is_held(record, holder) then
+    return record, record
+  end
+end
+
+-- All stays by a name, in a list of the caller's own.
+function names.stays(record)
+  return record.places and {unpack(record.places)} or {record}
+end
+
+-- What a stay is called where there is one of each.
+local function slot_of(key, record, stay)
+  return record.places and key .. '\0' .. stay.number or key
+end
+
+-- The key, the record and the stay of a slot.
+function names.at(slot)
+  local key, number = string.match(slot, '^(.-)%z(.*)$')
+  local record = names.find(key or slot)
+  for _, stay in ipairs(names.stays(record)) do
+    if not number or stay.number == tonumber(number) then
+      return key or slot, record, stay
+    end
+  end
+end
+
+-- The moment until which a stay waits for its holder; nil: it has one.
+function names.waits_until(key, record, stay)
+  local moment = stay.waiting and call('ZSCORE', at.waiting, slot_of(key, record, stay))
+    or call('ZSCORE', at.gone, stay.worker)
+  return moment and tonumber(moment)
+end
+
+--- Who is in the lobby and online, in joining order.
 
 function names.list()
   if not first_users then
@@ -37,17 +78,20 @@ function names.lists()
   return lists
 end
 
+-- Returns the place in the order.
 function names.into_lobby(name)
   meta.number = meta.number + 1
   call('ZADD', at.order, meta.number, name)
   if first_users and #first_users < rules.max_users then
     first_users[#first_users + 1] = name
   end
+  return meta.number
 end
 
+-- Returns whether it was there.
 function names.out_of_lobby(name)
-  call('ZREM', at.order, name)
   first_users = nil
+  return call('ZREM', at.order, name) == 1
 end
 
 --- Names that look alike; see chatserver/people/lookalikes.py. `looks` is {scripts, skeletons}.
@@ -92,43 +136,189 @@ function names.find_lookalike(skeletons, scripts)
   end
 end
 
---- From one state to the other.
+--- Who is known.
 
-local function hold(key, record, holder)
-  record.holder, record.worker, record.waiting = holder, worker, false
-  call('ZADD', at.held_of .. worker, record.number, key)
-  put(key, record)
-end
-
-function names.take(key, name, secret, by, holder, skeletons, scripts)
+-- A name is somebody's who was not known; looks and all.
+local function remember(key, record, skeletons, scripts)
   meta.number = meta.number + 1
-  local record = {number = meta.number, name = name, secret = secret, by = by}
+  record.number = meta.number
   remember_looks(key, record, skeletons, scripts)
-  hold(key, record, holder)
+  call('ZADD', at.known, 0, record.name .. '\0' .. key)
   return record
 end
 
-function names.take_over(key, record, holder)
-  if record.waiting then
-    call('ZREM', at.waiting, key)
-  else
-    call('ZREM', at.held_of .. record.worker, key)
-    call('XADD', at.lost_of .. record.worker, 'MAXLEN', '~', LOST_KEPT, '*', 'h', record.holder)
-  end
-  hold(key, record, holder)
-end
-
-function names.suspend(key, record)
-  record.waiting = true
-  put(key, record)
-  call('ZREM', at.held_of .. record.worker, key)
-  call('ZADD', at.waiting, steady + rules.grace_ms, key)
-end
-
-function names.free(key, record)
+local function forget(key, record)
   records[key] = false
   call('HDEL', at.names, key)
-  call('ZREM', at.waiting, key)
-  call('ZREM', at.held_of .. record.worker, key)
+  call('ZREM', at.known, record.name .. '\0' .. key)
   forget_looks(key, record)
+end
+
+local function set_address(key, record, address)
+  if record.address == address then
+    return
+  end
+  if (record.address or '') ~= '' then
+    call('ZREM', at.addresses, record.address .. '\0' .. key)
+  end
+  if address ~= '' then
+    call('ZADD', at.addresses, 0, address .. '\0' .. key)
+  end
+  record.address = address
+end
+
+-- Keys of the guests who come from an address.
+function names.from(address)
+  local found = call('ZRANGEBYLEX', at.addresses, '[' .. address .. '\0', '(' .. address .. '\1')
+  for i, member in ipairs(found) do
+    found[i] = string.match(member, '%z(.*)$')
+  end
+  return found
+end
+
+-- The account of a name, as a token has it; new if there was none. `account` is {subject, identity,
+-- role, when it was signed}.
+function names.let_in(key, name, skeletons, scripts, account)
+  local record = names.find(key)
+  if not record then
+    record = {name = name, subject = account[1], by = account[2], revoked = 0, places = {}}
+    remember(key, record, skeletons, scripts)
+    call('HINCRBY', at.counts, 'accounts', 1)
+  elseif record.name ~= name then
+    local order = call('ZSCORE', at.order, record.name)
+    if names.out_of_lobby(record.name) then
+      call('ZADD', at.order, order, name)
+    end
+    forget_looks(key, record)
+    remember_looks(key, record, skeletons, scripts)
+    call('ZREM', at.known, record.name .. '\0' .. key)
+    call('ZADD', at.known, 0, name .. '\0' .. key)
+    record.name = name
+  end
+  record.role = account[3]
+  return record
+end
+
+-- Whether a name is not this account's, or the token is good no more.
+function names.is_refused(record, subject, issued)
+  -- The second itself is over only after its last moment.
+  return record.subject ~= subject or issued < record.revoked + 1
+end
+
+function names.forget_account(key, record)
+  forget(key, record)
+  call('HINCRBY', at.counts, 'accounts', -1)
+end
+
+--- From one state to the other.
+
+local function hold(key, record, stay, holder)
+  stay.holder, stay.worker, stay.waiting = holder, worker, false
+  call('ZADD', at.held_of .. worker, stay.number, slot_of(key, record, stay))
+  names.put(key, record)
+end
+
+-- Tell the holder's worker that its claim is over.
+function names.lose(stay, why, text)
+  local lost = at.lost_of .. stay.worker
+  call('XADD', lost, 'MAXLEN', '~', LOST_KEPT, '*', 'h', stay.holder, 'w', why, 't', text)
+end
+
+-- A guest.
+function names.take(key, name, secret, by, holder, skeletons, scripts, address)
+  local record = {name = name, secret = secret, by = by}
+  remember(key, record, skeletons, scripts)
+  set_address(key, record, address)
+  hold(key, record, record, holder)
+  return record
+end
+
+-- `address` is a guest's.
+function names.take_over(key, record, stay, holder, address)
+  local slot = slot_of(key, record, stay)
+  if stay.waiting then
+    call('ZREM', at.waiting, slot)
+  else
+    call('ZREM', at.held_of .. stay.worker, slot)
+    names.lose(stay, 'taken_over', '')
+  end
+  if address then
+    set_address(key, record, address)
+  end
+  hold(key, record, stay, holder)
+end
+
+-- The place with this secret, and the one that makes room for another one: none, if there is room.
+local function look_for_place(key, record, secret)
+  local oldest, until_then
+  for _, place in ipairs(record.places) do
+    if place.secret == secret then
+      return place
+    end
+    local moment = #record.places >= rules.max_places and names.waits_until(key, record, place)
+    if moment and (not oldest or moment < until_then) then
+      oldest, until_then = place, moment
+    end
+  end
+  return nil, oldest
+end
+
+-- Whether an account that comes with this secret may have no place.
+function names.are_too_many(key, record, secret)
+  local mine, oldest = look_for_place(key, record, secret)
+  return #record.places >= rules.max_places and not mine and not oldest
+end
+
+-- A place of an account: the one with the secret, or another one.
+function names.take_place(key, record, holder, secret, fresh_secret)
+  local place, oldest = look_for_place(key, record, secret)
+  if place then
+    names.take_over(key, record, place, holder)
+    return place
+  elseif oldest then
+    if not oldest.waiting then
+      names.lose(oldest, 'taken_over', '')
+    end
+    names.free(key, record, oldest)
+  end
+  meta.number = meta.number + 1
+  place = {number = meta.number, secret = fresh_secret}
+  table.insert(record.places, place)
+  call('HINCRBY', at.counts, 'places', 1)
+  if #record.places == 1 then
+    call('HINCRBY', at.counts, 'online', 1)
+  end
+  hold(key, record, place, holder)
+  return place
+end
+
+function names.suspend(key, record, stay)
+  local slot = slot_of(key, record, stay)
+  stay.waiting = true
+  names.put(key, record)
+  call('ZREM', at.held_of .. stay.worker, slot)
+  call('ZADD', at.waiting, steady + rules.grace_ms, slot)
+end
+
+-- End a stay.
+function names.free(key, record, stay)
+  local slot = slot_of(key, record, stay)
+  call('ZREM', at.waiting, slot)
+  call('ZREM', at.held_of .. stay.worker, slot)
+  if not record.places then
+    set_address(key, record, '')
+    forget(key, record)
+    return
+  end
+  for i, place in ipairs(record.places) do
+    if place == stay then
+      table.remove(record.places, i)
+      break
+    end
+  end
+  names.put(key, record)
+  call('HINCRBY', at.counts, 'places', -1)
+  if #record.places == 0 then
+    call('HINCRBY', at.counts, 'online', -1)
+  end
 end

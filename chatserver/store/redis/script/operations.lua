@@ -1,24 +1,40 @@
 --- Operations. Each checks everything before it changes anything, and answers with a success or with
 --- {word, …}, why not.
 
-local NO_ROOM, NO_MESSAGE = {'no room'}, {'no message'}
+local NO_ROOM, NO_MESSAGE, NOT_AN_ADMIN = {'no room'}, {'no message'}, {'not an admin'}
 
--- What is done by nobody, by the holder of a name, from a seat in a room, and by the owner of a private
--- room: what each table's functions take first, `operations.run` finds or refuses.
+-- What is done by nobody, by the holder of a name, from a seat in a room, by the owner of a private
+-- room, by a room's moderator, and by an admin: what each table's functions take first,
+-- `operations.run` finds or refuses.
 local operations = {}
 local by_holder = {} -- key of the name, its record, …
+local by_stay = {} -- key, record, stay
 local by_seat = {} -- key, record, the room, the seat, …
 local by_owner = {} -- key, record, the room, …
+local by_moderator = {} -- record, the room, role, …
+local by_admin = {} -- record, …
+
+-- Why somebody may not say anything in a room; nil: it may.
+local function is_muted(record, room)
+  return sanctions.refusal(room, 'mute', record.by, record.address or '')
+end
 
 function operations.run(name, key, holder, ...)
   if operations[name] then
     return operations[name](key, holder, ...)
   end
-  local record = names.find_held(key, holder)
+  local record, stay = names.find_held(key, holder)
   if not record then
     return {'lost'}
   elseif by_holder[name] then
     return by_holder[name](key, record, ...)
+  elseif by_stay[name] then
+    return by_stay[name](key, record, stay)
+  elseif by_admin[name] then
+    return (...) == 'admin' and by_admin[name](record, select(2, ...)) or NOT_AN_ADMIN
+  elseif by_moderator[name] then
+    local room, refusal = ranks.moderated(record, ...)
+    return refusal or by_moderator[name](record, room, select(2, ...))
   end
   local room = rooms.find((...))
   local seat = room and seats.find(room, record.by)
@@ -28,61 +44,13 @@ function operations.run(name, key, holder, ...)
     return by_seat[name](key, record, room, seat, select(3, ...))
   elseif room.kind ~= 'private' or room.owner ~= record.by then
     return {'not the owner'}
+  elseif is_muted(record, room) then
+    return is_muted(record, room)
   end
   return by_owner[name](key, record, room, select(3, ...))
 end
 
---- Names.
-
--- `secret` is what the caller shows, or false; `fresh_secret` that of a new membership, `fresh_by`
--- its identity.
-function operations.claim(
-  key, name, holder, secret, fresh_secret, fresh_by, lobby, skeletons, scripts
-)
-  local record = names.find(key)
-  local lookalike = not record and names.find_lookalike(skeletons, scripts)
-  if lookalike then
-    return {'alike', lookalike.name}
-  elseif not record then
-    record = names.take(key, name, fresh_secret, fresh_by, holder, skeletons, scripts)
-  elseif record.secret == secret then
-    names.take_over(key, record, holder)
-  else
-    local waits = record.waiting and call('ZSCORE', at.waiting, key)
-    return {'taken', record.name, waits and tonumber(waits) - steady}
-  end
-  if lobby and not seats.find(rooms.lobby(), record.by) then
-    seats.sit(rooms.lobby(), key, record, meta.last_id)
-    telling.notify(rooms.lobby(), 'join', key, record.name, record.by)
-  end
-  local list, length = names.list()
-  local online = call('ZCARD', at.order)
-  return {
-    record.name, record.secret, record.by, meta.first_id, meta.last_id, online, list, length,
-    seats.list(record.by),
-  }
-end
-
--- Nobody has heard the answer to a claim that was to give this secret to a new membership.
-function operations.abandon(key, holder, fresh_secret)
-  local record = names.find_held(key, holder)
-  if record and record.secret == fresh_secret then
-    time.end_stay(key, record)
-  elseif record then
-    names.suspend(key, record)
-  end
-  return true
-end
-
-function by_holder.release(key, record)
-  time.end_stay(key, record)
-  return true
-end
-
-function by_holder.suspend(key, record)
-  names.suspend(key, record)
-  return true
-end
+--- What `join` has brought.
 
 -- `digest` stands for the idempotency key with its scope; false: there is none.
 function by_holder.append(key, record, text, digest, text_digest)
@@ -90,6 +58,7 @@ function by_holder.append(key, record, text, digest, text_digest)
     return {'unseated'}
   end
   return messages.answered(digest, text_digest)
+    or is_muted(record, rooms.lobby())
     or messages.say(rooms.lobby(), record, text, digest, text_digest, 0)
 end
 
@@ -102,12 +71,13 @@ function by_holder.enter(key, record, name, makes)
     return {seat[1], name}
   elseif string.find(name, '^[+@]') or (room and room.kind ~= 'public') or not (room or makes) then
     return NO_ROOM
-  elseif name ~= LOBBY and seats.are_too_many(record.by) then
-    return {'rooms'}
+  end
+  local refusal = sanctions.refusal(room, 'ban', record.by, record.address or '')
+    or name ~= LOBBY and seats.are_too_many(record)
+    or not room and rooms.are_too_many(record)
+  if refusal then
+    return refusal
   elseif not room then
-    if rooms.are_too_many(record.by) then
-      return {'made'}
-    end
     room = rooms.make({
       name = name, kind = 'public', title = name, topic = '', owner = '', maker = record.by,
       everything = true,
@@ -123,10 +93,10 @@ function by_holder.open_room(key, record, name, title, topic, everything)
     return {seat[1], name} -- it was asked for before, and the answer was not heard
   elseif room then
     return NO_ROOM
-  elseif seats.are_too_many(record.by) then
-    return {'rooms'}
-  elseif rooms.are_too_many(record.by) then
-    return {'made'}
+  end
+  local refusal = seats.are_too_many(record) or rooms.are_too_many(record)
+  if refusal then
+    return refusal
   end
   room = rooms.make({
     name = name, kind = 'private', title = title, topic = topic, owner = record.by,
@@ -145,10 +115,10 @@ function by_holder.direct(key, record, other_key, name)
     return {seats.find(rooms.find(present), record.by)[1], present}
   end
   local is_blocked = call('SISMEMBER', at.blocks_of .. other.by, key) == 1
-  if record.by == other.by or is_blocked or seats.cannot_be_asked(other.by) then
+  if record.by == other.by or is_blocked or seats.cannot_be_asked(other) then
     return NO_ROOM
-  elseif seats.are_too_many(record.by) then
-    return {'rooms'}
+  elseif seats.are_too_many(record) then
+    return seats.are_too_many(record)
   end
   call('HSET', at.direct, record.by .. ' ' .. other.by, name, other.by .. ' ' .. record.by, name)
   local room = rooms.make({
@@ -168,8 +138,11 @@ function by_holder.accept(key, record, digest)
   local seat = seats.find(room, record.by)
   if seat then
     return {seat[1], room.name}
-  elseif seats.are_too_many(record.by) then
-    return {'rooms'}
+  end
+  local refusal = sanctions.refusal(room, 'ban', record.by, record.address or '')
+    or seats.are_too_many(record)
+  if refusal then
+    return refusal
   end
   if pass[3] == 1 then
     call('HDEL', at.passes, digest)
@@ -200,23 +173,27 @@ end
 
 --- What is said.
 
--- Whether this is a conversation whose other one blocks the name with this key.
+-- Why somebody is not heard in a room: it is muted, or this is a conversation whose other one blocks the
+-- name with this key; nil: it is heard.
 local function is_unheard(key, record, room)
   if room.kind == 'direct' then
     for _, by in ipairs(call('HKEYS', at.seats_of .. room.number)) do
       if by ~= record.by and call('SISMEMBER', at.blocks_of .. by, key) == 1 then
-        return true
+        return {'not heard'}
       end
     end
   end
+  return is_muted(record, room)
 end
 
 function by_seat.say(key, record, room, seat, text, digest, text_digest, reply_to)
   local answer = messages.answered(digest, text_digest)
   if not answer and reply_to ~= 0 and not messages.author(room, seat, reply_to) then
     return NO_MESSAGE
-  elseif not answer and is_unheard(key, record, room) then
-    return {'not heard'}
+  end
+  local refusal = not answer and is_unheard(key, record, room)
+  if refusal then
+    return refusal
   end
   answer = answer or messages.say(room, record, text, digest, text_digest, reply_to)
   if answer[1] ~= 'key' then
@@ -237,19 +214,19 @@ end
 
 function by_seat.edit(key, record, room, seat, id, text)
   return refusal(record, room, seat, id)
-    or is_unheard(key, record, room) and {'not heard'}
+    or is_unheard(key, record, room)
     or messages.edit(room, record, id, text)
 end
 
 function by_seat.remove(key, record, room, seat, id)
-  return refusal(record, room, seat, id) or messages.remove(room, record, id)
+  return refusal(record, room, seat, id) or messages.remove(room, record, id, '')
 end
 
 function by_seat.react(key, record, room, seat, id, kind, on)
   if not messages.author(room, seat, id) then
     return NO_MESSAGE
   end
-  return messages.react(room, record, id, kind, on)
+  return is_muted(record, room) or messages.react(room, record, id, kind, on)
 end
 
 function by_seat.mark_read(key, record, room, seat, id)
@@ -257,13 +234,27 @@ function by_seat.mark_read(key, record, room, seat, id)
   return true
 end
 
---- What the owner of a private room does.
+function by_seat.typing(key, record, room)
+  local refusal = is_unheard(key, record, room)
+  if not refusal then
+    telling.aside(room, 'typing', record, true)
+  end
+  return refusal or true
+end
 
-function by_owner.set_topic(key, record, room, topic)
+-- For the room's moderators.
+function by_seat.set_topic(key, record, room, seat, topic, role)
+  if room.kind == 'direct' or ranks.of(room, record.by, role) == 0 then
+    return {'not the owner'}
+  elseif is_muted(record, room) then
+    return is_muted(record, room)
+  end
   room.topic = topic
   local text = topic == '' and ' cleared the topic' or ' set the topic: ' .. topic
   return rooms.add(room, 'topic', record.name, record.by, false, record.name .. text, {})
 end
+
+--- What the owner of a private room does.
 
 -- `uses` false: any number.
 function by_owner.create_pass(key, record, room, digest, lasting_ms, uses)
@@ -287,12 +278,20 @@ function by_owner.revoke_passes(key, record, room)
   return true
 end
 
-function by_owner.hand_on(key, record, room, other_key)
-  local other = names.find(other_key)
+-- Why nothing can be done to somebody in a room: it is not there; nil: it is.
+local function not_inside(room, other)
   if not other or not seats.find(room, other.by) then
     return {'nobody', other and other.name or 'Nobody of that name'}
   end
-  seats.give(room, other.by, other.name)
+end
+
+function by_owner.hand_on(key, record, room, other_key)
+  local other = names.find(other_key)
+  local refusal = not_inside(room, other)
+  if refusal then
+    return refusal
+  end
+  seats.give(room, other.by, seats.find(room, other.by)[2])
   return true
 end
 

@@ -74,6 +74,24 @@ local function info(room, by, seat)
   }
 end
 
+-- Whether whoever a record is of has a stay.
+local function is_online(record)
+  return not record.places or #record.places > 0
+end
+
+-- Those whom the chat knows, of names after one: {name, record} of each; and the last name, if there
+-- may be more of them.
+local function known(after, limit)
+  local from = after and '[' .. after .. '\1' or '-'
+  local found, last = {}, false
+  for i, member in ipairs(call('ZRANGEBYLEX', at.known, from, '+', 'LIMIT', 0, limit)) do
+    local name, key = string.match(member, '^(.-)%z(.*)$')
+    found[i] = {name, decode(call('HGET', at.names, key))}
+    last = i == limit and name
+  end
+  return found, last
+end
+
 local questions = {}
 
 -- `by` false: the server itself asks.
@@ -140,11 +158,16 @@ function questions.people(name, by, number, after, limit)
     call('ZRANGEBYLEX', at.people_of .. room.number, from, '+', 'LIMIT', 0, limit)
   ) do
     local shown, who = string.match(member, '^(.*)%z(.*)$')
-    local key = seat_of(room, who)[4]
-    local packed = call('HGET', at.names, key)
-    local is_online = packed and decode(packed).by == who
-    local is_owner = room.kind == 'private' and room.owner == who
-    found[i] = {shown, is_online and 1 or 0, is_owner and 'owner' or 'member'}
+    local packed = call('HGET', at.names, seat_of(room, who)[4])
+    local record = packed and decode(packed)
+    local is_here = record and record.by == who
+    local role = 'member'
+    if room.kind == 'private' and room.owner == who then
+      role = 'owner'
+    elseif room.kind == 'public' and is_here and (record.role or role) ~= role then
+      role = 'moderator'
+    end
+    found[i] = {shown, is_here and is_online(record) and 1 or 0, role}
   end
   return {found}
 end
@@ -179,6 +202,70 @@ function questions.rooms(by, after, limit, inside)
     found[#found + 1] = info(lobby, by, seat)
   end
   return found
+end
+
+--- For admins.
+
+function questions.everyone(after, limit)
+  local lobby, found = load_room(LOBBY), known(after, limit)
+  for i, each in ipairs(found) do
+    local name, record = unpack(each)
+    local inside = call('ZCARD', at.inside_of .. record.by)
+      + call('HEXISTS', at.seats_of .. lobby.number, record.by)
+    found[i] = {name, record.role or false, is_online(record) and 1 or 0, inside}
+  end
+  return found
+end
+
+-- Stays; after which name to go on, or false.
+function questions.places(after, limit)
+  local found, last = known(after, limit)
+  local places = {}
+  for _, each in ipairs(found) do
+    local name, record = unpack(each)
+    for _, stay in ipairs(record.places or {record}) do
+      local is_waiting = stay.waiting or call('ZSCORE', at.gone, stay.worker)
+      places[#places + 1] = {name, record.places and 1 or 0, not is_waiting and stay.holder}
+    end
+  end
+  return {last, places}
+end
+
+-- Rooms but direct ones, whose names begin with @: those below them from one bound on, and those above
+-- from the other.
+function questions.all_rooms(low, high, limit)
+  local found = {}
+  for _, range in ipairs({{low, '(@'}, {high, '+'}}) do
+    local from, to = unpack(range)
+    for _, name in ipairs(call('ZRANGEBYLEX', at.named, from, to, 'LIMIT', 0, limit - #found)) do
+      found[#found + 1] = info(load_room(name), '', false)
+    end
+  end
+  return found
+end
+
+-- After which name to go on, or false; and how many messages were said in those rooms.
+function questions.said(after, limit)
+  local said, last = 0, false
+  local from = after and '(' .. after or '-'
+  for i, name in ipairs(call('ZRANGEBYLEX', at.named, from, '+', 'LIMIT', 0, limit)) do
+    said = said + load_room(name).said
+    last = i == limit and name
+  end
+  return {last, said}
+end
+
+-- Accounts, those online, their places; all names; rooms; sanctions; what the log counts.
+function questions.statistics()
+  local numbers = call('HMGET', at.counts, 'accounts', 'online', 'places')
+  for i = 1, 3 do
+    numbers[i] = tonumber(numbers[i] or 0)
+  end
+  local log = call('HMGET', at.meta, 'first_id', 'last_id', 'uncounted')
+  return {
+    numbers[1], numbers[2], numbers[3], call('HLEN', at.names), call('ZCARD', at.named),
+    call('HLEN', at.sanctions), tonumber(log[1]), tonumber(log[2]), tonumber(log[3]),
+  }
 end
 
 local question = decode(ARGV[1])

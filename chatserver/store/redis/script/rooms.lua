@@ -40,10 +40,9 @@ function rooms.find(name)
   return found[name]
 end
 
--- A new room; `room` has its name, kind, title, topic, owner, maker and `everything`.
-function rooms.make(room)
-  meta.room = meta.room + 1
-  room.number, room.pair, room.trimmed = meta.room, room.pair or false, meta.first_id
+-- A room that was not there.
+local function fill_up(room)
+  room.pair, room.trimmed = room.pair or false, meta.first_id
   for _, field in ipairs(ROOM_FIELDS) do
     if room[field] == nil then
       room[field] = 0
@@ -51,6 +50,15 @@ function rooms.make(room)
   end
   room.changed = true
   found[room.name] = room
+  return room
+end
+
+-- A new room; `room` has its name, kind, title, topic, owner, maker and `everything`.
+function rooms.make(room)
+  meta.room = meta.room + 1
+  room.number = meta.room
+  fill_up(room)
+  call('ZADD', at.named, 0, room.name)
   if room.kind == 'public' then
     call('ZADD', at.public, 0, room.name)
   end
@@ -71,9 +79,23 @@ function rooms.make_lobby()
   })
 end
 
--- Whether this identity may make no more.
-function rooms.are_too_many(by)
-  return tonumber(call('HGET', at.made, by) or 0) >= rules.max_made
+-- The room of announcements, which has a number of its own and a name that nobody else sees.
+function rooms.everywhere()
+  return rooms.find(EVERYWHERE) or fill_up({
+    name = EVERYWHERE, number = 0, kind = 'everywhere', title = EVERYWHERE, topic = '', owner = '',
+    maker = '', everything = true,
+  })
+end
+
+-- How many rooms somebody may have.
+function rooms.bounds(record)
+  return record.places and rules.account or rules.guest
+end
+
+-- Why somebody may make no more, or nil.
+function rooms.are_too_many(record)
+  local most = rooms.bounds(record).made
+  return tonumber(call('HGET', at.made, record.by) or 0) >= most and {'made', most} or nil
 end
 
 function rooms.revoke_passes(room)
@@ -87,6 +109,7 @@ end
 function rooms.finish(room)
   local number = room.number
   rooms.revoke_passes(room)
+  sanctions.end_room(room)
   for _, keys in ipairs(OF_ROOMS) do
     if keys ~= 'log_of' and keys ~= 'reactions_of' then
       call('UNLINK', at[keys] .. number)
@@ -100,6 +123,7 @@ function rooms.finish(room)
     local by, _, other = unpack(room.pair)
     call('HDEL', at.direct, by .. ' ' .. other, other .. ' ' .. by)
   end
+  call('ZREM', at.named, room.name)
   call('ZREM', at.public, room.name)
   call('ZREM', at.due, room.name)
   call('HDEL', at.rooms, room.name)

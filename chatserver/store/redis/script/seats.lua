@@ -4,7 +4,7 @@ local seats = {}
 
 local seen = {} -- those that were looked at, by room and identity; false: none
 
--- {number, name, messages that are read, key of the name}, or false.
+-- {number, name, messages that are read, key of the name, in the lobby the place in its order}, or false.
 function seats.find(room, by)
   seen[room] = seen[room] or {}
   if seen[room][by] == nil then
@@ -43,25 +43,27 @@ function seats.list(by)
   return list
 end
 
-function seats.are_too_many(by)
-  return call('ZCARD', at.inside_of .. by) >= rules.max_rooms
+-- Why somebody may be in no more rooms, or nil.
+function seats.are_too_many(record)
+  local most = rooms.bounds(record).rooms
+  return call('ZCARD', at.inside_of .. record.by) >= most and {'rooms', most} or nil
 end
 
--- Whether nobody else can ask for one more direct room with this identity; their names begin with @.
-function seats.cannot_be_asked(by)
-  return seats.are_too_many(by)
-    or call('ZLEXCOUNT', at.inside_of .. by, '[@', '(A') >= rules.max_direct
+-- Whether nobody else can ask for one more direct room with somebody; their names begin with @.
+function seats.cannot_be_asked(record)
+  return seats.are_too_many(record)
+    or call('ZLEXCOUNT', at.inside_of .. record.by, '[@', '(A') >= rooms.bounds(record).direct
 end
 
 function seats.sit(room, key, record, number)
-  local by, name = record.by, record.name
-  seats.put(room, by, {number, name, room.said, key})
-  call('ZADD', at.people_of .. room.number, 0, name .. '\0' .. by)
+  local by, name, place = record.by, record.name, nil
   if room.name == LOBBY then
-    names.into_lobby(name)
+    place = names.into_lobby(name)
   else
     call('ZADD', at.inside_of .. by, 0, room.name)
   end
+  seats.put(room, by, {number, name, room.said, key, place})
+  call('ZADD', at.people_of .. room.number, 0, name .. '\0' .. by)
   if room.kind == 'private' then
     call('ZADD', at.seated_of .. room.number, number, by)
   end
@@ -69,12 +71,13 @@ end
 
 -- End a seat; returns the change, of which the log is to tell.
 local function stand_up(room, by)
-  local number, name = unpack(seats.find(room, by))
+  local number, name, _, key = unpack(seats.find(room, by))
   seen[room][by] = false
   call('HDEL', at.seats_of .. room.number, by)
   call('ZREM', at.people_of .. room.number, name .. '\0' .. by)
   if room.name == LOBBY then
-    names.out_of_lobby(name)
+    local record = names.find(key) -- by now the name may be spelt in another way
+    names.out_of_lobby(record and record.by == by and record.name or name)
   else
     call('ZREM', at.inside_of .. by, room.name)
   end
@@ -119,13 +122,15 @@ function seats.give(room, by, name)
   rooms.add(room, 'notice', name, by, false, name .. ' owns the room now', {})
 end
 
--- What follows when somebody's seat has ended.
-local function is_gone(room, key, name, by)
+-- What follows when somebody's seat has ended, of which the room was told or is to be told.
+local function is_gone(room, key, name, by, was_told)
   if room.kind == 'direct' then
     seats.close(room, name, by, name .. ' left; this conversation is over')
     return
   end
-  telling.notify(room, 'leave', key, name, by)
+  if not was_told then
+    telling.notify(room, 'leave', key, name, by)
+  end
   if room.name == LOBBY then
     return
   end
@@ -143,6 +148,15 @@ function seats.leave(room, key, record)
   is_gone(room, key, record.name, record.by)
 end
 
+-- End the seat of somebody, who hears so last of all.
+function seats.send_out(room, key, record, doer, text)
+  local number = seats.find(room, record.by)[1]
+  local change = {record.by, room.name, number, false}
+  rooms.add(room, 'notice', doer.name, doer.by, false, text, {change})
+  stand_up(room, record.by)
+  is_gone(room, key, record.name, record.by, true)
+end
+
 -- End all seats of an identity, and what goes with it; returns how many.
 function seats.end_stay(key, record)
   local by = record.by
@@ -151,8 +165,9 @@ function seats.end_stay(key, record)
     left[i], changes[i] = place[1], stand_up(place[1], by)
   end
   if seats.find(rooms.lobby(), by) then
+    local is_online = call('ZSCORE', at.order, record.name)
     stand_up(rooms.lobby(), by)
-    left[#left + 1] = rooms.lobby()
+    left[#left + 1] = is_online and rooms.lobby() or nil
   end
   if #changes > 0 then
     rooms.change_seats(changes)
@@ -162,4 +177,33 @@ function seats.end_stay(key, record)
   end
   call('UNLINK', at.blocks_of .. by)
   return #left
+end
+
+--- Being online.
+
+local function tell_presence(record, is_online)
+  for _, seat in ipairs(seats.list(record.by)) do
+    local room = rooms.find(seat[1])
+    if call('ZCARD', at.people_of .. room.number) <= rules.max_presence then
+      telling.aside(room, 'presence', record, is_online)
+    end
+  end
+end
+
+-- An account has a place, for the first time in a while.
+function seats.come_online(key, record)
+  local lobby = rooms.lobby()
+  if seats.find(lobby, record.by) then
+    names.into_lobby(record.name)
+    telling.notify(lobby, 'join', key, record.name, record.by)
+  end
+  tell_presence(record, true)
+end
+
+-- An account has no place any more.
+function seats.go_offline(key, record)
+  if names.out_of_lobby(record.name) then
+    telling.notify(rooms.lobby(), 'leave', key, record.name, record.by)
+  end
+  tell_presence(record, false)
 end

@@ -15,13 +15,14 @@ local FIELDS = {
   'number', -- that was given last in an order of joining
   'room', -- the number of the room that was made last
   'reaction', -- of the reaction that was added last
+  'sanction', -- of the sanction that was made last
   'timed', -- the newest time in `times`
   'seen', -- when a worker called last, on the server's own clock
   'steady', -- what the clock showed then that only passes
 }
 local OF_ROOMS = { -- keys that each room has
   'log_of', 'texts_of', 'edited_of', 'seats_of', 'people_of', 'seated_of', 'notices_of',
-  'reactions_of', 'reacting_of', 'passes_of',
+  'reactions_of', 'reacting_of', 'passes_of', 'sanctions_of', 'against_of',
 }
 
 local FREED = 500 -- seats that end with names that become free in one settling, so that nobody waits
@@ -80,7 +81,9 @@ local function end_is_lost()
 end
 
 local is_new = not meta.epoch
-if is_new then
+if is_new and call('TYPE', at.meta_before).ok == 'hash' then
+  return redis.error_reply('EARLIER a log of before accounts; start again, which takes it over')
+elseif is_new then
   -- What there may be of another log, whose `meta` is gone, is not ours.
   for _, packed in ipairs(call('HVALS', at.rooms)) do
     for _, keys in ipairs(OF_ROOMS) do
@@ -92,6 +95,7 @@ if is_new then
       call('UNLINK', key)
     end
   end
+  call('SET', at.meta_before, ACCOUNTS_TEXT)
   meta.epoch, meta.first_id, meta.seen = caller.fresh_epoch, 1, real
 elseif caller.epoch == meta.epoch and end_is_lost() then
   meta.epoch = caller.fresh_epoch

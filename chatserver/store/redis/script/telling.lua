@@ -119,6 +119,20 @@ local function tell_reactions(room)
   return true
 end
 
+--- Beside the log.
+
+local asides = {}
+
+function telling.aside(room, kind, record, is_online)
+  asides[#asides + 1] = {room.name, kind, record.name, record.by, is_online}
+end
+
+function telling.publish()
+  if #asides > 0 then
+    call('PUBLISH', at.asides, encode(asides))
+  end
+end
+
 --- When.
 
 -- The room may have something to tell.

@@ -2,21 +2,33 @@
 
 local time = {}
 
--- Somebody's stay is over. Returns how many seats end with it.
-function time.end_stay(key, record)
-  names.free(key, record)
-  return seats.end_stay(key, record)
+-- A stay is over. Returns how many seats end with it.
+function time.end_stay(key, record, stay)
+  names.free(key, record, stay)
+  if not record.places then
+    return seats.end_stay(key, record)
+  elseif #record.places == 0 then
+    seats.go_offline(key, record)
+  end
+  return 0
 end
 
--- End the stays of these names, some seats at a time; returns how many more may end.
-local function end_stays(keys, most)
-  for _, key in ipairs(keys) do
+-- End the stays of these slots, some seats at a time; returns how many more may end.
+local function end_stays(slots, most)
+  for _, slot in ipairs(slots) do
     if most <= 0 then
       break
     end
-    most = most - math.max(1, time.end_stay(key, names.find(key)))
+    most = most - math.max(1, time.end_stay(names.at(slot)))
   end
   return most
+end
+
+-- Forget sanctions whose time is over.
+function time.lift()
+  for _, ended in ipairs(sanctions.ended()) do
+    sanctions.remove(rooms.find(ended[2]), ended[1])
+  end
 end
 
 -- Free the names whose time is up, and tell what is due.

@@ -1,6 +1,6 @@
--- Take over a part of a database from before there were rooms: all that it has is the lobby's. Its
--- workers may go on until the last part; then they find a text where `meta` was, and each of their
--- batches fails as a whole.
+-- Take over a part of a database from before there were rooms: all that it has is the lobby's; or all of
+-- one from before there were accounts, which has all but what is new. Its workers may go on until the last
+-- part; then they find a text where `meta` was, and each of their batches fails as a whole.
 --
 -- ARGV     MessagePack: {count, keep_ms or false, tail, names}; of each name by its key
 --          {secret, identity, skeletons, scripts}.
@@ -10,6 +10,25 @@
 local OLD = '{chat}:'
 local known = decode(ARGV[1])
 
+-- People and rooms have lists of their names now.
+local function list_names()
+  local packed = call('HGETALL', at.names)
+  for i = 1, #packed, 2 do
+    call('ZADD', at.known, 0, decode(packed[i + 1]).name .. '\0' .. packed[i])
+  end
+  for _, name in ipairs(call('HKEYS', at.rooms)) do
+    call('ZADD', at.named, 0, name)
+  end
+end
+
+if call('TYPE', at.meta_before).ok == 'hash' then
+  call('RENAME', at.meta_before, at.meta)
+  call('SET', at.meta_before, ACCOUNTS_TEXT)
+  if call('HEXISTS', at.meta, 'epoch') == 1 then
+    list_names()
+    return {'done'}
+  end
+end
 if call('TYPE', OLD .. 'meta').ok ~= 'hash' or call('HEXISTS', at.meta, 'epoch') == 1 then
   return {'none'}
 end
@@ -137,6 +156,8 @@ call('HSET', at.rooms, LOBBY, encode({
 }))
 call('ZADD', at.public, 0, LOBBY)
 call('ZADD', at.due, 0, LOBBY)
+list_names()
+call('SET', at.meta_before, ACCOUNTS_TEXT)
 call('HDEL', at.meta, 'copied', 'said')
 call(
   'HSET', at.meta, 'epoch', epoch, 'last_id', last, 'last_ms', number('last_ms'),

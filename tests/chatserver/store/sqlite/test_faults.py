@@ -22,6 +22,7 @@ from chatserver.logs.form import fields_of
 from chatserver.store.interface import Store
 from chatserver.store.sqlite import SqliteStore, schema
 from chatserver.store.sqlite import store as store_module
+from chatserver.store.values import Lost
 from tests.chatserver.greenlets import eventually, outcome
 from tests.chatserver.store.chat import claim, events, say, tick, told
 from tests.chatserver.store.conftest import OpenStore
@@ -203,7 +204,7 @@ def test_a_takeover_that_says_it_failed_but_did_not_ends_the_old_holder(
 
     assert goes_on(store)
 
-    assert store.follow(1, 5).lost == [alice.claim.holder]
+    assert store.follow(1, 5).lost == [Lost(alice.claim.holder, "taken_over")]
 
 
 def test_who_lost_a_name_is_told_when_the_read_after_it_has_failed(
@@ -223,7 +224,7 @@ def test_who_lost_a_name_is_told_when_the_read_after_it_has_failed(
     news = store.follow(0, 5)
 
     assert [event.id for event in news.events] == [1]
-    assert news.lost == [alice.claim.holder]
+    assert news.lost == [Lost(alice.claim.holder, "taken_over")]
 
 
 def test_a_takeover_that_failed_leaves_the_old_holder(store: SqliteStore, disk: Disk) -> None:

@@ -6,11 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from chatserver.errors import NameTaken
+from chatserver.errors import Forbidden, NameTaken, Unauthorized
 from chatserver.store import open_store
+from chatserver.store.seats import EVERYWHERE, LOBBY
 from chatserver.store.sqlite import schema
+from chatserver.store.values import Account
 from tests.chatserver.greenlets import outcome
-from tests.chatserver.store.chat import claim, events, say, tick, told
+from tests.chatserver.store.chat import (
+    claim,
+    come,
+    enter,
+    events,
+    in_force,
+    say,
+    tick,
+    told,
+)
 from tests.chatserver.store.conftest import Clock, OpenStore
 from tests.chatserver.store.sqlite.conftest import OpenWith, new_file
 
@@ -33,6 +44,39 @@ def test_everything_survives(open_at: OpenStore, clock: Clock) -> None:
     assert say(store, back, "hello 😀\x00", key="k") == receipt
     # Told now, and before: that Bob had come and gone.
     assert say(store, back, "more").id > log[-1].id
+
+
+def test_accounts_their_places_and_sanctions_survive(open_at: OpenStore, clock: Clock) -> None:
+    before = open_at()
+    boss, ann = come(before, "Boss", "admin"), come(before, "Ann")
+    guest = claim(before, "Guest", address="digest")
+    tea = enter(before, ann, "tea")
+    asked = (
+        before.mute(boss.claim, LOBBY, "admin", "guest", 60, "loud"),
+        before.ban(boss.claim, LOBBY, "admin", "ann", None, ""),
+    )
+    mute, ban = (outcome(future) for future in asked)
+    outcome(before.revoke(boss.claim, "admin", "ann"))
+    announced = outcome(before.announce(boss.claim, "admin", "hello, all"))
+    sanctions = in_force(before, boss, LOBBY)
+    outcome(before.lift(boss.claim, LOBBY, "admin", ban))
+    everyone, places = before.everyone(None, 9), before.places(None, 9)
+    before.close()
+
+    store = open_at()
+
+    assert store.everyone(None, 9) == everyone
+    assert store.places(None, 9) == [place._replace(holder=None) for place in places]
+    back = come(store, "Boss", "admin", secret=boss.claim.secret)
+    assert in_force(store, back, LOBBY) == sanctions[:1]
+    with pytest.raises(Unauthorized):
+        claim(store, "Ann", account=Account("Ann", "member", clock.now // 1000))
+    assert come(store, "Ann", lobby=False).seats == (tea,)
+    with pytest.raises(Forbidden):
+        say(store, claim(store, "Guest", guest.claim.secret, address="digest"), "hello")
+    assert outcome(store.mute(back.claim, LOBBY, "admin", "ann", 60, "")) > ban > mute
+    assert store.read_rooms({EVERYWHERE: 0}, 10**6, 9)[0].id == announced.id
+    assert store.follow(announced.id - 1, 1).events[0].room == EVERYWHERE
 
 
 def test_a_notice_that_was_not_told_before_is_told_after(open_at: OpenStore) -> None:

@@ -1,13 +1,16 @@
-"""A file of the version before rooms: everything in it is the lobby's, and a copy is kept."""
+"""Files of the versions before rooms (1) and before accounts (2): everything in them is the lobby's
+and of guests, and a copy is kept."""
 
 import sqlite3
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from chatserver.errors import BadRequest, StartError
 from chatserver.store.events import Event
+from chatserver.store.people_interface import PersonInfo
 from chatserver.store.seats import Seat
 from chatserver.store.sqlite import schema
 from chatserver.store.values import digest_of, identity_of
@@ -23,14 +26,19 @@ EVENTS = [
 ]
 
 
+@pytest.fixture(params=[1, 2])
+def version(request: pytest.FixtureRequest) -> int:
+    found: int = request.param
+    return found
+
+
 @pytest.fixture
-def old(path: Path, clock: Clock) -> Path:
+def old(path: Path, clock: Clock, version: int) -> Path:
     """A file as that version left it."""
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         for statement in schema.MIGRATIONS[0]:
             file.execute(statement)
         file.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
-        file.execute("PRAGMA user_version=1")
         file.execute("UPDATE log SET epoch = 'before'")
         file.executemany("INSERT INTO event VALUES (?,?,?,?,?,?,?,?)", EVENTS)
         digests = digest_of(SECRET, "key"), digest_of("again")
@@ -38,6 +46,10 @@ def old(path: Path, clock: Clock) -> Path:
         holding = ("alice", 1, "Alice", SECRET, "worker.1")
         file.execute("INSERT INTO holding VALUES (?,?,?,?,?,NULL)", holding)
         file.execute("INSERT INTO notice VALUES (1, 'join', 'carol', 'Carol')")
+        file.create_function("identity_of", 1, identity_of, deterministic=True)
+        for statement in chain.from_iterable(schema.MIGRATIONS[1:version]):
+            file.execute(statement)
+        file.execute(f"PRAGMA user_version={version}")
     return path
 
 
@@ -57,6 +69,7 @@ def test_everything_is_the_lobbys(open_at: OpenStore, old: Path) -> None:
     tick(store)
     assert [event.text for event in store.read()][4:] == ["Carol joined the chat"]
     assert store.room(by, joined.seats[0]).unread == 0
+    assert store.everyone(None, 9) == [PersonInfo("Alice", None, True, 1)]
 
 
 def test_what_was_sent_is_still_known(open_at: OpenStore, old: Path) -> None:
@@ -68,23 +81,30 @@ def test_what_was_sent_is_still_known(open_at: OpenStore, old: Path) -> None:
         say(store, alice, "something else", "key")
 
 
-def test_a_copy_is_kept_as_it_was(open_at: OpenStore, old: Path) -> None:
+def test_a_copy_is_kept_as_it_was(open_at: OpenStore, old: Path, version: int) -> None:
     open_at().close()
 
-    with closing(sqlite3.connect(f"{old}.format-1")) as copy:
-        assert copy.execute("PRAGMA user_version").fetchone() == (1,)
-        assert copy.execute("SELECT * FROM event").fetchall() == EVENTS
+    said = {1: "said", 2: "number"}[version]
+    with closing(sqlite3.connect(f"{old}.format-{version}")) as copy:
+        assert copy.execute("PRAGMA user_version").fetchone() == (version,)
+        query = f"SELECT id, type, user, text, time_ms, users, count, {said} FROM event"
+        assert copy.execute(query).fetchall() == EVENTS
+        columns = "key, number, name, secret, holder, until"
+        holding = ("alice", 1, "Alice", SECRET, "worker.1", None)
+        assert copy.execute(f"SELECT {columns} FROM holding").fetchall() == [holding]
     assert [path.name for path in old.parent.glob("*.unfinished")] == []
 
 
-def test_where_no_copy_can_be_made_nothing_is_changed(open_at: OpenStore, old: Path) -> None:
-    Path(f"{old}.format-1.unfinished").mkdir()
+def test_where_no_copy_can_be_made_nothing_is_changed(
+    open_at: OpenStore, old: Path, version: int
+) -> None:
+    Path(f"{old}.format-{version}.unfinished").mkdir()
 
     with pytest.raises(StartError, match="make room"):
         open_at()
 
     with closing(sqlite3.connect(old)) as file:
-        assert file.execute("PRAGMA user_version").fetchone() == (1,)
+        assert file.execute("PRAGMA user_version").fetchone() == (version,)
 
 
 def test_a_new_file_has_no_copy(open_at: OpenStore, path: Path) -> None:

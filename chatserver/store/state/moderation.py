@@ -1,0 +1,312 @@
+"""What moderators and admins do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from chatserver.people.token_terms import Role
+from chatserver.store.events import because, lasting
+from chatserver.store.refusals import (
+    above_you,
+    no_such_room,
+    nobody_known,
+    not_a_moderator,
+    not_an_admin,
+)
+from chatserver.store.seats import EVERYWHERE, LOBBY, RoomKind, Sanction, SanctionKind
+from chatserver.store.state.log import LogEnd
+from chatserver.store.state.messages import Messages
+from chatserver.store.state.names import Names
+from chatserver.store.state.records import AccountRecord, Holding, RoomRecord, Somebody
+from chatserver.store.state.room import Room
+from chatserver.store.state.rooms import Rooms
+from chatserver.store.state.sanctions import Sanctions
+from chatserver.store.state.seating import Seating
+from chatserver.store.values import Claim, Lost, Moment, Receipt, Why
+
+EVERYWHERE_NUMBER: Final = 0
+"""What the room of announcements is called in the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moderation:
+    """Operations, as `PeopleStore` describes them; each checks everything before it changes
+    anything. Whoever calls lets time take effect afterwards.
+
+    `free` ends a stay.
+    """
+
+    log: LogEnd
+    names: Names
+    rooms: Rooms
+    seating: Seating
+    messages: Messages
+    sanctions: Sanctions
+    free: Callable[[Moment, Holding], None]
+
+    # --- moderating
+
+    def may_moderate(self, now: Moment, claim: Claim, room: str, role: Role) -> None:
+        """Raises what `moderated` does."""
+        self.moderated(now, claim, room, role)
+
+    def strike(
+        self, now: Moment, claim: Claim, name: str, role: Role, message: int, reason: str
+    ) -> Receipt:
+        """Erase a message."""
+        doer, room = self.moderated(now, claim, name, role)
+        if room is None:
+            raise no_such_room()
+        return self.messages.strike(now, room, doer, message, reason)
+
+    def mute(
+        self,
+        now: Moment,
+        claim: Claim,
+        name: str,
+        role: Role,
+        key: str,
+        seconds: float | None,
+        reason: str,
+    ) -> int:
+        """Let somebody say nothing."""
+        doer, room = self.moderated(now, claim, name, role)
+        if room is None:
+            raise no_such_room()
+        who = self._below(doer, room, role, key)
+        number = self._sanction(now, "mute", room.name, who, doer, seconds, reason)
+        self._tell(now, room, doer, f"muted {who.name}{lasting(seconds, reason)}")
+        return number
+
+    def kick(self, now: Moment, claim: Claim, name: str, role: Role, key: str, reason: str) -> None:
+        """End a seat."""
+        doer, room = self.moderated(now, claim, name, role)
+        if room is None:
+            raise no_such_room()
+        who, _ = self.seating.inside(room, self.names.find(key))
+        self._check_below(doer, room, role, who)
+        text = f"{doer.name} sent {who.name} out{because(reason)}"
+        self.seating.send_out(now, room, who, doer, text)
+
+    def ban(
+        self,
+        now: Moment,
+        claim: Claim,
+        name: str,
+        role: Role,
+        key: str,
+        seconds: float | None,
+        reason: str,
+    ) -> int:
+        """Let somebody in no more."""
+        doer, room = self.moderated(now, claim, name, role)
+        who = self._below(doer, room, role, key)
+        number = self._sanction(now, "ban", name, who, doer, seconds, reason)
+        how = lasting(seconds, reason)
+        if room is None:
+            self._end_stays(now, key, "sent_away", f"You were banned{how}")
+        elif who.by in room.seats:
+            self.seating.send_out(now, room, who, doer, f"{doer.name} banned {who.name}{how}")
+        else:
+            self._tell(now, room, doer, f"banned {who.name}{how}")
+        return number
+
+    def lift(self, now: Moment, claim: Claim, name: str, role: Role, number: int) -> None:
+        """End a sanction."""
+        doer, room = self.moderated(now, claim, name, role)
+        found = self.sanctions.get(name, number, now.wall)
+        self.sanctions.remove(self.log.changes, found)
+        if room is not None:
+            self._tell(now, room, doer, f"lifted the {found.kind} of {found.name}")
+
+    def in_force(self, now: Moment, claim: Claim, name: str, role: Role) -> list[Sanction]:
+        """The sanctions of a room."""
+        self.moderated(now, claim, name, role)
+        return self.sanctions.of(name, now.wall)
+
+    # --- administering
+
+    def ban_address(
+        self,
+        now: Moment,
+        claim: Claim,
+        role: Role,
+        address: str,
+        shown: str,
+        seconds: float | None,
+        reason: str,
+    ) -> int:
+        """Let in no guests from there."""
+        doer = self._admin(claim, role)
+        until = None if seconds is None else now.wall + round(seconds * 1000)
+        number = self.sanctions.add(
+            self.log.changes,
+            Sanction(0, "ban", EVERYWHERE, "", address, shown, doer.name, reason, now.wall, until),
+        )
+        text = f"You were banned{lasting(seconds, reason)}"
+        for holding in [one for one in self.names if one.address == address]:
+            self._end(now, holding, Lost(holding.holder or "", "sent_away", text))
+        return number
+
+    def disconnect(self, now: Moment, claim: Claim, role: Role, key: str, reason: str) -> int:
+        """End all stays of a name."""
+        self._admin(claim, role)
+        self._known(key)
+        return self._end_stays(now, key, "sent_away", f"You were disconnected{because(reason)}")
+
+    def revoke(self, now: Moment, claim: Claim, role: Role, key: str) -> int:
+        """No token is good that was not signed later."""
+        self._admin(claim, role)
+        account = self._account(key)
+        changed = account._replace(revoked=now.wall // 1000)
+        self.names.put_account(self.log.changes, changed)
+        return self._end_stays(now, key, "revoked", "Your tokens were revoked")
+
+    def announce(self, now: Moment, claim: Claim, role: Role, text: str) -> Receipt:
+        """Tell everyone."""
+        doer = self._admin(claim, role)
+        # Made anew each time: nothing there comes after anything.
+        record = RoomRecord(EVERYWHERE_NUMBER, EVERYWHERE, "public", EVERYWHERE, "", "", "", True)
+        return self.log.add(now, Room(record), "notice", doer.name, text, by=doer.by)
+
+    def close_any(self, now: Moment, claim: Claim, role: Role, name: str) -> None:
+        """End a room."""
+        doer = self._admin(claim, role)
+        room = self.rooms.named(name)
+        if room is None or room.kind == "direct":
+            raise no_such_room()
+        if room.name == LOBBY:
+            raise not_an_admin()
+        self.seating.close(now, room, doer, f"{doer.name} closed the room")
+
+    def erase(self, now: Moment, claim: Claim, role: Role, key: str, cursor: str) -> str:
+        """Erase a part of what an account has said, and at last itself."""
+        doer = self._admin(claim, role)
+        account = self._account(key)
+        who = account.who
+        if who.by == doer.by:
+            raise above_you(who.name)
+        if not cursor:
+            changed = account._replace(revoked=now.wall // 1000)
+            self.names.put_account(self.log.changes, changed)
+        # At each step: nobody may have come in between.
+        self._end_stays(now, key, "sent_away", "Your account was erased")
+        said, further = self.log.archive.said_by(who.by, cursor)
+        for message, number in said:
+            room = self.rooms.numbered(number)
+            if room is not None:
+                self.messages.strike(now, room, doer, message, "")
+        if not further:
+            self.seating.end_stay(now, who)
+            self.names.forget(self.log.changes, account)
+        return further
+
+    # --- who may, and whom
+
+    def moderated(
+        self, now: Moment, claim: Claim, name: str, role: Role
+    ) -> tuple[Somebody, Room | None]:
+        """Who speaks, and the room, None for EVERYWHERE. Raises ClaimLost, NoSuchRoom,
+        Forbidden."""
+        if name == EVERYWHERE:
+            return self._admin(claim, role), None
+        holding = self.names.held(claim)
+        who = holding.who
+        room = self.rooms.named(name)
+        if room is None or not self._sees(room, who, role):
+            raise no_such_room()
+        if room.kind == "direct" or not rank(room, who, role):
+            raise not_a_moderator()
+        if role != "admin":
+            self.sanctions.check_let_in(now, name, who.by, holding.address)
+            self.sanctions.check_may_speak(now, name, holding)
+        return who, room
+
+    def _sees(self, room: Room, who: Somebody, role: Role) -> bool:
+        if room.kind == "public" or who.by in room.seats:
+            return True
+        return room.kind == "private" and role == "admin"
+
+    def _admin(self, claim: Claim, role: Role) -> Somebody:
+        who = self.names.held(claim).who
+        if role != "admin":
+            raise not_an_admin()
+        return who
+
+    def _below(self, doer: Somebody, room: Room | None, role: Role, key: str) -> Somebody:
+        """Somebody who may do less. Raises BadRequest, Forbidden."""
+        who = self._known(key)
+        self._check_below(doer, room, role, who)
+        return who
+
+    def _check_below(self, doer: Somebody, room: Room | None, role: Role, who: Somebody) -> None:
+        account = self.names.account(who.key)
+        theirs = rank(room, who, "member" if account is None else account.role)
+        if who.by == doer.by or theirs >= rank(room, doer, role):
+            raise above_you(who.name)
+
+    def _known(self, key: str) -> Somebody:
+        who = self.names.find(key)
+        if who is None:
+            raise nobody_known(key)
+        return who
+
+    def _account(self, key: str) -> AccountRecord:
+        account = self.names.account(key)
+        if account is None:
+            raise nobody_known(key)
+        return account
+
+    # --- what is done
+
+    def _sanction(
+        self,
+        now: Moment,
+        kind: SanctionKind,
+        room: str,
+        who: Somebody,
+        doer: Somebody,
+        seconds: float | None,
+        reason: str,
+    ) -> int:
+        stays = self.names.stays(who.key)
+        address = stays[0].address if stays else ""
+        until = None if seconds is None else now.wall + round(seconds * 1000)
+        made = Sanction(
+            0, kind, room, who.by, address, who.name, doer.name, reason, now.wall, until
+        )
+        return self.sanctions.add(self.log.changes, made)
+
+    def _tell(self, now: Moment, room: Room, doer: Somebody, what: str) -> None:
+        self.log.add(now, room, "notice", doer.name, f"{doer.name} {what}", by=doer.by)
+
+    def _end_stays(self, now: Moment, key: str, why: Why, text: str) -> int:
+        stays = self.names.stays(key)
+        for holding in stays:
+            self._end(now, holding, Lost(holding.holder or "", why, text))
+        return len(stays)
+
+    def _end(self, now: Moment, holding: Holding, lost: Lost) -> None:
+        if lost.holder:
+            self.log.changes.lost.append(lost)
+        self.free(now, holding)
+
+
+def rank(room: Room | None, who: Somebody, role: Role) -> int:
+    """Where one stands in a room (None: everywhere), among those who may moderate it: 0 is nobody
+    of them."""
+    if role == "admin":
+        return 2
+    if room is None:
+        return 0
+    if room.kind == "private":
+        return int(room.owner == who.by)
+    return int(room.kind == "public" and role == "moderator")
+
+
+def role_in(kind: RoomKind, owns: bool, role: Role) -> str:
+    """What somebody is in a room, as all see it, who owns it or not and whose token has this
+    role."""
+    if kind == "private" and owns:
+        return "owner"
+    return "moderator" if kind == "public" and role != "member" else "member"
