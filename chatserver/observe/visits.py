@@ -36,6 +36,10 @@ class Visits:
         code = CloseCode.ABNORMAL if connection.close_code is None else connection.close_code
         self.closed[code] += 1
         by = "client" if connection.closed_by_peer else "server"
+        reason = connection.close_reason
+        if by == "server" and code != CloseCode.ABNORMAL:
+            # What a moderator has written stands behind a colon, and is nobody else's to read.
+            reason = reason.partition(": ")[0]
         too_slow = code == CloseCode.TRY_AGAIN_LATER
         tell(
             connections_logger,
@@ -47,7 +51,7 @@ class Visits:
             people=people if len(people) > 1 else None,
             code=int(code),
             by=None if code == CloseCode.ABNORMAL else by,
-            reason=connection.close_reason,
+            reason=reason,
             seconds=rounded(monotonic() - visit.began),
             calls=session.calls_served if isinstance(session, RpcSession) else None,
             told=session.calls_made if isinstance(session, RpcSession) else None,
