@@ -142,3 +142,19 @@ def test_a_revoke_beside_a_renew_leaves_no_good_token(
         ends_with(ann.connection, 4003)
         with pytest.raises(NotJoined):
             outcome(ann.person.administer())
+
+
+def test_an_export_under_way_ends_with_the_role(boss: Somebody, admin: Admin) -> None:
+    here = boss.enter("here")
+    said = [here.say("x" * 1_000) for _ in range(600)]
+    last = max(outcome(future)["id"] for future in said)
+    whole = outcome(admin.export("here"))
+    assert f'"id": {last},' in "".join(whole)
+    parts = outcome(admin.export("here"))
+    next(parts)
+
+    (member,) = boss.client.members.values()
+    outcome(admin._stays.renew(member, Identity.of("Boss")))
+
+    with pytest.raises(Forbidden):
+        next(parts)
