@@ -1,7 +1,6 @@
 """Two workers on one Redis, in this process: what moderators and admins do on one is in force on
 the other when the answer arrives, whatever is under way there."""
 
-from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import partial
 
@@ -15,26 +14,14 @@ from chatserver.people.tokens import Identity
 from chatserver.rooms.arrival import Arriving
 from chatserver.rooms.member import ClientState
 from chatserver.rooms.stays import Stays
-from chatserver.store import open_store
 from tests.chatserver.greenlets import FakeConnection, eventually, outcome
 from tests.chatserver.rooms.somebody import Somebody, say
+from tests.chatserver.rooms.test_two_workers import Workers, workers
 from tests.chatserver.store.conftest import redis_url, shared_redis
 
-__all__ = ["redis_url", "shared_redis"]
+__all__ = ["redis_url", "shared_redis", "workers"]
 
 pytestmark = pytest.mark.usefixtures("gevent_default")
-
-Workers = tuple[Stays, Stays]
-
-
-@pytest.fixture
-def workers(redis_url: str) -> Iterator[Workers]:
-    both = (Stays(open_store(redis_url)), Stays(open_store(redis_url)))
-    for stays in both:
-        stays.start()
-    yield both
-    for stays in both:
-        stays.stop()
 
 
 @pytest.fixture
