@@ -6,6 +6,7 @@ from itertools import count
 from time import monotonic
 
 from capnweb_sync import RpcSession
+from capnweb_sync.close_codes import SENT_AWAY
 from capnweb_sync.server import CloseCode, Connection
 from chatserver.logs import connections_logger, rounded, tell
 
@@ -37,7 +38,7 @@ class Visits:
         self.closed[code] += 1
         by = "client" if connection.closed_by_peer else "server"
         reason = connection.close_reason
-        if by == "server" and code != CloseCode.ABNORMAL:
+        if code == SENT_AWAY:
             # What a moderator has written stands behind a colon, and is nobody else's to read.
             reason = reason.partition(": ")[0]
         too_slow = code == CloseCode.TRY_AGAIN_LATER

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from urllib.request import Request, urlopen
 import pytest
 
 from capnweb_sync import connect
+from chatserver.errors import Unauthorized
+from chatserver.people.access import EVERYBODY
+from chatserver.people.tokens import Identity
 from chatserver.tokens import issue
 from tests.chatserver.guests import SECRET, Guest, refusal
 from tests.chatserver.wire import FUNCTION, Rejected, WireClient
@@ -127,6 +131,12 @@ def test_a_connection_may_say_who_it_is_from(server: ServerProcess) -> None:
         assert refusal(chat.join("Kim", lambda event: None)) == "unauthorized"
         assert chat.login(None, {"name": "jo"}).me.result()["account"] is True
         assert chat.login(None, {"token": issue("Lea", SECRET)}).me.result()["name"] == "Lea"
+
+
+def test_nobody_comes_in_by_what_a_connection_was_good_for_once() -> None:
+    with pytest.raises(Unauthorized):
+        EVERYBODY.identify(None, Identity.of("Ann", until=time.time()))
+    assert EVERYBODY.identify(None, ann := Identity.of("Ann")) is ann
 
 
 @pytest.mark.parametrize("path", ["/rpc/ws", "/rpc/batch"])
