@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from .answers import RoomInfo
-from .client import PAGE, ChatClient
+from .client import ChatClient
 from .commands import (
     EMOJI,
     HISTORY_EVENTS,
@@ -21,6 +21,7 @@ from .errors import NoSuchRoom, NotJoined
 from .events import Event, Receipt
 from .moderating import Moderating
 from .outgoing import Task
+from .paging import newest
 from .places import Place
 from .room import Room
 from .showing import Showing
@@ -352,7 +353,7 @@ class Actions:
             if place is self._showing.places.lobby:
                 self._showing.show_again(self._chat.newest(count), place)
             else:
-                self._showing.show_again(newest(self._room(place), count), place)
+                self._showing.show_again(newest(self._room(place).history, count), place)
 
         self._later(Task(self._line, do))
 
@@ -367,15 +368,3 @@ def label_of(info: RoomInfo) -> str:
     if info.other is not None:
         return f"@{info.other}"
     return info.name if info.kind == "public" else f"+{info.title}"
-
-
-def newest(room: Room, count: int) -> list[Event]:
-    """The last messages of a room, ascending. Raises ChatError."""
-    found: list[Event] = []
-    while len(found) < count:
-        before = found[0].id if found else None
-        page = room.history(min(count - len(found), PAGE), before=before)
-        if not page:
-            break
-        found[:0] = page
-    return found

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from capnweb_sync import ReadableStream
+from capnweb_sync import ReadableStream, RemoteError, SessionClosed
 
 from . import answers
 from .answers import RoomInfo
-from .errors import BadAnswer
+from .errors import BadAnswer, chat_error
 from .events import Receipt, number_of, string_of
 from .moderation import Powers
 
@@ -223,11 +223,7 @@ class Admin(Powers):
         stream = self._ask("export", timeout, room)
         if not isinstance(stream, ReadableStream):
             raise BadAnswer("The server's answer to export is no stream.")
-        with stream:
-            for text in stream:
-                if not isinstance(text, str):
-                    raise BadAnswer("The server exports something else than texts.")
-                yield text
+        return texts_of(stream)
 
     def erase(self, name: str, timeout: float | None = None) -> None:
         """Erase what an account has said, and the account. What breaks off goes on when it is asked
@@ -256,3 +252,15 @@ class Admin(Powers):
         """
         found = answers.fields(self._ask("statistics", timeout))
         return {name: number_of(number) for name, number in found.items()}
+
+
+def texts_of(stream: ReadableStream) -> Iterator[str]:
+    """What a stream of texts brings. Raises ChatError."""
+    try:
+        with stream:
+            for text in stream:
+                if not isinstance(text, str):
+                    raise BadAnswer("The server exports something else than texts.")
+                yield text
+    except (RemoteError, SessionClosed) as error:
+        raise chat_error(error) from error

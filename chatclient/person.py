@@ -8,6 +8,7 @@ from . import answers
 from .administration import Admin
 from .answers import RoomInfo
 from .calls import Call, Calls
+from .events import string_of
 from .inbox import Inbox
 from .link import Link
 from .membership import Membership
@@ -133,6 +134,8 @@ class Person:
         """
         self._call(lambda here: here.somebody.renew(token), timeout)
         self._link.token = token
+        me = answers.fields(self._call(lambda here: here.somebody.me, timeout))
+        self._link.role = string_of(me.get("role")) or None
 
     def moderate(self, room: str, timeout: float | None = None) -> Moderator:
         """What one can do to others in a room: for the owner of a private one, and for accounts

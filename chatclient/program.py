@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from .actions import Actions
-from .client import PAGE, ChatClient
+from .client import ChatClient
 from .commands import TABLE, Misuse, commands
 from .completion import remember
 from .display import escaped, line_of_users, quoted
@@ -17,6 +17,7 @@ from .events import Event
 from .inbox import EVERYWHERE
 from .marks import Marks
 from .outgoing import Outgoing, Task
+from .paging import above
 from .reconnect import Status
 from .showing import Showing
 from .statuses import FAILED, LEFT, status_of
@@ -176,21 +177,10 @@ class Program:
         before = [event for event in last if event.users != (chat.username,)][-history:]
         self._showing.say("\nType a message and press Enter (or /quit to leave):")
         if since is not None:
-            self._showing.catch_up(self._since(since), self._showing.places.present)
+            here = self._showing.places.present
+            read = chat.history if here.room is None else here.room.events
+            self._showing.catch_up(above(read, since), here)
         self._showing.look_back(before)
-
-    def _since(self, after: int) -> Iterable[Event]:
-        """What happened here above an id."""
-        place = self._showing.places.present
-        while True:
-            if place.room is None:
-                page = self._chat.history(PAGE, after=after)
-            else:
-                page = place.room.events(PAGE, after=after)
-            if not page:
-                return
-            yield from page
-            after = page[-1].id
 
     def _end(self, left: list[Task]) -> int:
         """Tell what has gone wrong; the exit status. Raises what nobody foresaw."""

@@ -209,3 +209,14 @@ def test_an_announcement_is_shown_wherever_one_is(server: ServerProcess) -> None
         root.administer().disconnect("Ann 8", "good night")
         wait_until(lambda: ann.status == 4)
         wait_until(lambda: any("good night" in line for line in ann.lines))
+
+
+def test_a_lesser_role_ends_what_one_could_do(server: ServerProcess) -> None:
+    with account(server, "Mod 9", "moderator") as mod:
+        mod.enter("tea9")
+        moderator = mod.moderate("tea9")
+        assert moderator.sanctions() == []
+        mod.renew(issue("Mod 9", SECRET, days=60))
+        assert mod.role == "member"
+        with pytest.raises(Forbidden):
+            moderator.sanctions()
