@@ -19,6 +19,7 @@ from .commands import (
 from .display import DOING, escaped, line_of_users
 from .errors import NoSuchRoom, NotJoined
 from .events import Event, Receipt
+from .moderating import Moderating
 from .outgoing import Task
 from .places import Place
 from .room import Room
@@ -56,6 +57,7 @@ class Actions:
         self._send_seconds = send_seconds
         self._patient = patient
         self._history = history
+        self._moderating = Moderating(chat, showing, names, later)
         self.last_sent = 0
         # Where messages have no ids, as many of one's own are waited for as were sent.
         self.sent_without_id = 0
@@ -65,10 +67,14 @@ class Actions:
             "/bell": lambda rest: self._wish("bell", rest),
             "/edit": self._edit,
             "/enter": self._enter,
-            "/help": lambda rest: self._showing.say(help_text()),
+            "/ban": lambda rest: self._moderating.ban(self._line, rest),
+            "/help": lambda rest: self._showing.say(help_text(showing.places.present.moderates)),
             "/history": lambda rest: self._show_history(int(rest or HISTORY_EVENTS)),
             "/ids": lambda rest: self._wish("ids", rest),
             "/invite": self._invite,
+            "/kick": lambda rest: self._moderating.kick(self._line, rest),
+            "/lift": lambda rest: self._moderating.lift(self._line, rest),
+            "/mute": lambda rest: self._moderating.mute(self._line, rest),
             "/leave": lambda rest: self._leave(),
             "/me": lambda rest: self.say(DOING + rest, f"{DOING}{rest}"),
             "/msg": self._msg,
@@ -170,6 +176,9 @@ class Actions:
 
     def _remove(self, rest: str) -> None:
         message, more = self._about(rest, by=self._showing.me)
+        if message.user != self._showing.me and self._showing.places.present.moderates:
+            self._moderating.remove(self._line, message.id, more)
+            return
         if more:
             raise Misuse("It is /remove, with nothing behind it but #N or @NAME.")
         self._here(lambda room: room.remove(message.id))
@@ -236,6 +245,7 @@ class Actions:
         place.room = come()
         info = place.room.info()
         self._showing.places.add(place, info.name, label_of(info))
+        place.moderates = self._moderating.may(place)
         history = place.room.history(self._history) if self._history else []
         self._showing.arrive(place, history, info.topic)
 
@@ -251,6 +261,7 @@ class Actions:
         for info in self._chat.rooms(limit=MAX_LISTED):
             if info.name == places.lobby.name:
                 places.lobby.unseen = info.unread
+                places.lobby.moderates = self._moderating.may(places.lobby)
             elif info.inside:
                 place = Place("", "", ready=False, unseen=info.unread)
                 places.add(place, info.name, label_of(info))
@@ -260,13 +271,15 @@ class Actions:
         self._room(place).read(message, READ_SECONDS)
 
     def look_whether_inside(self, name: str) -> None:
-        """Find out whether a room still has us: a notice says it to people alone."""
+        """Find out whether a room still has us, and whether we moderate it: a notice says it to
+        people alone."""
 
         def do() -> None:
             place = self._showing.places.find(name)
             if place is not None and place.room is not None:
                 try:
                     place.room.info()
+                    place.moderates = self._moderating.may(place)
                 except (NotJoined, NoSuchRoom):
                     self._showing.leave(place)
 

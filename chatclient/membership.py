@@ -92,7 +92,8 @@ class Membership:
     """A name that is ours on a connection, with what the server said to it.
 
     `chat` is the server's main object, `person` who we are there, where the server has rooms.
-    `lobby` is the name of the room that `chat` means; "" where there are no rooms.
+    `lobby` is the name of the room that `chat` means; "" where there are no rooms. `role` is what
+    an account is.
     `log` is what it takes to come back; as long as its `resume` stays the same, it is the same
     membership. It is None with servers that have no such thing: there, nothing is resumed, and
     there is no history.
@@ -104,6 +105,7 @@ class Membership:
     log: Log | None
     person: RpcStub | None = None
     lobby: str = ""
+    role: str | None = None
     began: float = field(default_factory=time.monotonic)
     _rooms: dict[str, RpcPromise] = field(default_factory=dict)
 
@@ -171,7 +173,7 @@ class Membership:
         who = somebody.result(remaining(deadline))
         name = string_of(lobbys_name.result(remaining(deadline)))
         lobby.dispose()
-        here = cls(session, session.main, joined.username, joined.log, who, name)
+        here = cls(session, session.main, joined.username, joined.log, who, name, joined.role)
         if before is not None and not before.goes_on_in(here):
             # Another stay, which comes into the rooms where the one before was.
             for room in public:

@@ -9,10 +9,12 @@ from typing import Final
 
 from .actions import Actions
 from .client import PAGE, ChatClient
-from .commands import TABLE, Misuse
+from .commands import TABLE, Misuse, commands
+from .completion import remember
 from .display import escaped, line_of_users, quoted
 from .errors import ChatError, UsernameTaken
 from .events import Event
+from .inbox import EVERYWHERE
 from .marks import Marks
 from .outgoing import Outgoing, Task
 from .reconnect import Status
@@ -36,18 +38,6 @@ TAKEN_SECONDS: Final = 1.0
 
 YES: Final = frozenset({"y", "yes", "/quit"})
 """Answers to the question whether to leave."""
-
-
-MAX_NAMES: Final = 10_000
-"""Names that are known for completion; of more, any are forgotten. Who is in a room without being
-in the lobby is never heard to go offline."""
-
-
-def remember(names: set[str], more: Iterable[str]) -> None:
-    """Know these names, too."""
-    names.update(more)
-    while len(names) > MAX_NAMES:
-        names.pop()
 
 
 class Leave(Exception):
@@ -260,10 +250,13 @@ class Program:
     def _show(self, chat: ChatClient, event: Event) -> None:
         if event.type == "join":
             remember(self.names, event.users)
+        elif event.type == "chat":
+            remember(self.names, [event.user])  # Joins are told gathered, and may come later.
         elif event.type == "leave" and event.room == chat.lobby:
             self.names.difference_update(event.users)
         self._showing.happen(event)
-        if event.type == "notice" and self._interactive and event.room != chat.lobby:
+        elsewhere = event.room not in (chat.lobby, EVERYWHERE)
+        if event.type == "notice" and self._interactive and elsewhere:
             self._actions.look_whether_inside(event.room)
         with self._shown:
             self._last_shown = max(event.id, self._last_shown)
@@ -388,6 +381,10 @@ class Program:
         place = self._showing.places.nth(number)
         if place is not None and place is not self._showing.places.present:
             self._actions.turn_to(place)
+
+    def commands(self) -> Iterable[str]:
+        """The commands that there are here, for completion."""
+        return commands(self._showing.places.present.moderates)
 
     def behind(self, command: str) -> Iterable[str] | None:
         """What may stand behind a command, for completion; None: names."""
