@@ -50,12 +50,13 @@ end
 
 -- `digest` stands for the idempotency key with its scope; false: there is none.
 function by_holder.append(key, record, text, digest, text_digest)
-  if not seats.find(rooms.lobby(), record.by) then
+  local lobby = rooms.lobby()
+  if not seats.find(lobby, record.by) then
     return {'unseated'}
   end
   return messages.answered(digest, text_digest)
-    or is_muted(record, rooms.lobby())
-    or messages.say(rooms.lobby(), record, text, digest, text_digest, 0)
+    or is_muted(record, lobby)
+    or messages.say(lobby, record, text, digest, text_digest, 0)
 end
 
 --- Coming and going.

@@ -136,13 +136,16 @@ if stood_still then
 end
 
 -- The caller is to begin anew if the log did, and if its names were freed while it was away.
-local known = call('ZSCORE', at.leases, worker) or call('ZSCORE', at.gone, worker)
-local reset = caller.epoch ~= '' and (caller.epoch ~= meta.epoch or not known)
+local is_leased = call('ZSCORE', at.leases, worker)
+local is_known = is_leased or call('ZSCORE', at.gone, worker)
+local reset = caller.epoch ~= '' and (caller.epoch ~= meta.epoch or not is_known)
 
 -- This comes first of all that is written: a server without memory, or a replica, refuses it, and
 -- then nothing is.
 call('ZADD', at.leases, steady + rules.lease_ms, worker)
-call('ZREM', at.gone, worker)
+if not is_leased then
+  call('ZREM', at.gone, worker)
+end
 
 if reset then
   -- Nobody: this wakes the worker's follower, whose it is to tell of the reset.
