@@ -172,6 +172,31 @@ def test_no_log_has_a_secret(server: ServerProcess, come: Come) -> None:
         assert secret not in written
 
 
+def test_no_log_says_why_somebody_was_muted_banned_or_sent_away(
+    server: ServerProcess, come: Come
+) -> None:
+    pam, rex = (
+        come(token=issue(name, SECRET, role=role))
+        for name, role in (("Pam", "admin"), ("Rex", "member"))
+    )
+    garden = rex.enter("plot")
+    pam.enter("plot")
+    moderator, admin = pam.person.moderate("plot"), pam.person.administer()
+    moderator.mute("Rex", None, "a reason of Pam").result()
+    assert refusal(garden.say("x")) == "forbidden"
+    moderator.ban("Rex", None, "a reason of Pam").result()
+    assert refusal(rex.person.enter("plot")) == "forbidden"
+    admin.disconnect("Rex", "a reason of Pam").result()
+    server.wait_for_line('Closed .*code=4004 by=server reason="sent away"', stderr=True)
+    server.wait_for_line("Disconnected", stderr=True)
+
+    written = "\n".join([*server.lines, *server.error_lines])
+
+    assert "code 4004" in written, "the library logs, too"
+    assert "say for" in written, "calls are logged"
+    assert "a reason of Pam" not in written
+
+
 def test_an_invitation_works_at_once_on_one_machine(tmp_path: Path) -> None:
     store = ("--store", f"sqlite:///{tmp_path}/chat.db")
     with Processes() as processes:
