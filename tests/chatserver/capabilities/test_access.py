@@ -68,9 +68,10 @@ def test_a_name_beside_a_token_is_the_tokens(server: ServerProcess) -> None:
     client.close()
 
 
-def test_a_token_for_rooms_is_for_no_others(come: Come) -> None:
+def test_a_token_for_rooms_is_for_no_others(server: ServerProcess, come: Come) -> None:
     come(token=issue("Eve", SECRET)).enter("other")
     fay = come(token=issue("Fay", SECRET, rooms=["garden"]))
+    refused = "not_joined" if is_open(server) else "unauthorized"
 
     assert refusal(fay.person.enter("other")) == "no_such_room"
     assert refusal(fay.person.enter("lobby")) == "no_such_room"
@@ -79,6 +80,8 @@ def test_a_token_for_rooms_is_for_no_others(come: Come) -> None:
     assert refusal(fay.person.accept("x")) == "forbidden"
     fay.enter("garden")
     assert [room["name"] for room in fay.person.rooms().result()] == ["garden"]
+    come(token=issue("Fay", SECRET)).enter("lobby")
+    assert refusal(fay.session.main.sendMessage("Fay", "hello")) == refused
 
 
 def test_without_a_token_nothing_answers_or_nothing_is_said(
