@@ -223,7 +223,7 @@ function by_seat.react(key, record, room, seat, id, kind, on)
   if not messages.author(room, seat, id) then
     return NO_MESSAGE
   end
-  return is_muted(record, room) or messages.react(room, record, id, kind, on)
+  return is_unheard(key, record, room) or messages.react(room, record, id, kind, on)
 end
 
 function by_seat.mark_read(key, record, room, seat, id)
