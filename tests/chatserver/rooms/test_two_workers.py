@@ -75,6 +75,8 @@ def test_typing_is_told_on_all_workers(workers: Workers) -> None:
     ann, bob = (Somebody(stays, name) for stays, name in zip(workers, ("Ann", "Bob"), strict=True))
     here = ann.enter("here")
     bob.enter("here")
+    say(here, "hello")
+    eventually(lambda: "hello" in bob.texts())  # from now on his worker knows that he is there
 
     here.typing()
 
