@@ -188,10 +188,7 @@ def test_no_log_has_a_secret(server: ServerProcess, come: Come) -> None:
 def test_no_log_says_why_somebody_was_muted_banned_or_sent_away(
     server: ServerProcess, come: Come
 ) -> None:
-    pam, rex = (
-        come(token=issue(name, SECRET, role=role))
-        for name, role in (("Pam", "admin"), ("Rex", "member"))
-    )
+    pam, rex = come(token=issue("Pam", SECRET, role="admin")), come(token=issue("Rex", SECRET))
     garden = rex.enter("plot")
     pam.enter("plot")
     moderator, admin = pam.person.moderate("plot"), pam.person.administer()
