@@ -33,6 +33,13 @@ local function make()
     return record and record.places and record, {'nobody known', key}
   end
 
+  -- …who may do less in a room.
+  local function below(record, room, role, key)
+    local other, refusal = known(key)
+    refusal = not other and refusal or other and ranks.refusal(room, record, role, other)
+    return not refusal and other or nil, refusal
+  end
+
   -- Let somebody be muted or banned; returns the sanction's number, or a refusal.
   local function sanction(record, room, kind, other, lasting, reason)
     local address = other.address or ''
@@ -58,9 +65,8 @@ local function make()
     if room.kind == 'everywhere' then
       return {'no room'}
     end
-    local other, refusal = known(key)
-    refusal = not other and refusal or other and ranks.refusal(room, record, role, other)
-    if refusal then
+    local other, refusal = below(record, room, role, key)
+    if not other then
       return refusal
     end
     local number = sanction(record, room, 'mute', other, lasting, reason)
@@ -84,9 +90,8 @@ local function make()
   end
 
   function by_moderator.ban(record, room, role, key, lasting, reason, how)
-    local other, refusal = known(key)
-    refusal = not other and refusal or other and ranks.refusal(room, record, role, other)
-    if refusal then
+    local other, refusal = below(record, room, role, key)
+    if not other then
       return refusal
     end
     local number = sanction(record, room, 'ban', other, lasting, reason)
