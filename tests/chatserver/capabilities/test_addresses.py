@@ -148,6 +148,5 @@ def test_each_use_is_a_line_of_the_log_without_texts(
     for use in uses:
         proxied.wait_for_line(re.escape(use), stderr=True)
     written = "\n".join([*proxied.lines, *proxied.error_lines])
-    for secret in secrets:
+    for secret in (*secrets, "unspeakable"):
         assert secret not in written
-    assert not [line for line in proxied.error_lines if "people" in line and "unspeak" in line]
