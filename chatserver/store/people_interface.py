@@ -16,9 +16,9 @@ rooms, who is blocked, keys of messages and what is read are the identity's, `ac
 
 **Online** is an account while it has a place, held or waiting. When the first comes or the last
 goes, the rooms in which it is are told so beside the log (`presence`), unless they have more than
-MAX_PRESENCE seats. Among those who are in the lobby, `names` and `counts` are about those who are
-online: an account that is not keeps its seat there. Its coming online, with a seat there, is told
-by a join notice, and its going by a leave notice.
+MAX_PRESENCE seats, or are more than that themselves. Among those who are in the lobby, `names` and
+`counts` are about those who are online: an account that is not keeps its seat there. Its coming
+online, with a seat there, is told by a join notice, and its going by a leave notice.
 
 **Who may.** A room's `moderator` is the owner of a private one, the roles `moderator` and `admin`
 in public ones, `admin` in private ones, too, and nobody in direct ones. Who is banned from the room
