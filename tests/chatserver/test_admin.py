@@ -14,7 +14,9 @@ from chatserver.admin.command_line import run_admin_command
 from chatserver.admin.connection import url_of
 from chatserver.admin.tables import table
 from chatserver.errors import SettingError, StartError
+from chatserver.invite import secret_of
 from chatserver.settings import Settings
+from chatserver.tokens import issue
 from tests.conftest import StartProcess
 from tests.processes import DEADLINE, Processes, ServerProcess, wait_until
 
@@ -106,6 +108,27 @@ def test_somebody_is_disconnected_banned_and_let_in_again(
     assert admin("sanctions", "--json") == []
     with guest(server, "Bob 3", "tea3"):
         pass
+
+
+def test_nobody_is_let_in_from_a_banned_address(admin: Admin) -> None:
+    (banned,) = map(json.loads, admin("ban", "--address", "203.0.113.7", "--json"))
+    (sanction,) = map(json.loads, admin("sanctions", "--json"))
+    assert (sanction["id"], sanction["name"], sanction["until"]) == (banned["id"], None, None)
+    admin("lift", str(banned["id"]))
+
+
+def test_tokens_are_revoked_and_an_account_is_erased(
+    server: ServerProcess, store: str, admin: Admin
+) -> None:
+    token = issue("Eve 4", secret_of(replace(Settings(), store=store)))
+    with connect(server.url) as eve:
+        room = eve.main.login(None, {"token": token}).enter("tea4")
+        room.say("a secret").result(DEADLINE)
+        assert admin("revoke", "Eve 4")[0].endswith("places ended: 1.")
+        assert eve.wait_closed(DEADLINE)
+    assert admin("erase", "Eve 4", "--yes") == ["Erased."]
+    assert not any("a secret" in line for line in admin("export", "tea4"))
+    assert "Eve 4" not in {json.loads(line)["name"] for line in admin("people", "--json")}
 
 
 def test_an_announcement_is_told(server: ServerProcess, admin: Admin) -> None:

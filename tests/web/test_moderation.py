@@ -147,6 +147,12 @@ def test_an_account_comes_by_its_link_stays_by_choice_and_is_one_in_two_tabs(
         expect(tab.message("from the second tab")).to_have_class("message mine head")
         expect(tab.page.locator(".people li")).to_have_count(1)
 
+    # The next token, opened in another tab, is that of all of them.
+    following = issue("Cara", SECRET, days=60)
+    third = open_page(f"{server.http_url}/#token={following}", beside=cara)
+    third.be_inside()
+    wait_until(lambda: following in cara.page.evaluate(EVERYTHING_KEPT))
+
     cara.page.get_by_role("button", name="Leave the chat").click()
     expect(cara.page.get_by_label("Your name")).to_be_visible()
     assert "Cara" not in cara.page.evaluate(EVERYTHING_KEPT)

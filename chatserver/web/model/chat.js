@@ -70,7 +70,6 @@ export class Chat {
   #hearing = null;
   #tabs;
   #lines;
-  #announcedId = 0;
 
   constructor(base) {
     const address = rpcAddress(base);
@@ -247,17 +246,9 @@ export class Chat {
     this.onnotify(room, event);
   }
 
-  /** Something is said to everybody; it may be told again to who comes back. */
+  /** Something is said to everybody; null: it was read. */
   hearAnnouncement(event) {
-    if (event.id <= this.#announcedId) return;
-    this.#announcedId = event.id;
     this.announced = event;
-    this.changed();
-  }
-
-  /** It was read. */
-  dismissAnnouncement() {
-    this.announced = null;
     this.changed();
   }
 

@@ -96,13 +96,14 @@ export class Rooms {
       this.#early.push(event);
       return;
     }
-    this.#heard = Math.max(this.#heard, event.id ?? 0);
+    const isNew = event.id > this.#heard; // Or told again, to who comes back.
+    if (isNew) this.#heard = event.id;
     const room = this.get(event.room);
     if (room && !room.over) {
       room.receive(event);
       if (this.#leaves(event)) this.#end(room);
     } else if (event.room === "*") {
-      if (event.type === "notice") this.#owner.hearAnnouncement(event);
+      if (event.type === "notice" && isNew) this.#owner.hearAnnouncement(event);
     } else if (event.id) {
       this.#meet(event);
     }

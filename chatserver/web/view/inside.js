@@ -62,7 +62,7 @@ export function Inside({ chat }) {
 function Announcement({ chat }) {
   return html`<div class="announcement" role="alert">
     <p><strong>${texts.announcement}</strong> <bdi>${chat.announced.text}</bdi></p>
-    <button type="button" class="plain" aria-label=${texts.dismiss} onClick=${() => chat.dismissAnnouncement()}><${Icon} name="close" /></button>
+    <button type="button" class="plain" aria-label=${texts.dismiss} onClick=${() => chat.hearAnnouncement(null)}><${Icon} name="close" /></button>
   </div>`;
 }
 

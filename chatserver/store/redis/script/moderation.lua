@@ -33,9 +33,29 @@ local function make()
     return record and record.places and record, {'nobody known', key}
   end
 
+  -- …who may do less in a room.
+  local function below(record, room, role, key)
+    local other, refusal = known(key)
+    refusal = not other and refusal or other and ranks.refusal(room, record, role, other)
+    return not refusal and other or nil, refusal
+  end
+
+  -- From where guests share what is done to somebody; '': from nowhere, as if it came from where the one
+  -- comes from who does it.
+  local function address_of(other, record)
+    return other.address ~= record.address and other.address or ''
+  end
+
+  -- Send away all guests from an address.
+  local function send_away(address, how)
+    for _, key in ipairs(address ~= '' and names.from(address) or {}) do
+      end_stays(key, names.find(key), 'sent_away', 'You were banned' .. how)
+    end
+  end
+
   -- Let somebody be muted or banned; returns the sanction's number, or a refusal.
   local function sanction(record, room, kind, other, lasting, reason)
-    local address = other.address or ''
+    local address = address_of(other, record)
     return sanctions.add(room, kind, other.by, address, other.name, record.name, lasting, reason)
   end
 
@@ -58,9 +78,8 @@ local function make()
     if room.kind == 'everywhere' then
       return {'no room'}
     end
-    local other, refusal = known(key)
-    refusal = not other and refusal or other and ranks.refusal(room, record, role, other)
-    if refusal then
+    local other, refusal = below(record, room, role, key)
+    if not other then
       return refusal
     end
     local number = sanction(record, room, 'mute', other, lasting, reason)
@@ -84,20 +103,31 @@ local function make()
   end
 
   function by_moderator.ban(record, room, role, key, lasting, reason, how)
-    local other, refusal = known(key)
-    refusal = not other and refusal or other and ranks.refusal(room, record, role, other)
-    if refusal then
+    local other, refusal = below(record, room, role, key)
+    if not other then
       return refusal
     end
     local number = sanction(record, room, 'ban', other, lasting, reason)
     if type(number) ~= 'number' then
       return number
-    elseif room.kind == 'everywhere' then
+    end
+    local address = address_of(other, record)
+    if room.kind == 'everywhere' then
       end_stays(key, other, 'sent_away', 'You were banned' .. how)
-    elseif seats.find(room, other.by) then
-      seats.send_out(room, key, other, record, record.name .. ' banned ' .. other.name .. how)
-    else
+      send_away(address, how)
+      return number
+    end
+    local function send_out(which, one)
+      if seats.find(room, one.by) then
+        seats.send_out(room, which, one, record, record.name .. ' banned ' .. one.name .. how)
+      end
+    end
+    if not seats.find(room, other.by) then
       tell(record, room, ' banned ' .. other.name .. how)
+    end
+    send_out(key, other)
+    for _, which in ipairs(address ~= '' and names.from(address) or {}) do
+      send_out(which, names.find(which))
     end
     return number
   end
@@ -124,9 +154,7 @@ local function make()
     local room = rooms.everywhere()
     local number = sanctions.add(room, 'ban', '', address, shown, record.name, lasting, reason)
     if type(number) == 'number' then
-      for _, key in ipairs(names.from(address)) do
-        end_stays(key, names.find(key), 'sent_away', 'You were banned' .. how)
-      end
+      send_away(address, how)
     end
     return number
   end

@@ -187,6 +187,9 @@ end
 --- Being online.
 
 local function tell_presence(record, is_online)
+  if call('ZCARD', at.inside_of .. record.by) > rules.max_presence then
+    return
+  end
   for _, seat in ipairs(seats.list(record.by)) do
     local room = rooms.find(seat[1])
     if call('ZCARD', at.people_of .. room.number) <= rules.max_presence then
