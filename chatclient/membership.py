@@ -95,7 +95,8 @@ class Membership:
     """A name that is ours on a connection, with what the server said to it.
 
     `chat` is the server's main object, `person` who we are there, where the server has rooms.
-    `lobby` is the name of the room that `chat` means; "" where there are no rooms.
+    `lobby` is the name of the room that `chat` means; "" where there are no rooms. `role` is what
+    an account is.
     `log` is what it takes to come back; as long as its `resume` stays the same, it is the same
     membership. It is None with servers that have no such thing: there, nothing is resumed, and
     there is no history.
@@ -107,6 +108,7 @@ class Membership:
     log: Log | None
     person: RpcStub | None = None
     lobby: str = ""
+    role: str | None = None
     began: float = field(default_factory=time.monotonic)
     _rooms: dict[str, RpcPromise] = field(default_factory=dict)
 
@@ -171,12 +173,12 @@ class Membership:
         with person.me as me:
             joined = answers.logged_in(me.result(remaining(deadline)), shown.get("name", ""))
         receiver._begin(joined, since)
-        if before is not None and not before.log_goes_on_in(joined.log):
+        if before is not None and not before.goes_on_with(joined.log, joined.role):
             cls._enter(person, public, inbox, joined, deadline)
         who = somebody.result(remaining(deadline))
         name = string_of(lobbys_name.result(remaining(deadline)))
         lobby.dispose()
-        return cls(session, session.main, joined.username, joined.log, who, name)
+        return cls(session, session.main, joined.username, joined.log, who, name, joined.role)
 
     @classmethod
     def _enter(
@@ -248,11 +250,15 @@ class Membership:
     def goes_on_in(self, other: Membership) -> bool:
         """Whether `other` is the same membership on another connection: there, the server knows
         what has been said here."""
-        return self.log_goes_on_in(other.log)
+        return self.goes_on_with(other.log, other.role)
 
-    def log_goes_on_in(self, log: Log | None) -> bool:
-        """Whether a membership with this log is the same on another connection."""
-        return bool(self.log and log and self.log.resume == log.resume)
+    def goes_on_with(self, log: Log | None, role: str | None) -> bool:
+        """Whether one with this log and role is: the same stay, or the same account, whose rooms
+        and keys last."""
+        if self.log is None or log is None:
+            return False
+        is_account = self.role is not None and role is not None
+        return self.log.resume == log.resume or (is_account and self.log.epoch == log.epoch)
 
     def close(self) -> None:
         """Close the connection on purpose, which gives the name up."""

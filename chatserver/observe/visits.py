@@ -6,6 +6,7 @@ from itertools import count
 from time import monotonic
 
 from capnweb_sync import RpcSession
+from capnweb_sync.close_codes import logged_reason
 from capnweb_sync.server import CloseCode, Connection
 from chatserver.logs import connections_logger, rounded, tell
 
@@ -36,10 +37,6 @@ class Visits:
         code = CloseCode.ABNORMAL if connection.close_code is None else connection.close_code
         self.closed[code] += 1
         by = "client" if connection.closed_by_peer else "server"
-        reason = connection.close_reason
-        if by == "server" and code != CloseCode.ABNORMAL:
-            # What a moderator has written stands behind a colon, and is nobody else's to read.
-            reason = reason.partition(": ")[0]
         too_slow = code == CloseCode.TRY_AGAIN_LATER
         tell(
             connections_logger,
@@ -51,7 +48,7 @@ class Visits:
             people=people if len(people) > 1 else None,
             code=int(code),
             by=None if code == CloseCode.ABNORMAL else by,
-            reason=reason,
+            reason=logged_reason(code, connection.close_reason),
             seconds=rounded(monotonic() - visit.began),
             calls=session.calls_served if isinstance(session, RpcSession) else None,
             told=session.calls_made if isinstance(session, RpcSession) else None,

@@ -58,9 +58,13 @@ def test_who_is_banned_from_everywhere_is_sent_away_from_all_places(
 def test_a_guest_who_is_banned_from_everywhere_comes_back_by_no_other_name(
     store: Store, boss: Joined
 ) -> None:
-    bob = claim(store, "Bob", address="digest")
+    bob, dan = (claim(store, name, address="digest") for name in ("Bob", "Dan"))
+    ear = Ear(store)
     number = outcome(store.ban(boss.claim, EVERYWHERE, "admin", "bob", None, ""))
 
+    assert sorted(ear.losses()) == sorted(
+        Lost(one.claim.holder, "sent_away", "You were banned for good") for one in (bob, dan)
+    )
     with pytest.raises(Banned):
         claim(store, "Cid", address="digest")
     assert store.names() == []
