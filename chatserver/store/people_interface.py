@@ -48,8 +48,9 @@ the reason. Of what is done everywhere, who is concerned learns by `Lost.text`. 
 seat, and `read_rooms` reads it as any other.
 
 **Erasing** an account removes what it said, a part with each call, each message by a `remove` event
-of who does it; then the account, its seats and whom it blocks. Reactions stay, and notices, and so
-do sanctions until they are over.
+of who does it; then the account, its seats and whom it blocks. Reactions stay, and notices, titles
+and topics of rooms, and so do sanctions until they are over. The account is forgotten, with when
+its tokens were revoked: who has one that is good comes as somebody new, unless banned.
 
     | method                       | its `Future` fails with, beside ClaimLost and Unavailable   |
     |------------------------------|-------------------------------------------------------------|

@@ -241,6 +241,11 @@ def test_erasing_an_account_removes_what_it_said_and_then_itself(
     assert seen[-1].reactions == {"x": (1, ("Ann",))}
     assert [one.name for one in store.people(bob.claim.by, bobs, None, 9)] == ["Bob"]
     assert [who.name for who in store.everyone(None, 9)] == ["Bob", "Boss"]
+    assert [seat.room for seat in come(store, "Ann").seats] == [LOBBY]
+    outcome(store.ban(boss.claim, EVERYWHERE, "admin", "ann", None, ""))
+    assert outcome(store.erase(boss.claim, "admin", "ann", "")) == ""
+    with pytest.raises(Banned):
+        come(store, "Ann")
     assert come(store, "Ann", subject="another").claim.account
     with pytest.raises(BadRequest):
         outcome(store.erase(boss.claim, "admin", "nobody", ""))
