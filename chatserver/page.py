@@ -1,9 +1,9 @@
 """The page: what a browser gets at `/`, and the files that it loads from `/web/`.
 
-The files of chatserver/web are served as they are, and so are the npm packages beside them: no
-bundler. An import map in the page, its one inline element, leads each `import` to a file whose name
-has the hash of its content, so browsers keep it for ever. All of it is read and packed once, when
-the first browser comes.
+The files of chatserver/web are served as they are but for lines of comments, and the npm packages
+beside them as they come: no bundler. An import map in the page, its one inline element, leads each
+`import` to a file whose name has the hash of its content, so browsers keep it for ever. All of it
+is read and packed once, when the first browser comes.
 """
 
 import gzip
@@ -73,11 +73,17 @@ POLICY: Final = (
     "trusted-types 'none'",
 )
 
+COMMENTS: Final = re.compile(r"^ *(?://.*|/\*\*(?:[^*]|\*(?!/))*\*/)$", re.MULTILINE)
+"""Lines of JavaScript that are nothing else: an eighth of what a first visit takes."""
+
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+PAGE_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 pages = Blueprint("page", __name__)
@@ -140,6 +146,8 @@ def index(*, secure: bool) -> Response:
     """The page. Raises ModulesMissing."""
     page = load()
     response = answer(page.index, "no-cache")
+    response.headers.extend(PAGE_HEADERS)
+    response.vary.add("Accept")
     websockets = f" {'wss' if secure else 'ws'}://{request.host}"
     policy = "; ".join(POLICY).format(
         import_map=page.import_map,
@@ -164,7 +172,7 @@ def answer(asset: Asset, cache_control: str) -> Response:
     if packed:
         response.headers["Content-Encoding"] = "gzip"
     response.headers["Cache-Control"] = cache_control
-    response.vary.update(["Accept", "Accept-Encoding"])
+    response.vary.add("Accept-Encoding")
     response.set_etag(f"{asset.digest}-gzip" if packed else asset.digest)
     response.make_conditional(request)
     return response
@@ -176,22 +184,25 @@ def load() -> Page:
     imports: dict[str, str] = {}
     assets: dict[str, Asset] = {}
 
-    def add(name: str, path: Path) -> str:
+    def add(name: str, body: bytes) -> str:
         """The file's address, as the page writes it."""
-        asset = Asset.of(path.read_bytes(), path.suffix.replace("mjs", "js"))
         stem, _, suffix = name.rpartition(".")
+        asset = Asset.of(body, f".{suffix}")
         hashed = f"{stem}.{asset.digest}.{suffix}"
         assets[hashed] = asset
         return f"./web/{hashed}"
 
     modules = packages()
     for specifier, module in MODULES.items():
-        imports[specifier] = add(f"{specifier}.js", modules / module)
+        imports[specifier] = add(f"{specifier}.js", (modules / module).read_bytes())
     addresses: dict[str, str] = {}
     for path in sorted(FOLDER.rglob("*")):
         name = path.relative_to(FOLDER).as_posix()
         if path.suffix in (".js", ".css", ".svg") and not name.startswith("modules/"):
-            addresses[f"./web/{name}"] = add(name, path)
+            body = path.read_bytes()
+            if path.suffix == ".js":
+                body = without_comments(body.decode()).encode()
+            addresses[f"./web/{name}"] = add(name, body)
             if path.suffix == ".js":
                 imports[f"./web/{name}"] = addresses[f"./web/{name}"]
 
@@ -204,6 +215,11 @@ def load() -> Page:
     html = html.replace("IMPORT_MAP", import_map).replace("<!-- PRELOADS -->", preloads)
     digest = b64encode(hashlib.sha256(import_map.encode()).digest()).decode()
     return Page(Asset.of(html.encode(), ".html"), f"sha256-{digest}", assets)
+
+
+def without_comments(source: str) -> str:
+    """A module with lines left empty that are comments: consoles still name the right ones."""
+    return COMMENTS.sub(lambda found: "\n" * found[0].count("\n"), source)
 
 
 def packages() -> Path:

@@ -23,6 +23,9 @@ const attention = new Attention(chat, document.getElementById("live"));
 render(html`<${App} chat=${chat} attention=${attention} />`, document.getElementById("page"));
 chat.start(invitation());
 
+addEventListener("hashchange", () => {
+  if (location.hash) chat.invited(invitation());
+});
 addEventListener("pagehide", () => chat.suspend());
 addEventListener("pageshow", ({ persisted }) => {
   if (persisted) chat.wake();

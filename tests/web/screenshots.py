@@ -11,6 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from chatclient import ChatClient
+from chatserver.tokens import issue
 from tests.processes import Processes, ServerProcess
 from tests.web.chat_page import ChatPage
 from tests.web.conftest import OPTIONS, PHONE, WIDE, Viewport
@@ -27,6 +28,7 @@ with ChatClient(url, "Echo bot") as chat:
 ```"""
 
 ANN = "Ann"
+SECRET = "a secret of these pictures, which is long enough"
 
 TALK = [
     ("Ben", "Good morning! Has anybody tried the new server yet?"),
@@ -45,7 +47,10 @@ def take(browser: Browser, server: ServerProcess, folder: Path) -> None:
     expect(entry.status).to_have_text("Online")
     save(entry, folder / "page-entry.png")
 
-    ann = opened(browser, server, WIDE).come_in(ANN)
+    ann = opened(browser, server, WIDE, f"#token={issue(ANN, SECRET, role='moderator')}")
+    ann.be_inside()
+    ann.page.get_by_label("Stay signed in").check()
+    ann.field.focus()
     with contextlib.ExitStack() as stack:
         others = {
             name: stack.enter_context(ChatClient(server.url, name))
@@ -80,6 +85,10 @@ def take(browser: Browser, server: ServerProcess, folder: Path) -> None:
         ann.page.emulate_media(color_scheme="dark")
         save(ann, folder / "page-dark.png")
         ann.page.emulate_media(color_scheme="light")
+        ann.page.locator(".people").get_by_role("button", name="Echo bot").click()
+        ann.page.get_by_label("Reason").fill("Too many pongs")
+        save(ann, folder / "page-moderator.png")
+        ann.page.keyboard.press("Escape")
         ann.page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
         save(ann, folder / "page-phone.png")
         ann.page.get_by_role("button", name="Rooms and people").click()
@@ -93,15 +102,18 @@ def take(browser: Browser, server: ServerProcess, folder: Path) -> None:
         save(ann, folder / "page-offline.png")
 
 
-def opened(browser: Browser, server: ServerProcess, viewport: Viewport) -> ChatPage:
+def opened(
+    browser: Browser, server: ServerProcess, viewport: Viewport, invitation: str = ""
+) -> ChatPage:
     """The page in a window of this size."""
     size = {"width": viewport["width"], "height": viewport["height"]}
     context = browser.new_context(viewport=size, locale="en-GB", reduced_motion="reduce")  # type: ignore[arg-type]
-    return ChatPage(context, server.http_url)
+    return ChatPage(context, f"{server.http_url}/{invitation}")
 
 
 def save(page: ChatPage, file: Path) -> None:
-    """Take one."""
+    """Take one, with the pointer where it changes nothing."""
+    page.page.mouse.move(0, 0)
     page.page.screenshot(path=file)
     print(f"{file}  {file.stat().st_size // 1024} KiB")
 
@@ -109,7 +121,7 @@ def save(page: ChatPage, file: Path) -> None:
 def main(folder: Path) -> None:
     """Start a server and a browser, and take all of them."""
     with Processes() as processes, sync_playwright() as playwright:
-        server = processes.add(ServerProcess())
+        server = processes.add(ServerProcess(env={"CHAT_SECRET": SECRET}))
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=OPTIONS)
         take(browser, server, folder)
         browser.close()

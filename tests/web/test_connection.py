@@ -86,6 +86,40 @@ def test_a_network_that_breaks_again_and_again_while_somebody_writes(
         assert said(witness) == texts
 
 
+def test_what_is_being_typed_survives_the_network_and_the_server(
+    start_server: StartServer, open_page: OpenPage, tmp_path: Path
+) -> None:
+    where = ("--port", str(free_port()), "--store", f"sqlite:///{tmp_path}/chat.db")
+    server = start_server(*where)
+    with Proxy(server.address) as network:
+        ann = open_page(address(network)).come_in("Ann")
+        ben = open_page(server.http_url).come_in("Ben")
+        ann.field.press_sequentially("I was ")
+        expect(ben.page.get_by_text("Ann is typing …")).to_be_visible()
+
+        network.refusing = True
+        network.reset_all()
+        expect(ann.status).to_contain_text("Offline")
+        ann.page.keyboard.type("just ")
+        expect(ben.page.get_by_text("Ann is typing …")).to_be_hidden()
+        network.refusing = False
+        ann.come_back()
+        ann.page.keyboard.type("about ")
+        server.signal(signal.SIGKILL)
+        server.wait()
+        expect(ann.status).to_have_text(re.compile(r"Offline\. Next try in \d+ s\.|Connecting"))
+        ann.page.keyboard.type("to say")
+        start_server(*where)
+        for page in (ann, ben):
+            page.come_back()
+
+        expect(ann.field).to_be_focused()
+        expect(ann.field).to_have_value("I was just about to say")
+        ann.page.keyboard.press("Enter")
+        for page in (ann, ben):
+            page.wait_for_texts(["I was just about to say"])
+
+
 def test_a_message_whose_answer_was_lost_is_sent_again_and_stored_once(
     chat_server: ServerProcess, network: Proxy, open_page: OpenPage
 ) -> None:

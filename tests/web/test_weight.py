@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from playwright.sync_api import expect
 
 from tests.chatserver.wire import WireClient
@@ -44,6 +46,17 @@ def test_a_first_visit_is_light_and_a_second_one_costs_next_to_nothing(
     assert second < 2_000
 
 
+def say_all(somebody: WireClient, texts: list[str]) -> None:
+    """Have Bob say all of it, without waiting for each answer."""
+    for start in range(0, len(texts), AT_ONCE):
+        said = [
+            somebody.push("sendMessage", "Bob", text) for text in texts[start : start + AT_ONCE]
+        ]
+        for number in said:
+            somebody.answer(number)
+            somebody.send(f'["release", {number}, 1]')
+
+
 def test_ten_thousand_messages_scroll_with_few_in_the_document(
     chat_server: ServerProcess, open_page: OpenPage, full: bool
 ) -> None:
@@ -57,10 +70,7 @@ def test_ten_thousand_messages_scroll_with_few_in_the_document(
     }""")
     bob = WireClient(chat_server.url)
     bob.join("Bob")
-    for start in range(0, count, AT_ONCE):
-        numbers = [bob.push("sendMessage", "Bob", f"m {n}") for n in range(start, start + AT_ONCE)]
-        for number in numbers:
-            bob.answer(number)
+    say_all(bob, [f"m {n}" for n in range(count)])
     expect(ann.message(f"m {count - 1}")).to_be_in_viewport()
     texts = ann.texts()
     assert texts == [f"m {n}" for n in range(count - len(texts), count)]
@@ -93,6 +103,37 @@ def test_ten_thousand_messages_scroll_with_few_in_the_document(
     used = heap.send("Runtime.getHeapUsage")["usedSize"]
     print(f"{used / 1e6:.1f} MB of memory after {count} messages")
     assert used < MOST_MEMORY
+    bob.close()
+
+
+def test_an_hour_of_messages_in_a_minute_leaves_no_more_than_the_hour_before(
+    chat_server: ServerProcess, open_page: OpenPage, full: bool
+) -> None:
+    # A message a second, told in a minute; or fewer, as fast as they go.
+    count, at_once, seconds = (3_600, 60, 1.0) if full else (1_100, AT_ONCE, 0.0)
+    ann = open_page(chat_server.http_url).come_in("Ann")
+    browser = ann.page.context.new_cdp_session(ann.page)
+    bob = WireClient(chat_server.url)
+    bob.join("Bob")
+
+    def hour(number: int) -> tuple[float, int]:
+        """Tell it: megabytes and nodes after it."""
+        texts = [f"hour {number}, message {n} to @Ann" for n in range(count)]
+        for start in range(0, count, at_once):
+            began = time.monotonic()
+            say_all(bob, texts[start : start + at_once])
+            time.sleep(max(0.0, began + seconds - time.monotonic()))
+        expect(ann.message(texts[-1])).to_be_in_viewport()
+        browser.send("HeapProfiler.collectGarbage")
+        used = browser.send("Runtime.getHeapUsage")["usedSize"] / 1e6
+        nodes = browser.send("Memory.getDOMCounters")["nodes"]
+        print(f"after hour {number}: {used:.1f} MB, {nodes} nodes")
+        return used, nodes
+
+    hour(1)  # which fills what is kept
+    (used, nodes), (used_later, nodes_later) = hour(2), hour(3)
+    assert used_later < used + 1
+    assert nodes_later < nodes * 1.2
     bob.close()
 
 

@@ -15,6 +15,12 @@ const LIST = 500;
 /** People whom the page knows by name in one room; of more, it knows how many they are. */
 export const MOST_PEOPLE = 1_000;
 
+/** Public rooms that somebody comes into who may not into everybody's. */
+const INSTEAD = 20;
+
+/** Answers of a room that is not for this person. */
+const KEPT_OUT = new Set(["forbidden", "no_such_room"]);
+
 /** What the server calls with each event. */
 class Receiver extends RpcTarget {
   #hear;
@@ -40,17 +46,34 @@ export async function comeIn(line, lobby, { name, token, ...stay }, hear) {
   const person = line.main.login(new Receiver(hear), { ...options, ...(token ? { token } : { name }) });
   const everybodys = person.enter(lobby);
   // One round trip for all of it.
-  const [me, info] = await Promise.all([line.answer(person.me), line.answer(everybodys.info)]);
-  const others = me.rooms.filter((room) => room.name !== lobby);
-  return {
-    ...me,
-    person: personCalls(line, person),
-    rooms: [
-      { info, calls: roomCalls(line, () => everybodys) },
-      ...others.map((room) => ({ info: room, calls: roomCalls(line, () => person.enter(room.name)) })),
-    ],
-    leave: () => line.answer(person.logout()),
-  };
+  const [me, info] = await Promise.all([line.answer(person.me), unlessKeptOut(line.answer(everybodys.info))]);
+  const calls = personCalls(line, person);
+  const leave = () => line.answer(person.logout());
+  const rooms = me.rooms
+    .filter((room) => room.name !== lobby)
+    .map((room) => ({ info: room, calls: roomCalls(line, () => person.enter(room.name)) }));
+  if (!(info instanceof Error)) rooms.unshift({ info, calls: roomCalls(line, () => everybodys) });
+  else if (!rooms.length) rooms.push(...(await enterOthers(calls)));
+  if (!rooms.length) {
+    await leave();
+    throw info;
+  }
+  return { ...me, person: calls, rooms, leave };
+}
+
+/** The answer, or the error that says that this is not for this person. */
+export function unlessKeptOut(answer) {
+  return answer.catch((error) => {
+    if (KEPT_OUT.has(error.code)) return error;
+    throw error;
+  });
+}
+
+/** Whoever is banned from everybody's room, or has a token for others, is in the rooms that there are. */
+async function enterOthers({ visible, enter }) {
+  const open = (await visible()).filter(({ kind }) => kind === "public").slice(0, INSTEAD);
+  const entered = await Promise.all(open.map(({ name }) => unlessKeptOut(enter(name))));
+  return entered.filter((room) => !(room instanceof Error));
 }
 
 function personCalls(line, person) {
@@ -68,21 +91,15 @@ function personCalls(line, person) {
     block: (...values) => line.answer(person.block(...values)),
     /** What one may do to others in a room, or null. */
     moderate: async (room) => {
-      const moderator = person.moderate(room);
-      try {
-        // It answers at once, and refuses if it is not one's to ask.
-        await line.answer(moderator.sanctions({ limit: 1 }));
-      } catch (error) {
-        if (error.code === "forbidden" || error.code === "no_such_room") return null;
-        throw error;
-      }
-      return Object.fromEntries(
-        ["remove", "mute", "kick", "ban", "lift", "sanctions"].map((method) => [
-          method,
-          (...values) => line.answer(moderator[method](...values)),
-        ]),
-      );
+      const moderator = await unlessKeptOut(line.answer(person.moderate(room)));
+      if (moderator instanceof Error) return null;
+      const method = (name) => (...values) => line.answer(moderator[name](...values));
+      return {
+        ...Object.fromEntries(["remove", "mute", "kick", "ban", "lift"].map((name) => [name, method(name)])),
+        sanctions: () => everything(method("sanctions"), ({ id }) => id),
+      };
     },
+    renew: (...values) => line.answer(person.renew(...values)),
   };
 }
 

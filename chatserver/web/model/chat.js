@@ -2,10 +2,15 @@
 // The view reads its fields and calls its methods; it knows no browser but WebSocket and storage.
 
 import { comeIn } from "./calls.js";
-import { Backoff, Code, ConnectionLost, disconnected, Line, passes, rpcAddress } from "./connection.js";
+import { Code, ConnectionLost, disconnected, passes, rpcAddress } from "./connection.js";
+import { Lines } from "./lines.js";
 import { Rooms } from "./rooms.js";
+import { findStay, forgetStay, keepStay, signedIn, staySignedIn } from "./stay.js";
 import { lastingStorage, tabStorage } from "./storage.js";
 import { Tabs } from "./tabs.js";
+
+/** Who may moderate rooms that are not one's own; the server says which. */
+const GOVERNS = new Set(["moderator", "admin"]);
 
 /** Answers to coming in that will not change by asking again. */
 const FINAL_ERRORS = new Set([
@@ -17,13 +22,16 @@ const FINAL_ERRORS = new Set([
  *
  *     phase       `starting`, `outside`, `inside`, or how it ended: `elsewhere` (the stay goes on in
  *                 another tab or program), `sent_away`, `token_over`, `name_lost`
- *     connection  `{state: "connecting" | "online" | "offline", retryAt}`
+ *     connection  see `Lines.state`
  *     me          `{name, account, role}`, null outside
  *     about       what the server says of itself
  *     otherTab    a guest's stay that another tab has, `{name, resume, epoch}`, or null
  *     entering    whether coming in is under way
  *     error       why one could not come in: `{code, message}` of the server's, or null
  *     lostName    the name that somebody else has now, as the error `lostBy` said
+ *     blocked     the names of those who were blocked in this visit
+ *     endedBy     what was said when the visit was ended
+ *     announced   what those who run the chat say to everybody, an event, or null
  *     goal        the message that is to be shown of the open room, or null
  *     failure     what the last call said that did not work, or null
  *     rooms       those that one is in; `room` is the open one
@@ -31,7 +39,6 @@ const FINAL_ERRORS = new Set([
  */
 export class Chat {
   phase = "starting";
-  connection = { state: "connecting", retryAt: null };
   me = null;
   about = null;
   otherTab = null;
@@ -42,6 +49,9 @@ export class Chat {
   person = disconnected;
   lostName = null;
   lostBy = null;
+  endedBy = "";
+  blocked = new Set();
+  announced = null;
   failure = null;
   goal = null;
 
@@ -56,39 +66,51 @@ export class Chat {
   #decided = null;
   #pass = null;
   #session = null;
-  #line = null;
   /** Stands for the callback that is listened to; one given before has nothing to say any more. */
   #hearing = null;
   #tabs;
-  #address;
-  #backoff = new Backoff();
-  #stopped = false;
-  #hurry = () => {};
+  #lines;
 
   constructor(base) {
-    this.#address = rpcAddress(base);
-    this.#tabs = new Tabs(this.#address, () => (this.me ? this.#stay : null));
+    const address = rpcAddress(base);
+    this.#lines = new Lines(address, {
+      begin: (line) => this.#begin(line),
+      ended: (end) => this.#ended(end),
+      changed: () => this.changed(),
+    });
+    this.#tabs = new Tabs(address, () => (this.me ? this.#stay : null));
+    this.#tabs.ontoken = (name, token) => this.me?.account && this.me.name === name && this.#renew(token);
+  }
+
+  get connection() {
+    return this.#lines.state;
   }
 
   /** Begin. `invitation` is what the address said: `{token, pass}`. */
   start({ token, pass }) {
     this.#pass = pass;
     this.#decided = this.#decide(token);
-    this.#run();
+    this.#lines.start();
+  }
+
+  /** The address has said something while the page was open. */
+  async invited({ token, pass }) {
+    if (pass) this.#pass = pass;
+    if (token && !(this.me?.account && (await this.#renew(token)))) {
+      await this.leave();
+      this.#comeIn({ token });
+    } else if (this.#session) {
+      await this.#acceptPass();
+    }
   }
 
   /** Find out who to come in as, if as anybody. */
   async #decide(token) {
-    const kept = tabStorage.get("stay");
-    const others = await this.#tabs.elsewhere();
-    // A tab that was duplicated has the other one's stay: two tabs must not take it from each other.
-    const mine = others.some(({ resume }) => resume === kept?.resume) ? null : kept;
-    const lasting = token ?? lastingStorage.get("token");
-    if (lasting) this.#stay = { ...(mine?.token === lasting ? mine : null), token: lasting };
-    else if (mine && !mine.token) this.#stay = mine;
-    else this.otherTab = others.find((stay) => !stay.token) ?? null;
-    if (kept && !mine) this.rooms.forget();
-    if (!this.#stay) this.phase = "outside";
+    const { stay, otherTab, copied } = await findStay(this.#tabs, token);
+    this.#stay = stay;
+    this.otherTab = otherTab;
+    if (copied) this.rooms.forget();
+    if (!stay) this.phase = "outside";
     this.changed();
   }
 
@@ -104,19 +126,15 @@ export class Chat {
 
   /** Take the stay back that went on elsewhere. */
   takeBack() {
-    this.#stopped = false;
     this.phase = "starting";
     this.#comeIn(this.#stay);
-    this.#run();
+    this.#lines.start();
   }
 
   /** Begin again without what was before. */
   startAnew() {
     this.#forgetAll();
-    if (this.#stopped) {
-      this.#stopped = false;
-      this.#run();
-    }
+    this.#lines.start();
   }
 
   /** Leave for good. */
@@ -124,45 +142,42 @@ export class Chat {
     const session = this.#session;
     this.#forgetAll();
     await session?.leave().catch(() => {}); // A lost connection ends the stay, too, a little later.
+    this.#lines.start();
   }
 
   /** Whether the sign-in is to outlast this tab. */
   remember(lasting) {
-    lastingStorage.set("token", lasting ? this.#stay.token : null);
-    this.#keepStay();
+    staySignedIn(this.#stay, lasting);
     this.changed();
   }
 
   get remembered() {
-    return lastingStorage.get("token") !== null;
+    return signedIn();
   }
 
   /** The page goes away, perhaps to be loaded again: the name waits for a while. */
   suspend() {
-    this.#keepStay();
+    if (this.#stay && this.phase !== "elsewhere") keepStay(this.#stay);
     this.rooms.keep();
     for (const room of this.rooms.values()) room.reading.tell();
-    this.#stopped = true;
-    this.#line?.abandon();
+    this.#lines.stop();
     this.#tabs.hide();
   }
 
   /** The page is there again, from the browser's cache. */
   wake() {
     this.#tabs.show();
-    if (!this.#stopped || this.phase !== "inside") return;
-    this.#stopped = false;
-    this.#run();
+    if (this.phase === "inside") this.#lines.start();
   }
 
   /** Do not wait for the next try. */
   retryNow() {
-    this.#hurry();
+    this.#lines.retryNow();
   }
 
   /** The network is said to be gone. */
   offline() {
-    this.#line?.abandon();
+    this.#lines.abandon();
   }
 
   open(name) {
@@ -189,6 +204,14 @@ export class Chat {
   /** Come into the private room that a pass is for. */
   async accept(pass) {
     return this.have(await this.person.accept(pass));
+  }
+
+  /** Have no conversations begun by somebody. */
+  async block(name, on) {
+    await this.person.block(name, on);
+    if (on) this.blocked.add(name);
+    else this.blocked.delete(name);
+    this.changed();
   }
 
   /** Leave a room, or `close` it for everybody, or put one away that is over. */
@@ -223,6 +246,12 @@ export class Chat {
     this.onnotify(room, event);
   }
 
+  /** Something is said to everybody; null: it was read. */
+  hearAnnouncement(event) {
+    this.announced = event;
+    this.changed();
+  }
+
   // --- coming and going
 
   #comeIn(stay) {
@@ -230,40 +259,28 @@ export class Chat {
     this.entering = true;
     this.#stay = stay;
     this.changed();
-    if (this.#line && this.connection.state === "online") this.#enterOn(this.#line);
-    else this.#hurry();
+    const { current } = this.#lines;
+    if (current) this.#lines.use(current, (line) => this.#enter(line));
+    else this.retryNow();
   }
 
-  async #run() {
-    while (!this.#stopped) {
-      this.#connection("connecting");
-      const line = new Line(this.#address);
-      try {
-        await line.opened;
-        this.about = await line.answer(line.main.about);
-        await this.#decided;
-        this.#line = line;
-        if (this.#stay) await this.#enterOn(line);
-        if (!line.over) this.#connection("online");
-      } catch (error) {
-        giveUp(line, error);
-      }
-      const { code, final, lasted } = await line.closed;
-      this.#lost();
-      if (this.#stopped) return;
-      if (final) return this.#end(code);
-      this.#backoff.lost(code, lasted);
-      await this.#wait(this.#backoff.nextDelay());
-    }
-  }
-
-  async #enterOn(line) {
+  /** Stay signed in with the next token, if it is of the same account. */
+  async #renew(token) {
     try {
-      await this.#enter(line);
+      await this.person.renew(token);
     } catch (error) {
-      // Another connection is made, and comes in.
-      giveUp(line, error);
+      if (error instanceof ConnectionLost || error.code === "unauthorized") return false;
+      throw error;
     }
+    this.#stay = { ...this.#stay, token };
+    staySignedIn(this.#stay, signedIn());
+    return true;
+  }
+
+  async #begin(line) {
+    this.about = await line.answer(line.main.about);
+    await this.#decided;
+    if (this.#stay) await this.#enter(line);
   }
 
   /** Come in, or back. Raises ConnectionLost, and what will pass. */
@@ -295,15 +312,16 @@ export class Chat {
     this.#stay = { ...stay, name: session.name, resume: session.resume, epoch: session.epoch, by };
     this.me = { name: session.name, account: Boolean(session.account), role: session.role, by };
     this.person = session.person;
-    this.#keepStay();
+    keepStay(this.#stay);
+    if (stay.token) this.#tabs.share(session.name, stay.token);
     await this.rooms.connect(session, before);
     this.room = this.rooms.get(tabStorage.get("room")) ?? this.room ?? null;
     this.#openAnother();
-    await this.#load(this.room);
+    if (this.room) await this.#load(this.room);
     this.phase = "inside";
     this.entering = false;
     this.otherTab = null;
-    this.#connection("online");
+    this.changed();
     await this.#acceptPass();
   }
 
@@ -327,8 +345,8 @@ export class Chat {
   /** Get what somebody sees of a room. */
   async #load(room) {
     await room.load();
-    const governs = room.online && room.kind !== "direct" && (this.me.role || room.owned);
-    room.moderator = governs ? await this.person.moderate(room.name) : null;
+    const governs = room.online && room.kind !== "direct" && (GOVERNS.has(this.me.role) || room.owned);
+    room.moderator = governs ? (room.moderator ?? (await this.person.moderate(room.name))) : null;
     this.changed();
   }
 
@@ -345,23 +363,26 @@ export class Chat {
     this.me = null;
     this.error = error;
     this.entering = false;
-    this.#connection("online");
-  }
-
-  #lost() {
-    this.#line = this.#session = null;
-    this.person = disconnected;
-    this.rooms.disconnect();
     this.changed();
   }
 
-  #end(code) {
-    this.#stopped = true;
+  /** A connection has; whether there is to be another one. */
+  #ended({ code, reason, final }) {
+    this.#session = null;
+    this.person = disconnected;
+    this.rooms.disconnect();
+    this.changed();
+    if (final) this.#end(code, reason);
+    else if (code === Code.ACCOUNT_CAME && this.me) this.#refused({ code: "account_came" });
+    return !final;
+  }
+
+  #end(code, reason) {
     this.entering = false;
+    this.endedBy = reason;
     this.phase = { [Code.TAKEN_OVER]: "elsewhere", [Code.TOKEN_OVER]: "token_over" }[code] ?? "sent_away";
     this.me = null;
     if (code !== Code.TAKEN_OVER) tabStorage.set("stay", null);
-    this.#connection("offline");
   }
 
   #forgetAll() {
@@ -370,38 +391,7 @@ export class Chat {
     this.#hearing = this.#session = null;
     this.entering = false;
     this.phase = "outside";
-    for (const name of ["stay", "room"]) tabStorage.set(name, null);
-    lastingStorage.set("token", null);
+    forgetStay();
     this.changed();
   }
-
-  #keepStay() {
-    // A token is kept only by choice; without it, a reload is the end of the visit.
-    const keeps = this.#stay && this.phase !== "elsewhere" && (!this.#stay.token || this.remembered);
-    if (keeps) tabStorage.set("stay", this.#stay);
-    else if (this.#stay?.token) tabStorage.set("stay", null);
-  }
-
-  async #wait(milliseconds) {
-    this.#connection("offline", Date.now() + milliseconds);
-    await new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      this.#hurry = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    this.#hurry = () => {};
-  }
-
-  #connection(state, retryAt = null) {
-    this.connection = { state, retryAt };
-    this.changed();
-  }
-}
-
-/** The connection has failed; what nobody has foreseen is told to whoever looks. */
-function giveUp(line, error) {
-  if (!passes(error)) console.error(error);
-  line.abandon();
 }

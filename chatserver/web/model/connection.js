@@ -14,7 +14,7 @@ export const Code = {
 };
 
 /** Close codes after which coming back by oneself would be wrong; 1008 is a violated policy. */
-const FINAL = new Set([1008, Code.TAKEN_OVER, Code.ACCOUNT_CAME, Code.TOKEN_OVER, Code.SENT_AWAY]);
+const FINAL = new Set([1008, Code.TAKEN_OVER, Code.TOKEN_OVER, Code.SENT_AWAY]);
 
 /** Close codes of a server that goes away: everybody is sent away at once, and spreads out. */
 const CROWD = new Set([1001, 1012]);
@@ -66,8 +66,9 @@ export function pause(seconds) {
 export class Backoff {
   #attempt = 0;
 
-  lost(code, lastedMs) {
-    this.#attempt = lastedMs >= STABLE_MS ? 0 : Math.min(this.#attempt, SHAKY_ATTEMPT);
+  /** After the end of a connection, see `Line.closed`. */
+  lost({ code, lasted }) {
+    this.#attempt = lasted >= STABLE_MS ? 0 : Math.min(this.#attempt, SHAKY_ATTEMPT);
     if (CROWD.has(code)) this.#attempt = Math.max(this.#attempt, SHAKY_ATTEMPT);
   }
 
@@ -82,7 +83,7 @@ export class Backoff {
  * One connection, from opening to its end.
  *
  * `main` is the server's main object. `opened` and `closed` are promises; `closed` always resolves,
- * with `{code, final}`.
+ * with `{code, reason, final, lasted}`.
  */
 export class Line {
   #socket;
@@ -101,7 +102,7 @@ export class Line {
     });
     this.opened.catch(() => {});
     this.#socket.addEventListener("message", () => (this.#heardAt = performance.now()));
-    this.#socket.addEventListener("close", ({ code }) => this.#ended(code));
+    this.#socket.addEventListener("close", ({ code, reason }) => this.#ended(code, reason));
     this.began = performance.now();
     const opening = this.#later(OPENING_MS, () => this.abandon());
     this.opened.then(() => {
@@ -135,7 +136,7 @@ export class Line {
   /** End it on purpose. */
   close(code, reason) {
     this.#socket.close(code, reason);
-    this.#ended(code);
+    this.#ended(code, reason);
   }
 
   /** Give it up for another one, without waiting for a peer that may not be there any more. */
@@ -152,11 +153,11 @@ export class Line {
     });
   }
 
-  #ended(code) {
+  #ended(code, reason) {
     if (this.#over) return;
     this.#over = true;
     this.#timers.forEach(clearTimeout);
-    this.#end({ code, final: FINAL.has(code), lasted: performance.now() - this.began });
+    this.#end({ code, reason, final: FINAL.has(code), lasted: performance.now() - this.began });
   }
 
   #later(milliseconds, action) {

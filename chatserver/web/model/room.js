@@ -155,6 +155,7 @@ export class Room {
     this.outbox.pause();
     this.people.lose();
     this.reading.lose();
+    this.moderator = null;
   }
 
   /** One is not in it any more. */
@@ -162,7 +163,6 @@ export class Room {
     this.disconnect();
     this.over = true;
     this.#behind = this.owned = false;
-    this.moderator = null;
     this.people.are([]);
     this.outbox.fail("room_over");
     this.#owner.changed();

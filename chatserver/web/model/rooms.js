@@ -1,6 +1,7 @@
 // The rooms that one person is in, as they come and go. Which they are is the server's to say;
 // which of them was looked at last, and what one wrote there, outlives the connection.
 
+import { unlessKeptOut } from "./calls.js";
 import { Room } from "./room.js";
 import { tabStorage } from "./storage.js";
 
@@ -72,8 +73,8 @@ export class Rooms {
   /** A new stay goes where the one before was, as far as everybody may. */
   async #comeAgain(inside) {
     const open = this.values().filter(({ name, kind, over }) => kind === "public" && !over && !inside.has(name));
-    const entered = await Promise.all(open.map(({ name }) => this.#session.person.enter(name)));
-    for (const room of entered) inside.set(room.info.name, room);
+    const entered = await Promise.all(open.map(({ name }) => unlessKeptOut(this.#session.person.enter(name))));
+    for (const room of entered) if (!(room instanceof Error)) inside.set(room.info.name, room);
   }
 
   /** Have a room that the server has let one into: by entering, opening, accepting a pass. */
@@ -95,16 +96,23 @@ export class Rooms {
       this.#early.push(event);
       return;
     }
-    this.#heard = Math.max(this.#heard, event.id ?? 0);
+    const isNew = event.id > this.#heard; // Or told again, to who comes back.
+    if (isNew) this.#heard = event.id;
     const room = this.get(event.room);
     if (room && !room.over) {
       room.receive(event);
-      if (event.type === "leave" && event.users.includes(this.#owner.me.name)) this.#end(room);
+      if (this.#leaves(event)) this.#end(room);
     } else if (event.room === "*") {
-      for (const each of this.values()) each.receive({ ...event, prev: undefined });
+      if (event.type === "notice" && isNew) this.#owner.hearAnnouncement(event);
     } else if (event.id) {
       this.#meet(event);
     }
+  }
+
+  /** Whether one is not in the room any more after this. An account stays in everybody's room while it is away. */
+  #leaves({ type, room, users }) {
+    const { me, about } = this.#owner;
+    return type === "leave" && users.includes(me.name) && !(me.account && room === about.lobby);
   }
 
   /** Somebody has begun a conversation, or one is about to learn that one is inside. */

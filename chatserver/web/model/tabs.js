@@ -8,6 +8,9 @@ const UNKNOWN_MS = 250;
 
 /** The other tabs of this chat. */
 export class Tabs {
+  /** Called with the name of an account and the token with which another tab has come in as it. */
+  ontoken = () => {};
+
   #name;
   #id = Math.random();
   #channel;
@@ -27,6 +30,8 @@ export class Tabs {
     this.#channel.addEventListener("message", ({ data }) => {
       if (data.type === "who") {
         this.#channel.postMessage({ type: "me", to: data.by, stay: this.#current() });
+      } else if (data.type === "token") {
+        this.ontoken(data.name, data.token);
       } else if (data.to === this.#id) {
         this.#heard.push(data.stay);
         this.#onanswer();
@@ -42,6 +47,11 @@ export class Tabs {
       const until = new Promise((hide) => (this.#hide = hide));
       navigator.locks.request(this.#name, { mode: "shared" }, () => (known(), until));
     });
+  }
+
+  /** Tell the other tabs: they may be the same account, with an older token. */
+  share(name, token) {
+    this.#channel.postMessage({ type: "token", name, token });
   }
 
   /** This tab goes away; a lock would keep it out of the browser's cache. */

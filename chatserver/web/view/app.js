@@ -84,7 +84,7 @@ function Ended({ chat }) {
   return html`<main class="card">
     <${Brand} />
     <h1>${texts[`${what}Title`]}</h1>
-    <p role="alert">${texts[what]}</p>
+    <p role="alert">${texts[what]}${chat.endedBy && html` <bdi class="said-by">${chat.endedBy}</bdi>`}</p>
     ${what === "elsewhere" && html`<button class="primary" onClick=${() => chat.takeBack()}>${texts.takeBack}</button>`}
     <button class=${what === "elsewhere" ? "" : "primary"} onClick=${() => chat.startAnew()}>${texts.startAnew}</button>
   </main>`;

@@ -28,11 +28,14 @@ export function Entry({ chat }) {
   return html`<main class="card">
     <${Brand} />
     <h1>${texts.welcome}</h1>
-    ${lost && html`<p role="alert">${texts.nameLost(chat.lostName)}</p>`}
+    ${lost && html`<p role="alert">${texts[error.code === "account_came" ? "accountCame" : "nameLost"](chat.lostName)}</p>`}
     ${otherTab && html`
       <p><bdi>${texts.inAnotherTab(otherTab.name)}</bdi></p>
       <button class="primary" disabled=${entering} onClick=${() => chat.takeOver()}><bdi>${texts.goOnHere(otherTab.name)}</bdi></button>
       <p>${texts.orAnotherName}</p>`}
+    ${chat.about?.guests === false ? html`
+      <p>${texts.invitedOnly}</p>
+      ${error && html`<p class="problem" role="alert">${error.message}</p>`}` : html`
     <form onSubmit=${submit} novalidate>
       <label for="name">${texts.yourName}</label>
       <input
@@ -43,7 +46,7 @@ export function Entry({ chat }) {
         ? html`<p id="problem" class="problem" role="alert">${problem}</p>`
         : html`<p id="hint" class="hint">${texts.welcomeHint}</p>`}
       <button class=${otherTab ? "" : "primary"} aria-disabled=${entering}>${entering ? texts.comingIn : texts.comeIn}</button>
-    </form>
+    </form>`}
     <div role="status"><${ConnectionLine} chat=${chat} /></div>
   </main>`;
 }

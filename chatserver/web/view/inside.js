@@ -7,7 +7,9 @@ import { Attention, titleOf } from "./attention.js";
 import { Composer } from "./composer.js";
 import { html, Icon } from "./html.js";
 import { Messages } from "./list.js";
-import { PersonCard, RoomCard, RoomFinder } from "./dialogs.js";
+import { RoomFinder } from "./finder.js";
+import { PersonCard, RemoveCard } from "./person.js";
+import { RoomCard } from "./room-card.js";
 import { Sidebar } from "./sidebar.js";
 
 export function Inside({ chat }) {
@@ -31,27 +33,65 @@ export function Inside({ chat }) {
     };
   }, [menu]);
 
-  useEffect(closeMenu, [room.name]);
+  useEffect(closeMenu, [room?.name]);
 
   const show = useCallback((what) => setDialog({ ...what, number: (counter.current += 1) }), []);
   const showPerson = useCallback((name) => show({ name }), []);
+  const showFinder = useCallback(() => show({ find: true }), []);
+  const showRemove = useCallback((remove) => show({ remove }), []);
   // One that closes late must not close the next.
   const close = () => setDialog((current) => (current === dialog ? null : current));
   return html`<div class=${`chat${menu ? " with-menu" : ""}`}>
-    <a class="skip" href="#field" >${texts.skipToMessage}</a>
+    <a class="skip" href="#field">${texts.skipToMessage}</a>
+    ${chat.announced && html`<${Announcement} key=${chat.announced.id} chat=${chat} />`}
     <${Sidebar} chat=${chat} open=${menu} onClose=${closeMenu}
-      onPerson=${showPerson} onFind=${() => show({ find: true })} />
+      onPerson=${showPerson} onFind=${showFinder} />
     ${menu && html`<div class="scrim" onClick=${closeMenu}></div>`}
-    <${RoomView} key=${room.name} chat=${chat} room=${room} covered=${menu} opener=${opener}
-      onMenu=${() => setMenu(true)} onAbout=${() => show({ about: true })} mention=${dialog?.mention && dialog} />
+    ${!room ? html`<${Nowhere} chat=${chat} covered=${menu} opener=${opener} onMenu=${() => setMenu(true)} onFind=${showFinder} />`
+    : html`<${RoomView} key=${room.name} chat=${chat} room=${room} covered=${menu} opener=${opener}
+      onMenu=${() => setMenu(true)} onAbout=${() => show({ about: true })} onPerson=${showPerson} onRemove=${showRemove} mention=${dialog?.mention && dialog} />`}
     ${dialog?.name && html`<${PersonCard} key=${dialog.number} chat=${chat} room=${room} name=${dialog.name} onClose=${close}
       onMention=${(name) => { closeMenu(); show({ mention: name }); }} />`}
+    ${dialog?.remove && html`<${RemoveCard} key=${dialog.number} room=${room} item=${dialog.remove} onClose=${close} />`}
     ${dialog?.about && html`<${RoomCard} key=${dialog.number} chat=${chat} room=${room} onClose=${close} />`}
     ${dialog?.find && html`<${RoomFinder} key=${dialog.number} chat=${chat} onClose=${close} />`}
   </div>`;
 }
 
-function RoomView({ chat, room, covered, opener, onMenu, onAbout, mention }) {
+/** What those who run the chat say to everybody. */
+function Announcement({ chat }) {
+  return html`<div class="announcement" role="alert">
+    <p><strong>${texts.announcement}</strong> <bdi>${chat.announced.text}</bdi></p>
+    <button type="button" class="plain" aria-label=${texts.dismiss} onClick=${() => chat.hearAnnouncement(null)}><${Icon} name="close" /></button>
+  </div>`;
+}
+
+/** Instead of a room. */
+function Nowhere({ chat, covered, opener, onMenu, onFind }) {
+  return html`<main class="room" inert=${covered}>
+    <header class="bar">
+      <${MenuButton} opener=${opener} covered=${covered} onMenu=${onMenu} />
+      <div class="what"><h1>${texts.nowhere}</h1></div>
+      <div class="status" role="status"><${ConnectionLine} chat=${chat} /></div>
+    </header>
+    <div class="nowhere">
+      <p>${texts.nowhereHint}</p>
+      <button type="button" id="field" class="primary" onClick=${onFind}>${texts.findOne}</button>
+    </div>
+  </main>`;
+}
+
+function MenuButton({ opener, covered, onMenu }) {
+  return html`<button type="button" class="plain only-narrow" ref=${opener} aria-label=${texts.menu} aria-expanded=${covered} onClick=${onMenu}><${Icon} name="menu" /></button>`;
+}
+
+/** Who is here, or whether the other one is. */
+function presenceOf({ kind, with: other, people }) {
+  if (kind !== "direct") return texts.here(people.count);
+  return people.get(other)?.online ? texts.isHere : texts.isAway;
+}
+
+function RoomView({ chat, room, covered, opener, onMenu, onAbout, onPerson, onRemove, mention }) {
   const { me } = chat;
   const messages = useRef(null);
   const composer = useRef(null);
@@ -66,7 +106,8 @@ function RoomView({ chat, room, covered, opener, onMenu, onAbout, mention }) {
     reply: (item) => { setEditing(null); setReply(item); },
     edit: (item) => { setReply(null); setEditing(item); },
     accept: (pass) => chat.accept(pass).catch(chat.fails),
-    remove: (item) => (item.user === me.name ? room.calls : room.moderator).remove(item.id).catch(chat.fails),
+    about: onPerson,
+    remove: (item) => (item.user === me.name ? room.calls.remove(item.id).catch(chat.fails) : onRemove(item)),
     moderates: room.moderator !== null,
   }), [room, room.moderator]);
 
@@ -97,6 +138,14 @@ function RoomView({ chat, room, covered, opener, onMenu, onAbout, mention }) {
     }
   }
 
+  async function comeAgain() {
+    try {
+      await chat.have(await chat.person.enter(room.name));
+    } catch (error) {
+      chat.fails(error);
+    }
+  }
+
   function editLast() {
     const last = room.timeline.items.findLast((item) => item.type === "chat" && item.user === me.name && !item.removed && (!me.by || item.by === me.by));
     if (last) setEditing(last);
@@ -106,10 +155,10 @@ function RoomView({ chat, room, covered, opener, onMenu, onAbout, mention }) {
   const { typing } = room.people;
   return html`<main class="room" inert=${covered}>
     <header class="bar">
-      <button type="button" class="plain only-narrow" ref=${opener} aria-label=${texts.menu} aria-expanded=${covered} onClick=${onMenu}><${Icon} name="menu" /></button>
+      <${MenuButton} opener=${opener} covered=${covered} onMenu=${onMenu} />
       <div class="what">
         <h1 dir="auto">${title}</h1>
-        <p>${room.topic ? html`<bdi>${room.topic}</bdi> · ` : ""}${texts.here(room.people.count)}</p>
+        <p>${room.topic ? html`<bdi>${room.topic}</bdi> · ` : ""}${presenceOf(room)}</p>
       </div>
       <div class="status" role="status"><${ConnectionLine} chat=${chat} /></div>
       <${Bell} />
@@ -122,6 +171,7 @@ function RoomView({ chat, room, covered, opener, onMenu, onAbout, mention }) {
       ${!online && !room.over && html`<p class="hint">${texts.offlineKept}</p>`}
       ${room.over ? html`<div class="over">
         <p class="hint">${texts.roomOver}</p>
+        ${room.kind === "public" && online && html`<button type="button" onClick=${comeAgain}>${texts.enterAgain}</button>`}
         <button type="button" onClick=${() => chat.leaveRoom(room).catch(chat.fails)}>${texts.putAway}</button>
       </div>` : html`<${Composer} handle=${composer} room=${room} me=${me} title=${title} editing=${editing} reply=${reply}
         onSend=${send} onEditLast=${editLast} onCancel=${() => { setEditing(null); setReply(null); }} />`}

@@ -19,16 +19,17 @@ const REACTIONS = ["👍", "❤️", "😂", "🎉", "😮", "😢"];
 export class Message extends Pure {
   render({ item, head, me, room, answered, active, does }) {
     const mine = item.user === me.name;
+    const about = () => does.about(item.user);
     // Who had the name before is somebody else, or a stay of one's own that has ended.
     const changes = mine && (!me.by || !item.by || item.by === me.by);
     return html`<li
       class=${`message${mine ? " mine" : ""}${head ? " head" : ""}${item.removed ? " gone" : ""}`}
       data-id=${item.id} tabindex="-1">
-      ${!mine && html`<span class=${`face hue${hueOf(item.user)}`} aria-hidden="true">${head ? initialOf(item.user) : ""}</span>`}
+      ${!mine && html`<span class=${`face hue${hueOf(item.user)}`} aria-hidden="true" onClick=${about}>${head ? initialOf(item.user) : ""}</span>`}
       <div class="bubble">
         ${mine
           ? html`<span class="hidden">${texts.says(texts.you, "")}</span>`
-          : html`<span class=${head ? `who hue${hueOf(item.user)}` : "hidden"}><bdi>${item.user}</bdi></span>`}
+          : html`<span class=${head ? `who hue${hueOf(item.user)}` : "hidden"} onClick=${about}><bdi>${item.user}</bdi></span>`}
         ${item.replyTo && html`<${Answered} id=${item.replyTo} item=${answered} onJump=${does.jump} />`}
         <div class="said">
           ${item.removed ? html`<p class="text">${texts.removed}</p>` : html`<${Text} text=${item.text} who=${item.user} me=${me} room=${room} onAccept=${does.accept} />`}
@@ -39,7 +40,7 @@ export class Message extends Pure {
           </p>
         </div>
         ${Object.keys(item.reactions ?? {}).length > 0 && html`<${Reactions} item=${item} me=${me} does=${does} />`}
-        ${active && !item.removed && room.online && html`<${Actions} item=${item} mine=${changes} does=${does} />`}
+        ${active && !item.removed && room.online && html`<${Actions} item=${item} changes=${changes} mine=${mine} does=${does} />`}
       </div>
     </li>`;
   }
@@ -104,11 +105,12 @@ function Reactions({ item, me, does }) {
   })}</p>`;
 }
 
-function Actions({ item, mine, does }) {
+function Actions({ item, changes, mine, does }) {
   return html`<div class="actions" role="toolbar" aria-label=${texts.actions}>
     ${REACTIONS.map((emoji) => html`<button key=${emoji} type="button" aria-label=${texts.reactWith(emoji)} onClick=${() => does.react(item, emoji, true)}>${emoji}</button>`)}
     <button type="button" aria-label=${texts.reply} onClick=${() => does.reply(item)}><${Icon} name="reply" /></button>
-    ${mine && html`<button type="button" aria-label=${texts.edit} onClick=${() => does.edit(item)}><${Icon} name="edit" /></button>`}
-    ${(mine || does.moderates) && html`<button type="button" aria-label=${texts.remove} onClick=${() => does.remove(item)}><${Icon} name="trash" /></button>`}
+    ${changes && html`<button type="button" aria-label=${texts.edit} onClick=${() => does.edit(item)}><${Icon} name="edit" /></button>`}
+    ${!mine && html`<button type="button" aria-label=${texts.about(item.user)} onClick=${() => does.about(item.user)}><${Icon} name="person" /></button>`}
+    ${(changes || does.moderates) && html`<button type="button" aria-label=${texts.remove} onClick=${() => does.remove(item)}><${Icon} name="trash" /></button>`}
   </div>`;
 }

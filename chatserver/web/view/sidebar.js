@@ -35,13 +35,13 @@ export function Sidebar({ chat, open, onClose, onPerson, onFind }) {
       ${all.some(({ kind }) => kind === "direct") && html`
         <h2>${texts.conversations}</h2>
         <${Rooms} rooms=${all.filter(({ kind }) => kind === "direct")} open=${room} onEnter=${enter} />`}
-      <h2>${texts.people} <span class="count">${room.people.count}</span></h2>
-      <${People} all=${room.people.all} name=${me.name} onPerson=${onPerson} />
+      ${room && html`<h2>${texts.people} <span class="count">${room.people.count}</span></h2>
+      <${People} all=${room.people.all} name=${me.name} onPerson=${onPerson} />`}
     </div>
     ${me.account && html`<label class="check stay"><input type="checkbox" checked=${chat.remembered} onChange=${(event) => chat.remember(event.currentTarget.checked)} /> ${texts.staySignedIn}</label>`}
     <div class="self">
       <span class=${`face hue${hueOf(me.name)}`} aria-hidden="true">${initialOf(me.name)}</span>
-      <span class="name"><bdi>${me.name}</bdi></span>
+      <span class="name"><bdi>${me.name}</bdi>${texts.roles[me.role] && html` <small>${texts.roles[me.role]}</small>`}</span>
       <button type="button" class="plain" aria-label=${texts.leave} title=${texts.leave} onClick=${() => chat.leave()}><${Icon} name="leave" /></button>
     </div>
   </nav>`;
@@ -67,10 +67,10 @@ class People extends Pure {
       (one, other) => (other.name === me) - (one.name === me) || one.name.localeCompare(other.name),
     );
     return html`<ul class="people">
-      ${people.slice(0, LISTED).map(({ name, online }) => html`<li key=${name}>
+      ${people.slice(0, LISTED).map(({ name, online, role }) => html`<li key=${name}>
         <button type="button" disabled=${name === me} onClick=${() => onPerson(name)}>
           <span class=${`face hue${hueOf(name)}${online ? " online" : ""}`} aria-hidden="true">${initialOf(name)}</span>
-          <span class="name"><bdi>${name}</bdi>${name === me && html` <small>${texts.you}</small>`}${!online && html` <small>${texts.away}</small>`}</span>
+          <span class="name"><bdi>${name}</bdi>${name === me && html` <small>${texts.you}</small>`}${texts.roles[role] && html` <small>${texts.roles[role]}</small>`}${!online && html` <small>${texts.away}</small>`}</span>
         </button>
       </li>`)}
       ${people.length > LISTED && html`<li class="hint">${texts.more(people.length - LISTED)}</li>`}
