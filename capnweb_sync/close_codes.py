@@ -65,6 +65,12 @@ SENT_AWAY: Final = 4004
 """Likewise: whoever it was is not to come back by itself; the reason says why."""
 
 
+def logged_reason(code: int | None, reason: str) -> str:
+    """What a log may have of why a connection was closed: all of it, but of SENT_AWAY, whose reason
+    is for whoever it was, only what the code says."""
+    return "sent away" if code == SENT_AWAY else reason
+
+
 def describe_close(code: int) -> str:
     """Say what a close code means (RFC 6455, section 7.4.1).
 

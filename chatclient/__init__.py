@@ -6,6 +6,7 @@ with ChatClient("ws://127.0.0.1:8080/rpc/ws", "Echo bot") as chat:
             chat.send("pong")
 """
 
+from .administration import Acquaintance, Admin, Stay
 from .answers import Occupant, RoomInfo
 from .client import ChatClient
 from .errors import (
@@ -18,6 +19,7 @@ from .errors import (
     NoSuchRoom,
     NotJoined,
     RateLimited,
+    SentAway,
     TakenOver,
     TooLarge,
     TooMany,
@@ -27,11 +29,14 @@ from .errors import (
     UsernameTaken,
 )
 from .events import Event, Reaction, Receipt
+from .moderation import Moderator, Powers, Sanction
 from .person import Person
 from .reconnect import Status
 from .room import Room
 
 __all__ = [
+    "Acquaintance",
+    "Admin",
     "BadAnswer",
     "BadRequest",
     "ChatClient",
@@ -40,16 +45,21 @@ __all__ = [
     "ConnectionLost",
     "Event",
     "Forbidden",
+    "Moderator",
     "NoSuchRoom",
     "NotJoined",
     "Occupant",
     "Person",
+    "Powers",
     "RateLimited",
     "Reaction",
     "Receipt",
     "Room",
     "RoomInfo",
+    "Sanction",
+    "SentAway",
     "Status",
+    "Stay",
     "TakenOver",
     "TooLarge",
     "TooMany",

@@ -17,14 +17,15 @@ from capnweb_sync import __version__
 from capnweb_sync.urls import parse_url
 
 from .client import ChatClient
-from .commands import COMMANDS, HISTORY_EVENTS
+from .commands import HISTORY_EVENTS
+from .completion import Words
 from .looks import ink_for
 from .program import Program
 from .prompt import PromptTerminal
 from .showing import Showing, Wishes
 from .statuses import sentence
 from .streams import NobodyReads, StreamError, finish_output, write_error, write_output
-from .terminal import PlainTerminal, Terminal, Words
+from .terminal import PlainTerminal, Terminal
 
 URL: Final = "ws://127.0.0.1:8080/rpc/ws"
 
@@ -161,7 +162,7 @@ def chat(options: argparse.Namespace) -> int:
     ink = ink_for(os.environ, options.color, can=edits)
     terminal: Terminal
     if edits:
-        words = Words(COMMANDS, program.names, program.behind)
+        words = Words(program.commands, program.names, program.behind)
         terminal = PromptTerminal(words, program, ink)
     else:
         terminal = PlainTerminal(

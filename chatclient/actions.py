@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from .answers import RoomInfo
-from .client import PAGE, ChatClient
+from .client import ChatClient
 from .commands import (
     EMOJI,
     HISTORY_EVENTS,
@@ -19,7 +19,9 @@ from .commands import (
 from .display import DOING, escaped, line_of_users
 from .errors import NoSuchRoom, NotJoined
 from .events import Event, Receipt
+from .moderating import Moderating
 from .outgoing import Task
+from .paging import newest
 from .places import Place
 from .room import Room
 from .showing import Showing
@@ -56,6 +58,7 @@ class Actions:
         self._send_seconds = send_seconds
         self._patient = patient
         self._history = history
+        self._moderating = Moderating(chat, showing, names, later)
         self.last_sent = 0
         # Where messages have no ids, as many of one's own are waited for as were sent.
         self.sent_without_id = 0
@@ -65,10 +68,14 @@ class Actions:
             "/bell": lambda rest: self._wish("bell", rest),
             "/edit": self._edit,
             "/enter": self._enter,
-            "/help": lambda rest: self._showing.say(help_text()),
+            "/ban": lambda rest: self._moderating.ban(self._line, rest),
+            "/help": lambda rest: self._showing.say(help_text(showing.places.present.moderates)),
             "/history": lambda rest: self._show_history(int(rest or HISTORY_EVENTS)),
             "/ids": lambda rest: self._wish("ids", rest),
             "/invite": self._invite,
+            "/kick": lambda rest: self._moderating.kick(self._line, rest),
+            "/lift": lambda rest: self._moderating.lift(self._line, rest),
+            "/mute": lambda rest: self._moderating.mute(self._line, rest),
             "/leave": lambda rest: self._leave(),
             "/me": lambda rest: self.say(DOING + rest, f"{DOING}{rest}"),
             "/msg": self._msg,
@@ -170,6 +177,9 @@ class Actions:
 
     def _remove(self, rest: str) -> None:
         message, more = self._about(rest, by=self._showing.me)
+        if message.user != self._showing.me and self._showing.places.present.moderates:
+            self._moderating.remove(self._line, message.id, more)
+            return
         if more:
             raise Misuse("It is /remove, with nothing behind it but #N or @NAME.")
         self._here(lambda room: room.remove(message.id))
@@ -236,6 +246,7 @@ class Actions:
         place.room = come()
         info = place.room.info()
         self._showing.places.add(place, info.name, label_of(info))
+        place.moderates = self._moderating.may(place)
         history = place.room.history(self._history) if self._history else []
         self._showing.arrive(place, history, info.topic)
 
@@ -251,6 +262,7 @@ class Actions:
         for info in self._chat.rooms(limit=MAX_LISTED):
             if info.name == places.lobby.name:
                 places.lobby.unseen = info.unread
+                places.lobby.moderates = self._moderating.may(places.lobby)
             elif info.inside:
                 place = Place("", "", ready=False, unseen=info.unread)
                 places.add(place, info.name, label_of(info))
@@ -260,13 +272,15 @@ class Actions:
         self._room(place).read(message, READ_SECONDS)
 
     def look_whether_inside(self, name: str) -> None:
-        """Find out whether a room still has us: a notice says it to people alone."""
+        """Find out whether a room still has us, and whether we moderate it: a notice says it to
+        people alone."""
 
         def do() -> None:
             place = self._showing.places.find(name)
             if place is not None and place.room is not None:
                 try:
                     place.room.info()
+                    place.moderates = self._moderating.may(place)
                 except (NotJoined, NoSuchRoom):
                     self._showing.leave(place)
 
@@ -339,7 +353,7 @@ class Actions:
             if place is self._showing.places.lobby:
                 self._showing.show_again(self._chat.newest(count), place)
             else:
-                self._showing.show_again(newest(self._room(place), count), place)
+                self._showing.show_again(newest(self._room(place).history, count), place)
 
         self._later(Task(self._line, do))
 
@@ -354,15 +368,3 @@ def label_of(info: RoomInfo) -> str:
     if info.other is not None:
         return f"@{info.other}"
     return info.name if info.kind == "public" else f"+{info.title}"
-
-
-def newest(room: Room, count: int) -> list[Event]:
-    """The last messages of a room, ascending. Raises ChatError."""
-    found: list[Event] = []
-    while len(found) < count:
-        before = found[0].id if found else None
-        page = room.history(min(count - len(found), PAGE), before=before)
-        if not page:
-            break
-        found[:0] = page
-    return found

@@ -31,11 +31,13 @@ class Log(NamedTuple):
 
 class Joined(NamedTuple):
     """The answer to a join; `log` is None where there is none to come back to. `rooms` are those
-    that one is in, each with the id above which it is heard; None where there are no rooms."""
+    that one is in, each with the id above which it is heard; None where there are no rooms. `role`
+    is what an account is."""
 
     username: str
     log: Log | None
     rooms: Mapping[str, int] | None = None
+    role: str | None = None
 
 
 def joined(answer: Any, username: str) -> Joined:
@@ -58,7 +60,9 @@ def logged_in(me: Any, username: str) -> Joined:
     if found.log is None:
         raise BadAnswer("The server's answer to login has no resume, epoch or lastId.")
     infos = [RoomInfo.of(room) for room in listed(me.get("rooms"), "rooms")]
-    return found._replace(rooms={info.name: info.since for info in infos})
+    return found._replace(
+        rooms={info.name: info.since for info in infos}, role=string_of(me.get("role")) or None
+    )
 
 
 class RoomInfo(NamedTuple):
@@ -146,6 +150,18 @@ def listed(answer: Any, what: str) -> list[Any]:
     if not isinstance(answer, list):
         raise BadAnswer(f"The server's {what} are no list but {kind(answer)}.")
     return answer
+
+
+def fields(value: Any) -> Mapping[str, Any]:
+    """An object that the server answers with. Raises BadAnswer."""
+    if not isinstance(value, Mapping):
+        raise BadAnswer(f"The server's answer is no object but {kind(value)}.")
+    return value
+
+
+def moment(value: Any) -> datetime | JSDate | None:
+    """A date; None for anything else."""
+    return value if isinstance(value, (datetime, JSDate)) else None
 
 
 def receipt(answer: Any) -> Receipt:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import concurrent.futures
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, Final
 
-from capnweb_sync import RemoteError, RpcPromise, SessionClosed
+from capnweb_sync import ReadableStream, RemoteError, RpcPromise, SessionClosed
 
 from .errors import ChatError, RateLimited, Unavailable, chat_error
 from .link import Link
@@ -42,12 +43,14 @@ class Calls:
         *,
         stores: bool = False,
         patient: bool = False,
+        once: bool = False,
     ) -> Any:
         """The answer to `call`, made again on each new connection, and when the server has room for
         it, until there is one.
 
-        With `stores`, only as long as the membership is the one in which it was made first. The
-        timeout is the client's if None; it may be infinite. Raises ChatError.
+        With `stores`, only as long as the membership is the one in which it was made first; with
+        `once`, not if it may have been carried out. The timeout is the client's if None; it may be
+        infinite. Raises ChatError.
         """
         deadline = time.monotonic() + (self._link.timeout if timeout is None else timeout)
         tried: Membership | None = None
@@ -66,16 +69,22 @@ class Calls:
                 if answer is not UNDECIDED:
                     return answer
                 tried = tried or membership
+                if once:
+                    raise Unavailable("The connection was lost before the server has answered.")
         except ChatError as error:
             if tried is not None:
-                error.may_have_been_stored = stores
+                error.may_have_been_stored = stores or once
             raise
 
     def _attempt(self, call: Call, membership: Membership, deadline: float) -> Any:
         """The answer to one attempt; UNDECIDED if there is none and another can be made."""
         try:
-            with call(membership) as promise:
-                return promise.result(remaining(deadline))
+            with ExitStack() as stack:
+                promise = stack.enter_context(call(membership))
+                answer = promise.result(remaining(deadline))
+                if isinstance(answer, ReadableStream):
+                    stack.pop_all()  # It ends with the promise, and is to be read yet.
+                return answer
         except SessionClosed:
             self._link.wait_until(lambda: not self._link.is_there(membership), deadline)
         except concurrent.futures.TimeoutError:

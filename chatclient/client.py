@@ -36,6 +36,7 @@ from .events import Event, Receipt
 from .inbox import Inbox
 from .link import Link
 from .membership import Membership
+from .paging import PAGE, newest
 from .person import Person
 from .reconnect import Status
 from .room import KEY_BYTES
@@ -51,9 +52,6 @@ MAX_EVENTS_UNDER_WAY: Final = 65_536
 """Events that may have been read and not yet been put in their place, which takes microseconds
 each: a burst that is read at once while the process is busy. Past it they are fetched from
 history."""
-
-PAGE: Final = 500
-"""Events that are asked of history at once: the most that the server gives."""
 
 
 class ChatClient(Person):
@@ -226,14 +224,7 @@ class ChatClient(Person):
         Raises:
             ChatError: as `history`.
         """
-        events: list[Event] = []
-        while len(events) < count:
-            page = self.history(min(count - len(events), PAGE), before=before)
-            if not page:
-                break
-            events[:0] = page
-            before = page[0].id
-        return events
+        return newest(self.history, count, before)
 
     def events(self) -> Iterator[Event]:
         """Everything that happens, from joining on: messages, joins and leaves, also one's own.

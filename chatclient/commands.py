@@ -94,7 +94,17 @@ GROUPS: Final = {
     ),
 }
 
-TABLE: Final = {command.name: command for group in GROUPS.values() for command in group}
+MODERATING: Final = (
+    Command("/mute", "NAME [10m]", "let say nothing", needs=True, words=("people",)),
+    Command("/kick", "NAME", "send out", needs=True, words=("people",)),
+    Command("/ban", "NAME [10m]", "and not in again", needs=True, words=("people",)),
+    Command("/lift", "[NAME]", "end it, or list it", words=("people",)),
+)
+"""What only those see who may moderate the present room; the reason stands behind."""
+
+TABLE: Final = {
+    command.name: command for group in (*GROUPS.values(), MODERATING) for command in group
+}
 
 COMMANDS: Final = tuple(sorted(TABLE))
 
@@ -108,10 +118,16 @@ class Misuse(Exception):
     """A line that is no command; the message says how it would be one."""
 
 
-def help_text() -> str:
+def commands(moderates: bool) -> list[str]:
+    """The commands that there are for who may moderate the present room, or not."""
+    return [name for name in COMMANDS if moderates or TABLE[name] not in MODERATING]
+
+
+def help_text(moderates: bool = False) -> str:
     """What `/help` says, in 40 columns but for its last two lines."""
     lines = []
-    for group, commands in GROUPS.items():
+    groups = {**GROUPS, "Moderating": MODERATING} if moderates else GROUPS
+    for group, commands in groups.items():
         lines.append(f"{group}:")
         lines += [f"{one.usage:<{USAGE_COLUMNS}}{one.does}" for one in commands]
     return "\n".join([*lines, TARGETED, SAID])

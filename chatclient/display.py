@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from .events import Event
+from .inbox import EVERYWHERE
 from .looks import BOLD, FAINT, INDENT, Ink, Span
 
 HARMFUL: Final = re.compile(
@@ -61,9 +62,11 @@ def sentence_of(event: Event) -> str:
     if event.type == "edit":
         return f"{who} changed a message: {event.text}" if event.text else f"{who} changed it"
     if event.type == "remove":
-        return f"{who} removed a message"
+        return f"{who} removed a message" + (f": {event.text}" if event.text else "")
     if event.type == "react":
         return reactions_of(event)
+    if event.room == EVERYWHERE:
+        return f"To everyone: {event.text}"
     return event.text
 
 
@@ -78,6 +81,7 @@ def spans_of(event: Event, ink: Ink, me: str, mentioned: bool) -> list[Span]:
     """The same, as it looks on a terminal; `me` is our name, `mentioned` whether it is meant."""
     if event.type != "chat":
         look = FAINT if event.type in ("join", "leave", "react") else ""
+        look = BOLD if event.room == EVERYWHERE else look
         return [(look, f"* {escaped(sentence_of(event))}")]
     name = escaped(event.user)
     look = BOLD if event.user == me else ink.of(event.user)

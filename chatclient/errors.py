@@ -15,6 +15,7 @@
       Unreachable     unreachable      there is no connection to be had
       ConnectionLost  connection_lost  the connection ended, and the client does not come back
         TakenOver     taken_over       …because the name is used on another connection now
+        SentAway      sent_away        …because an admin has disconnected or banned us
       ChatClosed      closed           the chat was closed on this side
 
 An error of another code, one that only a newer server knows, is a plain `ChatError`.
@@ -25,7 +26,7 @@ from __future__ import annotations
 from typing import Final
 
 from capnweb_sync import ConnectError, RemoteError, SessionClosed
-from capnweb_sync.close_codes import TAKEN_OVER, TOKEN_OVER
+from capnweb_sync.close_codes import ACCOUNT_CAME, SENT_AWAY, TAKEN_OVER, TOKEN_OVER
 
 
 class ChatError(Exception):
@@ -148,6 +149,12 @@ class TakenOver(ConnectionLost):
     code = "taken_over"
 
 
+class SentAway(ConnectionLost):
+    """An admin has disconnected or banned us; the message says why."""
+
+    code = "sent_away"
+
+
 class ChatClosed(ChatError):
     """The chat was closed on this side."""
 
@@ -190,6 +197,10 @@ def chat_error(error: Exception) -> ChatError:
             return TakenOver(error.reason or "The name is used elsewhere now.", TAKEN_OVER)
         if error.close_code == TOKEN_OVER:
             return Unauthorized(error.reason or "The token is over; come in with the next one.")
+        if error.close_code == ACCOUNT_CAME:
+            return UsernameTaken(error.reason or "The name belongs to an account, which has come.")
+        if error.close_code == SENT_AWAY:
+            return SentAway(error.reason or "An admin has ended this connection.", SENT_AWAY)
         reason = error.reason or f"It was closed with the code {error.close_code}."
         return ConnectionLost(f"The connection is lost: {reason}", error.close_code)
     if isinstance(error, ConnectError):

@@ -30,6 +30,11 @@ BESIDE: Final = frozenset({"typing", "presence"})
 """Types of events that are told beside the log."""
 
 
+EVERYWHERE: Final = "*"
+"""The room of announcements, in which everyone is, and which nobody enters: none of them has one
+before it, none is fetched, and so each is kept, whatever waits already."""
+
+
 class Track:
     """How far one room has come: `last` is its newest event that is in the inbox, or was; `seen`
     the newest that was received. Above `last`, some are missing."""
@@ -55,6 +60,7 @@ class Inbox:
         self._left: set[str] = set()
         """Rooms of which something may still be on its way that does not concern us any more."""
         self._seen = 0  # The newest event that was received, of all rooms.
+        self._announced = 0  # The newest announcement.
         self._fetching = False
         self._ended = False
         self._error: Exception | None = None
@@ -81,6 +87,7 @@ class Inbox:
                 self._epoch = epoch
                 self._numbered = True
                 self._tracks.clear()
+                self._announced = 0
                 self._seen = max(last_id, early)
                 since = self._seen
             if rooms is not None:
@@ -140,6 +147,9 @@ class Inbox:
                 raise BadAnswer("The server has sent an event without an id.")
             if not event.id or not self._numbered:
                 event = replace(event, id=self._seen + 1, prev=None)
+            if event.room == EVERYWHERE:
+                self._announce(event)
+                return
             if event.room in self._left:
                 return
             track = self._tracks.get(event.room)
@@ -160,6 +170,14 @@ class Inbox:
                 self._events.append(event)
             elif not self._numbered:
                 track.last = event.id
+            self._changed.notify_all()
+
+    def _announce(self, event: Event) -> None:
+        """Take an announcement in; also told late, each comes once."""
+        if event.id > self._announced:
+            self._announced = event.id
+            self._seen = max(self._seen, event.id)
+            self._events.append(event)
             self._changed.notify_all()
 
     def _begins(self, event: Event) -> int:

@@ -99,6 +99,7 @@ class Link:
         token: what one comes in by, if it is not by the name.
         timeout: seconds that connecting and joining may take.
         server: what the server has shown that it has.
+        role: what an account is.
     """
 
     _ended: ChatError | None = ChatClosed("This chat has not begun.")
@@ -185,6 +186,7 @@ class Link:
             if self._ended is None:
                 self._membership = membership
                 self.server = membership.server
+                self.role = membership.role
                 self._changed.notify_all()
         if self._membership is not membership:
             membership.close()

@@ -21,7 +21,7 @@ from capnweb_sync import (
 
 from . import answers
 from .answers import Joined, Log
-from .errors import REMOTE, BadAnswer, ChatError
+from .errors import REMOTE, BadAnswer, ChatError, Forbidden, NoSuchRoom, TooMany
 from .events import Event, string_of
 from .inbox import Inbox
 
@@ -31,6 +31,9 @@ are for applications). The server does not take it for leaving."""
 
 LEAVE_SECONDS: Final = 1.0
 """How long closing waits until a server that is not ours has understood that we leave."""
+
+SHUT: Final = (NoSuchRoom.code, Forbidden.code, TooMany.code)
+"""What says that a room is not to be come back into."""
 
 logger = logging.getLogger("chatclient")
 
@@ -92,7 +95,8 @@ class Membership:
     """A name that is ours on a connection, with what the server said to it.
 
     `chat` is the server's main object, `person` who we are there, where the server has rooms.
-    `lobby` is the name of the room that `chat` means; "" where there are no rooms.
+    `lobby` is the name of the room that `chat` means; "" where there are no rooms. `role` is what
+    an account is.
     `log` is what it takes to come back; as long as its `resume` stays the same, it is the same
     membership. It is None with servers that have no such thing: there, nothing is resumed, and
     there is no history.
@@ -104,6 +108,7 @@ class Membership:
     log: Log | None
     person: RpcStub | None = None
     lobby: str = ""
+    role: str | None = None
     began: float = field(default_factory=time.monotonic)
     _rooms: dict[str, RpcPromise] = field(default_factory=dict)
 
@@ -168,15 +173,31 @@ class Membership:
         with person.me as me:
             joined = answers.logged_in(me.result(remaining(deadline)), shown.get("name", ""))
         receiver._begin(joined, since)
+        if before is not None and not before.goes_on_with(joined.log, joined.role):
+            cls._enter(person, public, inbox, joined, deadline)
         who = somebody.result(remaining(deadline))
         name = string_of(lobbys_name.result(remaining(deadline)))
         lobby.dispose()
-        here = cls(session, session.main, joined.username, joined.log, who, name)
-        if before is not None and not before.goes_on_in(here):
-            # Another stay, which comes into the rooms where the one before was.
-            for room in public:
-                person.enter(room).dispose()
-        return here
+        return cls(session, session.main, joined.username, joined.log, who, name, joined.role)
+
+    @classmethod
+    def _enter(
+        cls, person: RpcPromise, rooms: list[str], inbox: Inbox, joined: Joined, deadline: float
+    ) -> None:
+        """Come into the rooms where the stay before was: this is another one. They are known here
+        before they are entered, for the stay after it, if this connection ends meanwhile."""
+        assert joined.log is not None
+        for room in rooms:
+            inbox.enter(room, joined.log.last_id)
+        entering = {room: person.enter(room) for room in rooms}
+        for room, entered in entering.items():
+            with entered:
+                try:
+                    entered.result(remaining(deadline)).dispose()
+                except RemoteError as error:
+                    if error.code not in SHUT:
+                        raise
+                    inbox.left(room)
 
     @classmethod
     def _join(
@@ -229,7 +250,15 @@ class Membership:
     def goes_on_in(self, other: Membership) -> bool:
         """Whether `other` is the same membership on another connection: there, the server knows
         what has been said here."""
-        return bool(self.log and other.log and self.log.resume == other.log.resume)
+        return self.goes_on_with(other.log, other.role)
+
+    def goes_on_with(self, log: Log | None, role: str | None) -> bool:
+        """Whether one with this log and role is: the same stay, or the same account, whose rooms
+        and keys last."""
+        if self.log is None or log is None:
+            return False
+        is_account = self.role is not None and role is not None
+        return self.log.resume == log.resume or (is_account and self.log.epoch == log.epoch)
 
     def close(self) -> None:
         """Close the connection on purpose, which gives the name up."""

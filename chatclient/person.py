@@ -5,11 +5,14 @@ from __future__ import annotations
 from capnweb_sync import RpcPromise
 
 from . import answers
+from .administration import Admin
 from .answers import RoomInfo
 from .calls import Call, Calls
+from .events import string_of
 from .inbox import Inbox
 from .link import Link
 from .membership import Membership
+from .moderation import Moderator
 from .room import Room
 
 
@@ -131,6 +134,47 @@ class Person:
         """
         self._call(lambda here: here.somebody.renew(token), timeout)
         self._link.token = token
+        me = answers.fields(self._call(lambda here: here.somebody.me, timeout))
+        self._link.role = string_of(me.get("role")) or None
+
+    def moderate(self, room: str, timeout: float | None = None) -> Moderator:
+        """What one can do to others in a room: for the owner of a private one, and for accounts
+        that are moderators or admins.
+
+        Args:
+            room: its name.
+            timeout: seconds; None means the client's.
+
+        Returns:
+            The moderator.
+
+        Raises:
+            ChatError: `Forbidden`: one may not; `NoSuchRoom` …
+        """
+        moderator = Moderator(self._call, room)
+        moderator.check(timeout)
+        return moderator
+
+    def administer(self, timeout: float | None = None) -> Admin:
+        """What an admin can do.
+
+        Args:
+            timeout: seconds; None means the client's.
+
+        Returns:
+            The admin.
+
+        Raises:
+            ChatError: `Forbidden`: one is none …
+        """
+        admin = Admin(self._call)
+        admin.check(timeout)
+        return admin
+
+    @property
+    def role(self) -> str | None:
+        """What one is, as the token says: `member`, `moderator` or `admin`; None of a guest."""
+        return self._link.role
 
     def _room(self, name: str) -> Room:
         return Room(self._call, name, self._inbox)

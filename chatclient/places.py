@@ -28,6 +28,7 @@ class Place:
         label: what people call it: `gardening`, `@Bob`.
         room: to act there; None where it was not asked for yet.
         ready: whether we are in; otherwise nothing is shown of it yet.
+        moderates: whether one may moderate it.
         gone: why one could not come in, or that it was left; nothing can be said there any more.
         shown: the id of the newest thing that was shown of it.
         unseen: messages that were not shown.
@@ -39,6 +40,7 @@ class Place:
     label: str
     room: Room | None = None
     ready: bool = True
+    moderates: bool = False
     gone: bool = False
     shown: int = 0
     unseen: int = 0

@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from .actions import Actions
-from .client import PAGE, ChatClient
-from .commands import TABLE, Misuse
+from .client import ChatClient
+from .commands import TABLE, Misuse, commands
+from .completion import remember
 from .display import escaped, line_of_users, quoted
 from .errors import ChatError, UsernameTaken
 from .events import Event
+from .inbox import EVERYWHERE
 from .marks import Marks
 from .outgoing import Outgoing, Task
+from .paging import above
 from .reconnect import Status
 from .showing import Showing
 from .statuses import FAILED, LEFT, status_of
@@ -36,18 +39,6 @@ TAKEN_SECONDS: Final = 1.0
 
 YES: Final = frozenset({"y", "yes", "/quit"})
 """Answers to the question whether to leave."""
-
-
-MAX_NAMES: Final = 10_000
-"""Names that are known for completion; of more, any are forgotten. Who is in a room without being
-in the lobby is never heard to go offline."""
-
-
-def remember(names: set[str], more: Iterable[str]) -> None:
-    """Know these names, too."""
-    names.update(more)
-    while len(names) > MAX_NAMES:
-        names.pop()
 
 
 class Leave(Exception):
@@ -186,21 +177,10 @@ class Program:
         before = [event for event in last if event.users != (chat.username,)][-history:]
         self._showing.say("\nType a message and press Enter (or /quit to leave):")
         if since is not None:
-            self._showing.catch_up(self._since(since), self._showing.places.present)
+            here = self._showing.places.present
+            read = chat.history if here.room is None else here.room.events
+            self._showing.catch_up(above(read, since), here)
         self._showing.look_back(before)
-
-    def _since(self, after: int) -> Iterable[Event]:
-        """What happened here above an id."""
-        place = self._showing.places.present
-        while True:
-            if place.room is None:
-                page = self._chat.history(PAGE, after=after)
-            else:
-                page = place.room.events(PAGE, after=after)
-            if not page:
-                return
-            yield from page
-            after = page[-1].id
 
     def _end(self, left: list[Task]) -> int:
         """Tell what has gone wrong; the exit status. Raises what nobody foresaw."""
@@ -260,10 +240,13 @@ class Program:
     def _show(self, chat: ChatClient, event: Event) -> None:
         if event.type == "join":
             remember(self.names, event.users)
+        elif event.type == "chat":
+            remember(self.names, [event.user])  # Joins are told gathered, and may come later.
         elif event.type == "leave" and event.room == chat.lobby:
             self.names.difference_update(event.users)
         self._showing.happen(event)
-        if event.type == "notice" and self._interactive and event.room != chat.lobby:
+        elsewhere = event.room not in (chat.lobby, EVERYWHERE)
+        if event.type == "notice" and self._interactive and elsewhere:
             self._actions.look_whether_inside(event.room)
         with self._shown:
             self._last_shown = max(event.id, self._last_shown)
@@ -388,6 +371,10 @@ class Program:
         place = self._showing.places.nth(number)
         if place is not None and place is not self._showing.places.present:
             self._actions.turn_to(place)
+
+    def commands(self) -> Iterable[str]:
+        """The commands that there are here, for completion."""
+        return commands(self._showing.places.present.moderates)
 
     def behind(self, command: str) -> Iterable[str] | None:
         """What may stand behind a command, for completion; None: names."""

@@ -25,11 +25,11 @@ from prompt_toolkit.layout.controls import FormattedTextControl
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 
+from .completion import Words
 from .display import harmless
 from .looks import Ink, Line, plain
 from .redraw import Shown
 from .streams import output_error
-from .terminal import Words
 
 GATHERED_SECONDS: Final = 0.05
 """Pause between two writes: short enough for an eye, and long enough that thousands of lines in a

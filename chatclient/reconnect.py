@@ -7,7 +7,9 @@ Whether (`stays_away`, `comes_back`):
     |------------------------------------|--------|----------------------------------------------|
     | close code 4001                    | no     | the same person is there on another          |
     |                                    |        | connection: both would take turns for ever   |
-    | close code 4003                    | no     | the token is over                            |
+    | close code 4002                    | no     | the name belongs to an account               |
+    | close code 4003                    | no     | the token is over, or was revoked            |
+    | close code 4004                    | no     | an admin has disconnected or banned us       |
     | close code 1008                    | no     | a policy was violated, and would be again    |
     | any other code, or none            | yes    | networks and servers come back               |
     | no connection, no answer in time   | yes    | likewise                                     |
@@ -33,15 +35,17 @@ from capnweb_sync.client.reconnect import (
     keep_trying,
     may_pass,
 )
-from capnweb_sync.close_codes import TAKEN_OVER, TOKEN_OVER, CloseCode
+from capnweb_sync.close_codes import ACCOUNT_CAME, SENT_AWAY, TAKEN_OVER, TOKEN_OVER, CloseCode
 
 from .errors import BadAnswer
 
-FINAL_CODES: Final = frozenset({TAKEN_OVER, TOKEN_OVER, CloseCode.POLICY_VIOLATION})
+FINAL_CODES: Final = frozenset(
+    {TAKEN_OVER, ACCOUNT_CAME, TOKEN_OVER, SENT_AWAY, CloseCode.POLICY_VIOLATION}
+)
 """Close codes that mean: stay away."""
 
 FINAL_ERRORS: Final = frozenset(
-    {"bad_request", "username_taken", "too_large", "too_many", "unauthorized"}
+    {"bad_request", "forbidden", "username_taken", "too_large", "too_many", "unauthorized"}
 )
 """Answers to a join that will not change by asking again."""
 

@@ -46,12 +46,13 @@ class Shown:
     def look(self) -> None:
         """Draw the screen anew if the draft does not fit into its window any more. Comes before
         anything is written there."""
-        if columns() >= self._widest:
+        size = self._output.get_size()
+        if size.columns >= self._widest:
             return
         self._app.renderer.erase()
         self._output.cursor_goto(0, 0)
         # Row by row: what is erased as a whole, some terminals keep above the screen.
-        rows = self._written(self._lines).split("\n")[-self._output.get_size().rows :]
+        rows = self._written(self._lines).split("\n")[-size.rows :]
         for row in rows[:-1]:
             self._output.erase_end_of_line()
             self._output.write_raw(f"{row}\r\n")

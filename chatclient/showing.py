@@ -11,7 +11,7 @@ from typing import Final
 
 from .display import escaped, line_of, quoted, reactions_of, spans_of
 from .events import Event
-from .inbox import BESIDE
+from .inbox import BESIDE, EVERYWHERE
 from .json_lines import json_line
 from .looks import FAINT, INDENT, Ink, Span, plain
 from .places import Place, Places
@@ -77,6 +77,9 @@ class Showing:
             if event.id < self._newest:
                 self._begin_again()
             self._newest = event.id
+            if event.room == EVERYWHERE:
+                self.show_again([event], self.places.present)
+                return
             place = self.places.of(event)
             if event.id <= place.shown:
                 return  # It was in the history that was shown.

@@ -8,9 +8,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.document import Document
-
 from .looks import Ink, Line, columns, plain
 from .streams import pieces_of_input, write_error, write_output
 
@@ -177,39 +174,3 @@ def split_lines(pieces: Iterable[str]) -> Iterator[str]:
             rest += end
     if rest:
         yield rest
-
-
-class Words(Completer):
-    """Completes commands at the start of a line, what a command takes behind it, and names
-    everywhere, also behind an `@`."""
-
-    def __init__(
-        self,
-        commands: Sequence[str],
-        names: Iterable[str],
-        behind: Callable[[str], Iterable[str] | None] = lambda command: None,
-    ) -> None:
-        """`names` is asked each time; `behind` says what may stand behind a command, None for
-        names."""
-        self._commands = commands
-        self._names = names
-        self._behind = behind
-
-    def get_completions(
-        self, document: Document, complete_event: CompleteEvent
-    ) -> Iterator[Completion]:
-        """The words that begin as the one before the cursor."""
-        before = document.text_before_cursor
-        earlier, space, begun = before.rpartition(" ")
-        words: Iterable[str] | None = self._names
-        if before.startswith("/") and not space:
-            words = self._commands
-        elif before.startswith("/") and " " not in earlier:
-            words = self._behind(earlier)
-        if words is None or begun.startswith("@"):
-            words = self._names
-            begun = begun.removeprefix("@")
-        if begun or (space and words is not self._names):
-            for word in sorted(words, key=str.casefold):
-                if word.casefold().startswith(begun.casefold()):
-                    yield Completion(word, start_position=-len(begun))

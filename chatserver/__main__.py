@@ -21,6 +21,7 @@ from gunicorn.systemd import sd_notify
 
 from capnweb_sync.server import HttpConnections, HttpServer, WebSocketHandler
 from chatserver.addresses import authority, resolve
+from chatserver.admin.command_line import run_admin_command
 from chatserver.app import create_app
 from chatserver.certificate import ShownCertificate, make_context
 from chatserver.data import COMMANDS, run_data_command
@@ -69,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run_data_command(arguments)
         if arguments[:1] == ["invite"]:
             return run_invite_command(arguments)
+        if arguments[:1] == ["admin"]:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            return run_admin_command(arguments)
         if arguments[:1] == ["serve"]:
             arguments = arguments[1:]
         settings = parse_arguments(arguments, from_environment())

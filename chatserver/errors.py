@@ -10,7 +10,8 @@
       NoSuchMessage      no_such_message likewise
       Unauthorized       unauthorized    the caller is not who it would have to be
       Forbidden          forbidden       the caller sees it and may not do that
-        Banned           forbidden       …because it was sent away for a time, or for good
+        Sanctioned       forbidden       …because somebody decided so, and says why
+          Banned         forbidden       …that it is not let in, for a time or for good
       TooLarge           too_large
       TooMany            too_many
       RateLimited        rate_limited    with `retryAfter`, in seconds
@@ -90,7 +91,15 @@ class Forbidden(ChatError):
     CODE = "forbidden"
 
 
-class Banned(Forbidden):
+class Sanctioned(Forbidden):
+    """The caller may not for a time, or for good; the sentence has the words of who decided it,
+    which are for the caller alone: what a log has of an error, its `repr`, is without them."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class Banned(Sanctioned):
     """The caller was sent away; the sentence says until when, and why."""
 
 

@@ -43,7 +43,7 @@ FOR_OTHER_ROOMS = {
     "ReadableStream": {"of_pipe held"},
     "WritableStream": {"of_hook held"},
     "Connection": {"start outbox_low"},
-    "Closing": {"let_go outbox_finished outbox_failed outbox_overflowed outbox_low"},
+    "Closing": {"let_go shed outbox_finished outbox_failed outbox_overflowed outbox_low"},
     "Connections": {"add remove reserve release"},
     "HttpConnections": {"admitted wait make_room"},
     "Service": {"connections"},

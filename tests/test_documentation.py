@@ -77,15 +77,16 @@ def test_a_page_runs_from_top_to_bottom(page: str, tmp_path: Path) -> None:
 def test_a_conversation_of_the_chat_is_what_happens(
     page: str, start_server: StartServer, tmp_path: Path
 ) -> None:
-    (conversation,) = blocks(page, "python")
+    conversation = "\n".join(blocks(page, "python"))
+    secret = {"CHAT_SECRET": "a secret of the tests, 32 bytes long"}
     program = tmp_path / "page.py"
-    url = start_server().url
+    url = start_server(env=secret).url
     program.write_text(conversation.replace("ws://127.0.0.1:8080/rpc/ws", url), encoding="utf-8")
 
     finished = subprocess.run(
         [sys.executable, program],
         cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        env={"PYTHONPATH": str(ROOT), "PATH": "", **secret},
         capture_output=True,
         text=True,
         timeout=DEADLINE_SECONDS,

@@ -49,7 +49,7 @@ FLOORS = {
         ("observe", "entrance"),
         ("service", "page", "data", "invite"),
         ("routes",),
-        ("app",),
+        ("app", "admin"),
         ("gunicorn_conf", "__main__"),
     ),
 }

@@ -22,8 +22,7 @@ bound nothing is torn out of the middle of a change: the ledger notes that it is
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from weakref import WeakSet
 
 ENTRY_COST: Final = 1024
@@ -33,8 +32,8 @@ value."""
 SMALL_VALUE: Final = 512
 """Bytes of a value that the entry, or the call, which has it is counted with."""
 
-PIPE_COST: Final = 512
-"""Bytes of a pipe beside its entry (measured: 400 while nothing waits)."""
+PIPE_COST: Final = 1024
+"""Bytes of a pipe beside its entry (measured: 400, and 1,000 once chunks have gone through it)."""
 
 WAITING_COST: Final = 768
 """Bytes of a look that waits for a promise (measured: 660)."""
@@ -94,6 +93,15 @@ def size_of(value: Any, most: int) -> int:
     return total
 
 
+class Owner(Protocol):
+    """What keeps the things that a ledger counts."""
+
+    def shed(self) -> None:
+        """All together keep too much, and this one the most: give it up. It may be called in the
+        middle of a change, so it must not change the session by itself."""
+        ...
+
+
 class MemoryOfAll:
     """What the sessions of one server keep together. Past its bound the largest go first."""
 
@@ -130,8 +138,8 @@ class MemoryOfAll:
                 if self.held <= self.most * SHED_TO:
                     break
                 self.remove(ledger)
-                if ledger.on_shed is not None:
-                    ledger.on_shed()
+                if ledger.owner is not None:
+                    ledger.owner.shed()
         # Not again for each small step of one that is just below the bound.
         self._look_at = max(self.most, self.held + self.most // 64)
 
@@ -149,8 +157,8 @@ class Ledger:
         "held",
         "mark",
         "most",
-        "on_shed",
         "overdrawn",
+        "owner",
         "reported",
         "shared",
     )
@@ -171,9 +179,8 @@ class Ledger:
         """`look` is to be called when more than this is held."""
         self.reported = 0
         self.overdrawn = False
-        self.on_shed: Callable[[], None] | None = None
-        """Ends the session because all together keep too much. It may be called in the middle of
-        a change, so it must not change the session by itself."""
+        self.owner: Owner | None = None
+        """Who ends the session when all together keep too much."""
 
     def limit(self, most: int) -> None:
         """The session may keep `most` bytes: for a ledger that was begun by its transport."""
@@ -217,7 +224,7 @@ class Ledger:
         of_all, self._of_all = self._of_all, None
         if of_all is not None:
             of_all.remove(self)
-        self.on_shed = None
+        self.owner = None
         self.most = self.mark = sys.maxsize
 
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from ..close_codes import logged_reason
 from ..errors import SessionClosed
 from .observer import Call, Conversation, Observer
 
@@ -43,7 +44,7 @@ class ConnectionLog(Observer):
             "closed: %s, code %s, %s, after %.3f s, %d calls served, %d made",
             conversation.peer,
             "none" if error.close_code is None else error.close_code,
-            printable(error.reason or "no reason given"),
+            printable(logged_reason(error.close_code, error.reason) or "no reason given"),
             conversation.seconds,
             conversation.calls_served,
             conversation.calls_made,

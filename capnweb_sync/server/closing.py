@@ -146,7 +146,7 @@ class Closing:
         self._connections = connections
         #: What is kept for the peer, here and by the session, which sets the bound of it.
         self.ledger = Ledger(DEFAULT_LIMITS.max_memory, connections.memory)
-        self.ledger.on_shed = self._shed
+        self.ledger.owner = self
         self._outbox = Outbox(
             socket, self, connections.flushes, connections.max_buffered, self.ledger
         )
@@ -313,7 +313,7 @@ class Closing:
         """The peer reads too slowly: it gets a close frame if it can, not what was waiting."""
         self._give_up("Too much waits to be sent: the peer reads too slowly.")
 
-    def _shed(self) -> None:
+    def shed(self) -> None:
         """All connections together keep too much, and this one the most."""
         if self._state is State.OPEN:
             self._give_up("The server keeps too much for its clients, and the most for this one.")

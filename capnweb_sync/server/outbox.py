@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import lru_cache
 from typing import Any, Protocol
 
 import gevent
@@ -32,6 +33,9 @@ _FRAMES_PER_SEND = 256
 #: Bytes that a frame takes beside its own: the object, and its place here (measured: 41 to 49).
 #: Millions of empty ones, such as the answers to pings, would otherwise count as nothing.
 FRAME_COST = 48
+
+#: Bytes of an empty one (RFC 6455, section 5.2).
+_SHORTEST_FRAME = 2
 
 #: Bytes by which the ledger may be behind. It learns of what waits only when something has to wait.
 _NOTE_STEP = 16 * 1024
@@ -79,6 +83,12 @@ class OutboxOwner(Protocol):
         """All that was appended up to `Outbox.finish` has been handed to the kernel."""
 
 
+@lru_cache(maxsize=16)  # one object for all connections of a server
+def near(limit: int) -> int:
+    """Fewer bytes than these take less than `limit` with their frames, however short those are."""
+    return limit * _SHORTEST_FRAME // (_SHORTEST_FRAME + FRAME_COST)
+
+
 class FlushQueue:
     """The outboxes to flush at the end of this turn of the loop: one callback for all of them."""
 
@@ -120,6 +130,7 @@ class Outbox:
         "_ledger",
         "_limit",
         "_low",
+        "_near_limit",
         "_noted",
         "_noted_shared",
         "_owner",
@@ -152,6 +163,7 @@ class Outbox:
         self._owner: OutboxOwner | None = owner
         self._flushes = flushes
         self._limit = limit
+        self._near_limit = near(limit)
         self._ledger = ledger
         self._noted = 0
         self._noted_shared = 0
@@ -176,7 +188,7 @@ class Outbox:
             if self._finishing:
                 return
             self._flushes.add(self)
-        elif self.buffered + FRAME_COST * len(frames) >= self._limit:
+        elif self.buffered >= self._near_limit and self.waiting >= self._limit:
             if not self._finishing and self._owner is not None:
                 self._owner.outbox_overflowed()
             return
@@ -320,7 +332,7 @@ class Outbox:
         self.buffered += len(last_frame)
         self._finishing = True
         self._attended = True
-        self._limit = 0
+        self._limit = self._near_limit = 0
 
     def discard(self) -> None:
         """Forget everything and accept no more: the connection is gone."""

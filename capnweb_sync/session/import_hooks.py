@@ -24,12 +24,7 @@ class ImportHook(Hook):
     collects it; a result that was delivered is not taken away by that.
     """
 
-    __slots__ = ("_is_promise", "_watches", "came_with", "entry", "path", "reads")
-
-    path: Path
-    """For the result of a call, or for a property: what was asked for."""
-    reads: bool
-    """Whether it was a property."""
+    __slots__ = ("_is_promise", "_watches", "came_with", "entry")
 
     def __init__(self, entry: Import, *, is_promise: bool) -> None:
         # Counted first: what is collected was counted, whatever has cut this.
@@ -139,15 +134,16 @@ class ImportHook(Hook):
         entry = self.entry
         if entry is None:
             return "disposed"
-        what = f"import {entry.import_id}" if entry.import_id else "main object"
-        if hasattr(self, "path"):
-            what = f"{'.'.join(map(str, self.path))}{'' if self.reads else '()'}, {what}"
-        place = f"{what} of {entry.session.peer}"
+        place = f"{self._name(entry)} of {entry.session.peer}"
         if entry.resolution is not None:
             return f"{place}, {entry.resolution.describe()}"
         if not self._is_promise:
             return place
         return f"{place}, {'under way' if entry.asked else 'not asked for'}"
+
+    def _name(self, entry: Import) -> str:
+        """What it is at the peer, for people."""
+        return f"import {entry.import_id}"
 
 
 def _watches_dropped(entry: Import, watches: Watches) -> None:
@@ -155,10 +151,28 @@ def _watches_dropped(entry: Import, watches: Watches) -> None:
     entry.session.runtime.step.run(let_go_of, watches)
 
 
+class ResultHook(ImportHook):
+    """What a call of this side gives, or a property that it has asked for."""
+
+    __slots__ = ("_path", "_reads")
+
+    def __init__(self, entry: Import, path: Path, *, reads: bool) -> None:
+        super().__init__(entry, is_promise=True)
+        self._path = path
+        self._reads = reads
+
+    def _name(self, entry: Import) -> str:
+        call = "" if self._reads else "()"
+        return f"{'.'.join(map(str, self._path))}{call}, {super()._name(entry)}"
+
+
 class MainHook(ImportHook):
     """The peer's main object. Disposing of it ends the session, as in the reference."""
 
     __slots__ = ()
+
+    def _name(self, entry: Import) -> str:
+        return "main object"
 
     def dispose(self) -> None:
         entry, self.entry = self.entry, None

@@ -264,10 +264,17 @@ class ImportTable:
 
     def __init__(self, session: ImportingSession) -> None:
         self._ledger = session.ledger
-        self.entries: dict[int, Import] = {0: Import(session, 0)}
-        session.ledger.hold(ENTRY_COST)
+        self.entries: dict[int, Import] = {}
         self.next_id = 1
         """A broadcast, whose results nobody needs, takes ids without making entries."""
+
+    def main(self, session: ImportingSession) -> Import:
+        """The entry for the peer's main object. Most sessions of a server never need it."""
+        entry = self.entries.get(0)
+        if entry is None:
+            self._ledger.hold(ENTRY_COST)
+            entry = self.entries[0] = Import(session, 0)
+        return entry
 
     def check_room(self) -> None:
         """Raises RpcError with the code `too_many` if too much is imported: a peer can have this

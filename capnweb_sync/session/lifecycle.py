@@ -65,7 +65,7 @@ class Lifecycle:
     exports: ExportTable
     """What the peer may name."""
     _main: RpcStub | None
-    """For the peer's main object; None after the end."""
+    """For the peer's main object; None until somebody asks for it, and after the end."""
 
     def __init__(
         self, transport: Transport, runtime: Runtime, limits: Limits, seen: Seen | None
@@ -226,7 +226,7 @@ class Lifecycle:
         # The application's, and as a rule a method of what knows the session: without the way back
         # both go at once, however seldom Python looks for what goes round in circles.
         self.calls.before_call = None
-        self.ledger.on_shed = None
+        self.ledger.owner = None
         if self._over is not None:
             self._over.resolve(None)
 

@@ -28,7 +28,7 @@ from ..streams.sinks import ApplicationSinkHook
 from ..streams.streams import ReadableStream, WritableStream, pump
 from ..values import json_text
 from .export_table import Export
-from .import_hooks import ImportHook
+from .import_hooks import ImportHook, ResultHook
 from .unneeded import Unneeded
 
 ANSWERED_AT_ONCE: Final = 64 * 1024
@@ -111,9 +111,7 @@ class Outgoing(Unneeded):
         """A hook for the result of what is pushed next, a call for those who observe calls."""
         seen = self.calls.seen
         seen_as = None if seen is None else seen.calling(path, reading)
-        result = ImportHook(self.imports.push(self, seen_as), is_promise=True)
-        result.path, result.reads = path, reading
-        return result
+        return ResultHook(self.imports.push(self, seen_as), path, reads=reading)
 
     def _encoded(self, args: Payload) -> Any:
         """The expression for the arguments of a call. What was exported for arguments that can't

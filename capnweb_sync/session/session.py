@@ -35,7 +35,7 @@ from ..core.local_hooks import hook_for_value
 from ..core.served_calls import OnSendError
 from ..core.stubs import RpcStub
 from ..core.targets import BEGINNER
-from ..errors import RpcError, SessionClosed, SessionOfParent, fresh_copy
+from ..errors import RpcError, SessionOfParent, fresh_copy
 from ..limits import DEFAULT_LIMITS, Limits
 from ..observe.seen import Observers, seen_by
 from ..runtimes.interface import Runtime, Transport, default_runtime
@@ -101,8 +101,7 @@ class RpcSession(Incoming):
             served.serve_on(self.calls)
         self.exports = ExportTable(self, hook)
         self.imports = ImportTable(self)
-        peer = MainHook(self.imports.entries[0], is_promise=False)
-        self._main = RpcStub._of(peer)
+        self._main = None
         if seen is not None:
             self._step.run(seen.opened)
         if hasattr(type(main), BEGINNER):
@@ -115,8 +114,13 @@ class RpcSession(Incoming):
     @property
     def main(self) -> RpcStub:
         """A stub for the peer's main object. Disposing of it ends the session."""
+        return self._main or self._step.run(self._make_main)
+
+    def _make_main(self) -> RpcStub:
+        if self.closed_by is not None:
+            raise fresh_copy(self.closed_by)
         if self._main is None:
-            raise fresh_copy(self.closed_by or SessionClosed("The session is over."))
+            self._main = RpcStub._of(MainHook(self.imports.main(self), is_promise=False))
         return self._main
 
     def __repr__(self) -> str:
@@ -181,4 +185,7 @@ class RpcSession(Incoming):
             `{"imports": n, "exports": n}`; the two main objects count, as in the reference's
             `getStats()`.
         """
-        return {"imports": len(self.imports.entries), "exports": len(self.exports.entries)}
+        imports = len(self.imports.entries)
+        if self.closed_by is None and 0 not in self.imports.entries:
+            imports += 1
+        return {"imports": imports, "exports": len(self.exports.entries)}

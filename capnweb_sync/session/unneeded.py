@@ -48,7 +48,8 @@ class Unneeded(Lifecycle):
     def push_unneeded(self, packed: bytes, count: int) -> None:
         """Send `count` pushes, packed and joined, whose results nobody asks for; their releases
         follow, gathered with others. Under the step, on an open session."""
-        self._step.telling = self
+        step = self._step
+        step.telling = self
         imports = self.imports
         first = imports.next_id
         imports.next_id = first + count
@@ -65,7 +66,7 @@ class Unneeded(Lifecycle):
         self._send_packed(packed)
         if waiting + count >= GATHERED_RELEASES:
             self._release_unneeded()
-        self._step.telling = None
+        step.telling = None
 
     def _tidy(self) -> None:
         self._tidying = False

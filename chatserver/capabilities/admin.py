@@ -218,6 +218,7 @@ class Admin(Powers):
                 if len(part) > EXPORT_CHARACTERS:
                     yield part
                     part = ""
+                    self._check(room)
             if part:
                 yield part
             after = events[-1].id

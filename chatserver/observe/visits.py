@@ -6,6 +6,7 @@ from itertools import count
 from time import monotonic
 
 from capnweb_sync import RpcSession
+from capnweb_sync.close_codes import logged_reason
 from capnweb_sync.server import CloseCode, Connection
 from chatserver.logs import connections_logger, rounded, tell
 
@@ -47,7 +48,7 @@ class Visits:
             people=people if len(people) > 1 else None,
             code=int(code),
             by=None if code == CloseCode.ABNORMAL else by,
-            reason=connection.close_reason,
+            reason=logged_reason(code, connection.close_reason),
             seconds=rounded(monotonic() - visit.began),
             calls=session.calls_served if isinstance(session, RpcSession) else None,
             told=session.calls_made if isinstance(session, RpcSession) else None,

@@ -1,11 +1,12 @@
 """Who is let in: those who show a token, and guests as far as the operator wants them."""
 
+import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from chatserver.errors import Unauthorized
 from chatserver.people.token_terms import Guests, OpenRooms
-from chatserver.people.tokens import Identity, Tokens
+from chatserver.people.tokens import Identity, Tokens, unauthorized
 
 Authenticate = Callable[[Any], Identity | None]
 """What an application that knows its users says of a request of Flask's: who it is from, None for a
@@ -38,6 +39,8 @@ class Access(NamedTuple):
         if token is not None:
             return self.tokens.check(token)
         if known is not None:
+            if known.until <= time.time():
+                raise unauthorized()
             return known
         if self.guests == "no":
             raise Unauthorized("Only who has a token is let in: login(callback, {token}).")

@@ -75,6 +75,7 @@ class Coming:
                 client.end_joining(key, decided)
             else:
                 asked.add_done_callback(claimed)
+                self._present.claiming(holder, asked)
 
         def claimed(future: "Future[Joined]") -> None:
             try:

@@ -52,9 +52,24 @@ class Present:
         self._token_ends = TokenEnds()
         self._members: dict[str, Member] = {}
         """By holder."""
+        self._claiming: dict[str, Lost | None] = {}
+        """By holder: whose claims are not answered, and what the tail has said of them already."""
 
     def __len__(self) -> int:
         return len(self._members)
+
+    def claiming(self, holder: str, claim: "Future[Any]") -> None:
+        """The store was asked for a name, and may be overtaken with its answer by the tail, which
+        says that the claim is lost again. To be called after all that is done with the answer was
+        put down."""
+        self._claiming[holder] = None
+
+        def answered(_: "Future[Any]") -> None:
+            lost = self._claiming.pop(holder)
+            if lost is not None:
+                self._lost(lost)
+
+        claim.add_done_callback(answered)
 
     def enter(self, member: Member) -> None:
         """The store has given a name to `member`."""
@@ -110,6 +125,9 @@ class Present:
     def _lost(self, lost: Lost) -> None:
         """A member has lost its claim: another connection, perhaps of another worker, has taken it
         over, or it was decided so."""
+        if lost.holder in self._claiming:
+            self._claiming[lost.holder] = lost
+            return
         member = self._members.get(lost.holder)
         deciding = member and member.client.joining.get(member.claim.key)
         if deciding:

@@ -25,7 +25,7 @@ from chatserver.rooms.member import ClientState, Member, check_here, check_may_s
 from chatserver.rooms.present import Present
 from chatserver.store.interface import MAX_TICK_SECONDS, Store
 from chatserver.store.refusals import not_seated
-from chatserver.store.seats import Seat
+from chatserver.store.seats import LOBBY, Seat
 
 NOT_JOINED: Final = "This connection has not joined with that name."
 
@@ -127,6 +127,8 @@ class Stays:
         Fails with NotJoined, RateLimited, BadRequest, Unavailable."""
 
         def append(member: Member) -> "Future[Any]":
+            if not member.may_enter(LOBBY):
+                raise not_seated()  # though another place of the account may be there
             self.messages += 1
             return then(
                 self.ask(member, lambda store: store.append(member.claim, text, sent_key)),

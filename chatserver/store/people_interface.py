@@ -16,9 +16,9 @@ rooms, who is blocked, keys of messages and what is read are the identity's, `ac
 
 **Online** is an account while it has a place, held or waiting. When the first comes or the last
 goes, the rooms in which it is are told so beside the log (`presence`), unless they have more than
-MAX_PRESENCE seats. Among those who are in the lobby, `names` and `counts` are about those who are
-online: an account that is not keeps its seat there. Its coming online, with a seat there, is told
-by a join notice, and its going by a leave notice.
+MAX_PRESENCE seats, or are more than that themselves. Among those who are in the lobby, `names` and
+`counts` are about those who are online: an account that is not keeps its seat there. Its coming
+online, with a seat there, is told by a join notice, and its going by a leave notice.
 
 **Who may.** A room's `moderator` is the owner of a private one, the roles `moderator` and `admin`
 in public ones, `admin` in private ones, too, and nobody in direct ones. Who is banned from the room
@@ -30,13 +30,15 @@ admins are above moderators and owners, those above all others.
 
 **Sanctions.** Each is against an identity, and if that is a guest's, against guests from the same
 address, of which the store keeps the digest that came with the `claim` ("": none, and then it is
-against the stay alone). They are in force from the moment at which they are stored and on all
-workers; another of the same kind against the same person takes the place of the one before.
-Whatever else than reading and leaving is done in a room checks, in the same step: the seat, then
-the key of a message, then `mute`. What is left to muted people: `mark_read`, `remove` of their own,
-`leave_room`. `enter` and `accept` check `ban`; one who is banned from the room has no seat in it.
-`claim` checks bans from everywhere (EVERYWHERE as a room), and such a ban ends all places, or the
-stay, at once (`sent_away`). When its time is over, the next `tick` forgets it, with the digest.
+against the stay alone, as it is when who decides is a guest from there, too). They are in force
+from the moment at which they are stored and on all workers; another of the same kind against the
+same person takes the place of the one before. Whatever else than reading and leaving is done in a
+room checks, in the same step: the seat, then the key of a message, then `mute`. What is left to
+muted people: `mark_read`, `remove` of their own, `leave_room`. `enter` and `accept` check `ban`;
+one who is banned from the room has no seat in it. `claim` checks bans from everywhere (EVERYWHERE
+as a room), and such a ban ends all places, or the stay, at once (`sent_away`). A guest's ban does
+all of it to guests from the same address, too. When its time is over, the next `tick` forgets it,
+with the digest.
 
 **What is told.** A `notice` in the room, `user` and `by` are of who did it: "ANN muted BOB for 10
 minutes: REASON", "… sent BOB out …", "… banned BOB …", "… lifted the mute (ban) of BOB"; the one by
@@ -46,8 +48,9 @@ the reason. Of what is done everywhere, who is concerned learns by `Lost.text`. 
 seat, and `read_rooms` reads it as any other.
 
 **Erasing** an account removes what it said, a part with each call, each message by a `remove` event
-of who does it; then the account, its seats and whom it blocks. Reactions stay, and notices, and so
-do sanctions until they are over.
+of who does it; then the account, its seats and whom it blocks. Reactions stay, and notices, titles
+and topics of rooms, and so do sanctions until they are over. The account is forgotten, with when
+its tokens were revoked: who has one that is good comes as somebody new, unless banned.
 
     | method                       | its `Future` fails with, beside ClaimLost and Unavailable   |
     |------------------------------|-------------------------------------------------------------|

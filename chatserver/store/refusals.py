@@ -11,6 +11,7 @@ from chatserver.errors import (
     NoSuchMessage,
     NoSuchRoom,
     NotJoined,
+    Sanctioned,
     TooMany,
     Unauthorized,
     Unavailable,
@@ -86,9 +87,9 @@ def above_you(name: str) -> Forbidden:
     return Forbidden(f"You cannot do that to {name}: only to those who may do less than you.")
 
 
-def muted(left_ms: float | None, reason: str) -> Forbidden:
+def muted(left_ms: float | None, reason: str) -> Sanctioned:
     """Whatever others would hear of, by somebody who is muted for so long yet; None: for good."""
-    return Forbidden(f"You are muted here{left(left_ms)}{because(reason)}")
+    return Sanctioned(f"You are muted here{left(left_ms)}{because(reason)}")
 
 
 def banned(left_ms: float | None, reason: str) -> Banned:

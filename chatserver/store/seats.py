@@ -36,7 +36,8 @@ MAX_PLACES: Final = 10
 """Places of one account: its connections, and those that it has just lost."""
 
 MAX_PRESENCE: Final = 200
-"""Seats of a room in which it is told who comes online and goes: in a crowd nobody looks."""
+"""Seats of a room in which it is told who comes online and goes: in a crowd nobody looks. And rooms
+beside the lobby in which it is told of one person, as often as that comes and goes."""
 
 MAX_SANCTIONS: Final = 1000
 """Sanctions in force in one room at a time, and as many everywhere."""

@@ -264,7 +264,7 @@ def test_a_result_that_wraps_a_stub_of_a_full_table_is_left_out(
     crowd = Crowd(1)
     handler = Handler()
     peer = RawPeer(
-        handler, limits=Limits(max_memory=14 * ENTRY_COST + 9 * 1024 + 300), beside=crowd.pairs[0]
+        handler, limits=Limits(max_memory=13 * ENTRY_COST + 9 * 1024 + 300), beside=crowd.pairs[0]
     )
     peer.says(["push", ["export", -1]], ["push", ["pipeline", 0, ["join"], [["import", 1]]]])
     peer.says(["push", [[["export", -index] for index in range(2, 10)]]])

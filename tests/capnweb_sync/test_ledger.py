@@ -1,8 +1,18 @@
 """One sum of memory a session, and one for all: what counts, when it is told, who goes first."""
 
+from collections.abc import Callable
+from functools import partial
+
 from capnweb_sync.core.ledger import REPORT_STEP, Kept, Ledger, MemoryOfAll
 
 MIB = 1024 * 1024
+
+
+class Keeper:
+    """What keeps the things of a ledger: told when it has to give them up."""
+
+    def __init__(self, shed: Callable[[], None]) -> None:
+        self.shed = shed
 
 
 def test_a_ledger_is_overdrawn_past_its_bound() -> None:
@@ -42,7 +52,7 @@ def test_past_the_bound_of_all_the_largest_go_first() -> None:
     gone: list[int] = []
     ledgers = [Ledger(16 * MIB, memory) for _ in range(4)]
     for index, ledger in enumerate(ledgers):
-        ledger.on_shed = lambda index=index: gone.append(index)
+        ledger.owner = Keeper(partial(gone.append, index))
     for ledger, size in zip(ledgers, (1, 4, 3, 1), strict=True):
         ledger.hold(size * MIB)
     assert gone == []
@@ -56,7 +66,7 @@ def test_what_has_been_given_back_does_not_count_against_all() -> None:
     gone: list[str] = []
     ledgers = [Ledger(16 * MIB, memory) for _ in range(8)]
     for ledger in ledgers:
-        ledger.on_shed = lambda: gone.append("gone")
+        ledger.owner = Keeper(lambda: gone.append("gone"))
         ledger.hold(5 * MIB)
         ledger.give_back(5 * MIB)
     assert gone == []
@@ -66,7 +76,7 @@ def test_what_has_been_given_back_does_not_count_against_all() -> None:
 def test_what_others_hold_as_well_counts_for_the_session_alone() -> None:
     memory = MemoryOfAll(MIB)
     ledger = Ledger(4 * MIB, memory)
-    ledger.on_shed = lambda: gone.append("gone")
+    ledger.owner = Keeper(lambda: gone.append("gone"))
     gone: list[str] = []
     ledger.shared += 3 * MIB
     ledger.hold(3 * MIB)

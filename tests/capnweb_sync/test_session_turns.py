@@ -74,6 +74,7 @@ def peer() -> Peer:
 
 
 def test_a_session_with_many_entries_ends_in_pieces(peer: Peer) -> None:
+    assert peer.session.main
     peer.say(*['["push",[[]]]'] * (3 * ENDED_AT_ONCE))
     before = peer.entries
 

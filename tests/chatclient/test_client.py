@@ -33,7 +33,7 @@ from chatclient import (
 )
 from tests.conftest import StartProcess, StartServer
 from tests.processes import DEADLINE, Processes, ServerProcess, free_port, wait_until
-from tests.proxy.link import UP
+from tests.proxy.link import UP, Direction, Link
 from tests.proxy.proxy import Proxy
 
 #: Seconds that the server of most tests waits for a lost client: longer than any test.
@@ -537,6 +537,39 @@ def test_a_name_that_somebody_else_took_meanwhile_is_the_end(
                 proxy.come_up()
                 with pytest.raises(UsernameTaken):
                     list(chat.events())
+
+
+def test_who_is_cut_off_again_while_coming_into_the_rooms_anew_comes_into_them_all_the_same(
+    start_server: StartServer, name: Name
+) -> None:
+    server = start_server("--grace", "0")
+    cuts: list[Link] = []
+    watch = Watch()
+
+    def cut_once(link: Link, direction: Direction, text: str) -> bool:
+        if direction is UP and '["enter"]' in text and watch.states and not cuts:
+            cuts.append(link)
+            link.cut()
+        return True
+
+    with (
+        Proxy(server.address, cut_once) as proxy,
+        ChatClient(server.url, name("Bob")) as bob,
+        ChatClient(proxy.url, name("Alice"), on_status=watch, timeout=DEADLINE) as alice,
+    ):
+        events = follow(alice)
+        proxy.go_down()
+        watch.wait_for_loss()
+        wait_until(lambda: name("Alice") not in bob.users())
+        proxy.come_up()
+
+        def is_heard() -> bool:
+            bob.send("Can you hear me?")
+            return bool(texts(events))
+
+        wait_until(is_heard)
+
+    assert len(cuts) == 1
 
 
 # ---- A server that starts again

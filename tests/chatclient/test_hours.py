@@ -7,9 +7,9 @@ from datetime import datetime, timezone
 import pytest
 
 from chatclient import Event
+from chatclient.completion import MAX_NAMES, remember
 from chatclient.inbox import Inbox
 from chatclient.looks import Ink
-from chatclient.program import MAX_NAMES, remember
 from chatclient.showing import Showing, Wishes
 from chatclient.terminal import PlainTerminal
 

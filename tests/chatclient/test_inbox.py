@@ -1,6 +1,7 @@
 """The inbox: each event once, in order, and never more than fit."""
 
 import threading
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
@@ -200,3 +201,16 @@ def test_an_end_wakes_whoever_waits(inbox: Inbox) -> None:
     inbox.end()
     taker.join(DEADLINE)
     assert not taker.is_alive()
+
+
+def test_announcements_come_once_and_are_kept_however_much_waits(inbox: Inbox, log: Log) -> None:
+    def announced(number: int) -> Event:
+        return replace(event(number), type="notice", room="*", prev=0)
+
+    put(inbox, log, 1, 2, 3)  # one more than fit
+    inbox.put(announced(4))
+    inbox.put(announced(4))
+    inbox.put(announced(5))
+    assert inbox.rooms == [""]
+    assert take(inbox, 5) == [1, 2, 4, 5, 3]
+    assert inbox.seen == 5

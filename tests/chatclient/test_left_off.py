@@ -7,6 +7,7 @@ import pytest
 from chatclient import ChatClient
 from chatclient.marks import Marks
 from chatclient.places import Place
+from chatserver.tokens import issue
 from tests.chatclient.typist import Typist
 from tests.processes import Processes, ServerProcess, wait_until
 
@@ -26,18 +27,26 @@ def unread(chat: ChatClient, room: str) -> int:
     return next(info.unread for info in chat.rooms() if info.name == room)
 
 
-def test_what_is_shown_is_read_and_what_is_not_is_unread(server: ServerProcess) -> None:
-    with ChatClient(server.url, "Bob") as bob, Typist() as ann:
-        ann.start(server.url, "Ann")
-        tea = bob.enter("tea")
-        ann.types("/enter tea")
-        ann.sees("* You are in tea.")
-        bob.send("in the lobby, which nobody looks at")
-        wait_until(lambda: ann.program.bottom() == "1 lobby 1")
-        tea.send("one")
-        ann.sees("[Bob]: one")
-        wait_until(lambda: unread(ann.chat, "tea") == 0)
-        assert unread(ann.chat, "lobby") == 1
+def test_a_line_says_where_one_left_off_and_what_is_shown_is_read(server: ServerProcess) -> None:
+    ann = issue("Ann", SECRET)
+    with ChatClient(server.url, token=ann) as phone, ChatClient(server.url, "Bob") as bob:
+        phone.enter("lobby").send("good night")
+        bob.send("one")
+        bob.send("two")
+        wait_until(lambda: unread(phone, "lobby") == 2)
+        with Typist() as terminal:
+            terminal.start(server.url, "", token=ann)
+            terminal.sees("[Ann]: good night", "—— 2 new ——", "[Bob]: one", "[Bob]: two")
+            wait_until(lambda: unread(phone, "lobby") == 0)
+            tea = bob.enter("tea")
+            terminal.types("/enter tea")
+            terminal.sees("* You are in tea.")
+            tea.send("three")
+            terminal.sees("[Bob]: three")
+            wait_until(lambda: unread(phone, "tea") == 0)
+            bob.send("in the lobby, which nobody looks at")
+            wait_until(lambda: terminal.program.bottom() == "1 lobby 1")
+            assert unread(phone, "lobby") == 1
 
 
 def test_what_was_read_is_told_gathered_and_before_the_end() -> None:

@@ -63,7 +63,7 @@ def test_a_crowd_that_is_sent_away_together_comes_back_spread_out(code: int) -> 
     assert 3 < longest(backoff, 1)[0] <= 4
 
 
-@pytest.mark.parametrize("code", [4001, 1008])
+@pytest.mark.parametrize("code", [4001, 4002, 4003, 4004, 1008])
 def test_some_close_codes_mean_stay_away(code: int) -> None:
     assert stays_away(SessionClosed("", close_code=code))
 
@@ -102,6 +102,7 @@ def test_what_may_pass_is_worth_another_attempt(error: Exception) -> None:
         RemoteError("", properties={"code": "username_taken"}),
         RemoteError("", properties={"code": "unauthorized"}),
         RemoteError("", properties={"code": "bad_request"}),
+        RemoteError("", properties={"code": "forbidden"}),
     ],
     ids=str,
 )

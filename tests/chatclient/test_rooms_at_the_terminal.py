@@ -100,6 +100,7 @@ def test_a_conversation_of_two(sit: Sit) -> None:
     assert ann.bells == 1
     ann.types("/room bob 6", "yes?")
     ann.sees("* You are in @Bob 6.", "[Bob 6]: psst", "[Ann 6]: yes?")
+    wait_until(lambda: "@Ann 6 1!" in bob.program.bottom())
     bob.types("/msg @Ann 6")
     bob.sees("* You are in @Ann 6.", "—— 1 new ——", "[Ann 6]: yes?")
 

@@ -130,6 +130,7 @@ def test_what_can_be_typed(
         types("/history 2", f"[{him}]: I do. 👍 1")
         types("/rooms", f"* {room}, 2 people")
         types("/time on")
+        sees(ann, f"{room}> /time on", f"{room}>")
         garden.send(f"What is the time, {me}?")
         wait_until(lambda: re.search(rf"\d\d:\d\d \[{him}\]: What is", "\n".join(ann.lines)))
         types(f"/msg {him} psst")

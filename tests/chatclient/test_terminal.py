@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from chatclient import ChatClient
-from chatclient.commands import help_text
+from chatclient.commands import commands, help_text
+from chatclient.completion import Words
 from chatclient.statuses import FAILED, TAKEN, UNREACHED
-from chatclient.terminal import MAX_LINE, Words, split_lines
+from chatclient.terminal import MAX_LINE, split_lines
 from tests.chatclient.pseudo_terminal import PseudoTerminal
 from tests.conftest import StartProcess, StartServer
 from tests.processes import (
@@ -538,7 +539,7 @@ def test_words_are_completed_whatever_their_case() -> None:
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.document import Document
 
-    words = Words(["/help", "/history"], ["Bob", "bert", "Carol"])
+    words = Words(lambda: ["/help", "/history"], ["Bob", "bert", "Carol"])
 
     def completed(text: str) -> list[str]:
         return [c.text for c in words.get_completions(Document(text), CompleteEvent())]
@@ -547,3 +548,9 @@ def test_words_are_completed_whatever_their_case() -> None:
     assert completed("hi B") == ["bert", "Bob"]
     assert completed("/history c") == ["Carol"]
     assert completed("hi ") == []
+
+
+def test_what_moderators_type_is_shown_to_them_alone() -> None:
+    assert "/mute" not in help_text() + " ".join(commands(moderates=False))
+    assert "/mute NAME [10m] let say nothing" in help_text(moderates=True).splitlines()
+    assert "/mute" in commands(moderates=True)

@@ -1,9 +1,11 @@
 """People who log in at a real server, over a real connection, and what they hear."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from capnweb_sync import RemoteError, RpcTarget, connect
-from tests.processes import wait_until
+from chatserver.tokens import issue
+from tests.processes import DEADLINE, wait_until
 
 Event = dict[str, Any]
 
@@ -30,9 +32,17 @@ class Guest:
         events: all that was heard, in order.
     """
 
-    def __init__(self, url: str, name: str | None, *, silent: bool = False, **options: Any) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str | None,
+        *,
+        silent: bool = False,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
         self.events: list[Event] = []
-        self.session = connect(url)
+        self.session = connect(url, headers=headers or {})
         callback = None if silent else Ear(self.events)
         who = {"name": name, **options}
         self.person: Any = self.session.main.login(callback, who)
@@ -73,6 +83,13 @@ class Guest:
         wait_until(found, message=f"{kind} in {self.events}")
         return found()[0]
 
+    def closed(self) -> tuple[int | None, str]:
+        """How the server ends the connection, once it does."""
+        assert self.session.wait_closed(DEADLINE)
+        end = self.session.end
+        assert end is not None
+        return end.close_code, end.reason
+
     def lose(self) -> None:
         """The connection is lost: the name waits for a while."""
         self.session.close(code=4000)
@@ -80,6 +97,11 @@ class Guest:
     def close(self) -> None:
         """Leave on purpose."""
         self.session.close()
+
+
+def account(name: str, **terms: Any) -> dict[str, Any]:
+    """What an account of this name logs in with, instead of a name."""
+    return {"name": None, "token": issue(name, SECRET, **terms)}
 
 
 def refusal(promise: Any) -> str | None:

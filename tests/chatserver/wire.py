@@ -40,6 +40,7 @@ class WireClient:
         events: what `onMessage` got, decoded, in order, whichever callback it was for.
         released: the ids of our exports that the server has released.
         resume: the secrets by name.
+        pushes: how many calls went out.
     """
 
     def __init__(self, url: str, **options: Any) -> None:
@@ -47,7 +48,7 @@ class WireClient:
         self._socket: ClientConnection = self._stack.enter_context(
             connect(url, max_size=None, **options)
         )
-        self._pushes = 0
+        self.pushes = 0
         self._exports = 0
         self._answers: dict[int, Any] = {}
         self._news = threading.Condition()
@@ -83,30 +84,35 @@ class WireClient:
     def push(self, method: str, *arguments: Any) -> int:
         """Send a call and ask for its answer; its number, for `answer`."""
         self._socket.send(json.dumps(["push", ["pipeline", 0, [method], list(arguments)]]))
-        return self._ask()
+        return self.ask()
 
     def get(self, name: str) -> Any:
         """The value of a property."""
         self._socket.send(json.dumps(["push", ["pipeline", 0, [name]]]))
-        return self.answer(self._ask())
+        return self.answer(self.ask())
 
-    def _ask(self) -> int:
-        self._pushes += 1
-        self._socket.send(json.dumps(["pull", self._pushes]))
-        return self._pushes
+    def ask(self) -> int:
+        """Ask for the answer to what was pushed last; its number, for `answer`."""
+        self.pushes += 1
+        self._socket.send(json.dumps(["pull", self.pushes]))
+        return self.pushes
 
     def count_push(self) -> None:
         """Another push went out by `send`; nobody asks for its answer."""
-        self._pushes += 1
+        self.pushes += 1
 
-    def answer(self, number: int) -> Any:
-        """The answer to a call. Raises Rejected."""
+    def raw_answer(self, number: int) -> Any:
+        """The message that answers a call; None if the connection ended before."""
         with self._news:
             arrived = self._news.wait_for(
                 lambda: number in self._answers or not self._reader.is_alive(), DEADLINE
             )
             assert arrived, f"no answer to call {number}"
-            message = self._answers.pop(number, None)
+            return self._answers.pop(number, None)
+
+    def answer(self, number: int) -> Any:
+        """The answer to a call. Raises Rejected."""
+        message = self.raw_answer(number)
         assert message is not None, f"the connection ended before call {number} was answered"
         if message[0] == "reject":
             raise Rejected(message[2])

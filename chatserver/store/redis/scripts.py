@@ -30,27 +30,36 @@ class Script(NamedTuple):
         return cls(source, hashlib.sha1(source, usedforsecurity=False).hexdigest())
 
 
-def _joined(*names: str) -> Script:
-    """The files of `script/` with these names, one after the other."""
+def _joined(*names: str, parts: tuple[str, ...] = ()) -> Script:
+    """The files of `script/` with these names, one after the other; `parts` come before the last.
+
+    Each part is a block, and what others use of it is in a table of its name: Lua allows 200
+    locals, and looks through all in sight for each that a function uses, whenever a script begins.
+    """
     directory = files(__package__).joinpath("script")
-    return Script.of(b"\n".join(directory.joinpath(f"{name}.lua").read_bytes() for name in names))
+    sources = [directory.joinpath(f"{name}.lua").read_bytes() for name in names]
+    blocks = [b"do\n%b\nend" % directory.joinpath(f"{part}.lua").read_bytes() for part in parts]
+    tables = [f"local {part} = {{}}".encode() for part in parts]
+    return Script.of(b"\n".join([*sources[:-1], *tables, *blocks, sources[-1]]))
 
 
 BATCH: Final = _joined(
     "keys",
     "state",
-    "sanctions",
-    "rooms",
-    "telling",
-    "names",
-    "seats",
-    "messages",
-    "time",
-    "ranks",
-    "operations",
-    "claims",
-    "moderation",
     "batch",
+    parts=(
+        "sanctions",
+        "rooms",
+        "telling",
+        "names",
+        "seats",
+        "messages",
+        "time",
+        "ranks",
+        "operations",
+        "claims",
+        "moderation",
+    ),
 )
 """Carries out a batch of operations."""
 

@@ -87,7 +87,7 @@ class Messages:
         """Raises NoSuchMessage, Forbidden, TooMany."""
         by = holding.who.by
         self._find(room, by, message)
-        self._sanctions.check_may_speak(now, room.name, holding)
+        self.check_heard(now, room, holding)
         archive = self._log.archive
         if archive.has_reacted(message, emoji, by) == on:
             return

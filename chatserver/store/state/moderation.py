@@ -103,12 +103,16 @@ class Moderation:
         who = self._below(doer, room, role, key)
         number = self._sanction(now, "ban", name, who, doer, seconds, reason)
         how = lasting(seconds, reason)
+        alike = self._guests_from(self._address_of(who, doer))
         if room is None:
             self._end_stays(now, key, "sent_away", f"You were banned{how}")
-        elif who.by in room.seats:
-            self.seating.send_out(now, room, who, doer, f"{doer.name} banned {who.name}{how}")
-        else:
+            self._send_away(now, alike, how)
+            return number
+        if who.by not in room.seats:
             self._tell(now, room, doer, f"banned {who.name}{how}")
+        for one in dict.fromkeys((who, *(holding.who for holding in alike))):
+            if one.by in room.seats:
+                self.seating.send_out(now, room, one, doer, f"{doer.name} banned {one.name}{how}")
         return number
 
     def lift(self, now: Moment, claim: Claim, name: str, role: Role, number: int) -> None:
@@ -143,9 +147,7 @@ class Moderation:
             self.log.changes,
             Sanction(0, "ban", EVERYWHERE, "", address, shown, doer.name, reason, now.wall, until),
         )
-        text = f"You were banned{lasting(seconds, reason)}"
-        for holding in [one for one in self.names if one.address == address]:
-            self._end(now, holding, Lost(holding.holder or "", "sent_away", text))
+        self._send_away(now, self._guests_from(address), lasting(seconds, reason))
         return number
 
     def disconnect(self, now: Moment, claim: Claim, role: Role, key: str, reason: str) -> int:
@@ -269,13 +271,23 @@ class Moderation:
         seconds: float | None,
         reason: str,
     ) -> int:
-        stays = self.names.stays(who.key)
-        address = stays[0].address if stays else ""
+        address = self._address_of(who, doer)
         until = None if seconds is None else now.wall + round(seconds * 1000)
         made = Sanction(
             0, kind, room, who.by, address, who.name, doer.name, reason, now.wall, until
         )
         return self.sanctions.add(self.log.changes, made)
+
+    def _address_of(self, who: Somebody, doer: Somebody) -> str:
+        """From where guests share what is done to `who`; "": from nowhere, as if it came from where
+        the one comes from who does it."""
+        theirs, own = (
+            next((stay.address for stay in self.names.stays(one.key)), "") for one in (who, doer)
+        )
+        return "" if theirs == own else theirs
+
+    def _guests_from(self, address: str) -> list[Holding]:
+        return [one for one in self.names if address and one.address == address]
 
     def _tell(self, now: Moment, room: Room, doer: Somebody, what: str) -> None:
         self.log.add(now, room, "notice", doer.name, f"{doer.name} {what}", by=doer.by)
@@ -285,6 +297,12 @@ class Moderation:
         for holding in stays:
             self._end(now, holding, Lost(holding.holder or "", why, text))
         return len(stays)
+
+    def _send_away(self, now: Moment, stays: list[Holding], how: str) -> None:
+        for holding in stays:
+            if self.names.is_here(holding.who.by):
+                lost = Lost(holding.holder or "", "sent_away", f"You were banned{how}")
+                self._end(now, holding, lost)
 
     def _end(self, now: Moment, holding: Holding, lost: Lost) -> None:
         if lost.holder:

@@ -103,6 +103,9 @@ class Names:
 
     def held(self, claim: Claim) -> Holding:
         """The stay that this claim speaks for. Raises ClaimLost."""
+        guest = self._holdings.get((claim.key, GUEST))
+        if guest is not None and guest.holder == claim.holder:
+            return guest
         for place in self._places.get(claim.key, ()):
             holding = self._holdings[claim.key, place]
             if holding.holder == claim.holder:

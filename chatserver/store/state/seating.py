@@ -200,6 +200,8 @@ class Seating:
         self._rooms.notify(self._rooms.lobby, "join", who)
 
     def _tell_presence(self, who: Somebody, online: bool) -> None:
+        if len(self._rooms.inside(who.by)) > MAX_PRESENCE:
+            return
         for seat in self.seats_of(who.by):
             room = self._rooms.named(seat.room)
             if room is not None and len(room.seats) <= MAX_PRESENCE:

@@ -12,6 +12,7 @@ import gevent
 import pytest
 
 from capnweb_sync.core.ledger import Ledger
+from capnweb_sync.server.frames import text_frame
 from capnweb_sync.server.outbox import FRAME_COST, FlushQueue, Outbox
 
 from .waiting import eventually
@@ -391,8 +392,10 @@ def test_frames_count_as_objects_so_that_empty_ones_are_bounded(
     owner = Owner()
     outbox = Outbox(FullSocket(pair), owner, FlushQueue(), LIMIT)
 
-    for _ in range(LIMIT // FRAME_COST + 2):
-        outbox.append(b"")
+    empty = text_frame(b"")
+    room = -(-LIMIT // (FRAME_COST + len(empty)))
+    for _ in range(room + 1):
+        outbox.append(empty)
 
     outbox.discard()
     assert owner.overflows == 1

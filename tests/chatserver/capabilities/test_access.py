@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from urllib.request import Request, urlopen
 import pytest
 
 from capnweb_sync import connect
+from chatserver.errors import Unauthorized
+from chatserver.people.access import EVERYBODY
+from chatserver.people.tokens import Identity
 from chatserver.tokens import issue
 from tests.chatserver.guests import SECRET, Guest, refusal
 from tests.chatserver.wire import FUNCTION, Rejected, WireClient
@@ -68,9 +72,10 @@ def test_a_name_beside_a_token_is_the_tokens(server: ServerProcess) -> None:
     client.close()
 
 
-def test_a_token_for_rooms_is_for_no_others(come: Come) -> None:
+def test_a_token_for_rooms_is_for_no_others(server: ServerProcess, come: Come) -> None:
     come(token=issue("Eve", SECRET)).enter("other")
     fay = come(token=issue("Fay", SECRET, rooms=["garden"]))
+    refused = "not_joined" if is_open(server) else "unauthorized"
 
     assert refusal(fay.person.enter("other")) == "no_such_room"
     assert refusal(fay.person.enter("lobby")) == "no_such_room"
@@ -79,6 +84,8 @@ def test_a_token_for_rooms_is_for_no_others(come: Come) -> None:
     assert refusal(fay.person.accept("x")) == "forbidden"
     fay.enter("garden")
     assert [room["name"] for room in fay.person.rooms().result()] == ["garden"]
+    come(token=issue("Fay", SECRET)).enter("lobby")
+    assert refusal(fay.session.main.sendMessage("Fay", "hello")) == refused
 
 
 def test_without_a_token_nothing_answers_or_nothing_is_said(
@@ -129,6 +136,12 @@ def test_a_connection_may_say_who_it_is_from(server: ServerProcess) -> None:
         assert chat.login(None, {"token": issue("Lea", SECRET)}).me.result()["name"] == "Lea"
 
 
+def test_nobody_comes_in_by_what_a_connection_was_good_for_once() -> None:
+    with pytest.raises(Unauthorized):
+        EVERYBODY.identify(None, Identity.of("Ann", until=time.time()))
+    assert EVERYBODY.identify(None, ann := Identity.of("Ann")) is ann
+
+
 @pytest.mark.parametrize("path", ["/rpc/ws", "/rpc/batch"])
 def test_a_request_with_a_token_that_is_not_good_is_refused(
     server: ServerProcess, path: str
@@ -170,6 +183,28 @@ def test_no_log_has_a_secret(server: ServerProcess, come: Come) -> None:
     assert "login for" in written, "calls are logged"
     for secret in (SECRET, resume, *token.split("."), *over.split(".")[1:]):
         assert secret not in written
+
+
+def test_no_log_says_why_somebody_was_muted_banned_or_sent_away(
+    server: ServerProcess, come: Come
+) -> None:
+    pam, rex = come(token=issue("Pam", SECRET, role="admin")), come(token=issue("Rex", SECRET))
+    garden = rex.enter("plot")
+    pam.enter("plot")
+    moderator, admin = pam.person.moderate("plot"), pam.person.administer()
+    moderator.mute("Rex", None, "a reason of Pam").result()
+    assert refusal(garden.say("x")) == "forbidden"
+    moderator.ban("Rex", None, "a reason of Pam").result()
+    assert refusal(rex.person.enter("plot")) == "forbidden"
+    admin.disconnect("Rex", "a reason of Pam").result()
+    server.wait_for_line('Closed .*code=4004 by=server reason="sent away"', stderr=True)
+    server.wait_for_line("Disconnected", stderr=True)
+
+    written = "\n".join([*server.lines, *server.error_lines])
+
+    assert "code 4004" in written, "the library logs, too"
+    assert "say for" in written, "calls are logged"
+    assert "a reason of Pam" not in written
 
 
 def test_an_invitation_works_at_once_on_one_machine(tmp_path: Path) -> None:

@@ -433,6 +433,7 @@ def test_nobody_has_to_talk_to_whom_he_blocks(ann: Guest, bob: Guest) -> None:
     bob.person.block(ann.me["name"]).result()
     assert refusal(here.say("are you there?")) == "forbidden"
     assert refusal(here.edit(said["id"], "are you there?")) == "forbidden"
+    assert refusal(here.react(said["id"], "👋")) == "forbidden"
     bob.person.direct(ann.me["name"]).result().say("no").result()
     here.remove(said["id"]).result()
 

@@ -17,8 +17,10 @@ from typing import NamedTuple
 import pytest
 from websockets.sync.client import connect as connect_websocket
 
+from chatserver.tokens import issue
 from tests.certificates import make_certificate
 from tests.chatserver.conftest import Connect
+from tests.chatserver.guests import SECRET, Guest
 from tests.chatserver.test_http import get, upgrade
 from tests.chatserver.wire import Rejected
 from tests.conftest import StartProcess, StartServer
@@ -113,6 +115,38 @@ def a_visit(operator: Operator) -> list[str]:
     assert re.search(r"seconds=\d+\.\d+ calls=6 told=\d+$", lost)
     assert TEXT not in server.output
     assert alice.resume["Alice"] not in server.output
+    return server.error_lines
+
+
+def powers_that_are_used(operator: Operator) -> list[str]:
+    server = operator.server(*INFO, env={"CHAT_SECRET": SECRET})
+    eve, ann = Guest(server.url, "Eve"), Guest(server.url, None, token=issue("Ann", SECRET))
+    root = Guest(server.url, None, token=issue("Root", SECRET, role="admin"))
+    ann.enter("attic")
+    said = eve.enter("lobby").say(TEXT).result()["id"]
+    moderator, admin = root.person.moderate("lobby"), root.person.administer()
+    moderator.remove(said, TEXT).result()
+    muted = moderator.mute("Eve", 60, TEXT).result()
+    moderator.sanctions().result()
+    moderator.lift(muted).result()
+    moderator.kick("Eve", TEXT).result()
+    moderator.ban("Eve", None, TEXT).result()
+    for look in (admin.people, admin.connections, admin.rooms, admin.statistics):
+        look().result()
+    admin.announce(TEXT).result()
+    list(admin.export("lobby").result())
+    admin.ban({"address": "192.0.2.1"}, 60, TEXT).result()
+    admin.disconnect("Eve", TEXT).result()
+    admin.closeRoom("attic").result()
+    admin.revoke("Ann").result()
+    admin.erase("Ann").result()
+
+    told(server, "Erased")
+    for somebody in (eve, ann, root):
+        somebody.close()
+
+    assert any("Muted by=Root person=Eve seconds=60" in line for line in server.error_lines)
+    assert TEXT not in server.output
     return server.error_lines
 
 
@@ -285,6 +319,7 @@ def a_log_that_is_not_read_for_a_while(operator: Operator) -> list[str]:
 
 SCENARIOS: list[Callable[[Operator], list[str]]] = [
     a_visit,
+    powers_that_are_used,
     a_client_that_reads_nothing,
     more_than_the_rates_allow,
     a_certificate_that_is_replaced_by_halves,

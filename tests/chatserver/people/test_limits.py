@@ -1,9 +1,14 @@
 """How often things may be done: what is counted, and for whom."""
 
+import gc
+import weakref
 from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
 
+from capnweb_sync import RpcSession
+from chatserver.capabilities.chat import Chat
 from chatserver.errors import RateLimited
 from chatserver.people.limits import (
     Address,
@@ -15,7 +20,9 @@ from chatserver.people.limits import (
     Table,
     take,
 )
+from chatserver.rooms.member import BatchConnection, ClientState
 from chatserver.settings import Settings
+from tests.capnweb_sync.loopback import LoopbackRuntime, LoopbackTransport
 
 RATE = Rate(10, 3)
 
@@ -212,3 +219,21 @@ def test_who_is_not_idle_is_never_forgotten(clock: Clock) -> None:
 
     assert table.of("holding") is holding
     assert table.of("quiet") is not quiet
+
+
+def test_a_connection_whose_calls_are_counted_goes_at_once_when_it_is_over() -> None:
+    rates = Rates(RateLimits(calls=RATE, address_calls=RATE))
+    allowance = rates.connection(rates.address("192.0.2.1"))
+    client = ClientState(BatchConnection(), allowance=allowance)
+    session = RpcSession(
+        LoopbackTransport(), Chat(Mock(), Mock(), client), runtime=LoopbackRuntime()
+    )
+    assert session.calls.before_call is not None
+    gone = weakref.ref(session)
+    gc.disable()
+    try:
+        session.connection_lost(1006, "gone")
+        del session, client
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from chatserver.errors import BadRequest, StartError, Unauthorized
+from chatserver.people.access import Access
 from chatserver.people.token_keys import PublicKeys, SecretFile, SharedSecret, TokenKeys
-from chatserver.people.tokens import MAX_TOKEN, Tokens
+from chatserver.people.tokens import MAX_TOKEN, Identity, Tokens
 from chatserver.tokens import issue
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -260,3 +261,12 @@ def test_signatures_are_compared_in_a_time_that_tells_nothing(
     TOKENS.check(signed())
 
     assert len(compared) == 1
+
+
+def test_whom_a_connection_is_from_holds_as_long_as_its_token() -> None:
+    access, now = Access(TOKENS), time.time()
+
+    ann = Identity.of("Ann", until=now + 60)
+    assert access.identify(None, ann) is ann
+    with pytest.raises(Unauthorized):
+        access.identify(None, Identity.of("Ann", until=now))

@@ -6,6 +6,7 @@ from typing import Any
 from chatserver.capabilities.person import Person
 from chatserver.capabilities.room import Room
 from chatserver.options import JoinOptions
+from chatserver.people.tokens import Identity
 from chatserver.rooms.arrival import Arriving
 from chatserver.rooms.member import ClientState
 from chatserver.rooms.stays import Stays
@@ -16,7 +17,14 @@ from tests.chatserver.greenlets import FakeConnection, outcome
 class Somebody:
     """Somebody who has logged in, in this process."""
 
-    def __init__(self, stays: Stays, name: str, options: JoinOptions | None = None) -> None:
+    def __init__(
+        self,
+        stays: Stays,
+        name: str,
+        options: JoinOptions | None = None,
+        *,
+        identity: Identity | None = None,
+    ) -> None:
         self.connection = FakeConnection()
         self.client = ClientState(self.connection)
         self._stays = stays
@@ -24,7 +32,7 @@ class Somebody:
         self.person: Person = outcome(
             stays.log_in(
                 self.client,
-                Arriving(name.casefold(), name),
+                Arriving(name.casefold(), name, identity),
                 callback,
                 callback,
                 options or JoinOptions(),

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from redis import Redis
 
 from chatserver.errors import NotJoined
 from chatserver.rooms.stays import Stays
 from chatserver.store import open_store
+from chatserver.store.redis.scripts import ASIDES
 from tests.chatserver.greenlets import eventually, outcome
 from tests.chatserver.rooms.somebody import Somebody, resuming, say
 from tests.chatserver.store.conftest import redis_url, shared_redis
@@ -71,10 +73,14 @@ def test_a_room_that_is_closed_is_closed_on_all_workers_once_it_is_answered(
         there.typing()
 
 
-def test_typing_is_told_on_all_workers(workers: Workers) -> None:
+def test_typing_is_told_on_all_workers(workers: Workers, redis_url: str) -> None:
+    with Redis.from_url(redis_url) as redis:  # which says who listens; a worker begins to at first
+        eventually(lambda: dict(redis.pubsub_numsub(ASIDES)) == {ASIDES.encode(): 2})
     ann, bob = (Somebody(stays, name) for stays, name in zip(workers, ("Ann", "Bob"), strict=True))
     here = ann.enter("here")
     bob.enter("here")
+    say(here, "hello")
+    eventually(lambda: "hello" in bob.texts())  # from now on his worker knows that he is there
 
     here.typing()
 

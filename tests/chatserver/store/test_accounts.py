@@ -303,6 +303,27 @@ def test_a_crowd_is_not_told_who_comes_online_and_goes(store: Store) -> None:
     assert tea.room == "tea"
 
 
+def test_who_is_in_too_many_rooms_comes_and_goes_in_silence(store: Store) -> None:
+    bob = claim(store, "Bob")
+    tea = enter(store, bob, "tea")
+    ann = come(store, "Ann", lobby=False)
+    others = [come(store, f"Maker {number}", lobby=False) for number in range(2)]
+    rooms = ["tea", *(f"r{number}" for number in range(MAX_PRESENCE))]
+    for who, names in ((others[0], rooms[1:101]), (others[1], rooms[101:]), (ann, rooms)):
+        for future in [store.enter(who.claim, name) for name in names]:
+            outcome(future)
+    ear = Ear(store)
+    ear.tune_in(bob)
+
+    outcome(store.release(ann.claim))
+    again = come(store, "Ann", lobby=False)
+    assert ear.until_typing(bob, tea) == []
+
+    outcome(store.leave_room(again.claim, again.seats[-1]))
+    outcome(store.release(again.claim))
+    assert Aside("tea", "presence", "Ann", ann.claim.by, False) in ear.until_typing(bob, tea)
+
+
 def test_a_place_that_waits_is_online(store: Store, clock: Clock) -> None:
     ann = come(store, "Ann")
     outcome(store.suspend(ann.claim))

@@ -58,9 +58,13 @@ def test_who_is_banned_from_everywhere_is_sent_away_from_all_places(
 def test_a_guest_who_is_banned_from_everywhere_comes_back_by_no_other_name(
     store: Store, boss: Joined
 ) -> None:
-    bob = claim(store, "Bob", address="digest")
+    bob, dan = (claim(store, name, address="digest") for name in ("Bob", "Dan"))
+    ear = Ear(store)
     number = outcome(store.ban(boss.claim, EVERYWHERE, "admin", "bob", None, ""))
 
+    assert sorted(ear.losses()) == sorted(
+        Lost(one.claim.holder, "sent_away", "You were banned for good") for one in (bob, dan)
+    )
     with pytest.raises(Banned):
         claim(store, "Cid", address="digest")
     assert store.names() == []
@@ -237,6 +241,11 @@ def test_erasing_an_account_removes_what_it_said_and_then_itself(
     assert seen[-1].reactions == {"x": (1, ("Ann",))}
     assert [one.name for one in store.people(bob.claim.by, bobs, None, 9)] == ["Bob"]
     assert [who.name for who in store.everyone(None, 9)] == ["Bob", "Boss"]
+    assert [seat.room for seat in come(store, "Ann").seats] == [LOBBY]
+    outcome(store.ban(boss.claim, EVERYWHERE, "admin", "ann", None, ""))
+    assert outcome(store.erase(boss.claim, "admin", "ann", "")) == ""
+    with pytest.raises(Banned):
+        come(store, "Ann")
     assert come(store, "Ann", subject="another").claim.account
     with pytest.raises(BadRequest):
         outcome(store.erase(boss.claim, "admin", "nobody", ""))

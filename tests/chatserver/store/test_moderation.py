@@ -278,6 +278,42 @@ def test_who_is_banned_from_the_lobby_does_not_join_and_may_log_in(
     enter(store, claim(store, "Cid", address="digest", lobby=False), "tea")
 
 
+def test_a_ban_of_a_guest_leaves_no_other_name_of_its_address_in_the_room(
+    store: Store, mod: Joined
+) -> None:
+    bob, cid = (claim(store, name, address="digest", lobby=False) for name in ("Bob", "Cid"))
+    dan, ann = claim(store, "Dan", address="another", lobby=False), come(store, "Ann", lobby=False)
+    seats = {who: enter(store, who, "tea") for who in (cid, dan, ann)}
+    say_in(store, ann, seats[ann], "hello")
+    ear = Ear(store)
+
+    outcome(store.ban(mod.claim, "tea", "moderator", "bob", 60, "ads"))
+
+    assert ear.told() == ["Mod banned Bob for 1 minute: ads", "Mod banned Cid for 1 minute: ads"]
+    assert [(change.by, change.begins) for change in ear.events[1].seats] == [(cid.claim.by, False)]
+    with pytest.raises(NotJoined):
+        say_in(store, cid, seats[cid], "hello")
+    say_in(store, dan, seats[dan], "hello")
+    say_in(store, ann, seats[ann], "hello")
+    with pytest.raises(Banned):
+        enter(store, bob, "tea")
+
+
+def test_what_a_guest_does_to_one_of_its_own_address_is_done_to_that_one_alone(
+    store: Store,
+) -> None:
+    ann, bob, cid = (claim(store, name, address="digest") for name in ("Ann", "Bob", "Cid"))
+    mine, bobs, cids = private(store, ann, bob, cid)
+
+    outcome(store.mute(ann.claim, mine.room, "member", "bob", None, ""))
+    number = outcome(store.ban(ann.claim, mine.room, "member", "bob", None, ""))
+
+    with pytest.raises(NotJoined):
+        say_in(store, bob, bobs, "hello")
+    say_in(store, cid, cids, "hello")
+    outcome(store.lift(ann.claim, mine.room, "member", number))
+
+
 def test_a_sanction_is_lifted_in_its_own_room_alone(store: Store, mod: Joined) -> None:
     ann = come(store, "Ann")
     enter(store, ann, "tea")

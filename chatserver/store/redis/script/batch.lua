@@ -14,8 +14,7 @@ if reset or caller.sequence == 0 then
 end
 
 local batch = decode(ARGV[3])
-local done = call('HMGET', at.done_of .. worker, 'sequence', 'reply')
-local before = tonumber(done[1] or 0)
+local before = tonumber(call('HGET', at.done_of .. worker, 'sequence') or 0)
 
 if caller.sequence < before then
   return redis.error_reply('STALE a later batch of this worker has taken effect')
@@ -23,7 +22,7 @@ end
 if caller.sequence == before then
   -- It took effect, and the answer was lost on its way.
   save_meta()
-  return {header(), done[2]}
+  return {header(), call('HGET', at.done_of .. worker, 'reply')}
 end
 
 local results = {}

@@ -1,5 +1,8 @@
 --- Who comes, and goes: operations on names.
 
+local by_nobody, by_holder, by_stay =
+  operations.by_nobody, operations.by_holder, operations.by_stay
+
 -- Why somebody may not come in; nil: it may.
 local function is_kept_out(by, address, lobby)
   local refusal = sanctions.refusal(rooms.find(EVERYWHERE), 'ban', by, address)
@@ -67,7 +70,7 @@ end
 
 -- `secret` is what the caller shows, or false; `fresh_secret` that of a new stay, `fresh_by` its
 -- identity if it is a guest's; `account` is false then.
-function operations.claim(
+function by_nobody.claim(
   key, name, holder, secret, fresh_secret, fresh_by, lobby, skeletons, scripts, address, account
 )
   local record, stay
@@ -96,7 +99,7 @@ function operations.claim(
 end
 
 -- Nobody has heard the answer to a claim that was to give this secret to a new stay.
-function operations.abandon(key, holder, fresh_secret)
+function by_nobody.abandon(key, holder, fresh_secret)
   local record, stay = names.find_held(key, holder)
   if record and stay.secret == fresh_secret then
     time.end_stay(key, record, stay)

@@ -44,7 +44,8 @@
 --   ending         sorted set: numbers of rooms that have ended, by the moment from which they are erased
 --   sanctions      hash: number -> {kind, room, by, address, name, author, reason, time, until or false}
 --   lifting        sorted set: number of a sanction, by the time until which it holds
---   asides         no key but a channel: what is told beside the log, arrays of {room, type, user, by, online}
+--   asides         no key but a channel: what is told beside the log, lists of
+--                  {room, type, user, by, online}
 --
 -- and of each room, by its number, which is never given twice:
 --

@@ -1,7 +1,5 @@
 --- Messages: what is said, and what becomes of it.
 
-local messages = {}
-
 local ERASED = 100 -- messages, and rooms, that are erased or looked at in one go
 
 -- Who said a message of the room that this seat may read, if one asks from a seat, and that was not

@@ -1,7 +1,5 @@
 --- Names, and who speaks for them: a guest, whose record is its stay, too, or an account in its places.
 
-local names = {}
-
 local records = {} -- those that were looked at; false: free
 local lists, first_users = {}, nil -- what claims are answered with, the last one still growing
 
@@ -18,20 +16,16 @@ function names.put(key, record)
   call('HSET', at.names, key, encode(record))
 end
 
-local function is_held(stay, holder)
-  return not stay.waiting and stay.holder == holder
-end
-
 -- The record, and the stay for which the holder speaks.
 function names.find_held(key, holder)
   local record = names.find(key)
   if record and record.places then
     for _, place in ipairs(record.places) do
-      if is_held(place, holder) then
+      if place.holder == holder and not place.waiting then
         return record, place
       end
     end
-  elseif record and is_held(record, holder) then
+  elseif record and record.holder == holder and not record.waiting then
     return record, record
   end
 end

@@ -1,27 +1,26 @@
 --- Operations. Each checks everything before it changes anything, and answers with a success or with
 --- {word, …}, why not.
 
-local NO_ROOM, NO_MESSAGE, NOT_AN_ADMIN = {'no room'}, {'no message'}, {'not an admin'}
+local NO_ROOM, NO_MESSAGE = {'no room'}, {'no message'}
 
--- What is done by nobody, by the holder of a name, from a seat in a room, by the owner of a private
--- room, by a room's moderator, and by an admin: what each table's functions take first,
--- `operations.run` finds or refuses.
-local operations = {}
+-- What is done by nobody, by the holder of a name, from a seat in a room, and by the owner of a private
+-- room: what each table's functions take first, `operations.run` finds or refuses. All else is done by
+-- moderators.
+local by_nobody = {}
 local by_holder = {} -- key of the name, its record, …
 local by_stay = {} -- key, record, stay
 local by_seat = {} -- key, record, the room, the seat, …
 local by_owner = {} -- key, record, the room, …
-local by_moderator = {} -- record, the room, role, …
-local by_admin = {} -- record, …
+operations.by_nobody, operations.by_holder, operations.by_stay = by_nobody, by_holder, by_stay
 
--- Why somebody may not say anything in a room; nil: it may.
+-- Why somebody may not say anything in a room; false or nil: it may.
 local function is_muted(record, room)
-  return sanctions.refusal(room, 'mute', record.by, record.address or '')
+  return room.sanctioned > 0 and sanctions.refusal(room, 'mute', record.by, record.address or '')
 end
 
 function operations.run(name, key, holder, ...)
-  if operations[name] then
-    return operations[name](key, holder, ...)
+  if by_nobody[name] then
+    return by_nobody[name](key, holder, ...)
   end
   local record, stay = names.find_held(key, holder)
   if not record then
@@ -30,11 +29,8 @@ function operations.run(name, key, holder, ...)
     return by_holder[name](key, record, ...)
   elseif by_stay[name] then
     return by_stay[name](key, record, stay)
-  elseif by_admin[name] then
-    return (...) == 'admin' and by_admin[name](record, select(2, ...)) or NOT_AN_ADMIN
-  elseif by_moderator[name] then
-    local room, refusal = ranks.moderated(record, ...)
-    return refusal or by_moderator[name](record, room, select(2, ...))
+  elseif not (by_seat[name] or by_owner[name]) then
+    return moderation.run(name, record, ...)
   end
   local room = rooms.find((...))
   local seat = room and seats.find(room, record.by)
@@ -54,12 +50,13 @@ end
 
 -- `digest` stands for the idempotency key with its scope; false: there is none.
 function by_holder.append(key, record, text, digest, text_digest)
-  if not seats.find(rooms.lobby(), record.by) then
+  local lobby = rooms.lobby()
+  if not seats.find(lobby, record.by) then
     return {'unseated'}
   end
   return messages.answered(digest, text_digest)
-    or is_muted(record, rooms.lobby())
-    or messages.say(rooms.lobby(), record, text, digest, text_digest, 0)
+    or is_muted(record, lobby)
+    or messages.say(lobby, record, text, digest, text_digest, 0)
 end
 
 --- Coming and going.
@@ -226,7 +223,7 @@ function by_seat.react(key, record, room, seat, id, kind, on)
   if not messages.author(room, seat, id) then
     return NO_MESSAGE
   end
-  return is_muted(record, room) or messages.react(room, record, id, kind, on)
+  return is_unheard(key, record, room) or messages.react(room, record, id, kind, on)
 end
 
 function by_seat.mark_read(key, record, room, seat, id)
@@ -278,16 +275,9 @@ function by_owner.revoke_passes(key, record, room)
   return true
 end
 
--- Why nothing can be done to somebody in a room: it is not there; nil: it is.
-local function not_inside(room, other)
-  if not other or not seats.find(room, other.by) then
-    return {'nobody', other and other.name or 'Nobody of that name'}
-  end
-end
-
 function by_owner.hand_on(key, record, room, other_key)
   local other = names.find(other_key)
-  local refusal = not_inside(room, other)
+  local refusal = seats.missing(room, other)
   if refusal then
     return refusal
   end
@@ -303,13 +293,13 @@ end
 --- All else.
 
 -- Answered once the whole batch is settled.
-function operations.tick()
+function by_nobody.tick()
   operations.ticked = true
   return true
 end
 
 -- The worker ends: what it still holds waits from now on.
-function operations.goodbye()
+function by_nobody.goodbye()
   call('ZREM', at.leases, worker)
   -- It is forgotten by a later batch, not by this one, which is kept as its last.
   call('ZADD', at.gone, steady + math.max(1, rules.grace_ms), worker)

@@ -1,7 +1,5 @@
 --- Who may moderate. `role` is that of the token with which somebody has come.
 
-local ranks = {}
-
 -- Where one stands in a room among those who may moderate it: 0 is nobody of them.
 function ranks.of(room, by, role)
   if role == 'admin' then

@@ -1,7 +1,5 @@
 --- Rooms, and what is added to the log of each.
 
-local rooms = {}
-
 local TRIMMED = 1000 -- events of one room that are trimmed when it is touched
 local ERASED_LATER_MS = 5000 -- for as long the tail's followers may be behind and still tell them
 

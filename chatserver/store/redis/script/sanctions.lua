@@ -1,8 +1,6 @@
 --- Sanctions: who is muted or banned, and where. A sanction is
 --- {kind, room's name, identity, digest of an address, name, author, reason, time, until or false}.
 
-local sanctions = {}
-
 local function load(number)
   local packed = call('HGET', at.sanctions, number)
   return packed and decode(packed)

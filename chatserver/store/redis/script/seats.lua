@@ -1,7 +1,5 @@
 --- Seats: who is in which room. An identity is called `by`, as in events.
 
-local seats = {}
-
 local seen = {} -- those that were looked at, by room and identity; false: none
 
 -- {number, name, messages that are read, key of the name, in the lobby the place in its order}, or false.
@@ -41,6 +39,13 @@ function seats.list(by)
     list[#list + 1] = {place[1].name, place[2]}
   end
   return list
+end
+
+-- Why nothing can be done to somebody in a room: it is not there; nil: it is.
+function seats.missing(room, other)
+  if not other or not seats.find(room, other.by) then
+    return {'nobody', other and other.name or 'Nobody of that name'}
+  end
 end
 
 -- Why somebody may be in no more rooms, or nil.
@@ -182,6 +187,9 @@ end
 --- Being online.
 
 local function tell_presence(record, is_online)
+  if call('ZCARD', at.inside_of .. record.by) > rules.max_presence then
+    return
+  end
   for _, seat in ipairs(seats.list(record.by)) do
     local room = rooms.find(seat[1])
     if call('ZCARD', at.people_of .. room.number) <= rules.max_presence then

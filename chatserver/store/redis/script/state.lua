@@ -1,7 +1,7 @@
 -- One batch of operations of one worker: all of it takes effect, in order, and nothing in between.
 -- The rules are those of the package chatserver.store. The files of this directory are joined to one
--- script; each is about what its name says, and what others use of it is in a table of that name,
--- since Lua allows 200 locals.
+-- script (scripts.py); each is about what its name says, and what others use of it is in a table of that
+-- name, which is there already.
 --
 -- KEYS[1]  the tail, see keys.lua.
 -- ARGV     MessagePack: [1] the numbers of the rules, [2] who calls and what it knows,
@@ -40,20 +40,24 @@ local now = caller.now or real -- dates events
 
 --- The state of the log.
 
-local meta = {}
+local meta, stored = {}, {}
 do
-  local stored = call('HMGET', at.meta, 'epoch', unpack(FIELDS))
-  meta.epoch = stored[1]
+  local found = call('HMGET', at.meta, 'epoch', unpack(FIELDS))
+  meta.epoch = found[1]
   for i, field in ipairs(FIELDS) do
-    meta[field] = tonumber(stored[i + 1] or 0)
+    stored[field] = tonumber(found[i + 1])
+    meta[field] = stored[field] or 0
   end
 end
 
+-- Store what has changed.
 local function save_meta()
   local values = {'epoch', meta.epoch}
   for _, field in ipairs(FIELDS) do
-    values[#values + 1] = field
-    values[#values + 1] = meta[field]
+    if meta[field] ~= stored[field] then
+      values[#values + 1] = field
+      values[#values + 1] = meta[field]
+    end
   end
   call('HSET', at.meta, unpack(values))
 end
@@ -132,13 +136,16 @@ if stood_still then
 end
 
 -- The caller is to begin anew if the log did, and if its names were freed while it was away.
-local known = call('ZSCORE', at.leases, worker) or call('ZSCORE', at.gone, worker)
-local reset = caller.epoch ~= '' and (caller.epoch ~= meta.epoch or not known)
+local is_leased = call('ZSCORE', at.leases, worker)
+local is_known = is_leased or call('ZSCORE', at.gone, worker)
+local reset = caller.epoch ~= '' and (caller.epoch ~= meta.epoch or not is_known)
 
 -- This comes first of all that is written: a server without memory, or a replica, refuses it, and
 -- then nothing is.
 call('ZADD', at.leases, steady + rules.lease_ms, worker)
-call('ZREM', at.gone, worker)
+if not is_leased then
+  call('ZREM', at.gone, worker)
+end
 
 if reset then
   -- Nobody: this wakes the worker's follower, whose it is to tell of the reset.

@@ -1,7 +1,5 @@
 --- Telling a room who joined and who left, and of reactions: gathered, not more often than the rules say.
 
-local telling = {}
-
 local fresh, later = {}, {} -- rooms that may have something to tell: at once, and when it is due
 
 --- Notices.

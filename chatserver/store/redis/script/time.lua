@@ -1,7 +1,5 @@
 --- Time passes.
 
-local time = {}
-
 -- A stay is over. Returns how many seats end with it.
 function time.end_stay(key, record, stay)
   names.free(key, record, stay)

@@ -4,9 +4,9 @@ import sqlite3
 
 import pytest
 
-from chatserver.store.sqlite import schema
+from chatserver.store.sqlite import archive, schema
 from tests.chatserver.greenlets import outcome
-from tests.chatserver.store.chat import claim, tick
+from tests.chatserver.store.chat import claim, come, say, tick
 from tests.chatserver.store.conftest import Clock
 from tests.chatserver.store.sqlite.conftest import OpenWith
 
@@ -54,6 +54,36 @@ def test_nothing_is_written_while_nothing_happens(
         tick(store)
 
     assert "COMMIT" not in tracer.executed
+
+
+def test_what_is_told_beside_the_log_is_not_written(open_with: OpenWith, tracer: Tracer) -> None:
+    store = open_with(tracer)
+    alice = claim(store, "Alice")
+    tracer.executed.clear()
+
+    outcome(store.typing(alice.claim, alice.seats[0]))
+
+    assert store.follow(1, 1).asides
+    assert tracer.executed == []
+
+
+def test_an_account_is_erased_by_looking_at_so_many_events_at_a_time(
+    open_with: OpenWith, tracer: Tracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "MAX_LOOKED_AT", 10)
+    store = open_with(tracer)
+    boss, ann, bob = come(store, "Boss", "admin"), come(store, "Ann"), claim(store, "Bob")
+    for number in range(25):
+        say(store, ann if number % 12 == 0 else bob, str(number))
+
+    cursors = [outcome(store.erase(boss.claim, "admin", "ann", ""))]
+    while cursors[-1]:
+        cursors.append(outcome(store.erase(boss.claim, "admin", "ann", cursors[-1])))
+
+    assert len(cursors) > 2
+    assert [event.user for event in store.read() if event.type == "chat" and not event.text] == [
+        "Ann"
+    ] * 3
 
 
 def test_a_reaction_costs_the_same_however_many_there_are(
