@@ -215,8 +215,9 @@ def test_who_is_sent_away_is_told_why_and_a_token_that_is_over_can_be_followed_b
 
 
 def test_somebody_who_is_away_is_written_to_and_has_it_later(
-    server: ServerProcess, open_page: OpenPage
+    start_server: StartServer, open_page: OpenPage
 ) -> None:
+    server = start_server("--grace", "0.5", env={"CHAT_SECRET": SECRET})
     cara = open_page(invitation(server, "Cara"), viewport=PHONE)
     cara.be_inside()
     dora = open_page(invitation(server, "Dora"))

@@ -184,7 +184,9 @@ export class Chat {
     this.failure = null;
     this.room = this.rooms.get(name) ?? this.room;
     tabStorage.set("room", name);
-    this.#load(this.room).catch(this.fails);
+    this.#load(this.room).catch((error) => {
+      if (!(error instanceof ConnectionLost)) this.fails(error); // Otherwise coming back does it.
+    });
     this.changed();
   }
 

@@ -141,6 +141,7 @@ export class Room {
         this.#owner.changed();
         return;
       } catch (error) {
+        if (error instanceof ConnectionLost) return; // Coming back loads it; that must not wait for this.
         if (!passes(error)) throw error;
         await pause(error.retryAfter);
       }
