@@ -29,7 +29,8 @@ def test_nothing_is_lost_when_the_server_is_stopped_and_everybody_comes_back_spr
     monkeypatch.setattr(reconnect, "FIRST_DELAY", FIRST_DELAY)
     monkeypatch.setattr(reconnect, "MAX_DELAY", 30.0)
     spread = FIRST_DELAY * 2**reconnect.CROWD_ATTEMPT
-    deployment = Deployment(processes, database, drain_seconds=DRAIN_SECONDS)
+    # Of how long a name waits is nothing said here.
+    deployment = Deployment(processes, database, drain_seconds=DRAIN_SECONDS, grace=60)
     with Trial(deployment, MEMBERS, seed=SEED, pause=0.01, send_timeout=60) as trial:
         trial.swarm.start_talking()
         wait_until(lambda: trial.record.count(Outcome.ANSWERED) > 200)
