@@ -2,9 +2,11 @@
 
 import os
 import re
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -256,6 +258,85 @@ def test_a_server_that_is_killed_and_started_again(
             ann.wait_for("[Ann]: after", ">")
             ann.press("/quit\r")
             assert ann.wait() == 0
+
+
+class RingingScreen(pyte.Screen):
+    """Counts how often the terminal rang."""
+
+    def __init__(self, columns: int, lines: int) -> None:
+        super().__init__(columns, lines)
+        self.rang = 0
+
+    def bell(self, *args: Any) -> None:
+        self.rang += 1
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+def test_a_taken_name_a_bell_and_a_suspension(server: ServerProcess, size: tuple[int, int]) -> None:
+    me, him = f"Ann {size[0]}z", f"Bob {size[0]}z"
+    program = f"{' '.join(PROGRAM)} --url {server.url} --history 0 --bell"
+    script = f"set -m; {program}; echo stopped $?; read line; fg"
+    with (
+        ChatClient(server.url, him) as bob,
+        PseudoTerminal(["bash", "-c", script], size=size, screen=RingingScreen) as ann,
+    ):
+        ann.wait_for("Enter your username:")
+        ann.press(f"{him}\r")
+        wait_until(partial(shows, ann, "is taken; choose another one"))
+        ann.press(f"{me}\r")
+        ann.wait_for(">")
+        screen = ann._screen
+        assert isinstance(screen, RingingScreen)
+        bob.send("Nobody is meant")
+        ann.wait_for(f"[{him}]: Nobody is meant", ">")
+        assert screen.rang == 0
+        bob.send(f"@{me} come")
+        ann.wait_for(f"[{him}]: @{me} come", ">")
+        assert screen.rang == 1
+        ann.press("half \x1a")
+        wait_until(partial(shows, ann, "stopped 148"))
+        bob.send("said meanwhile")
+        ann.press("\r")
+        wait_until(partial(shows, ann, "said meanwhile"))
+        ann.wait_for("> half")
+        ann.press("a line\r")
+        ann.wait_for(f"[{me}]: half a line", ">")
+        ann.press("/quit\r")
+        assert ann.wait() == 0
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+def test_a_day_is_told_and_quitting_asks_while_something_waits(
+    tmp_path: Path, on_screen: OnScreen, size: tuple[int, int]
+) -> None:
+    store = ("--store", f"sqlite:///{tmp_path}/chat.db")
+    port = str(free_port())
+    with Processes() as processes:
+        server = processes.add(ServerProcess(*store, "--port", port))
+        with ChatClient(server.url, "Bob") as bob:
+            for number in range(30):
+                bob.send(f"yesterday {number}")
+        server.terminate()
+        with closing(sqlite3.connect(tmp_path / "chat.db")) as database:
+            database.execute("UPDATE event SET time_ms = time_ms - 24 * 60 * 60 * 1000")
+            database.commit()
+        server = processes.add(ServerProcess(*store, "--port", port))
+        with on_screen("--username", "Ann", size=size, url=server.url) as ann:
+            ann.wait_for(">")
+            assert "[Bob]: yesterday 29" in ann.lines
+            ann.press("today\r")
+            # Scrolled by what is said, with a line for the new day.
+            wait_until(lambda: "[Ann]: today" in ann.lines)
+            day = [line for line in ann.lines if re.fullmatch(r"—— \w+,? .*\d{4} ——", line)]
+            assert day
+            assert ann.lines.index(day[-1]) < ann.lines.index("[Ann]: today")
+            for number in range(size[1]):
+                ann.press(f"line {number}\r")
+            server.kill()
+            ann.press("not sent\r/quit\r")
+            wait_until(partial(shows, ann, "Leave without"))
+            ann.press("y\r")
+            assert ann.wait() == 1
 
 
 TORRENT = 2_000
