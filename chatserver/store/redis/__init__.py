@@ -149,13 +149,16 @@ class RedisStore(AskedStore):
             caller["now"], caller["steady"] = self._clock()
         head, *rest = connection.run(scripts.BATCH, self._rules, operations.encode(caller), batch)
         header = Header(*operations.decode(head))
+        # Of two calls that were under way, the other one may have learned so first.
+        is_news = header.epoch == caller["epoch"] or header.epoch != self.epoch
         if header.epoch != self.epoch:
             self.epoch = header.epoch
             self.last_id = self._last_ms = 0
         self._note(header.last_id, header.last_ms)
         if header.reset:
-            self._reset_due = True
-            self._reset_told.clear()
+            if is_news:
+                self._reset_due = True
+                self._reset_told.clear()
             raise LogReset
         return Answer(*rest) if rest else None
 

@@ -6,19 +6,21 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import gevent
 import pytest
 import redis
+from gevent.event import Event as Signal
 
 import chatserver.store.redis
 from chatserver import loop
 from chatserver.errors import NameTaken, StartError, Unavailable
 from chatserver.store import open_store
 from chatserver.store.interface import Store
-from chatserver.store.redis import operations
+from chatserver.store.redis import RedisStore, operations
 from chatserver.store.redis.connection import RedisConnection
 from chatserver.store.redis.scripts import TAIL
 from chatserver.store.refusals import not_readable, not_written
@@ -248,6 +250,42 @@ def test_a_log_that_is_emptied_has_another_epoch_and_its_followers_hear_so(
     assert stores[0].last_id == 0
     say(stores[1], claim(stores[1], "Carol"), "after")
     assert [event.id for event in stores[0].follow(0, 5).events] == [1, 2]
+
+
+class Late:
+    """A connection whose answers are late."""
+
+    def __init__(self, connection: RedisConnection) -> None:
+        self._connection = connection
+        self.answered, self.let_through = Signal(), Signal()
+
+    def run(self, *what: Any) -> Any:
+        answer = self._connection.run(*what)
+        self.answered.set()
+        self.let_through.wait(20)
+        return answer
+
+
+def test_a_call_that_learns_late_that_the_log_began_anew_does_not_tell_it_again(
+    redis_url: str, open_store_at: Callable[[str], Store], redis_client: redis.Redis
+) -> None:
+    store = open_store_at(redis_url)
+    assert isinstance(store, RedisStore)
+    claim(store, "Alice")
+    redis_client.flushall()
+    connection: Any = Late(store._address.connection())
+    late = gevent.spawn(store._call, connection, 0)
+    connection.answered.wait(20)
+    with pytest.raises(LogReset):
+        store._call(store._address.connection(), 0)
+    with pytest.raises(LogReset):
+        store.follow(1, 5)
+
+    connection.let_through.set()
+    late.join(20)
+
+    assert isinstance(late.exception, LogReset)
+    assert not hears_of_reset(store, 0)
 
 
 def test_the_new_log_is_not_taken_for_the_old_one_however_fast_it_grows(
