@@ -39,6 +39,7 @@ class Disk:
         afterwards: …but only when they have been carried out.
         away: no connection can be opened.
         hanging: commits wait until this is set.
+        waiting: set once one does.
     """
 
     def __init__(self) -> None:
@@ -47,6 +48,7 @@ class Disk:
         self.afterwards = False
         self.away = False
         self.hanging: threading.Event | None = None
+        self.waiting = threading.Event()
 
     def __call__(self, path: str, synchronous: str) -> sqlite3.Connection:
         if self.away:
@@ -75,6 +77,7 @@ class Connection:
     ) -> sqlite3.Cursor:
         disk = self._disk
         if statement == "COMMIT" and disk.hanging is not None:
+            disk.waiting.set()
             disk.hanging.wait()
         fails = disk.failing is not None and statement.startswith(disk.failing)
         if fails and not disk.afterwards:
@@ -268,7 +271,7 @@ def test_who_is_here_and_how_much_was_said_waits_for_no_write_and_tells_what_is_
     say(store, alice, "stored")
     disk.hanging = threading.Event()
     said = store.append(alice.claim, "on its way")
-    gevent.sleep(0.01)
+    eventually(disk.waiting.is_set)
 
     assert (store.names(), store.counts()) == (["Alice"], (1, 1))
     disk.hanging.set()
