@@ -14,6 +14,7 @@ import pytest
 
 from capnweb_sync import connect
 from capnweb_sync.client import reconnect
+from capnweb_sync.runtimes import threads
 from chatclient import (
     BadRequest,
     ChatClient,
@@ -54,6 +55,12 @@ def server() -> Iterator[ServerProcess]:
 def quick_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients come back in a tenth of the time."""
     monkeypatch.setattr(reconnect, "FIRST_DELAY", reconnect.FIRST_DELAY / 10)
+
+
+@pytest.fixture(autouse=True)
+def no_threads_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle threads end, also with a Python where some are kept."""
+    monkeypatch.setattr(threads.thread_runtime(), "_kept", 0)
 
 
 @pytest.fixture

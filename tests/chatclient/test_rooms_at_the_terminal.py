@@ -83,7 +83,9 @@ def test_messages_of_other_rooms_are_counted_and_shown_when_one_goes_there(sit: 
 
 def test_with_all_on_other_rooms_are_shown_with_their_names(sit: Sit) -> None:
     ann, bob = sit("Ann 5"), sit("Bob 5")
-    ann.types("/all on", "/enter garden5", "/room")
+    ann.types("/all on", "/enter garden5")
+    ann.sees("* You are in garden5.")
+    ann.types("/room")
     bob.types("/enter garden5", "hello")
     ann.sees("(garden5) [Bob 5]: hello")
     ann.types("/room")
