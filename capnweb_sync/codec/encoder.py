@@ -103,16 +103,18 @@ class Encoder:
         return self._special(value, depth)
 
     def _list(self, value: Sequence[Any], depth: int) -> list[Any]:
-        encode = self._encode
-        return [[encode(item, depth + 1) for item in value]]
+        encode, depth = self._encode, depth + 1
+        literal = LITERAL if depth < MAX_DEPTH else ()
+        return [[item if type(item) in literal else encode(item, depth) for item in value]]
 
     def _object(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
         encode = self._encode
+        literal = LITERAL if depth < MAX_DEPTH else ()
         result = {}
         for key, item in value.items():
             if not isinstance(key, str):
                 raise TypeError(f"The keys of an object are strings; {key!r} is not.")
-            result[key] = encode(item, depth)
+            result[key] = item if type(item) in literal else encode(item, depth)
         return result
 
     def _special(self, value: Any, depth: int) -> Any:

@@ -8,7 +8,8 @@ sent, would make the two sides of a session disagree from then on. So:
   taking it and being ready to give it back. (A subclass adds attributes; an `__enter__` or
   `__exit__` in Python would have bytecodes again.)
 - Whoever changes a session names it in `changing` before the first change. Names are cleared when
-  the step is complete.
+  the step is complete. (A broadcast, which changes thousands one after another, names the one whose
+  change was cut, in an `except` around it.)
 - An exception that comes out of a step ends the sessions that are named then, all at once: they are
   over and say so. What a step refuses, such as an argument that can't be sent, it takes back before
   it raises, and takes the name out.
@@ -76,14 +77,11 @@ class Changing(Protocol):
 class Step(RLock):  # type: ignore[misc]  # final in the stubs alone
     """See the top of this file."""
 
-    __slots__ = ("after", "changing", "noted", "telling")
+    __slots__ = ("after", "changing", "noted")
 
     def __init__(self) -> None:
         self.changing: set[Changing] = set()
         """What the step that is under way changes; always the same set."""
-        self.telling: Changing | None = None
-        """The recipient that a broadcast is just telling. Recipients are changed one after another,
-        so one name does for all of them, and costs less than an entry of the set."""
         self.noted: deque[Callable[[], None]] = deque()
         self.after: deque[Callable[[], object]] = deque()
         """What to call once no step is under way on this thread. It makes steps of its own."""
@@ -100,7 +98,7 @@ class Step(RLock):  # type: ignore[misc]  # final in the stubs alone
         try:
             with self:
                 try:
-                    if self.changing or self.telling is not None:
+                    if self.changing:
                         self._end_interrupted()
                     result = function(*args)
                     if self.changing:
@@ -125,9 +123,6 @@ class Step(RLock):  # type: ignore[misc]  # final in the stubs alone
         """End the sessions whose change was cut."""
         abandon_turn()
         serving.calls = None
-        if self.telling is not None:
-            self.changing.add(self.telling)
-            self.telling = None
         for session in list(self.changing):
             # Were a name left for a mistake of ours, no other session could be used any more.
             run_safely(session.interrupted)
@@ -153,7 +148,7 @@ class Step(RLock):  # type: ignore[misc]  # final in the stubs alone
             self.release()
 
     def _run_noted(self) -> None:
-        if self.changing or self.telling is not None:
+        if self.changing:
             self._end_interrupted()
         while self.noted:
             run_safely(self._make_noted)

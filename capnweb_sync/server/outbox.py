@@ -89,24 +89,28 @@ def near(limit: int) -> int:
     return limit * _SHORTEST_FRAME // (_SHORTEST_FRAME + FRAME_COST)
 
 
-class FlushQueue:
-    """The outboxes to flush at the end of this turn of the loop: one callback for all of them."""
+class FlushQueue(list["Outbox"]):
+    """The outboxes to flush at the end of this turn of the loop: one callback for all of them.
 
-    __slots__ = ("_outboxes", "sent_bytes")
+    Each is appended once a turn, the first with `add`.
+    """
+
+    __slots__ = ("sent_bytes",)
 
     def __init__(self) -> None:
-        self._outboxes: list[Outbox] = []
+        super().__init__()
         #: What the kernel has taken.
         self.sent_bytes = 0
 
     def add(self, outbox: Outbox) -> None:
-        """Flush `outbox` at the end of this turn. To be called once per outbox and turn."""
-        if not self._outboxes:
+        """Flush `outbox` at the end of this turn."""
+        if not self:
             get_hub().loop.run_callback(self._flush)
-        self._outboxes.append(outbox)
+        self.append(outbox)
 
     def _flush(self) -> None:
-        outboxes, self._outboxes = self._outboxes, []
+        outboxes = self[:]
+        self.clear()
         sent = 0
         for outbox in outboxes:
             try:
@@ -187,7 +191,11 @@ class Outbox:
         if not frames:
             if self._finishing:
                 return
-            self._flushes.add(self)
+            flushes = self._flushes
+            if flushes:
+                flushes.append(self)  # without a call of ours, for nearly all of a broadcast
+            else:
+                flushes.add(self)
         elif self.buffered >= self._near_limit and self.waiting >= self._limit:
             if not self._finishing and self._owner is not None:
                 self._owner.outbox_overflowed()

@@ -118,6 +118,9 @@ def _tell(
             logger.exception("A transport failed to take a message; its session is over.")
             session.connection_lost(None, f"Sending failed: {error!r}")
             continue
+        except BaseException:
+            session.change()  # cut, see `Step`
+            raise
         sent += count
     return sent
 

@@ -47,9 +47,8 @@ class Unneeded(Lifecycle):
 
     def push_unneeded(self, packed: bytes, count: int) -> None:
         """Send `count` pushes, packed and joined, whose results nobody asks for; their releases
-        follow, gathered with others. Under the step, on an open session."""
-        step = self._step
-        step.telling = self
+        follow, gathered with others. Under the step, on an open session, which the caller names in
+        `Step.changing` if an exception comes out of this."""
         imports = self.imports
         first = imports.next_id
         imports.next_id = first + count
@@ -66,7 +65,6 @@ class Unneeded(Lifecycle):
         self._send_packed(packed)
         if waiting + count >= GATHERED_RELEASES:
             self._release_unneeded()
-        step.telling = None
 
     def _tidy(self) -> None:
         self._tidying = False

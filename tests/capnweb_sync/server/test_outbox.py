@@ -143,7 +143,7 @@ def test_many_outboxes_share_one_callback_of_the_loop(monkeypatch: pytest.Monkey
     flush_all = FlushQueue._flush
 
     def noted(queue: FlushQueue) -> None:
-        turns.append(len(queue._outboxes))
+        turns.append(len(queue))
         flush_all(queue)
 
     monkeypatch.setattr(FlushQueue, "_flush", noted)
