@@ -22,6 +22,7 @@ bound nothing is torn out of the middle of a change: the ledger notes that it is
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from typing import Any, Final, Protocol
 from weakref import WeakSet
 
@@ -56,7 +57,7 @@ NOTHING: Final = frozenset({type(None), bool, int, float})
 
 _size: Final = sys.getsizeof
 _CONTAINERS: Final = frozenset({dict, list, tuple})
-_LEAVES: Final = frozenset({str, bytes, int, float, bool, type(None)})
+_LEAVES: Final = frozenset({str, bytes, int, float, bool, type(None), datetime})
 
 
 def size_of(value: Any, most: int) -> int:

@@ -18,12 +18,11 @@ from chatserver.errors import BadRequest
 from chatserver.futures import then, wait
 from chatserver.options import BanOptions, ListOptions, read_options
 from chatserver.people.names import clean_reason, clean_text
-from chatserver.rooms.arrival import answer_to_send
 from chatserver.rooms.present import tell_use
 from chatserver.store.events import Event
 from chatserver.store.interface import MAX_READ_EVENTS, Store
 from chatserver.store.seats import EVERYWHERE
-from chatserver.store.values import Span
+from chatserver.store.values import Receipt, Span
 
 T = TypeVar("T")
 
@@ -124,13 +123,10 @@ class Admin(Powers):
             person=who.shown,
         )
 
-    def announce(self, text: str) -> "Future[dict[str, Any]]":
+    def announce(self, text: str) -> "Future[Receipt]":
         """Tell everyone who has logged in."""
         said = clean_text(text)
-        receipt = self._use(
-            lambda store, claim, role: store.announce(claim, role, said), "Announced"
-        )
-        return then(receipt, answer_to_send)
+        return self._use(lambda store, claim, role: store.announce(claim, role, said), "Announced")
 
     def closeRoom(self, name: str) -> "Future[None]":
         """End a room."""

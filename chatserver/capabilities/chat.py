@@ -31,6 +31,7 @@ from chatserver.rooms.member import ClientState
 from chatserver.rooms.stays import NOT_JOINED, Stays
 from chatserver.store.interface import Store
 from chatserver.store.seats import LOBBY
+from chatserver.store.values import Receipt
 
 NAME: Final = "Chat Server"
 """What the server says that it is."""
@@ -152,9 +153,7 @@ class Chat(RpcTarget):
         if not any(member.may_enter(LOBBY) for member in self._client.members.values()):
             raise Unauthorized("Log in first: login(callback, {token}).")
 
-    def sendMessage(
-        self, username: str, text: str, options: Any = None
-    ) -> "Future[dict[str, Any]]":
+    def sendMessage(self, username: str, text: str, options: Any = None) -> "Future[Receipt]":
         """Say something with a name that this connection has joined with; the answer comes when it
         is stored.
 

@@ -16,7 +16,6 @@ from chatserver.futures import then
 from chatserver.options import MAX_LISTED, SanctionOptions, read_options
 from chatserver.people.names import Name, check_name, clean_reason
 from chatserver.people.token_terms import Role
-from chatserver.rooms.arrival import answer_to_send
 from chatserver.rooms.member import Member, check_here
 from chatserver.rooms.present import tell_use
 from chatserver.rooms.stays import Stays
@@ -24,7 +23,7 @@ from chatserver.store.events import date
 from chatserver.store.interface import Store
 from chatserver.store.refusals import no_such_sanction, nobody_known
 from chatserver.store.seats import Sanction
-from chatserver.store.values import Claim
+from chatserver.store.values import Claim, Receipt
 
 T = TypeVar("T")
 
@@ -95,15 +94,14 @@ class Moderator(Powers):
 
     __slots__ = ()
 
-    def remove(self, message: int, reason: str | None = None) -> "Future[dict[str, Any]]":
+    def remove(self, message: int, reason: str | None = None) -> "Future[Receipt]":
         """Erase what anybody has said."""
         erased, why = message_id(message), clean_reason(reason or "")
-        receipt = self._use(
+        return self._use(
             lambda store, claim, role: store.strike(claim, self._room, role, erased, why),
             "Removed",
             id=erased,
         )
-        return then(receipt, answer_to_send)
 
     def mute(
         self, name: str, seconds: float | None = None, reason: str | None = None

@@ -23,7 +23,6 @@ from chatserver.people.names import (
     clean_text,
     clean_topic,
 )
-from chatserver.rooms.arrival import answer_to_send
 from chatserver.rooms.member import Member
 from chatserver.rooms.stays import Stays
 from chatserver.store.interface import Store
@@ -61,13 +60,13 @@ class SharedRoom(RpcTarget):
 
         return self._stays.read(self._member, read, counts=False)
 
-    def say(self, text: str, options: Any = None) -> "Future[dict[str, Any]]":
+    def say(self, text: str, options: Any = None) -> "Future[Receipt]":
         """Say something; the answer comes when it is stored."""
         said = clean_text(text)
         wanted = read_options(options, SayOptions)
         answered = 0 if wanted.replyTo is None else message_id(wanted.replyTo)
         self._stays.messages += 1
-        return self._receipt(lambda store, *seat: store.say(*seat, said, wanted.key, answered))
+        return self._ask(lambda store, *seat: store.say(*seat, said, wanted.key, answered))
 
     def history(self, options: Any = None) -> "Lookup[list[dict[str, Any]]]":
         """Messages as they stand, ascending: with `after` the oldest above it, otherwise the
@@ -92,15 +91,15 @@ class SharedRoom(RpcTarget):
         """Tell the others that one is typing; not more than once in three seconds."""
         return self._stays.whisper(self._member, self._seat)
 
-    def edit(self, message: int, text: str) -> "Future[dict[str, Any]]":
+    def edit(self, message: int, text: str) -> "Future[Receipt]":
         """Change what one has said."""
         mine, said = message_id(message), clean_text(text)
-        return self._receipt(lambda store, *seat: store.edit(*seat, mine, said))
+        return self._ask(lambda store, *seat: store.edit(*seat, mine, said))
 
-    def remove(self, message: int) -> "Future[dict[str, Any]]":
+    def remove(self, message: int) -> "Future[Receipt]":
         """Erase what one has said."""
         mine = message_id(message)
-        return self._receipt(lambda store, *seat: store.remove(*seat, mine))
+        return self._ask(lambda store, *seat: store.remove(*seat, mine))
 
     def react(self, message: int, emoji: str, on: bool = True) -> "Future[None]":
         """Add a reaction to anybody's message, or take it back."""
@@ -130,11 +129,6 @@ class SharedRoom(RpcTarget):
             counts=counts,
             speaks=speaks,
         )
-
-    def _receipt(
-        self, operation: "Callable[[Store, Claim, Seat], Future[Receipt]]"
-    ) -> "Future[dict[str, Any]]":
-        return then(self._ask(operation), answer_to_send)
 
     def _read_events(self, options: Any, kinds: Kinds) -> "Lookup[list[dict[str, Any]]]":
         wanted = read_options(options, HistoryOptions)
@@ -167,10 +161,10 @@ class Room(SharedRoom):
         """End the seat."""
         return self._ask(lambda store, *seat: store.leave_room(*seat), speaks=False)
 
-    def setTopic(self, text: str) -> "Future[dict[str, Any]]":
+    def setTopic(self, text: str) -> "Future[Receipt]":
         """Say what the room is about; nothing if `text` is empty."""
         topic, role = clean_topic(text), self._member.role
-        return self._receipt(lambda store, *seat: store.set_topic(*seat, topic, role))
+        return self._ask(lambda store, *seat: store.set_topic(*seat, topic, role))
 
     def createPass(self, options: Any = None) -> "Future[str]":
         """What lets others come in by `accept`; the server itself cannot say it again."""

@@ -1,4 +1,4 @@
-"""Where somebody who comes in, or back, takes up what was told; and what callers are answered."""
+"""Where somebody who comes in, or back, takes up what was told; and what `join` answers."""
 
 from sys import intern
 from typing import Any, NamedTuple
@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 from chatserver.options import JoinOptions
 from chatserver.people.tokens import Identity
 from chatserver.rooms.member import Member
-from chatserver.store.events import date
 from chatserver.store.seats import LOBBY, Seat
-from chatserver.store.values import Joined, Receipt
+from chatserver.store.values import Joined
 
 
 class Arriving(NamedTuple):
@@ -69,8 +68,3 @@ def welcome(arrival: Arrival) -> dict[str, Any]:
         "resume": joined.claim.secret,
         "recovered": arrival.recovered,
     }
-
-
-def answer_to_send(receipt: Receipt) -> dict[str, Any]:
-    """The answer to a message."""
-    return {"id": receipt.id, "time": date(receipt.time_ms)}

@@ -19,13 +19,14 @@ from chatserver.options import JoinOptions
 from chatserver.people.address_digests import AddressDigests
 from chatserver.people.limits import Bucket, Rate, Table, allows, take
 from chatserver.people.tokens import Identity, unauthorized
-from chatserver.rooms.arrival import Arrival, Arriving, answer_to_send, welcome
+from chatserver.rooms.arrival import Arrival, Arriving, welcome
 from chatserver.rooms.coming import Coming
 from chatserver.rooms.member import ClientState, Member, check_here, check_may_speak
 from chatserver.rooms.present import Present
 from chatserver.store.interface import MAX_TICK_SECONDS, Store
 from chatserver.store.refusals import not_seated
 from chatserver.store.seats import LOBBY, Seat
+from chatserver.store.values import Receipt
 
 NOT_JOINED: Final = "This connection has not joined with that name."
 
@@ -121,19 +122,18 @@ class Stays:
 
     # --- what they ask for
 
-    def send(self, client: ClientState, key: str, text: str, sent_key: str | None) -> "Future[Any]":
+    def send(
+        self, client: ClientState, key: str, text: str, sent_key: str | None
+    ) -> "Future[Receipt]":
         """Say `text` in the lobby; waits for a join under way.
 
         Fails with NotJoined, RateLimited, BadRequest, Unavailable."""
 
-        def append(member: Member) -> "Future[Any]":
+        def append(member: Member) -> "Future[Receipt]":
             if not member.may_enter(LOBBY):
                 raise not_seated()  # though another place of the account may be there
             self.messages += 1
-            return then(
-                self.ask(member, lambda store: store.append(member.claim, text, sent_key)),
-                answer_to_send,
-            )
+            return self.ask(member, lambda store: store.append(member.claim, text, sent_key))
 
         return self._with_member(client, key, append)
 

@@ -2,7 +2,10 @@
 
 import hashlib
 import math
+from datetime import datetime
 from typing import Final, Literal, NamedTuple
+
+from msgspec import Struct
 
 from chatserver.people.token_terms import Role
 from chatserver.store.events import Event
@@ -86,11 +89,11 @@ class Joined(NamedTuple):
     seats: tuple[Seat, ...]
 
 
-class Receipt(NamedTuple):
-    """The answer to an append: the event's id, and its time in milliseconds since 1970 in UTC."""
+class Receipt(Struct, frozen=True, gc=False):
+    """The answer to an append, which its caller gets as it is: the event's id, and its time."""
 
     id: int
-    time_ms: int
+    time: datetime
 
 
 class Counts(NamedTuple):

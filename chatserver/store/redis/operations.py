@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from chatserver.people.lookalikes import looks_of
-from chatserver.store.events import MAX_USERS
+from chatserver.store.events import MAX_USERS, date
 from chatserver.store.interface import (
     KEY_MS,
     MAX_NOTICES,
@@ -249,7 +249,7 @@ def nothing(result: Any, answer: Answer) -> None:
 def receipt(result: Any, answer: Answer) -> Receipt:
     if isinstance(result[0], str):
         refuse(result)
-    return Receipt(*result)
+    return Receipt(result[0], date(result[1]))
 
 
 def _joined(

@@ -6,6 +6,7 @@ from typing import Any, Final, NoReturn
 
 from chatserver.errors import ChatError
 from chatserver.people.token_terms import Role
+from chatserver.store.events import date
 from chatserver.store.interface import DAY_MS
 from chatserver.store.redis.operations import Answer, Operation, key_digests, refuse
 from chatserver.store.refusals import (
@@ -170,7 +171,7 @@ def nothing(result: Any, answer: Answer) -> None:
 def receipt(result: Any, answer: Answer) -> Receipt:
     if isinstance(result[0], str):
         refused(result)
-    return Receipt(*result)
+    return Receipt(result[0], date(result[1]))
 
 
 def _seat(result: Any, answer: Answer) -> Seat:

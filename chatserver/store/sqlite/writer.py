@@ -10,8 +10,9 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from chatserver.errors import ChatError
 from chatserver.store.interface import KEY_MS, MAX_TRIM, Clock, Policy

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from chatserver.store.events import Event, EventType, Reactions
+from chatserver.store.events import Event, EventType, Reactions, date
 from chatserver.store.seats import SeatChange
 from chatserver.store.state.archive import Archive
 from chatserver.store.state.records import Changes
@@ -64,7 +64,7 @@ class LogEnd:
         )
         room.last_id = event.id
         self._add(event, room.number)
-        return Receipt(event.id, now.wall)
+        return Receipt(event.id, date(now.wall))
 
     def change_seats(self, now: Moment, seats: Iterable[SeatChange]) -> None:
         """An entry that is told to nobody; a seat that begins with it has its id as its number."""

@@ -1,5 +1,6 @@
 """What is said, and what becomes of it."""
 
+from chatserver.store.events import date
 from chatserver.store.refusals import key_reused, no_such_message, not_yours, too_many
 from chatserver.store.seats import LOBBY, MAX_REACTIONS, REACTION_INTERVAL_MS
 from chatserver.store.state.log import LogEnd
@@ -39,11 +40,11 @@ class Messages:
         used = changes.used_keys.get(digest) or self._log.archive.used_key(digest)
         if used is None:
             receipt = self._say(now, room, holding, claim, text, reply_to)
-            changes.used_keys[digest] = UsedKey(digest, text_digest, *receipt)
+            changes.used_keys[digest] = UsedKey(digest, text_digest, receipt.id, now.wall)
             return receipt
         if used.text_digest != text_digest:
             raise key_reused()
-        return Receipt(used.id, used.time_ms)
+        return Receipt(used.id, date(used.time_ms))
 
     def _say(
         self, now: Moment, room: Room, holding: Holding, claim: Claim, text: str, reply_to: int

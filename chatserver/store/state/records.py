@@ -1,8 +1,10 @@
 """What the state consists of, as engines keep it, and what operations have changed of it."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from chatserver.people.token_terms import Role
 from chatserver.store.events import Event, NoticeType
@@ -135,34 +137,36 @@ class StoredMessage(NamedTuple):
     removed: bool
 
 
-@dataclass(slots=True)
-class Changes:
+class Changes(Struct):
     """What operations did, for the engine to store and to tell; what they did to messages that are
-    stored already, the engine was told at once (`Archive`)."""
+    stored already, the engine was told at once (`Archive`).
 
-    events: list[Event] = field(default_factory=list)
-    used_keys: dict[bytes, UsedKey] = field(default_factory=dict)
-    holdings: dict[tuple[str, int], Holding | None] = field(default_factory=dict)
+    One is made for each commit: a `Struct`, whose fields get empty containers of their own in C.
+    """
+
+    events: list[Event] = []
+    used_keys: dict[bytes, UsedKey] = {}
+    holdings: dict[tuple[str, int], Holding | None] = {}
     """By slot; None: it is over."""
-    accounts: dict[str, AccountRecord | None] = field(default_factory=dict)
+    accounts: dict[str, AccountRecord | None] = {}
     """By key; None: it was erased."""
-    sanctions: dict[int, Sanction | None] = field(default_factory=dict)
+    sanctions: dict[int, Sanction | None] = {}
     """By number; None: it is over."""
-    rooms: dict[int, RoomRecord | None] = field(default_factory=dict)
+    rooms: dict[int, RoomRecord | None] = {}
     """By number; None: it has ended, and its events are to be erased."""
-    seats: dict[tuple[int, str], SeatRecord | None] = field(default_factory=dict)
+    seats: dict[tuple[int, str], SeatRecord | None] = {}
     """By the room's number and the identity; None: it has ended."""
-    passes: dict[str, Pass | None] = field(default_factory=dict)
+    passes: dict[str, Pass | None] = {}
     """By digest; None: it is good no more."""
-    blocks: dict[tuple[str, str], bool] = field(default_factory=dict)
+    blocks: dict[tuple[str, str], bool] = {}
     """By the identity and the key of the other's name: whether it is blocked."""
-    reacted: dict[int, int | None] = field(default_factory=dict)
+    reacted: dict[int, int | None] = {}
     """By the message's id the number of its room, of which a `react` event is due; None: not any
     more."""
-    notices: list[Notice] = field(default_factory=list)
-    told: list[int] = field(default_factory=list)
+    notices: list[Notice] = []
+    told: list[int] = []
     """Numbers of notices that wait no more: one of `events` tells of them, or nothing does."""
-    lost: list[Lost] = field(default_factory=list)
+    lost: list[Lost] = []
     """Holders that lost their claims."""
-    asides: list[Aside] = field(default_factory=list)
+    asides: list[Aside] = []
     """To be told beside the log."""

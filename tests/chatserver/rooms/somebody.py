@@ -67,8 +67,7 @@ def follow(stays: Stays, store: Store) -> None:
 
 
 def say(room: Room, text: str) -> int:
-    number: int = outcome(room.say(text))["id"]
-    return number
+    return outcome(room.say(text)).id
 
 
 def resuming(secret: str, since: int | None = None) -> JoinOptions:

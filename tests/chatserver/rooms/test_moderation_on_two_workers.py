@@ -134,7 +134,7 @@ def test_a_revoke_beside_a_renew_leaves_no_good_token(
 def test_an_export_under_way_ends_with_the_role(boss: Somebody, admin: Admin) -> None:
     here = boss.enter("here")
     said = [here.say("x" * 1_000) for _ in range(600)]
-    last = max(outcome(future)["id"] for future in said)
+    last = max(outcome(future).id for future in said)
     whole = outcome(admin.export("here"))
     assert f'"id": {last},' in "".join(whole)
     parts = outcome(admin.export("here"))

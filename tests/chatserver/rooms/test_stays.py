@@ -114,7 +114,7 @@ def test_calls_fail_as_unavailable_while_the_store_is_away_and_go_on_afterwards(
             call()
 
     store.away = False
-    assert outcome(stays.send(alice.client, "Alice", "hello", None))["id"]
+    assert outcome(stays.send(alice.client, "Alice", "hello", None)).id
     eventually(lambda: alice.connection.heard and alice.connection.heard[-1]["text"] == "hello")
     alice.join("Bob")
     outcome(stays.leave(alice.client, "Alice"))
@@ -213,7 +213,7 @@ def test_a_message_waits_for_the_latest_join_of_its_name(stays: Stays, store: Mo
     with pytest.raises(NameTaken):
         alice.join("Alice")
 
-    assert outcome(stays.send(alice.client, "Alice", "hello", None))["id"] == 2
+    assert outcome(stays.send(alice.client, "Alice", "hello", None)).id == 2
 
 
 @pytest.mark.parametrize("step", ["arrival_of", "welcome"])

@@ -35,11 +35,11 @@ def test_what_is_said_in_a_room_is_heard_in_one_order_on_all_workers(workers: Wo
     here, there = ann.enter("here"), bob.enter("here")
 
     said = [room.say(f"{n}") for n in range(50) for room in (here, there)]
-    last = max(outcome(future)["id"] for future in said)
+    last = max(outcome(future).id for future in said)
 
     eventually(lambda: all(who.heard[-1]["id"] >= last for who in (ann, bob)))
     chats = [[e["id"] for e in who.heard if e["type"] == "chat"] for who in (ann, bob)]
-    assert chats[0] == chats[1] == sorted(outcome(future)["id"] for future in said)
+    assert chats[0] == chats[1] == sorted(outcome(future).id for future in said)
 
 
 def test_two_who_ask_for_their_conversation_at_once_get_the_same(workers: Workers) -> None:

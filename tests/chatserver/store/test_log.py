@@ -8,8 +8,9 @@ import pytest
 
 from chatserver.errors import BadRequest
 from chatserver.store import interface
+from chatserver.store.events import date
 from chatserver.store.interface import MAX_READ_BYTES, Policy, Store
-from chatserver.store.values import Tail
+from chatserver.store.values import Receipt, Tail
 from tests.chatserver.greenlets import outcome
 from tests.chatserver.store.chat import claim, events, say, tick
 from tests.chatserver.store.conftest import Clock, OpenStore
@@ -25,7 +26,7 @@ def test_ids_grow_by_one_and_events_are_as_they_were_appended(store: Store, cloc
 
     receipt = say(store, alice, "hello 😀\nworld\x00")
 
-    assert receipt == (2, clock.now)
+    assert receipt == Receipt(2, date(clock.now))
     event = events(store)[-1]
     assert (event.id, event.type, event.user) == (2, "chat", "Alice")
     assert (event.text, event.time_ms) == ("hello 😀\nworld\x00", clock.now)
