@@ -32,13 +32,15 @@ admins are above moderators and owners, those above all others.
 address, of which the store keeps the digest that came with the `claim` ("": none, and then it is
 against the stay alone, as it is when who decides is a guest from there, too). They are in force
 from the moment at which they are stored and on all workers; another of the same kind against the
-same person takes the place of the one before. Whatever else than reading and leaving is done in a
-room checks, in the same step: the seat, then the key of a message, then `mute`. What is left to
-muted people: `mark_read`, `remove` of their own, `leave_room`. `enter` and `accept` check `ban`;
-one who is banned from the room has no seat in it. `claim` checks bans from everywhere (EVERYWHERE
-as a room), and such a ban ends all places, or the stay, at once (`sent_away`). A guest's ban does
-all of it to guests from the same address, too. When its time is over, the next `tick` forgets it,
-with the digest.
+same person takes the place of the one before. Each keeps the rank of its author, in that room and
+by the role with which it came: who stands lower neither lifts it nor puts another in its place
+(`Forbidden`), whatever has become of the author since. Whatever else than reading and leaving is
+done in a room checks, in the same step: the seat, then the key of a message, then `mute`. What is
+left to muted people: `mark_read`, `remove` of their own, `leave_room`. `enter` and `accept` check
+`ban`; one who is banned from the room has no seat in it. `claim` checks bans from everywhere
+(EVERYWHERE as a room), and such a ban ends all places, or the stay, at once (`sent_away`). A
+guest's ban does all of it to guests from the same address, too. When its time is over, the next
+`tick` forgets it, with the digest.
 
 **What is told.** A `notice` in the room, `user` and `by` are of who did it: "ANN muted BOB for 10
 minutes: REASON", "… sent BOB out …", "… banned BOB …", "… lifted the mute (ban) of BOB"; the one by

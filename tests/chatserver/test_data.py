@@ -221,6 +221,7 @@ def test_nothing_is_found_where_all_holds(path: Path) -> None:
         ("UPDATE account SET role = 'king'", "The account 'Boss' has no key, no name, no subject"),
         ("UPDATE sanction SET kind = 'fine'", "The sanction 1 is against nobody, or of no kind"),
         ("UPDATE sanction SET address = ''", "The sanction 1 is against nobody"),
+        ("UPDATE sanction SET rank = 0", "The sanction 1 was decided by somebody of no rank: 0"),
         ("UPDATE sanction SET room = '@x'", "The sanction 1 is in the room '@x', where there"),
         ("UPDATE log SET last_sanction = 0", "The sanction 1 has another one's number, or one"),
         ("UPDATE room SET name = 'cats'", "There is no lobby"),

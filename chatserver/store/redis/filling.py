@@ -193,8 +193,9 @@ class _Filling:
     def _add_sanction(self, record: SanctionRecord) -> None:
         number, room = record.number, self._numbers[record.room]
         until = False if record.until_ms is None else record.until_ms
-        packed = encode([*astuple(record)[1:-1], until])
+        packed = encode([*astuple(record)[1:-2], until])
         self._do("HSET", f"{PREFIX}sanctions", number, packed)
+        self._do("HSET", f"{PREFIX}ranks", number, record.rank)
         self._do("SADD", f"{PREFIX}sanctions:{room}", number)
         if until:
             self._do("ZADD", f"{PREFIX}lifting", until, number)

@@ -28,7 +28,7 @@ INSERT_HOLDING: Final = "INSERT OR REPLACE INTO holding VALUES (?,?,?,?,?,?,?,?,
 
 INSERT_ACCOUNT: Final = "INSERT INTO account VALUES (?,?,?,?,?,?)"
 
-INSERT_SANCTION: Final = "INSERT INTO sanction VALUES (?,?,?,?,?,?,?,?,?,?)"
+INSERT_SANCTION: Final = "INSERT INTO sanction VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 
 NOTICES: Final = "SELECT number, type, key, name, room, by FROM notice ORDER BY number"
 

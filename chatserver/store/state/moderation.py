@@ -13,7 +13,15 @@ from chatserver.store.refusals import (
     not_a_moderator,
     not_an_admin,
 )
-from chatserver.store.seats import EVERYWHERE, LOBBY, RoomKind, Sanction, SanctionKind
+from chatserver.store.seats import (
+    ADMINS_RANK,
+    EVERYWHERE,
+    LOBBY,
+    MODERATORS_RANK,
+    RoomKind,
+    Sanction,
+    SanctionKind,
+)
 from chatserver.store.state.log import LogEnd
 from chatserver.store.state.messages import Messages
 from chatserver.store.state.names import Names
@@ -74,7 +82,7 @@ class Moderation:
         if room is None:
             raise no_such_room()
         who = self._below(doer, room, role, key)
-        number = self._sanction(now, "mute", room.name, who, doer, seconds, reason)
+        number = self._sanction(now, "mute", room, who, doer, role, seconds, reason)
         self._tell(now, room, doer, f"muted {who.name}{lasting(seconds, reason)}")
         return number
 
@@ -101,7 +109,7 @@ class Moderation:
         """Let somebody in no more."""
         doer, room = self.moderated(now, claim, name, role)
         who = self._below(doer, room, role, key)
-        number = self._sanction(now, "ban", name, who, doer, seconds, reason)
+        number = self._sanction(now, "ban", room, who, doer, role, seconds, reason)
         how = lasting(seconds, reason)
         alike = self._guests_from(self._address_of(who, doer))
         if room is None:
@@ -119,7 +127,7 @@ class Moderation:
         """End a sanction."""
         doer, room = self.moderated(now, claim, name, role)
         found = self.sanctions.get(name, number, now.wall)
-        self.sanctions.remove(self.log.changes, found)
+        self.sanctions.lift(self.log.changes, found, rank(room, doer, role))
         if room is not None:
             self._tell(now, room, doer, f"lifted the {found.kind} of {found.name}")
 
@@ -143,10 +151,9 @@ class Moderation:
         """Let in no guests from there."""
         doer = self._admin(claim, role)
         until = None if seconds is None else now.wall + round(seconds * 1000)
-        number = self.sanctions.add(
-            self.log.changes,
-            Sanction(0, "ban", EVERYWHERE, "", address, shown, doer.name, reason, now.wall, until),
-        )
+        decided = doer.name, reason, now.wall, until, ADMINS_RANK
+        made = Sanction(0, "ban", EVERYWHERE, "", address, shown, *decided)
+        number = self.sanctions.add(self.log.changes, made)
         self._send_away(now, self._guests_from(address), lasting(seconds, reason))
         return number
 
@@ -265,17 +272,18 @@ class Moderation:
         self,
         now: Moment,
         kind: SanctionKind,
-        room: str,
+        room: Room | None,
         who: Somebody,
         doer: Somebody,
+        role: Role,
         seconds: float | None,
         reason: str,
     ) -> int:
-        address = self._address_of(who, doer)
+        where = EVERYWHERE if room is None else room.name
         until = None if seconds is None else now.wall + round(seconds * 1000)
-        made = Sanction(
-            0, kind, room, who.by, address, who.name, doer.name, reason, now.wall, until
-        )
+        decided = doer.name, reason, now.wall, until, rank(room, doer, role)
+        address = self._address_of(who, doer)
+        made = Sanction(0, kind, where, who.by, address, who.name, *decided)
         return self.sanctions.add(self.log.changes, made)
 
     def _address_of(self, who: Somebody, doer: Somebody) -> str:
@@ -314,12 +322,14 @@ def rank(room: Room | None, who: Somebody, role: Role) -> int:
     """Where one stands in a room (None: everywhere), among those who may moderate it: 0 is nobody
     of them."""
     if role == "admin":
-        return 2
+        return ADMINS_RANK
     if room is None:
         return 0
     if room.kind == "private":
-        return int(room.owner == who.by)
-    return int(room.kind == "public" and role == "moderator")
+        moderates = room.owner == who.by
+    else:
+        moderates = room.kind == "public" and role == "moderator"
+    return MODERATORS_RANK if moderates else 0
 
 
 def role_in(kind: RoomKind, owns: bool, role: Role) -> str:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from chatserver.errors import Banned, ChatError, StartError
 from chatserver.people.names import check_name
+from chatserver.people.token_terms import Role
 from chatserver.store import open_store
 from chatserver.store.check import Summary, findings
 from chatserver.store.contents import AnyRecord, Head
@@ -174,10 +175,11 @@ class Life:
 
     def _moderate(self, name: str, which: int) -> None:
         admin = self._here[ADMIN].claim if ADMIN in self._here else self._here[name].claim
+        role: Role = "admin" if which % 5 else "moderator"
         key, room = check_name(NAMES[which % 3]).key, (LOBBY, EVERYWHERE, *ROOMS)[which % 4]
         match which % 6:
             case 0 | 1:
-                outcome(self._store.mute(admin, room, "admin", key, which or None, "loud"))
+                outcome(self._store.mute(admin, room, role, key, which or None, "loud"))
             case 2:
                 outcome(self._store.ban(admin, room, "admin", key, 2, "ads"))
             case 3:
@@ -399,7 +401,7 @@ CARRIED = {
     "sent": "id digest text_digest time_ms",
     "holding": "key place number name by secret holder until address",
     "account": "key name subject role revoked by",
-    "sanction": "number kind room by address name author reason time_ms until_ms",
+    "sanction": "number kind room by address name author reason time_ms until_ms rank",
     "notice": "number type key name room by",
     "log": "epoch opened last_sanction",
     "room": "number name kind title topic owner maker everything last_id said ended",

@@ -43,6 +43,8 @@
 --   blocks:<by>    set: keys of names that it blocks
 --   ending         sorted set: numbers of rooms that have ended, by the moment from which they are erased
 --   sanctions      hash: number -> {kind, room, by, address, name, author, reason, time, until or false}
+--   ranks          hash: number of a sanction -> the rank of its author; 1 if it is not here. Versions before
+--                  it was kept let everyone lift who may moderate, and leave what it was of a lifted one
 --   lifting        sorted set: number of a sanction, by the time until which it holds
 --   asides         no key but a channel: what is told beside the log, lists of
 --                  {room, type, user, by, online}
@@ -93,6 +95,7 @@ local at = {
   counts = '{chat}2:counts',
   named = '{chat}2:named',
   sanctions = '{chat}2:sanctions',
+  ranks = '{chat}2:ranks',
   lifting = '{chat}2:lifting',
   asides = '{chat}2:asides',
 

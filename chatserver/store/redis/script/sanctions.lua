@@ -1,5 +1,6 @@
 --- Sanctions: who is muted or banned, and where. A sanction is
---- {kind, room's name, identity, digest of an address, name, author, reason, time, until or false}.
+--- {kind, room's name, identity, digest of an address, name, author, reason, time, until or false}; the rank
+--- of its author stands beside it, see ranks.lua.
 
 local function load(number)
   local packed = call('HGET', at.sanctions, number)
@@ -8,6 +9,11 @@ end
 
 local function holds(sanction)
   return not sanction[9] or now < sanction[9]
+end
+
+-- Where the author stood.
+local function rank_of(number)
+  return tonumber(call('HGET', at.ranks, number) or 1)
 end
 
 -- Numbers of those of one kind against an identity, or guests from an address.
@@ -46,7 +52,12 @@ function sanctions.get(room, number)
   return found and holds(found) and found or nil
 end
 
--- Those in force in a room, by number: {number, …}.
+-- Why somebody of this rank may not change it; nil: it may.
+function sanctions.decided_above(number, rank)
+  return rank < rank_of(number) and {'decided above'} or nil
+end
+
+-- Those in force in a room, by number: {number, …, rank}.
 function sanctions.list(room)
   local numbers, list = {}, {}
   for i, number in ipairs(call('SMEMBERS', at.sanctions_of .. room.number)) do
@@ -56,6 +67,7 @@ function sanctions.list(room)
   for _, number in ipairs(numbers) do
     local found = load(number)
     if holds(found) then
+      found[10] = rank_of(number)
       list[#list + 1] = {number, unpack(found)}
     end
   end
@@ -75,18 +87,22 @@ function sanctions.remove(room, number)
   end
   call('SREM', at.sanctions_of .. room.number, number)
   call('HDEL', at.sanctions, number)
+  call('HDEL', at.ranks, number)
   call('ZREM', at.lifting, number)
   room.sanctioned, room.changed = room.sanctioned - 1, true
 end
 
 -- Make one, in place of the one of this kind against the same. `lasting` false: for good. Returns its
 -- number, or a refusal.
-function sanctions.add(room, kind, by, address, name, author, lasting, reason)
+function sanctions.add(room, kind, by, address, name, author, rank, lasting, reason)
   local old
   for _, number in ipairs(against(room, kind, by ~= '' and by or address)) do
     old = load(number)[3] == by and number or old
   end
-  if old then
+  local refusal = old and holds(load(old)) and sanctions.decided_above(old, rank)
+  if refusal then
+    return refusal
+  elseif old then
     sanctions.remove(room, old)
   elseif room.sanctioned >= rules.max_sanctions then
     return {'sanctions'}
@@ -95,6 +111,7 @@ function sanctions.add(room, kind, by, address, name, author, lasting, reason)
   local number, ends = meta.sanction, lasting and now + lasting
   local made = {kind, room.name, by, address, name, author, reason, now, ends}
   call('HSET', at.sanctions, number, encode(made))
+  call('HSET', at.ranks, number, rank)
   call('SADD', at.sanctions_of .. room.number, number)
   for _, aim in ipairs({by, address}) do
     if aim ~= '' then
@@ -114,6 +131,7 @@ end
 function sanctions.end_room(room)
   for _, number in ipairs(call('SMEMBERS', at.sanctions_of .. room.number)) do
     call('HDEL', at.sanctions, number)
+    call('HDEL', at.ranks, number)
     call('ZREM', at.lifting, number)
   end
 end
