@@ -226,8 +226,8 @@ class Admin(Powers):
         return texts_of(stream)
 
     def erase(self, name: str, timeout: float | None = None) -> None:
-        """Erase what an account has said, and the account. What breaks off goes on when it is asked
-        for again.
+        """Erase what an account has said, its reactions, and the account; its tokens are good no
+        more. What breaks off goes on when it is asked for again.
 
         Args:
             name: the account's.

@@ -18,6 +18,7 @@ from chatserver.store.contents import (
     AnyRecord,
     BlockRecord,
     Contents,
+    ErasedRecord,
     EventRecord,
     Head,
     KeyRecord,
@@ -127,6 +128,9 @@ class _Check:
             case BlockRecord(by, key):
                 if not (by and key):
                     yield "Somebody blocks nobody."
+            case ErasedRecord(by, revoked):
+                if not by or revoked <= 0:
+                    yield "An account was erased that was nobody's, or whose tokens are good yet."
             case SanctionRecord():
                 yield from self._sanction(record)
             case NoticeRecord():

@@ -100,6 +100,13 @@ class BlockRecord(Record, frozen=True, tag="block"):
     key: str
 
 
+class ErasedRecord(Record, frozen=True, tag="erased"):
+    """An account that was, by its identity, and the second after which its tokens were signed."""
+
+    by: str
+    revoked: int
+
+
 class SanctionRecord(Record, frozen=True, tag="sanction"):
     """A sanction, by its number; see `seats.Sanction`."""
 
@@ -168,6 +175,7 @@ AnyRecord = (
     | SeatRecord
     | PassRecord
     | BlockRecord
+    | ErasedRecord
     | SanctionRecord
     | NoticeRecord
     | ReactedRecord

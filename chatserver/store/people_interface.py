@@ -49,10 +49,13 @@ the reason. Of what is done everywhere, who is concerned learns by `Lost.text`. 
 `notice` of the room EVERYWHERE, without `prev`: everyone who has logged in is there, without a
 seat, and `read_rooms` reads it as any other.
 
-**Erasing** an account removes what it said, a part with each call, each message by a `remove` event
-of who does it; then the account, its seats and whom it blocks. Reactions stay, and notices, titles
-and topics of rooms, and so do sanctions until they are over. The account is forgotten, with when
-its tokens were revoked: who has one that is good comes as somebody new, unless banned.
+**Erasing** an account revokes its tokens, ends its places, and removes what it said, a part with
+each call, each message by a `remove` event of who does it, and takes back its reactions; then the
+account goes, its seats and whom it blocks. What is left is the identity, with when its tokens were
+revoked: who has one that was signed later comes as somebody new, unless banned. Sanctions stay
+until they are over; titles and topics of rooms stay, and in the log, whose entries are not all to
+be changed on each engine, that somebody of the name came and went, said what was removed, had
+reacted, and was told of.
 
     | method                       | its `Future` fails with, beside ClaimLost and Unavailable   |
     |------------------------------|-------------------------------------------------------------|
@@ -177,8 +180,8 @@ class PeopleStore(ABC):
 
     @abstractmethod
     def erase(self, claim: Claim, role: Role, key: str, cursor: str) -> "Future[str]":
-        """Erase a part of what an account has said, from `cursor` on; "" begins, ends its places,
-        and revokes its tokens. Where to go on; "": all is done."""
+        """Erase a part of what an account has said, and of its reactions, from `cursor` on; ""
+        begins, ends its places, and revokes its tokens. Where to go on; "": all is done."""
 
     # --- reading; blocks the greenlet and no other one
 

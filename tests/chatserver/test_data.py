@@ -223,6 +223,7 @@ def test_nothing_is_found_where_all_holds(path: Path) -> None:
         ("UPDATE sanction SET address = ''", "The sanction 1 is against nobody"),
         ("UPDATE sanction SET rank = 0", "The sanction 1 was decided by somebody of no rank: 0"),
         ("UPDATE sanction SET room = '@x'", "The sanction 1 is in the room '@x', where there"),
+        ("INSERT INTO erased VALUES ('', 0)", "An account was erased that was nobody's"),
         ("UPDATE log SET last_sanction = 0", "The sanction 1 has another one's number, or one"),
         ("UPDATE room SET name = 'cats'", "There is no lobby"),
         ("UPDATE seat SET read = 9 WHERE name = 'Bob'", "'Bob' sits in room 1 since, or has read"),

@@ -18,6 +18,7 @@ from chatserver.store.contents import (
     AccountRecord,
     AnyRecord,
     BlockRecord,
+    ErasedRecord,
     EventRecord,
     Head,
     KeyRecord,
@@ -104,6 +105,8 @@ class RedisContents:
         for by in sorted(record["by"] for record in known.values()):
             for key in sorted(self._ask("SMEMBERS", f"{PREFIX}blocks:{by}")):
                 yield BlockRecord(by, key.decode())
+        for by, revoked in sorted(self._hash(f"{PREFIX}revoked")):
+            yield ErasedRecord(by.decode(), int(revoked))
         yield from sorted(self._sanctions(), key=lambda record: record.number)
         for room in self._rooms:
             for packed in self._ask("LRANGE", f"{PREFIX}notices:{room.number}", 0, -1):

@@ -16,6 +16,7 @@ from chatserver.store.contents import (
     AccountRecord,
     AnyRecord,
     BlockRecord,
+    ErasedRecord,
     EventRecord,
     Head,
     KeyRecord,
@@ -130,6 +131,8 @@ class _Filling:
                 self._do("SADD", f"{PREFIX}passes:{number}", digest)
             case BlockRecord(by, key):
                 self._do("SADD", f"{PREFIX}blocks:{by}", key)
+            case ErasedRecord(by, revoked):
+                self._do("HSET", f"{PREFIX}revoked", by, revoked)
             case SanctionRecord():
                 self._add_sanction(record)
             case NoticeRecord(number, kind, key, name, by):

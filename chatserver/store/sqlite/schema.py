@@ -189,6 +189,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         # Where those stood who decided: of what there was before, as low as one can.
         f"ALTER TABLE sanction ADD COLUMN rank INTEGER NOT NULL DEFAULT {MODERATORS_RANK}",
+        # Accounts that were: when their tokens were revoked.
+        "CREATE TABLE erased (by TEXT PRIMARY KEY, revoked INTEGER NOT NULL) WITHOUT ROWID",
     ),
 )
 """What makes version n + 1 of a file of version n, in one transaction."""

@@ -76,6 +76,7 @@ class ChatState:
         notices: Iterable[Notice] = (),
         blocks: Iterable[tuple[str, str]] = (),
         accounts: Iterable[AccountRecord] = (),
+        erased: Iterable[tuple[str, int]] = (),
         sanctions: Iterable[Sanction] = (),
         last_sanction: int = 0,
     ) -> None:
@@ -92,12 +93,13 @@ class ChatState:
             notices: those that wait, in the order in which they happened.
             blocks: identities, and keys of names that they block.
             accounts: in any order.
+            erased: identities of accounts that were, and when their tokens were revoked.
             sanctions: in any order.
             last_sanction: the number of the one that was made last.
         """
         self._grace_ms = policy.grace_ms
         self._log = LogEnd(archive, first_id, last_id)
-        self._names = Names(holdings, accounts)
+        self._names = Names(holdings, accounts, erased)
         self._sanctions = Sanctions(sanctions, last_sanction)
         self._rooms = Rooms(self._log, self._sanctions, rooms, last_number=last_room)
         self._rooms.load(notices, blocks)

@@ -166,9 +166,7 @@ class Moderation:
     def revoke(self, now: Moment, claim: Claim, role: Role, key: str) -> int:
         """No token is good that was not signed later."""
         self._admin(claim, role)
-        account = self._account(key)
-        changed = account._replace(revoked=now.wall // 1000)
-        self.names.put_account(self.log.changes, changed)
+        self._revoke(now, self._account(key))
         return self._end_stays(now, key, "revoked", "Your tokens were revoked")
 
     def announce(self, now: Moment, claim: Claim, role: Role, text: str) -> Receipt:
@@ -189,21 +187,24 @@ class Moderation:
         self.seating.close(now, room, doer, f"{doer.name} closed the room")
 
     def erase(self, now: Moment, claim: Claim, role: Role, key: str, cursor: str) -> str:
-        """Erase a part of what an account has said, and at last itself."""
+        """Erase a part of what an account has said, and of its reactions, and at last itself."""
         doer = self._admin(claim, role)
         account = self._account(key)
         who = account.who
         if who.by == doer.by:
             raise above_you(who.name)
         if not cursor:
-            changed = account._replace(revoked=now.wall // 1000)
-            self.names.put_account(self.log.changes, changed)
+            account = self._revoke(now, account)
         # At each step: nobody may have come in between.
         self._end_stays(now, key, "sent_away", "Your account was erased")
-        said, further = self.log.archive.said_by(who.by, cursor)
-        for message, number in said:
+        traces, further = self.log.archive.traces_of(who.by, cursor)
+        for message, number, emoji in traces:
             room = self.rooms.numbered(number)
-            if room is not None:
+            if room is None:
+                continue
+            if emoji:
+                self.messages.take_back(room, who, message, emoji)
+            else:
                 self.messages.strike(now, room, doer, message, "")
         if not further:
             self.seating.end_stay(now, who)
@@ -285,6 +286,11 @@ class Moderation:
         address = self._address_of(who, doer)
         made = Sanction(0, kind, where, who.by, address, who.name, *decided)
         return self.sanctions.add(self.log.changes, made)
+
+    def _revoke(self, now: Moment, account: AccountRecord) -> AccountRecord:
+        changed = account._replace(revoked=now.wall // 1000)
+        self.names.put_account(self.log.changes, changed)
+        return changed
 
     def _address_of(self, who: Somebody, doer: Somebody) -> str:
         """From where guests share what is done to `who`; "": from nowhere, as if it came from where

@@ -135,6 +135,14 @@ class StoredMessage(NamedTuple):
     removed: bool
 
 
+class Trace(NamedTuple):
+    """What somebody has left in a room: a message, or with `emoji` a reaction to another's."""
+
+    message: int
+    room: int
+    emoji: str
+
+
 @dataclass(slots=True)
 class Changes:
     """What operations did, for the engine to store and to tell; what they did to messages that are
@@ -146,6 +154,9 @@ class Changes:
     """By slot; None: it is over."""
     accounts: dict[str, AccountRecord | None] = field(default_factory=dict)
     """By key; None: it was erased."""
+    erased: dict[str, int | None] = field(default_factory=dict)
+    """Of accounts that were erased, by identity, the second after which their tokens were signed;
+    None: there is such an account again, which knows it."""
     sanctions: dict[int, Sanction | None] = field(default_factory=dict)
     """By number; None: it is over."""
     rooms: dict[int, RoomRecord | None] = field(default_factory=dict)

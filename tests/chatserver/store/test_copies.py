@@ -4,7 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import redis.connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatserver.errors import Banned, ChatError, StartError
+from chatserver.errors import Banned, ChatError, StartError, Unauthorized
 from chatserver.people.names import check_name
 from chatserver.people.token_terms import Role
 from chatserver.store import open_store
@@ -283,6 +283,27 @@ def test_an_import_replaces_nothing(engine: str, shared_redis: RedisServer, tmp_
     assert records(url) == before
 
 
+def test_no_token_of_an_account_that_was_erased_is_good_in_copies_either(
+    shared_redis: RedisServer, tmp_path: Path
+) -> None:
+    urls = [f"sqlite:///{tmp_path}/1.db", emptied(shared_redis), f"sqlite:///{tmp_path}/3.db"]
+    store = open_store(urls[0])
+    boss, ann = (
+        outcome(store.claim(account.subject.lower(), "-", account.role, None, account=account))
+        for account in (Account(ADMIN, "admin"), Account("Ann"))
+    )
+    assert outcome(store.erase(boss.claim, "admin", ann.claim.key, "")) == ""
+    store.close()
+
+    for number, (this, other) in enumerate(pairwise(urls)):
+        make_of(export(this, tmp_path / f"{number}.jsonl"), other)
+        assert records(other) == records(this)
+        store = open_store(other)
+        with pytest.raises(Unauthorized):
+            outcome(store.claim("ann", "Ann", "again", None, account=Account("Ann", issued=1)))
+        store.close()
+
+
 @pytest.mark.parametrize("engine", ["sqlite", "redis"])
 def test_what_is_too_old_is_found_after_an_import(
     engine: str, shared_redis: RedisServer, tmp_path: Path
@@ -408,6 +429,7 @@ CARRIED = {
     "seat": "room by number name read",
     "pass": "digest room until_ms uses",
     "block": "by key",
+    "erased": "by revoked",
     "reaction": "id emoji by name",
     "reacted": "id room",
 }

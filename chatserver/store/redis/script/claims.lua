@@ -45,13 +45,16 @@ local function claim_place(
 )
   local record = names.find(key)
   local guest = record and not record.places and record
-  if record and not guest and names.is_refused(record, account[1], account[4]) then
+  local is_known = record and not guest
+  if is_known and names.is_refused(record, account[1], account[4])
+    or not is_known and names.is_over(names.revoked(account[2]), account[4])
+  then
     return nil, {'unauthorized'}
   end
   local refusal = is_kept_out(account[2], '', lobby)
   if refusal then
     return nil, refusal
-  elseif record and not guest and names.are_too_many(key, record, secret) then
+  elseif is_known and names.are_too_many(key, record, secret) then
     return nil, {'places'}
   elseif guest then
     if not guest.waiting then

@@ -170,13 +170,20 @@ function names.from(address)
   return found
 end
 
+-- The second after which tokens of an identity were signed that has no account (any more).
+function names.revoked(by)
+  return tonumber(call('HGET', at.revoked, by) or 0)
+end
+
 -- The account of a name, as a token has it; new if there was none. `account` is {subject, identity,
 -- role, when it was signed}.
 function names.let_in(key, name, skeletons, scripts, account)
   local record = names.find(key)
   if not record then
-    record = {name = name, subject = account[1], by = account[2], revoked = 0, places = {}}
+    local revoked = names.revoked(account[2])
+    record = {name = name, subject = account[1], by = account[2], revoked = revoked, places = {}}
     remember(key, record, skeletons, scripts)
+    call('HDEL', at.revoked, record.by)
     call('HINCRBY', at.counts, 'accounts', 1)
   elseif record.name ~= name then
     local order = call('ZSCORE', at.order, record.name)
@@ -193,14 +200,20 @@ function names.let_in(key, name, skeletons, scripts, account)
   return record
 end
 
--- Whether a name is not this account's, or the token is good no more.
-function names.is_refused(record, subject, issued)
-  -- The second itself is over only after its last moment.
-  return record.subject ~= subject or issued < record.revoked + 1
+-- Whether a token is good no more. The second itself is over only after its last moment.
+function names.is_over(revoked, issued)
+  return issued < revoked + 1
 end
 
+-- Whether a name is not this account's, or the token is good no more.
+function names.is_refused(record, subject, issued)
+  return record.subject ~= subject or names.is_over(record.revoked, issued)
+end
+
+-- Its tokens stay revoked.
 function names.forget_account(key, record)
   forget(key, record)
+  call('HSET', at.revoked, record.by, record.revoked)
   call('HINCRBY', at.counts, 'accounts', -1)
 end
 
