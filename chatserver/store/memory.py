@@ -268,6 +268,12 @@ class MemoryStore(LocalStore):
         found = (info(room, by) for room in seen if after is None or room.name > after)
         return list(islice(found, limit))
 
+    def blocked(self, by: str, after: str | None, limit: int) -> list[str]:
+        names = self._state.names_held
+        keys = sorted(self._state.rooms.blocked(by))
+        found = (names.find(key) or Somebody(key, key, "") for key in keys)
+        return [who.name for who in found if after is None or who.key > after][:limit]
+
     def _seated(self, by: str, seat: Seat) -> Room:
         return self._state.seating.seated(by, seat)
 

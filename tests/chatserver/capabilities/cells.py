@@ -221,6 +221,7 @@ ANYWHERE: dict[str, Call] = {
     "Person.me": lambda one: one.person.me,
     "Person.rooms": lambda one: one.person.rooms(),
     "Person.block": lambda one: one.person.block("Nobody"),
+    "Person.blocked": lambda one: one.person.blocked(),
     "Person.open": lambda one: one.person.open({"title": "Mine"}),
     "Person.direct": lambda one: one.person.direct(one.place.host.me["name"]),
     "Person.accept": lambda one: one.person.accept(one.place.elsewhere.createPass().result()),
