@@ -8,6 +8,9 @@ that look like it; an account itself is let in whatever its name looks like. A g
 name when the account comes first is out: its stay ends, its holder is `lost` (`account_came`). The
 role and the spelling of the name are those of the latest token.
 
+The account of OPERATOR_KEY alone passes as guests do: once it has no place, the next `tick` forgets
+it with its seats.
+
 **Places.** An account has up to MAX_PLACES stays at a time. `claim` with the secret of one of them
 takes that one over, with any other or none it is one more; of ten, the one that has waited longest
 makes room, and without one that waits it is `TooMany`. `Claim.key` is the name's key for all of

@@ -245,7 +245,8 @@ class Names:
         """Its name is free, and its tokens stay revoked. Nobody is there by it any more."""
         by = account.who.by
         del self._accounts[account.key], self._roles[by]
-        self._erased[by] = changes.erased[by] = account.revoked
+        if account.revoked:
+            self._erased[by] = changes.erased[by] = account.revoked
         self._lookalikes.remove(account.key, account.name)
         changes.accounts[account.key] = None
 

@@ -33,6 +33,7 @@ end
 time.settle()
 if operations.ticked then
   time.lift()
+  time.forget_operator()
   time.trim()
   rooms.erase_ended()
   rooms.forget_erased()

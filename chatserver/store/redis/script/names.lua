@@ -213,7 +213,9 @@ end
 -- Its tokens stay revoked.
 function names.forget_account(key, record)
   forget(key, record)
-  call('HSET', at.revoked, record.by, record.revoked)
+  if record.revoked > 0 then
+    call('HSET', at.revoked, record.by, record.revoked)
+  end
   call('HINCRBY', at.counts, 'accounts', -1)
 end
 
