@@ -32,8 +32,7 @@ for i, operation in ipairs(batch) do
 end
 time.settle()
 if operations.ticked then
-  time.lift()
-  time.forget_operator()
+  time.forget()
   time.trim()
   rooms.erase_ended()
   rooms.forget_erased()

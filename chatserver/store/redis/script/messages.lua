@@ -64,26 +64,26 @@ function messages.remove(room, record, id, reason)
   return rooms.add(room, 'remove', record.name, record.by, false, id, reason)
 end
 
--- Take back the reactions of an identity to a message. Returns how many there were, and of how many.
-local function take_back(room, id, by)
-  local taken, of = 0, 0
-  for _, kind in ipairs(reactions.kinds(room, id)) do
-    local members = call('ZRANGE', at.reacted_of .. id .. ':' .. kind, 0, -1)
-    for _, member in ipairs(members) do
-      local who, name = string.match(member, '^(%S+) (.*)$')
-      if who == by then
-        messages.react(room, {by = by, name = name}, id, kind, false)
-        taken = taken + 1
-      end
-    end
-    of = of + #members
-  end
-  return taken, of
-end
-
 -- Remove a part of what an identity has said, which `doer` does, and take back its reactions. Returns where
 -- to go on: an id, a colon and a room's name; nil: that was all.
 function messages.remove_all_of(by, doer, cursor)
+  -- Take back the reactions to a message. Returns how many there were, and of how many.
+  local function take_back(room, id)
+    local taken, of = 0, 0
+    for _, kind in ipairs(reactions.kinds(room, id)) do
+      local members = call('ZRANGE', at.reacted_of .. id .. ':' .. kind, 0, -1)
+      for _, member in ipairs(members) do
+        local who, name = string.match(member, '^(%S+) (.*)$')
+        if who == by then
+          messages.react(room, {by = by, name = name}, id, kind, false)
+          taken = taken + 1
+        end
+      end
+      of = of + #members
+    end
+    return taken, of
+  end
+
   local low, begin = string.match(cursor, '^(%d+):(.*)$')
   local scanned, removed, last = 0, 0, nil
   local from = begin and '[' .. begin or '-'
@@ -105,7 +105,7 @@ function messages.remove_all_of(by, doer, cursor)
           messages.remove(room, doer, id, '')
           removed = removed + 1
         elseif author then
-          local taken, of = take_back(room, id, by)
+          local taken, of = take_back(room, id)
           removed, scanned = removed + taken, scanned + of
         end
         scanned = scanned + 1

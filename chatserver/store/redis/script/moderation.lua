@@ -5,6 +5,7 @@ local by_moderator, by_admin -- functions that take: record, the room, role, …
 -- Few batches moderate, and whatever a script makes, each batch waits for: it is made when it is asked for.
 local function make()
   by_moderator, by_admin = {}, {}
+  sanctions.make()
 
   local function tell(record, room, text)
     rooms.add(room, 'notice', record.name, record.by, false, record.name .. text, {})
@@ -134,10 +135,8 @@ local function make()
   end
 
   function by_moderator.lift(record, room, role, number)
-    local found = sanctions.get(room, number)
-    local refusal = not found and {'no sanction'}
-      or sanctions.decided_above(number, ranks.of(room, record.by, role))
-    if refusal then
+    local found, refusal = sanctions.get(room, number, ranks.of(room, record.by, role))
+    if not found then
       return refusal
     end
     sanctions.remove(room, number)

@@ -170,17 +170,12 @@ function names.from(address)
   return found
 end
 
--- The second after which tokens of an identity were signed that has no account (any more).
-function names.revoked(by)
-  return tonumber(call('HGET', at.revoked, by) or 0)
-end
-
 -- The account of a name, as a token has it; new if there was none. `account` is {subject, identity,
 -- role, when it was signed}.
 function names.let_in(key, name, skeletons, scripts, account)
   local record = names.find(key)
   if not record then
-    local revoked = names.revoked(account[2])
+    local revoked = tonumber(call('HGET', at.revoked, account[2]) or 0)
     record = {name = name, subject = account[1], by = account[2], revoked = revoked, places = {}}
     remember(key, record, skeletons, scripts)
     call('HDEL', at.revoked, record.by)
@@ -200,14 +195,12 @@ function names.let_in(key, name, skeletons, scripts, account)
   return record
 end
 
--- Whether a token is good no more. The second itself is over only after its last moment.
-function names.is_over(revoked, issued)
-  return issued < revoked + 1
-end
-
--- Whether a name is not this account's, or the token is good no more.
-function names.is_refused(record, subject, issued)
-  return record.subject ~= subject or names.is_over(record.revoked, issued)
+-- Whether a name is not this account's, or its token, signed at `issued`, good no more; `record` false: it
+-- is no account's yet, or any more.
+function names.is_refused(record, subject, by, issued)
+  local revoked = record and record.revoked or call('HGET', at.revoked, by) or 0
+  -- The second itself is over only after its last moment.
+  return record and record.subject ~= subject or issued < revoked + 1
 end
 
 -- Its tokens stay revoked.
