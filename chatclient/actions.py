@@ -65,6 +65,8 @@ class Actions:
         self._actions: dict[str, Callable[[str], None]] = {
             "/accept": self._accept,
             "/all": lambda rest: self._wish("everywhere", rest),
+            "/block": lambda rest: self._block(rest),
+            "/unblock": lambda rest: self._block(rest, False),
             "/bell": lambda rest: self._wish("bell", rest),
             "/edit": self._edit,
             "/enter": self._enter,
@@ -121,7 +123,8 @@ class Actions:
 
     def _room(self, place: Place) -> Room:
         """What acts in a place. Raises ChatError."""
-        if place.gone:
+        never_came = not place.name and place is not self._showing.places.lobby
+        if place.gone or never_came:
             raise NotJoined(f"You are not in {place.label}.")
         if place.room is None:
             place.room = self._chat.enter(place.name)
@@ -338,6 +341,17 @@ class Actions:
                 here = "*" if info.inside else " "
                 people = f"{info.people} {'person' if info.people == 1 else 'people'}"
                 self._showing.say(f"{here} {escaped(label_of(info))}, {people}{unseen}{about}")
+
+        self._later(Task(self._line, do))
+
+    def _block(self, rest: str, on: bool = True) -> None:
+        name = rest.removeprefix("@")
+
+        def do() -> None:
+            if name:
+                self._chat.block(name, on)
+            blocked = ", ".join(map(escaped, self._chat.blocked(limit=MAX_LISTED)))
+            self._showing.say(f"You block {blocked or 'nobody'}.")
 
         self._later(Task(self._line, do))
 

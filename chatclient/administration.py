@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from capnweb_sync import ReadableStream, RemoteError, SessionClosed
 
@@ -63,16 +63,7 @@ class Admin(Powers):
         Raises:
             ChatError: `Forbidden` …
         """
-        found = self._list("people", timeout, {"after": after, "limit": limit})
-        return [
-            Acquaintance(
-                string_of(one.get("name")),
-                string_of(one.get("role")) or None,
-                one.get("online") is True,
-                number_of(one.get("rooms")),
-            )
-            for one in map(answers.fields, found)
-        ]
+        return self._list("people", acquaintance_of, after, limit, timeout)
 
     def connections(
         self, *, after: str | None = None, limit: int = 100, timeout: float | None = None
@@ -90,15 +81,7 @@ class Admin(Powers):
         Raises:
             ChatError: `Forbidden` …
         """
-        found = self._list("connections", timeout, {"after": after, "limit": limit})
-        return [
-            Stay(
-                string_of(one.get("name")),
-                one.get("account") is True,
-                one.get("connected") is True,
-            )
-            for one in map(answers.fields, found)
-        ]
+        return self._list("connections", stay_of, after, limit, timeout)
 
     def rooms(
         self, *, after: str | None = None, limit: int = 100, timeout: float | None = None
@@ -116,8 +99,7 @@ class Admin(Powers):
         Raises:
             ChatError: `Forbidden` …
         """
-        found = self._list("rooms", timeout, {"after": after, "limit": limit})
-        return [RoomInfo.of(room) for room in found]
+        return self._list("rooms", RoomInfo.of, after, limit, timeout)
 
     def disconnect(self, name: str, reason: str = "", timeout: float | None = None) -> int:
         """End all connections of somebody, who may come again.
@@ -226,8 +208,8 @@ class Admin(Powers):
         return texts_of(stream)
 
     def erase(self, name: str, timeout: float | None = None) -> None:
-        """Erase what an account has said, and the account. What breaks off goes on when it is asked
-        for again.
+        """Erase what an account has said, its reactions, and the account; its tokens are good no
+        more. What breaks off goes on when it is asked for again.
 
         Args:
             name: the account's.
@@ -252,6 +234,25 @@ class Admin(Powers):
         """
         found = answers.fields(self._ask("statistics", timeout))
         return {name: number_of(number) for name, number in found.items()}
+
+
+def acquaintance_of(value: Any) -> Acquaintance:
+    """Somebody as the server has it. Raises BadAnswer."""
+    one = answers.fields(value)
+    return Acquaintance(
+        string_of(one.get("name")),
+        string_of(one.get("role")) or None,
+        one.get("online") is True,
+        number_of(one.get("rooms")),
+    )
+
+
+def stay_of(value: Any) -> Stay:
+    """A stay as the server has it. Raises BadAnswer."""
+    one = answers.fields(value)
+    return Stay(
+        string_of(one.get("name")), one.get("account") is True, one.get("connected") is True
+    )
 
 
 def texts_of(stream: ReadableStream) -> Iterator[str]:

@@ -79,6 +79,8 @@ GROUPS: Final = {
         Command("/leave", "", "leave this one"),
         Command("/topic", "TEXT", "what it is about", needs=True),
         Command("/people", "", "who is in this one"),
+        Command("/block", "[NAME]", "no /msg from; list", words=("people",)),
+        Command("/unblock", "NAME", "and have them again", needs=True, words=("people",)),
     ),
     "Reading": (
         Command("/users", "", "who is online"),

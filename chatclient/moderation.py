@@ -6,8 +6,9 @@ is asked again where doing it twice is no more than doing it once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from capnweb_sync import JSDate, RpcPromise, RpcStub
 
@@ -15,6 +16,8 @@ from . import answers
 from .calls import Calls
 from .events import Receipt, number_of, string_of
 from .membership import Membership
+
+T = TypeVar("T")
 
 
 class Sanction(NamedTuple):
@@ -80,8 +83,7 @@ class Powers:
         Raises:
             ChatError: `Forbidden` …
         """
-        options = {"after": after, "limit": limit}
-        return [sanction_of(one) for one in self._list("sanctions", timeout, options)]
+        return self._list("sanctions", sanction_of, after, limit, timeout)
 
     def _ask(self, method: str, timeout: float | None, *arguments: Any, once: bool = False) -> Any:
         """The answer. `once`: a call whose connection is lost is not made again."""
@@ -93,8 +95,17 @@ class Powers:
 
         return self._call(call, timeout, once=once)
 
-    def _list(self, method: str, timeout: float | None, options: dict[str, Any]) -> list[Any]:
-        return answers.listed(self._ask(method, timeout, options), method)
+    def _list(
+        self,
+        method: str,
+        read: Callable[[Any], T],
+        after: str | int | None,
+        limit: int,
+        timeout: float | None,
+    ) -> list[T]:
+        """A part of a list, each of which is what `read` makes of it."""
+        found = self._ask(method, timeout, {"after": after, "limit": limit})
+        return [read(one) for one in answers.listed(found, method)]
 
     def _powers(self, here: Membership) -> RpcPromise:
         person = here.somebody

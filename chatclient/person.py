@@ -122,6 +122,26 @@ class Person:
         """
         self._call(lambda here: here.somebody.block(name, on), timeout)
 
+    def blocked(
+        self, *, after: str | None = None, limit: int = 100, timeout: float | None = None
+    ) -> list[str]:
+        """Whom we block.
+
+        Args:
+            after: the name after which they are.
+            limit: how many at most.
+            timeout: seconds; None means the client's.
+
+        Returns:
+            The names, sorted without case.
+
+        Raises:
+            ChatError: `Unavailable` …; this server has no rooms.
+        """
+        options = {"after": after, "limit": limit}
+        found = self._call(lambda here: here.somebody.blocked(options), timeout)
+        return [string_of(name) for name in answers.listed(found, "blocked people")]
+
     def renew(self, token: str, timeout: float | None = None) -> None:
         """Stay for as long as this token is good, and come back with it.
 

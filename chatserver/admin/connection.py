@@ -12,12 +12,10 @@ from capnweb_sync import ConnectError, RemoteError, RpcPromise, SessionClosed, c
 from chatserver.addresses import authority
 from chatserver.errors import StartError
 from chatserver.invite import secret_of
-from chatserver.people.tokens import issue
+from chatserver.people.names import OPERATOR
+from chatserver.people.tokens import sign
 from chatserver.routes import RPC_PATH
 from chatserver.settings import Settings
-
-NAME: Final = "Operator"
-"""Who does all this, as others see it, and the log."""
 
 TOKEN_DAYS: Final = 5 / (24 * 60)
 """How long the token is good with which one comes in: five minutes, since connecting and asking
@@ -42,9 +40,8 @@ def url_of(settings: Settings) -> str:
 
 def token_of(settings: Settings, days: float) -> str:
     """A token of an admin, signed as the server of these settings signs. Raises StartError."""
-    return issue(
-        NAME, secret_of(settings), days=days, role="admin", audience=settings.token_audience
-    )
+    secret, audience = secret_of(settings), settings.token_audience
+    return sign(OPERATOR, secret, days=days, role="admin", audience=audience)
 
 
 class Administration:

@@ -138,7 +138,8 @@ class Admin(Powers):
         )
 
     def erase(self, name: str) -> "Future[None]":
-        """Erase what an account has said, and the account."""
+        """Erase what an account has said, its reactions, and the account; its tokens are good no
+        more."""
         who = whom(name)
         erased: Future[None] = Future()
 

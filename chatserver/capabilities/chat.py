@@ -86,8 +86,9 @@ class Chat(RpcTarget):
 
     @property
     def _people(self) -> list[str]:
-        """The names that its connection speaks for."""
-        return [member.name for member in self._client.members.values()]
+        """The names that its connection speaks for, and those that it ended with."""
+        client = self._client
+        return [*client.dismissed, *(member.name for member in client.members.values())]
 
     def _closed(self, connection: Connection) -> None:
         """Its connection is closed."""

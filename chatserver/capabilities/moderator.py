@@ -142,7 +142,7 @@ def whom(name: str) -> Name:
     """Whom something is done to. Raises BadRequest, for what can be nobody's name as for what is
     nobody's."""
     try:
-        return check_name(name)
+        return check_name(name, operator=True)
     except BadRequest:
         raise nobody_known("that") from None
 

@@ -133,6 +133,13 @@ class Person(RpcTarget):
         key = check_name(name).key
         return self._stays.ask(self._member, lambda store: store.block(self._member.claim, key, on))
 
+    def blocked(self, options: Any = None) -> "Lookup[list[str]]":
+        """Whom one blocks: names, by what they are compared by."""
+        after, limit = asked_for(read_options(options, ListOptions))
+        key = None if after is None else check_name(after).key
+        by = self._member.claim.by
+        return self._stays.read(self._member, lambda store: store.blocked(by, key, limit))
+
     def renew(self, token: str) -> "Future[None]":
         """Stay for as long as this token is good, the next one of the same person and for the same
         rooms; its role is the one from now on."""

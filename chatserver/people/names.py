@@ -38,8 +38,12 @@ MAX_EMOJI: Final = 32
 MAX_KEY: Final = 64
 """Characters of an idempotency key: four times what a random one needs."""
 
-RESERVED: Final = "System"
+SYSTEM: Final = "System"
 """The name that nobody may have: it would pass for the chat itself."""
+
+OPERATOR: Final = "Operator"
+"""The name that only whoever has the secret has, while it administers (`chatserver.admin`): its
+account is none that is kept."""
 
 UNTYPED: Final = "+@*"
 """What names of rooms begin with that the server gives: private and direct ones, and the one of
@@ -100,11 +104,18 @@ class Name(NamedTuple):
     key: str
 
 
-def check_name(name: str) -> Name:
-    """`name` as it is shown and compared.
+def check_name(name: str, *, operator: bool = False) -> Name:
+    """`name` as it is shown and compared; `operator` is whether it may be the OPERATOR's.
 
     Raises BadRequest, with the rule that it breaks.
     """
+    found, reserved = _looked_at(name)
+    if reserved and not (operator and name == OPERATOR):
+        raise BadRequest(f"The name {found.shown} is reserved.")
+    return found
+
+
+def _looked_at(name: str) -> tuple[Name, str]:
     # Before anything else: normalizing takes a time that grows with the square of the length.
     if len(name) > MAX_NAME:
         raise BadRequest(f"A name has {MAX_NAME} characters at most; this one has {len(name)}.")
@@ -112,7 +123,8 @@ def check_name(name: str) -> Name:
 
 
 @lru_cache(maxsize=REMEMBERED_NAMES)
-def _checked(name: str) -> Name:
+def _checked(name: str) -> tuple[Name, str]:
+    """With the key of the reserved name that it is or looks like, or ""."""
     emoji = iter(EMOJI_SEQUENCE.findall(name))
     try:
         plain = SHOWN.enforce(EMOJI_SEQUENCE.sub(PLACEHOLDER, name))
@@ -128,9 +140,9 @@ def _checked(name: str) -> Name:
     if unicodedata.category(shown[0]).startswith("M"):
         raise BadRequest("A name does not begin with a combining mark.")
     key = folded(shown)
-    if key == folded(RESERVED) or resemble(looks_of(shown, key), RESERVED_LOOKS):
-        raise BadRequest(f"The name {shown} is reserved.")
-    return Name(shown, key)
+    looks = looks_of(shown, key)
+    alike = (other for other in RESERVED if key == other or resemble(looks, RESERVED[other]))
+    return Name(shown, key), next(alike, "")
 
 
 def check_room_name(name: str) -> str:
@@ -138,7 +150,9 @@ def check_room_name(name: str) -> str:
 
     Raises BadRequest, with the rule that it breaks.
     """
-    key = check_name(name).key
+    (shown, key), reserved = _looked_at(name)
+    if reserved == SYSTEM_KEY:
+        raise BadRequest(f"The name {shown} is reserved.")
     if " " in key:
         raise BadRequest("The name of a room is one word; write it without spaces.")
     if key[0] in UNTYPED:
@@ -156,7 +170,15 @@ def folded(shown: str) -> str:
     raise BadRequest("This name cannot be told from others by any rule; choose another one.")
 
 
-RESERVED_LOOKS: Final = looks_of(RESERVED, folded(RESERVED))
+SYSTEM_KEY: Final = folded(SYSTEM)
+
+OPERATOR_KEY: Final = folded(OPERATOR)
+
+RESERVED: Final = {
+    SYSTEM_KEY: looks_of(SYSTEM, SYSTEM_KEY),
+    OPERATOR_KEY: looks_of(OPERATOR, OPERATOR_KEY),
+}
+"""How the names look that people cannot have, by their keys."""
 
 
 def _rule_broken(error: UnicodeEncodeError) -> str:

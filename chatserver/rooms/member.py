@@ -146,6 +146,7 @@ class ClientState:
         host: the address that it comes from, "" if that is none.
         allowance: how much it may do.
         members: those who have joined.
+        dismissed: names of those whose stay has ended, and the connection with it.
         joining: the latest join under way for a name; completed, always with None, when it is
             decided.
         over: whether the connection is closed.
@@ -158,6 +159,7 @@ class ClientState:
         "allowance",
         "connection",
         "deaf",
+        "dismissed",
         "host",
         "joining",
         "members",
@@ -180,6 +182,7 @@ class ClientState:
         self.deaf = deaf
         self.number = number
         self.members: dict[str, Member] = {}
+        self.dismissed: tuple[str, ...] = ()
         self.joining: dict[str, Future[None]] = {}
         self.over = False
         self._history: HistoryReads | None = None

@@ -150,6 +150,7 @@ class Present:
         member = self._members.get(holder)
         if member is not None:
             self._forget(member)
+            member.client.dismissed += (member.name,)
             member.send_away(code, f"{text}." if text else f"{member.name} {why}.")
 
     def _reset(self) -> None:

@@ -18,6 +18,7 @@ from chatserver.store.contents import (
     AnyRecord,
     BlockRecord,
     Contents,
+    ErasedRecord,
     EventRecord,
     Head,
     KeyRecord,
@@ -33,11 +34,13 @@ from chatserver.store.contents import (
 from chatserver.store.events import MAX_USERS, VERBS, Event, EventType, listed
 from chatserver.store.interface import MAX_NOTICES
 from chatserver.store.seats import (
+    ADMINS_RANK,
     EVERYWHERE,
     LOBBY,
     MAX_PLACES,
     MAX_REACTIONS,
     MAX_SANCTIONS,
+    MODERATORS_RANK,
     SanctionKind,
 )
 
@@ -125,6 +128,9 @@ class _Check:
             case BlockRecord(by, key):
                 if not (by and key):
                     yield "Somebody blocks nobody."
+            case ErasedRecord(by, revoked):
+                if not by or revoked <= 0:
+                    yield "An account was erased that was nobody's, or whose tokens are good yet."
             case SanctionRecord():
                 yield from self._sanction(record)
             case NoticeRecord():
@@ -219,6 +225,8 @@ class _Check:
             yield f"The sanction {number} has another one's number, or one that none had yet."
         if record.kind not in SANCTION_KINDS or not (record.by or record.address):
             yield f"The sanction {number} is against nobody, or of no kind: {record.kind!r}."
+        if record.rank not in (MODERATORS_RANK, ADMINS_RANK):
+            yield f"The sanction {number} was decided by somebody of no rank: {record.rank}."
         if self._kind(self._numbers.get(room, 0)) not in ("public", "private") and (
             (room, record.kind) != (EVERYWHERE, "ban")
         ):

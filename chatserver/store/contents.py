@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from chatserver.people.token_terms import Role
 from chatserver.store.events import Event, NoticeType
-from chatserver.store.seats import RoomKind, SanctionKind
+from chatserver.store.seats import MODERATORS_RANK, RoomKind, SanctionKind
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of what follows. It grows when an older version could not read what a newer one writes. What
 began later than 1 has a default, or a kind of its own, so that this version reads them all."""
 
@@ -100,6 +100,13 @@ class BlockRecord(Record, frozen=True, tag="block"):
     key: str
 
 
+class ErasedRecord(Record, frozen=True, tag="erased"):
+    """An account that was, by its identity, and the second after which its tokens were signed."""
+
+    by: str
+    revoked: int
+
+
 class SanctionRecord(Record, frozen=True, tag="sanction"):
     """A sanction, by its number; see `seats.Sanction`."""
 
@@ -113,6 +120,7 @@ class SanctionRecord(Record, frozen=True, tag="sanction"):
     reason: str
     time_ms: int
     until_ms: int | None
+    rank: int = MODERATORS_RANK
 
 
 class NoticeRecord(Record, frozen=True, tag="notice"):
@@ -167,6 +175,7 @@ AnyRecord = (
     | SeatRecord
     | PassRecord
     | BlockRecord
+    | ErasedRecord
     | SanctionRecord
     | NoticeRecord
     | ReactedRecord

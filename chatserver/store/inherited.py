@@ -26,7 +26,8 @@ class InheritedStore(Store):
     renew = may_moderate = strike = mute = kick = ban = lift = sanctions = _refuse
     ban_address = disconnect = revoke = announce = close_any = erase = _refuse
     everyone = places = all_rooms = statistics = _refuse
-    read = read_room = read_span = read_rooms = people = room = rooms = follow = _refuse
+    read = read_room = read_span = read_rooms = people = room = rooms = _refuse
+    blocked = follow = _refuse
 
     def close(self) -> None:
         """Nothing is held any more."""

@@ -23,7 +23,7 @@ from chatserver.store.seats import MAX_REACTION_NAMES, Occupant, RoomInfo, Seat
 from chatserver.store.state import ChatState
 from chatserver.store.state.archive import MAX_ERASED
 from chatserver.store.state.moderation import role_in
-from chatserver.store.state.records import Lobby, Somebody, StoredMessage, UsedKey
+from chatserver.store.state.records import Lobby, Somebody, StoredMessage, Trace, UsedKey
 from chatserver.store.state.room import Room
 from chatserver.store.values import Span
 
@@ -85,14 +85,19 @@ class MemoryArchive:
                 return events[index - 1].number if index else 0
         return 0
 
-    def said_by(self, by: str, cursor: str) -> tuple[list[tuple[int, int]], str]:
-        said = [
-            (event.id, self._numbers[event.room])
-            for event in islice(self.log, position(self.log, int(cursor or 0)), None)
-            if event.by == by and event.type == "chat" and not event.removed
-        ]
-        further = str(said[MAX_ERASED][0]) if len(said) > MAX_ERASED else ""
-        return said[:MAX_ERASED], further
+    def traces_of(self, by: str, cursor: str) -> tuple[list[Trace], str]:
+        found = list(islice(self._traces_of(by, int(cursor or 0)), MAX_ERASED + 1))
+        further = str(found[MAX_ERASED].message) if len(found) > MAX_ERASED else ""
+        return found[:MAX_ERASED], further
+
+    def _traces_of(self, by: str, start: int) -> Iterator[Trace]:
+        for event in islice(self.log, position(self.log, start), None):
+            if event.type != "chat" or event.removed:
+                continue
+            kinds = self._reactions.get(event.id, {})
+            reacted = [emoji for emoji, who in kinds.items() if by in who]
+            for emoji in [""] if event.by == by else reacted:
+                yield Trace(event.id, self._numbers[event.room], emoji)
 
     def edit(self, message: int, text: str, time_ms: int) -> None:
         event = self._entry(message)
@@ -262,6 +267,12 @@ class MemoryStore(LocalStore):
         )
         found = (info(room, by) for room in seen if after is None or room.name > after)
         return list(islice(found, limit))
+
+    def blocked(self, by: str, after: str | None, limit: int) -> list[str]:
+        names = self._state.names_held
+        keys = sorted(self._state.rooms.blocked(by))
+        found = (names.find(key) or Somebody(key, key, "") for key in keys)
+        return [who.name for who in found if after is None or who.key > after][:limit]
 
     def _seated(self, by: str, seat: Seat) -> Room:
         return self._state.seating.seated(by, seat)

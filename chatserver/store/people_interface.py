@@ -8,6 +8,9 @@ that look like it; an account itself is let in whatever its name looks like. A g
 name when the account comes first is out: its stay ends, its holder is `lost` (`account_came`). The
 role and the spelling of the name are those of the latest token.
 
+The account of OPERATOR_KEY alone passes as guests do: once it has no place, the next `tick` forgets
+it with its seats.
+
 **Places.** An account has up to MAX_PLACES stays at a time. `claim` with the secret of one of them
 takes that one over, with any other or none it is one more; of ten, the one that has waited longest
 makes room, and without one that waits it is `TooMany`. `Claim.key` is the name's key for all of
@@ -32,13 +35,15 @@ admins are above moderators and owners, those above all others.
 address, of which the store keeps the digest that came with the `claim` ("": none, and then it is
 against the stay alone, as it is when who decides is a guest from there, too). They are in force
 from the moment at which they are stored and on all workers; another of the same kind against the
-same person takes the place of the one before. Whatever else than reading and leaving is done in a
-room checks, in the same step: the seat, then the key of a message, then `mute`. What is left to
-muted people: `mark_read`, `remove` of their own, `leave_room`. `enter` and `accept` check `ban`;
-one who is banned from the room has no seat in it. `claim` checks bans from everywhere (EVERYWHERE
-as a room), and such a ban ends all places, or the stay, at once (`sent_away`). A guest's ban does
-all of it to guests from the same address, too. When its time is over, the next `tick` forgets it,
-with the digest.
+same person takes the place of the one before. Each keeps the rank of its author, in that room and
+by the role with which it came: who stands lower neither lifts it nor puts another in its place
+(`Forbidden`), whatever has become of the author since. Whatever else than reading and leaving is
+done in a room checks, in the same step: the seat, then the key of a message, then `mute`. What is
+left to muted people: `mark_read`, `remove` of their own, `leave_room`. `enter` and `accept` check
+`ban`; one who is banned from the room has no seat in it. `claim` checks bans from everywhere
+(EVERYWHERE as a room), and such a ban ends all places, or the stay, at once (`sent_away`). A
+guest's ban does all of it to guests from the same address, too. When its time is over, the next
+`tick` forgets it, with the digest.
 
 **What is told.** A `notice` in the room, `user` and `by` are of who did it: "ANN muted BOB for 10
 minutes: REASON", "… sent BOB out …", "… banned BOB …", "… lifted the mute (ban) of BOB"; the one by
@@ -47,10 +52,13 @@ the reason. Of what is done everywhere, who is concerned learns by `Lost.text`. 
 `notice` of the room EVERYWHERE, without `prev`: everyone who has logged in is there, without a
 seat, and `read_rooms` reads it as any other.
 
-**Erasing** an account removes what it said, a part with each call, each message by a `remove` event
-of who does it; then the account, its seats and whom it blocks. Reactions stay, and notices, titles
-and topics of rooms, and so do sanctions until they are over. The account is forgotten, with when
-its tokens were revoked: who has one that is good comes as somebody new, unless banned.
+**Erasing** an account revokes its tokens, ends its places, and removes what it said, a part with
+each call, each message by a `remove` event of who does it, and takes back its reactions; then the
+account goes, its seats and whom it blocks. What is left is the identity, with when its tokens were
+revoked: who has one that was signed later comes as somebody new, unless banned. Sanctions stay
+until they are over; titles and topics of rooms stay, and in the log, whose entries are not all to
+be changed on each engine, that somebody of the name came and went, said what was removed, had
+reacted, and was told of.
 
     | method                       | its `Future` fails with, beside ClaimLost and Unavailable   |
     |------------------------------|-------------------------------------------------------------|
@@ -175,8 +183,8 @@ class PeopleStore(ABC):
 
     @abstractmethod
     def erase(self, claim: Claim, role: Role, key: str, cursor: str) -> "Future[str]":
-        """Erase a part of what an account has said, from `cursor` on; "" begins, ends its places,
-        and revokes its tokens. Where to go on; "": all is done."""
+        """Erase a part of what an account has said, and of its reactions, from `cursor` on; ""
+        begins, ends its places, and revokes its tokens. Where to go on; "": all is done."""
 
     # --- reading; blocks the greenlet and no other one
 

@@ -87,6 +87,11 @@ def above_you(name: str) -> Forbidden:
     return Forbidden(f"You cannot do that to {name}: only to those who may do less than you.")
 
 
+def decided_above() -> Forbidden:
+    """Lifting what an admin has decided, or putting something in its place, without being one."""
+    return Forbidden("An admin has decided that: only admins change it.")
+
+
 def muted(left_ms: float | None, reason: str) -> Sanctioned:
     """Whatever others would hear of, by somebody who is muted for so long yet; None: for good."""
     return Sanctioned(f"You are muted here{left(left_ms)}{because(reason)}")

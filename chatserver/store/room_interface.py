@@ -53,7 +53,7 @@ step. In a private room that was not opened with `everything`, only what is abov
     | revoke_passes, hand_on,     |        | private room; `hand_on` BadRequest                  |
     | close_room                  |        |                                                     |
     | read_room, people, room     | yes    | (raise) NotJoined, Unavailable                      |
-    | rooms, read_rooms           | yes    | (raise) Unavailable                                 |
+    | rooms, blocked, read_rooms  | yes    | (raise) Unavailable                                 |
 """
 
 from abc import ABC, abstractmethod
@@ -216,6 +216,11 @@ class RoomStore(ABC):
     ) -> list[RoomInfo]:
         """The rooms that the identity sees, sorted by name: public ones and those that it is in;
         those after the name `after`. `inside`: only those that it is in."""
+
+    @abstractmethod
+    def blocked(self, by: str, after: str | None, limit: int) -> list[str]:
+        """The names that an identity blocks, sorted by their keys; those after the key `after`.
+        They are as they are shown, or where there is nobody of that name now, the keys."""
 
     @abstractmethod
     def read_rooms(self, afters: Mapping[str, int], before: int, limit: int) -> list[Event]:

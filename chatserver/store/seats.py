@@ -81,6 +81,12 @@ class SeatChange(NamedTuple):
 
 SanctionKind = Literal["mute", "ban"]
 
+MODERATORS_RANK: Final = 1
+"""Where moderators of public rooms stand, and owners of private ones: above all who may not
+moderate. What was decided before ranks were kept was by one of them, as far as one knows."""
+
+ADMINS_RANK: Final = 2
+
 
 class Sanction(NamedTuple):
     """What somebody may not do for a time.
@@ -88,8 +94,9 @@ class Sanction(NamedTuple):
     Muted people may read and leave, and remove what is theirs; banned ones are not let in. It is
     against the identity `by` (""; of an address alone: nobody's), and against guests from an
     address, of which it knows a digest ("": from none). `room` is the room's name, `*` stands for
-    the whole chat. `name` is of whom it was, as it is shown, `author` of who decided. `until_ms` is
-    in milliseconds since 1970, None: for good.
+    the whole chat. `name` is of whom it was, as it is shown, `author` of who decided, `rank` where
+    that one stood when it decided: whoever stands lower changes nothing of it. `until_ms` is in
+    milliseconds since 1970, None: for good.
     """
 
     number: int
@@ -102,6 +109,7 @@ class Sanction(NamedTuple):
     reason: str
     time_ms: int
     until_ms: int | None
+    rank: int
 
     def holds(self, now_ms: int) -> bool:
         """Whether it is not over."""

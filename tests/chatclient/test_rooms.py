@@ -141,8 +141,12 @@ def test_a_conversation_of_two_is_one_whoever_asks(chat: Chat) -> None:
     assert first.name == second.name
     assert (second.info().other, second.info().title) == ("Hal", "Hal")
     ida.block("Jim")
+    assert ida.blocked() == ["jim"]
     with pytest.raises(NoSuchRoom):
         chat("Jim").direct("Ida")
+    assert ida.blocked() == ["Jim"]
+    ida.block("Jim", False)
+    assert ida.blocked() == []
 
 
 def test_what_is_unread_is_counted(chat: Chat) -> None:

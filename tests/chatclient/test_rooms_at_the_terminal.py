@@ -173,3 +173,18 @@ def test_whoever_is_thrown_out_is_back_in_the_lobby(sit: Sit, server: ServerProc
         room.close()
         ann.sees("* You are in +Plans.", "* You are in lobby.")
         assert ann.program.prompt() == "> "
+
+
+def test_who_is_blocked_is_said_after_each_change_and_alone(sit: Sit) -> None:
+    ann, ben = sit("Ann 40"), sit("Ben 40")
+    ann.types("/block")
+    ann.sees("You block nobody.")
+    ann.types("/block @Ben 40", "/block nobody here")
+    ann.sees("You block Ben 40.", "You block Ben 40, nobody here.")
+    ben.types("/msg Ann 40 psst")
+    ben.sees(
+        "There is no such room, or none that you may see.",
+        "Not said: /msg Ann 40 psst — You are not in @Ann 40.",
+    )
+    ann.types("/unblock Ben 40")
+    ann.sees("You block nobody here.")

@@ -80,6 +80,20 @@ def test_what_there_is_is_listed_for_people_and_for_programs(
         assert any(line.startswith("messages") for line in admin("statistics"))
 
 
+def test_whoever_administers_is_listed_as_long_as_that_takes(
+    server: ServerProcess, store: str, admin: Admin
+) -> None:
+    def names() -> list[str]:
+        return [person["name"] for person in root.people().result(DEADLINE)]
+
+    assert any(line.startswith("Operator ") for line in admin("people"))
+    token = issue("Root 0", secret_of(replace(Settings(), store=store)), role="admin")
+    with connect(server.url) as session:
+        root = session.main.login(None, {"token": token}).administer()
+        wait_until(lambda: "Operator" not in names())
+        assert "Root 0" in names()
+
+
 def test_a_room_is_exported_and_closed(server: ServerProcess, admin: Admin) -> None:
     with guest(server, "Bob 2", "tea2"):
         events = [json.loads(line) for line in admin("export", "tea2")]

@@ -122,6 +122,27 @@ def test_who_may_not_moderate_sees_nothing_of_it_and_owners_moderate_their_rooms
     expect(ben.unsent.get_by_role("alert")).to_contain_text("muted")
 
 
+def test_whom_one_blocks_is_known_after_a_reload(
+    server: ServerProcess, open_page: OpenPage
+) -> None:
+    ann = open_page(server.http_url).come_in("Ann")
+    open_page(server.http_url).come_in("Ben")
+    block = ann.page.get_by_role("button", name="Block", exact=True)
+    unblock = ann.page.get_by_role("button", name="Do not block any more")
+    about(ann, "Ben")
+    block.click()
+    expect(ann.page.get_by_role("dialog")).to_be_hidden()
+
+    ann.page.reload()
+    ann.be_inside()
+
+    about(ann, "Ben")
+    unblock.click()
+    expect(ann.page.get_by_role("dialog")).to_be_hidden()
+    about(ann, "Ben")
+    expect(block).to_be_visible()
+
+
 def test_an_account_comes_by_its_link_stays_by_choice_and_is_one_in_two_tabs(
     server: ServerProcess, open_page: OpenPage
 ) -> None:

@@ -224,6 +224,9 @@ class RedisStore(AskedStore):
     ) -> list[RoomInfo]:
         return reading.rooms(self._ask, by, after, limit, inside)
 
+    def blocked(self, by: str, after: str | None, limit: int) -> list[str]:
+        return reading.blocked(self._ask, by, after, limit)
+
     def everyone(self, after: str | None, limit: int) -> list[PersonInfo]:
         return reading.everyone(self._ask, after, limit)
 

@@ -18,6 +18,7 @@ from chatserver.store.contents import (
     AccountRecord,
     AnyRecord,
     BlockRecord,
+    ErasedRecord,
     EventRecord,
     Head,
     KeyRecord,
@@ -35,7 +36,7 @@ from chatserver.store.redis.connection import RedisConnection
 from chatserver.store.redis.entries import room_event
 from chatserver.store.redis.operations import decode
 from chatserver.store.redis.scripts import META, PREFIX
-from chatserver.store.seats import EVERYWHERE, LOBBY
+from chatserver.store.seats import EVERYWHERE, LOBBY, MODERATORS_RANK
 
 SENT: Final = "{chat}:sent:"
 """Keys are where the version before rooms had them."""
@@ -104,6 +105,8 @@ class RedisContents:
         for by in sorted(record["by"] for record in known.values()):
             for key in sorted(self._ask("SMEMBERS", f"{PREFIX}blocks:{by}")):
                 yield BlockRecord(by, key.decode())
+        for by, revoked in sorted(self._hash(f"{PREFIX}revoked")):
+            yield ErasedRecord(by.decode(), int(revoked))
         yield from sorted(self._sanctions(), key=lambda record: record.number)
         for room in self._rooms:
             for packed in self._ask("LRANGE", f"{PREFIX}notices:{room.number}", 0, -1):
@@ -150,9 +153,11 @@ class RedisContents:
                 yield ReactedRecord(int(message), room.number)
 
     def _sanctions(self) -> Iterator[SanctionRecord]:
+        ranks = dict(self._hash(f"{PREFIX}ranks"))
         for number, packed in self._hash(f"{PREFIX}sanctions"):
             *fields, until_ms = decode(packed)
-            yield SanctionRecord(*(int(number), *fields, until_ms or None))
+            rank = int(ranks.get(number, MODERATORS_RANK))
+            yield SanctionRecord(*(int(number), *fields, until_ms or None, rank))
 
     def _events(self, room: str, number: int) -> Iterator[Event]:
         extra = self._extra(room, self._uncounted)

@@ -16,6 +16,7 @@ from chatserver.store.contents import (
     AccountRecord,
     AnyRecord,
     BlockRecord,
+    ErasedRecord,
     EventRecord,
     Head,
     KeyRecord,
@@ -130,6 +131,8 @@ class _Filling:
                 self._do("SADD", f"{PREFIX}passes:{number}", digest)
             case BlockRecord(by, key):
                 self._do("SADD", f"{PREFIX}blocks:{by}", key)
+            case ErasedRecord(by, revoked):
+                self._do("HSET", f"{PREFIX}revoked", by, revoked)
             case SanctionRecord():
                 self._add_sanction(record)
             case NoticeRecord(number, kind, key, name, by):
@@ -193,8 +196,9 @@ class _Filling:
     def _add_sanction(self, record: SanctionRecord) -> None:
         number, room = record.number, self._numbers[record.room]
         until = False if record.until_ms is None else record.until_ms
-        packed = encode([*astuple(record)[1:-1], until])
+        packed = encode([*astuple(record)[1:-2], until])
         self._do("HSET", f"{PREFIX}sanctions", number, packed)
+        self._do("HSET", f"{PREFIX}ranks", number, record.rank)
         self._do("SADD", f"{PREFIX}sanctions:{room}", number)
         if until:
             self._do("ZADD", f"{PREFIX}lifting", until, number)

@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from chatserver.people.lookalikes import looks_of
+from chatserver.people.names import OPERATOR_KEY
 from chatserver.store.events import MAX_USERS, date
 from chatserver.store.interface import (
     KEY_MS,
@@ -150,6 +151,7 @@ def rules(policy: Policy, lease: float) -> bytes:
             "max_trim": MAX_TRIM,
             "guest": GUEST._asdict(),
             "account": ACCOUNT._asdict(),
+            "operator": OPERATOR_KEY,
             "max_places": MAX_PLACES,
             "max_presence": MAX_PRESENCE,
             "max_sanctions": MAX_SANCTIONS,

@@ -112,7 +112,4 @@ def _sanctions(result: Any, answer: Answer) -> list[Sanction]:
     if isinstance(result[0], str):
         refused(result)
     (found,) = result
-    return [
-        Sanction(number, kind, room, by, address, name, author, reason, time_ms, until_ms or None)
-        for number, kind, room, by, address, name, author, reason, time_ms, until_ms in found
-    ]
+    return [Sanction._make((*fields, until_ms or None, rank)) for *fields, until_ms, rank in found]

@@ -129,6 +129,14 @@ def rooms(ask: Ask, by: str, after: str | None, limit: int, inside: bool) -> lis
     return _listed(some, after, limit)
 
 
+def blocked(ask: Ask, by: str, after: str | None, limit: int) -> list[str]:
+    """Names that this identity blocks."""
+    keys = sorted(key.decode() for key in ask(encode(("blocked", by))))
+    wanted = [key for key in keys if after is None or key > after][:limit]
+    parts = (wanted[start : start + ROWS] for start in range(0, len(wanted), ROWS))
+    return [name.decode() for part in parts for name in ask(encode(("shown", part)))]
+
+
 # --- for admins
 
 

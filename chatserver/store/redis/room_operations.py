@@ -11,6 +11,7 @@ from chatserver.store.interface import DAY_MS
 from chatserver.store.redis.operations import Answer, Operation, key_digests, refuse
 from chatserver.store.refusals import (
     above_you,
+    decided_above,
     no_such_message,
     no_such_room,
     no_such_sanction,
@@ -143,6 +144,7 @@ _REFUSALS: Final[dict[str, Callable[[], ChatError]]] = {
     "not a moderator": not_a_moderator,
     "not an admin": not_an_admin,
     "no sanction": no_such_sanction,
+    "decided above": decided_above,
 }
 
 

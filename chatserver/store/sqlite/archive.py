@@ -9,15 +9,19 @@ from chatserver.store.events import Event, Reactions
 from chatserver.store.seats import MAX_REACTION_NAMES
 from chatserver.store.sqlite.rows import INSERT, kinds_of, reactions_to, row_of
 from chatserver.store.state.archive import MAX_ERASED
-from chatserver.store.state.records import StoredMessage, UsedKey
+from chatserver.store.state.records import StoredMessage, Trace, UsedKey
 
 MAX_LOOKED_AT: Final = 10_000
 """Events among which one step looks for those of one identity, which no index knows: some
 milliseconds."""
 
-SAID_BY: Final = """
-    SELECT id, room FROM event
-    WHERE id >= ? AND id < ? AND by = ? AND type = 'chat' AND NOT removed ORDER BY id LIMIT ?"""
+TRACES: Final = """
+    SELECT id, room, '' FROM event
+    WHERE id >= :first AND id < :end AND by = :by AND type = 'chat' AND NOT removed
+    UNION ALL
+    SELECT reaction.id, event.room, emoji FROM reaction CROSS JOIN event ON event.id = reaction.id
+    WHERE reaction.id >= :first AND reaction.id < :end AND reaction.by = :by AND event.by <> :by
+    ORDER BY 1 LIMIT :most"""
 
 
 class SqliteArchive:
@@ -51,16 +55,17 @@ class SqliteArchive:
         row = self._connection.execute(query, (message,)).fetchone()
         return None if row is None else StoredMessage(row[0], row[1], bool(row[2]))
 
-    def said_by(self, by: str, cursor: str) -> tuple[list[tuple[int, int]], str]:
+    def traces_of(self, by: str, cursor: str) -> tuple[list[Trace], str]:
         self._settle()
         # Each by itself goes to an end of the table.
         query = "SELECT (SELECT min(id) FROM event), (SELECT max(id) FROM event)"
         oldest, newest = self._connection.execute(query).fetchone()
         first = max(int(cursor or 0), oldest or 0)
         end = first + MAX_LOOKED_AT
-        found = self._connection.execute(SAID_BY, (first, end, by, MAX_ERASED + 1)).fetchall()
+        which = {"first": first, "end": end, "by": by, "most": MAX_ERASED + 1}
+        found = [Trace(*row) for row in self._connection.execute(TRACES, which).fetchall()]
         if len(found) > MAX_ERASED:
-            return found[:MAX_ERASED], str(found[MAX_ERASED][0])
+            return found[:MAX_ERASED], str(found[MAX_ERASED].message)
         return found, str(end) if end <= (newest or 0) else ""
 
     def number_at(self, room: int, event: int) -> int:

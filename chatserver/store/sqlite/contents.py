@@ -13,6 +13,7 @@ from chatserver.store.contents import (
     AccountRecord,
     AnyRecord,
     BlockRecord,
+    ErasedRecord,
     EventRecord,
     Head,
     KeyRecord,
@@ -32,6 +33,7 @@ from chatserver.store.sqlite.schema import MIGRATIONS, migrate, number
 from chatserver.store.sqlite.tables import (
     ACCOUNTS,
     INSERT_ACCOUNT,
+    INSERT_ERASED,
     INSERT_HOLDING,
     INSERT_SANCTION,
     SANCTIONS,
@@ -86,6 +88,7 @@ class SqliteContents:
             PassRecord, "SELECT digest, room, until_ms, uses FROM pass ORDER BY digest"
         )
         yield from self._each(BlockRecord, "SELECT by, key FROM block ORDER BY by, key")
+        yield from self._each(ErasedRecord, "SELECT by, revoked FROM erased ORDER BY by")
         yield from self._each(SanctionRecord, f"{SANCTIONS} ORDER BY number")
         yield from self._each(
             NoticeRecord, "SELECT room, type, key, name, by FROM notice ORDER BY room, number"
@@ -180,6 +183,8 @@ class _Filling:
                 self._insert("INSERT INTO pass VALUES (?,?,?,?)", digest, room, until_ms, uses)
             case BlockRecord(by, key):
                 self._insert("INSERT INTO block VALUES (?,?)", by, key)
+            case ErasedRecord(by, revoked):
+                self._insert(INSERT_ERASED, by, revoked)
             case SanctionRecord():
                 row = [getattr(record, field) for field in SanctionRecord.__struct_fields__]
                 self._insert(INSERT_SANCTION, *row)

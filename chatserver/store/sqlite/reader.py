@@ -81,6 +81,13 @@ PEOPLE: Final = """
         coalesce((SELECT role FROM account WHERE account.by = seat.by), 'member')
     FROM seat WHERE room = ? AND name > ? ORDER BY name LIMIT ?"""
 
+BLOCKED: Final = """
+    SELECT coalesce(
+        (SELECT name FROM account WHERE account.key = block.key),
+        (SELECT name FROM holding WHERE holding.key = block.key),
+        key
+    ) FROM block WHERE by = ? AND key > ? ORDER BY key LIMIT ?"""
+
 EVERYONE: Final = """
     SELECT name, role,
         EXISTS (SELECT 1 FROM holding WHERE holding.by = account.by),
@@ -188,6 +195,12 @@ class Reader:
         with self._snapshot() as connection:
             rows = connection.execute(query, {"by": by, "after": after or "", "limit": limit})
             return [info_of(row) for row in rows]
+
+    def blocked(self, by: str, after: str | None, limit: int) -> list[str]:
+        """As `Store.blocked`."""
+        with self._snapshot() as connection:
+            rows = connection.execute(BLOCKED, (by, after or "", limit))
+            return [name for (name,) in rows]
 
     def everyone(self, after: str | None, limit: int) -> list[PersonInfo]:
         """As `Store.everyone`."""

@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import quote
 
 from chatserver.errors import StartError
+from chatserver.store.seats import MODERATORS_RANK
 from chatserver.store.values import identity_of
 
 APPLICATION_ID: Final = int.from_bytes(b"CHAT", "big")
@@ -184,6 +185,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             until_ms INTEGER
         )""",
         "ALTER TABLE log ADD COLUMN last_sanction INTEGER NOT NULL DEFAULT 0",
+    ),
+    (
+        # Where those stood who decided: of what there was before, as low as one can.
+        f"ALTER TABLE sanction ADD COLUMN rank INTEGER NOT NULL DEFAULT {MODERATORS_RANK}",
+        # Accounts that were: when their tokens were revoked.
+        "CREATE TABLE erased (by TEXT PRIMARY KEY, revoked INTEGER NOT NULL) WITHOUT ROWID",
     ),
 )
 """What makes version n + 1 of a file of version n, in one transaction."""

@@ -166,6 +166,9 @@ class SqliteStore(LocalStore):
     ) -> list[RoomInfo]:
         return self._read(self._reader.rooms, by, after, limit, inside)
 
+    def blocked(self, by: str, after: str | None, limit: int) -> list[str]:
+        return self._read(self._reader.blocked, by, after, limit)
+
     def everyone(self, after: str | None, limit: int) -> list[PersonInfo]:
         return self._read(self._reader.everyone, after, limit)
 

@@ -28,7 +28,9 @@ INSERT_HOLDING: Final = "INSERT OR REPLACE INTO holding VALUES (?,?,?,?,?,?,?,?,
 
 INSERT_ACCOUNT: Final = "INSERT INTO account VALUES (?,?,?,?,?,?)"
 
-INSERT_SANCTION: Final = "INSERT INTO sanction VALUES (?,?,?,?,?,?,?,?,?,?)"
+INSERT_ERASED: Final = "INSERT OR REPLACE INTO erased VALUES (?,?)"
+
+INSERT_SANCTION: Final = "INSERT INTO sanction VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 
 NOTICES: Final = "SELECT number, type, key, name, room, by FROM notice ORDER BY number"
 
@@ -60,6 +62,7 @@ def stored_state(connection: sqlite3.Connection, policy: Policy, archive: Archiv
         notices=[Notice(*row) for row in connection.execute(NOTICES).fetchall()],
         blocks=connection.execute("SELECT by, key FROM block").fetchall(),
         accounts=[AccountRecord(*row) for row in connection.execute(ACCOUNTS).fetchall()],
+        erased=connection.execute("SELECT by, revoked FROM erased").fetchall(),
         sanctions=[Sanction(*row) for row in connection.execute(SANCTIONS).fetchall()],
         last_sanction=one("SELECT last_sanction FROM log"),
     )
@@ -154,6 +157,11 @@ def store_people(connection: sqlite3.Connection, changes: Changes) -> None:
         if account is not None:
             row = (*account, account.who.by)
             connection.execute(INSERT_ACCOUNT, row)
+    for by, revoked in changes.erased.items():
+        if revoked is None:
+            connection.execute("DELETE FROM erased WHERE by = ?", (by,))
+        else:
+            connection.execute(INSERT_ERASED, (by, revoked))
     for number, sanction in changes.sanctions.items():
         if sanction is None:
             connection.execute("DELETE FROM sanction WHERE number = ?", (number,))

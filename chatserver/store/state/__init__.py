@@ -24,6 +24,7 @@ passes and idempotency keys are the wall's, all others steady.
 
 from collections.abc import Iterable
 
+from chatserver.people.names import OPERATOR_KEY
 from chatserver.people.token_terms import Role
 from chatserver.store.events import MAX_USERS, NoticeType, notice_text
 from chatserver.store.interface import MAX_TICK_SECONDS, Policy
@@ -76,6 +77,7 @@ class ChatState:
         notices: Iterable[Notice] = (),
         blocks: Iterable[tuple[str, str]] = (),
         accounts: Iterable[AccountRecord] = (),
+        erased: Iterable[tuple[str, int]] = (),
         sanctions: Iterable[Sanction] = (),
         last_sanction: int = 0,
     ) -> None:
@@ -92,12 +94,13 @@ class ChatState:
             notices: those that wait, in the order in which they happened.
             blocks: identities, and keys of names that they block.
             accounts: in any order.
+            erased: identities of accounts that were, and when their tokens were revoked.
             sanctions: in any order.
             last_sanction: the number of the one that was made last.
         """
         self._grace_ms = policy.grace_ms
         self._log = LogEnd(archive, first_id, last_id)
-        self._names = Names(holdings, accounts)
+        self._names = Names(holdings, accounts, erased)
         self._sanctions = Sanctions(sanctions, last_sanction)
         self._rooms = Rooms(self._log, self._sanctions, rooms, last_number=last_room)
         self._rooms.load(notices, blocks)
@@ -415,8 +418,15 @@ class ChatState:
         """Free the names whose time is up, and tell what is due. The seconds until there is more to
         do, at most MAX_TICK_SECONDS."""
         self._sanctions.pass_time(self._log.changes, now.wall)
+        self._forget_operator(now)
         self.settle(now)
         return self._due(now)
+
+    def _forget_operator(self, now: Moment) -> None:
+        operator = self._names.account(OPERATOR_KEY)
+        if operator is not None and not self._names.is_online(OPERATOR_KEY):
+            self._seating.end_stay(now, operator.who)
+            self._names.forget(self._log.changes, operator)
 
     def settle(self, now: Moment) -> None:
         """Let time take effect."""

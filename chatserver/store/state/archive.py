@@ -6,10 +6,10 @@ from collections.abc import Collection
 from typing import Final, Protocol
 
 from chatserver.store.events import Event, Reactions
-from chatserver.store.state.records import StoredMessage, UsedKey
+from chatserver.store.state.records import StoredMessage, Trace, UsedKey
 
 MAX_ERASED: Final = 100
-"""Messages that one step erases."""
+"""Messages, and reactions, that one step erases."""
 
 
 class Archive(Protocol):
@@ -24,10 +24,10 @@ class Archive(Protocol):
     def message(self, message: int) -> StoredMessage | None:
         """The chat message with this id, if it is still there."""
 
-    def said_by(self, by: str, cursor: str) -> tuple[list[tuple[int, int]], str]:
-        """A part of what an identity has said and was not removed: ids, each with the number of its
-        room, MAX_ERASED at most; and where to go on, "" at the end. `cursor` is where to begin; ""
-        is at the beginning."""
+    def traces_of(self, by: str, cursor: str) -> tuple[list[Trace], str]:
+        """A part of what an identity has said and was not removed, and of its reactions to what
+        others have: MAX_ERASED at most; and where to go on, "" at the end, once these are gone.
+        `cursor` is where to begin; "" is at the beginning."""
 
     def number_at(self, room: int, event: int) -> int:
         """How many messages were said in the room up to this id; 0 if that is not known any

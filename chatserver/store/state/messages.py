@@ -96,7 +96,14 @@ class Messages:
             kinds = archive.kinds(message)
             if emoji not in kinds and len(kinds) >= MAX_REACTIONS:
                 raise too_many(MAX_REACTIONS, "kinds of reactions to one message")
-        archive.react(message, emoji, by, holding.who.name, on)
+        self._put_reaction(room, holding.who, message, emoji, on)
+
+    def take_back(self, room: Room, who: Somebody, message: int, emoji: str) -> None:
+        """End a reaction that is there."""
+        self._put_reaction(room, who, message, emoji, False)
+
+    def _put_reaction(self, room: Room, who: Somebody, message: int, emoji: str, on: bool) -> None:
+        self._log.archive.react(message, emoji, who.by, who.name, on)
         self._rooms.note_reaction(room, message)
 
     def tell_reaction(self, now: Moment, room: Room) -> None:

@@ -13,7 +13,15 @@ from chatserver.store.refusals import (
     not_a_moderator,
     not_an_admin,
 )
-from chatserver.store.seats import EVERYWHERE, LOBBY, RoomKind, Sanction, SanctionKind
+from chatserver.store.seats import (
+    ADMINS_RANK,
+    EVERYWHERE,
+    LOBBY,
+    MODERATORS_RANK,
+    RoomKind,
+    Sanction,
+    SanctionKind,
+)
 from chatserver.store.state.log import LogEnd
 from chatserver.store.state.messages import Messages
 from chatserver.store.state.names import Names
@@ -74,7 +82,7 @@ class Moderation:
         if room is None:
             raise no_such_room()
         who = self._below(doer, room, role, key)
-        number = self._sanction(now, "mute", room.name, who, doer, seconds, reason)
+        number = self._sanction(now, "mute", room, who, doer, role, seconds, reason)
         self._tell(now, room, doer, f"muted {who.name}{lasting(seconds, reason)}")
         return number
 
@@ -101,7 +109,7 @@ class Moderation:
         """Let somebody in no more."""
         doer, room = self.moderated(now, claim, name, role)
         who = self._below(doer, room, role, key)
-        number = self._sanction(now, "ban", name, who, doer, seconds, reason)
+        number = self._sanction(now, "ban", room, who, doer, role, seconds, reason)
         how = lasting(seconds, reason)
         alike = self._guests_from(self._address_of(who, doer))
         if room is None:
@@ -119,7 +127,7 @@ class Moderation:
         """End a sanction."""
         doer, room = self.moderated(now, claim, name, role)
         found = self.sanctions.get(name, number, now.wall)
-        self.sanctions.remove(self.log.changes, found)
+        self.sanctions.lift(self.log.changes, found, rank(room, doer, role))
         if room is not None:
             self._tell(now, room, doer, f"lifted the {found.kind} of {found.name}")
 
@@ -143,10 +151,9 @@ class Moderation:
         """Let in no guests from there."""
         doer = self._admin(claim, role)
         until = None if seconds is None else now.wall + round(seconds * 1000)
-        number = self.sanctions.add(
-            self.log.changes,
-            Sanction(0, "ban", EVERYWHERE, "", address, shown, doer.name, reason, now.wall, until),
-        )
+        decided = doer.name, reason, now.wall, until, ADMINS_RANK
+        made = Sanction(0, "ban", EVERYWHERE, "", address, shown, *decided)
+        number = self.sanctions.add(self.log.changes, made)
         self._send_away(now, self._guests_from(address), lasting(seconds, reason))
         return number
 
@@ -159,9 +166,7 @@ class Moderation:
     def revoke(self, now: Moment, claim: Claim, role: Role, key: str) -> int:
         """No token is good that was not signed later."""
         self._admin(claim, role)
-        account = self._account(key)
-        changed = account._replace(revoked=now.wall // 1000)
-        self.names.put_account(self.log.changes, changed)
+        self._revoke(now, self._account(key))
         return self._end_stays(now, key, "revoked", "Your tokens were revoked")
 
     def announce(self, now: Moment, claim: Claim, role: Role, text: str) -> Receipt:
@@ -182,21 +187,24 @@ class Moderation:
         self.seating.close(now, room, doer, f"{doer.name} closed the room")
 
     def erase(self, now: Moment, claim: Claim, role: Role, key: str, cursor: str) -> str:
-        """Erase a part of what an account has said, and at last itself."""
+        """Erase a part of what an account has said, and of its reactions, and at last itself."""
         doer = self._admin(claim, role)
         account = self._account(key)
         who = account.who
         if who.by == doer.by:
             raise above_you(who.name)
         if not cursor:
-            changed = account._replace(revoked=now.wall // 1000)
-            self.names.put_account(self.log.changes, changed)
+            account = self._revoke(now, account)
         # At each step: nobody may have come in between.
         self._end_stays(now, key, "sent_away", "Your account was erased")
-        said, further = self.log.archive.said_by(who.by, cursor)
-        for message, number in said:
+        traces, further = self.log.archive.traces_of(who.by, cursor)
+        for message, number, emoji in traces:
             room = self.rooms.numbered(number)
-            if room is not None:
+            if room is None:
+                continue
+            if emoji:
+                self.messages.take_back(room, who, message, emoji)
+            else:
                 self.messages.strike(now, room, doer, message, "")
         if not further:
             self.seating.end_stay(now, who)
@@ -265,18 +273,24 @@ class Moderation:
         self,
         now: Moment,
         kind: SanctionKind,
-        room: str,
+        room: Room | None,
         who: Somebody,
         doer: Somebody,
+        role: Role,
         seconds: float | None,
         reason: str,
     ) -> int:
-        address = self._address_of(who, doer)
+        where = EVERYWHERE if room is None else room.name
         until = None if seconds is None else now.wall + round(seconds * 1000)
-        made = Sanction(
-            0, kind, room, who.by, address, who.name, doer.name, reason, now.wall, until
-        )
+        decided = doer.name, reason, now.wall, until, rank(room, doer, role)
+        address = self._address_of(who, doer)
+        made = Sanction(0, kind, where, who.by, address, who.name, *decided)
         return self.sanctions.add(self.log.changes, made)
+
+    def _revoke(self, now: Moment, account: AccountRecord) -> AccountRecord:
+        changed = account._replace(revoked=now.wall // 1000)
+        self.names.put_account(self.log.changes, changed)
+        return changed
 
     def _address_of(self, who: Somebody, doer: Somebody) -> str:
         """From where guests share what is done to `who`; "": from nowhere, as if it came from where
@@ -314,12 +328,14 @@ def rank(room: Room | None, who: Somebody, role: Role) -> int:
     """Where one stands in a room (None: everywhere), among those who may moderate it: 0 is nobody
     of them."""
     if role == "admin":
-        return 2
+        return ADMINS_RANK
     if room is None:
         return 0
     if room.kind == "private":
-        return int(room.owner == who.by)
-    return int(room.kind == "public" and role == "moderator")
+        moderates = room.owner == who.by
+    else:
+        moderates = room.kind == "public" and role == "moderator"
+    return MODERATORS_RANK if moderates else 0
 
 
 def role_in(kind: RoomKind, owns: bool, role: Role) -> str:

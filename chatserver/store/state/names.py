@@ -15,7 +15,7 @@ from chatserver.store.refusals import claim_lost, looks_like, taken, too_many, u
 from chatserver.store.seats import MAX_PLACES
 from chatserver.store.state.records import AccountRecord, Changes, Holding, Somebody
 from chatserver.store.state.same import same
-from chatserver.store.values import Account, Claim, Lost, identity_of
+from chatserver.store.values import Account, Claim, Lost, account_identity, identity_of
 
 SECRET_BYTES: Final = 16
 """Randomness of a stay's secret: as hard to guess as an AES-128 key."""
@@ -27,10 +27,16 @@ GUEST: Final = 0
 class Names:
     """The names that are not free, and the stays by them."""
 
-    def __init__(self, holdings: Iterable[Holding], accounts: Iterable[AccountRecord] = ()) -> None:
-        """`holdings` in joining order."""
+    def __init__(
+        self,
+        holdings: Iterable[Holding],
+        accounts: Iterable[AccountRecord] = (),
+        erased: Iterable[tuple[str, int]] = (),
+    ) -> None:
+        """`holdings` in joining order; `erased` identities, and when their tokens were revoked."""
         self._holdings = {holding.slot: holding for holding in holdings}
         self._accounts = {account.key: account for account in accounts}
+        self._erased = dict(erased)
         self._places: dict[str, set[int]] = {}
         """Of each name that anybody is there by."""
         self._here: Counter[str] = Counter()
@@ -143,26 +149,31 @@ class Names:
     def let_in(self, changes: Changes, key: str, name: str, account: Account) -> Somebody:
         """The account of this name, as its token has it; new if there is none yet. A guest of the
         name must be gone by now. Raises Unauthorized."""
-        self.check_account(key, account)
+        revoked = self.check_account(key, account)
         known = self._accounts.get(key)
-        record = AccountRecord(
-            key, name, account.subject, account.role, 0 if known is None else known.revoked
-        )
+        record = AccountRecord(key, name, account.subject, account.role, revoked)
         if record != known:
             if known is not None:
                 self._lookalikes.remove(key, known.name)
             self._lookalikes.add(key, name)
             self.put_account(changes, record)
+        by = record.who.by
+        if self._erased.pop(by, None) is not None:
+            changes.erased[by] = None
         return record.who
 
-    def check_account(self, key: str, account: Account) -> None:
-        """Raises Unauthorized if the name is another's, or the token revoked."""
+    def check_account(self, key: str, account: Account) -> int:
+        """The second after which its tokens are signed. Raises Unauthorized if the name is
+        another's, or the token revoked."""
         known = self._accounts.get(key)
-        if known is not None:
-            mine = same(known.subject, account.subject)
-            # The second itself is over only after its last moment.
-            if not mine or account.issued < known.revoked + 1:
-                raise unauthorized()
+        if known is None:
+            mine, revoked = True, self._erased.get(account_identity(account.subject), 0)
+        else:
+            mine, revoked = same(known.subject, account.subject), known.revoked
+        # The second itself is over only after its last moment.
+        if not mine or account.issued < revoked + 1:
+            raise unauthorized()
+        return revoked
 
     def check_place(self, key: str, secret: str | None) -> None:
         """Whether the account of this name may have another place, or comes back to one. Raises
@@ -231,8 +242,11 @@ class Names:
         self._roles[account.who.by] = account.role
 
     def forget(self, changes: Changes, account: AccountRecord) -> None:
-        """Its name is free. Nobody is there by it any more."""
-        del self._accounts[account.key], self._roles[account.who.by]
+        """Its name is free, and its tokens stay revoked. Nobody is there by it any more."""
+        by = account.who.by
+        del self._accounts[account.key], self._roles[by]
+        if account.revoked:
+            self._erased[by] = changes.erased[by] = account.revoked
         self._lookalikes.remove(account.key, account.name)
         changes.accounts[account.key] = None
 

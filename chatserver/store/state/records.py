@@ -137,6 +137,14 @@ class StoredMessage(NamedTuple):
     removed: bool
 
 
+class Trace(NamedTuple):
+    """What somebody has left in a room: a message, or with `emoji` a reaction to another's."""
+
+    message: int
+    room: int
+    emoji: str
+
+
 class Changes(Struct):
     """What operations did, for the engine to store and to tell; what they did to messages that are
     stored already, the engine was told at once (`Archive`).
@@ -150,6 +158,9 @@ class Changes(Struct):
     """By slot; None: it is over."""
     accounts: dict[str, AccountRecord | None] = {}
     """By key; None: it was erased."""
+    erased: dict[str, int | None] = {}
+    """Of accounts that were erased, by identity, the second after which their tokens were signed;
+    None: there is such an account again, which knows it."""
     sanctions: dict[int, Sanction | None] = {}
     """By number; None: it is over."""
     rooms: dict[int, RoomRecord | None] = {}

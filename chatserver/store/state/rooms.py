@@ -1,7 +1,7 @@
 """Which rooms there are, what is to be told in them, and whose they are."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from chatserver.store.events import NoticeType
@@ -106,6 +106,10 @@ class Rooms:
     def blocks(self, by: str, key: str) -> bool:
         """Whether an identity blocks the name with this key."""
         return key in self._blocked.get(by, ())
+
+    def blocked(self, by: str) -> Collection[str]:
+        """The keys of all names that an identity blocks."""
+        return self._blocked.get(by, {})
 
     # --- keeping the indexes of who is where
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 
-from chatserver.store.refusals import banned, muted, no_such_sanction, too_many
+from chatserver.store.refusals import banned, decided_above, muted, no_such_sanction, too_many
 from chatserver.store.seats import MAX_SANCTIONS, Sanction, SanctionKind
 from chatserver.store.state.records import Changes, Holding
 from chatserver.store.values import Moment
@@ -55,7 +55,8 @@ class Sanctions:
             raise muted(found.left_ms(now.wall), found.reason)
 
     def add(self, changes: Changes, sanction: Sanction) -> int:
-        """Its number, which it gets now. Raises TooMany."""
+        """Its number, which it gets now; the one of this kind against the same is over. Raises
+        TooMany, Forbidden."""
         aim = sanction.by or sanction.address
         same = [
             found
@@ -64,6 +65,9 @@ class Sanctions:
         ]
         if len(self._by_room.get(sanction.room, ())) - len(same) >= MAX_SANCTIONS:
             raise too_many(MAX_SANCTIONS, "sanctions in one room")
+        for old in same:
+            if old.holds(sanction.time_ms):
+                check_rank(old, sanction.rank)
         for old in same:
             self.remove(changes, old)
         made = sanction._replace(number=self._last_number + 1)
@@ -77,6 +81,11 @@ class Sanctions:
         if found is None or not found.holds(now_ms):
             raise no_such_sanction()
         return found
+
+    def lift(self, changes: Changes, sanction: Sanction, rank: int) -> None:
+        """Somebody of this rank ends it. Raises Forbidden."""
+        check_rank(sanction, rank)
+        self.remove(changes, sanction)
 
     def remove(self, changes: Changes, sanction: Sanction) -> None:
         """It is over."""
@@ -117,3 +126,9 @@ class Sanctions:
             self._against.setdefault(where, {})[sanction.number] = sanction
         if sanction.until_ms is not None:
             self._first_end = min(self._first_end, sanction.until_ms)
+
+
+def check_rank(sanction: Sanction, rank: int) -> None:
+    """Whether somebody of this rank may change it. Raises Forbidden."""
+    if rank < sanction.rank:
+        raise decided_above()

@@ -89,6 +89,7 @@ function personCalls(line, person) {
     direct: arrive("direct"),
     accept: arrive("accept"),
     block: (...values) => line.answer(person.block(...values)),
+    blocked: () => everything((page) => line.answer(person.blocked(page)), (name) => name),
     /** What one may do to others in a room, or null. */
     moderate: async (room) => {
       const moderator = await unlessKeptOut(line.answer(person.moderate(room)));

@@ -29,7 +29,7 @@ const FINAL_ERRORS = new Set([
  *     entering    whether coming in is under way
  *     error       why one could not come in: `{code, message}` of the server's, or null
  *     lostName    the name that somebody else has now, as the error `lostBy` said
- *     blocked     the names of those who were blocked in this visit
+ *     blocked     the names of those who are blocked, as far as was found out
  *     endedBy     what was said when the visit was ended
  *     announced   what those who run the chat say to everybody, an event, or null
  *     goal        the message that is to be shown of the open room, or null
@@ -206,6 +206,12 @@ export class Chat {
   /** Come into the private room that a pass is for. */
   async accept(pass) {
     return this.have(await this.person.accept(pass));
+  }
+
+  /** Find out who is blocked, since when and from wherever. */
+  async findBlocked() {
+    this.blocked = new Set(await this.person.blocked());
+    this.changed();
   }
 
   /** Have no conversations begun by somebody. */

@@ -1,6 +1,6 @@
 // A person, and what one can do with or to somebody.
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { texts } from "../texts.js";
 import { Dialog, submits, useAction } from "./dialog.js";
 import { hueOf, initialOf } from "./format.js";
@@ -12,10 +12,12 @@ const HOUR = 1;
 
 export function PersonCard({ chat, room, name, onClose, onMention }) {
   const [run, failure] = useAction(onClose);
+  const [look, blind] = useAction(() => {});
+  useEffect(() => void look(() => chat.findBlocked()), [chat, name]);
   const blocked = chat.blocked.has(name);
   return html`<${Dialog} title=${name} onClose=${onClose}>
     <p class=${`face big hue${hueOf(name)}`} aria-hidden="true">${initialOf(name)}</p>
-    ${failure}
+    ${failure || blind}
     <div class="choices">
       <button type="button" class="primary" onClick=${() => onMention(name)}>${texts.mention}</button>
       <button type="button" onClick=${() => run(async () => chat.have(await chat.person.direct(name)))}>${texts.conversation}</button>

@@ -124,11 +124,6 @@ class Place:
         said: int = self.hosts.say("rubbish").result()["id"]
         return said
 
-    def mute(self) -> int:
-        """A sanction of this room."""
-        made: int = self.moderator.mute(self.seated()).result()
-        return made
-
     def sanction(self) -> int:
         """One from everywhere."""
         made: int = self.admin.ban({"address": f"2001:db8:{next(_numbers):x}::1"}).result()
@@ -226,6 +221,7 @@ ANYWHERE: dict[str, Call] = {
     "Person.me": lambda one: one.person.me,
     "Person.rooms": lambda one: one.person.rooms(),
     "Person.block": lambda one: one.person.block("Nobody"),
+    "Person.blocked": lambda one: one.person.blocked(),
     "Person.open": lambda one: one.person.open({"title": "Mine"}),
     "Person.direct": lambda one: one.person.direct(one.place.host.me["name"]),
     "Person.accept": lambda one: one.person.accept(one.place.elsewhere.createPass().result()),
@@ -268,7 +264,9 @@ IN_A_ROOM: dict[str, Call] = {
     "Moderator.sanctions": lambda one: one.moderator.sanctions(),
     "Moderator.remove": lambda one: one.moderator.remove(one.place.rubbish(), "rubbish"),
     "Moderator.mute": lambda one: one.moderator.mute(one.place.seated(), 60, "rude"),
-    "Moderator.lift": lambda one: one.moderator.lift(one.place.mute()),
+    "Moderator.lift": lambda one: one.moderator.lift(
+        one.moderator.mute(one.place.seated()).result()
+    ),
     "Moderator.kick": lambda one: one.moderator.kick(one.place.seated(), "rude"),
     "Moderator.ban": lambda one: one.moderator.ban(one.place.seated(), 60, "rude"),
     "Admin.export": lambda one: one.admin.export(one.place.name),
@@ -376,6 +374,45 @@ def to_whom(url: str, kind: str, doer: str, state: str) -> dict[str, str]:
             found[f"{doer}: {name}"] = outcome(partial(flipped, deed, other), one)
         place.close()
     return found
+
+
+DEEDS_TO_SANCTIONS: dict[str, Callable[[Any, str, int], Any]] = {
+    "Moderator.lift": lambda moderator, name, number: moderator.lift(number),
+    "Moderator.mute": lambda moderator, name, number: moderator.mute(name, 60, "rude"),
+    "Moderator.ban": lambda moderator, name, number: moderator.ban(name, 60, "rude"),
+}
+
+AUTHORS: dict[str, Callable[[Place], Any]] = {
+    "owner": lambda place: place.host.person.moderate(place.name),
+    "moderator": lambda place: STATES["moderator"](place).moderator,
+    "admin": lambda place: place.moderator,
+}
+"""A `Moderator` who is there before the one who does something to the sanction."""
+
+
+def to_sanctions(url: str, doer: str, author: str) -> dict[str, str]:
+    """What comes of each deed of somebody in one state to what somebody in another has decided."""
+    place = Place(url, "private" if "owner" in (doer, author) else "garden")
+    decide = AUTHORS[author](place)
+    against = [Somebody(place, "member").name for _ in DEEDS_TO_SANCTIONS]
+    numbers = [
+        (decide.ban if deed == "Moderator.ban" else decide.mute)(name).result()
+        for deed, name in zip(DEEDS_TO_SANCTIONS, against, strict=True)
+    ]
+    one = STATES[doer](place)
+    found = {
+        f"{doer}: {name}": outcome(partial(done_to, deed, other, number), one)
+        for (name, deed), other, number in zip(
+            DEEDS_TO_SANCTIONS.items(), against, numbers, strict=True
+        )
+    }
+    place.close()
+    return found
+
+
+def done_to(deed: Callable[[Any, str, int], Any], name: str, number: int, one: Somebody) -> Any:
+    """Do it to this sanction of whoever has this name."""
+    return deed(one.moderator, name, number)
 
 
 def flipped(deed: Deed, name: str, one: Somebody) -> Any:

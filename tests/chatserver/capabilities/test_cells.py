@@ -20,6 +20,7 @@ from tests.chatserver.capabilities.cells import (
     IN_THE_LOBBY,
     STATES,
     column,
+    to_sanctions,
     to_whom,
 )
 from tests.processes import REPOSITORY, ServerProcess
@@ -100,6 +101,21 @@ def test_it_is_done_to_whom_the_table_says(
 
     assert found == said
     assert {doer for doer, _ in pairs} == set(doers)
+
+
+def test_what_was_decided_is_changed_by_whom_the_table_says(each_server: ServerProcess) -> None:
+    said = table("What was decided by whom")
+    pairs = list(dict.fromkeys((call.partition(":")[0], author) for call, author in said))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        tried = pool.map(lambda pair: to_sanctions(each_server.url, *pair), pairs)
+        found = {
+            (call, author): cell
+            for (_, author), done in zip(pairs, tried, strict=True)
+            for call, cell in done.items()
+        }
+
+    assert found == said
 
 
 def public(kind: type) -> Iterator[str]:

@@ -422,6 +422,19 @@ def test_a_conversation_ends_with_the_stay_of_either(ann: Guest, bob: Guest) -> 
     assert refusal(here.say("are you there?")) == "not_joined"
 
 
+def test_whom_one_blocks_can_be_asked_a_part_at_a_time(ann: Guest, bob: Guest) -> None:
+    for name in (bob.me["name"], "Zoë", "nobody here"):
+        ann.person.block(name).result()
+
+    everyone = sorted((bob.me["name"], "nobody here", "zoë"), key=str.casefold)
+    assert ann.person.blocked().result() == everyone
+    assert ann.person.blocked({"limit": 2}).result() == everyone[:2]
+    assert ann.person.blocked({"after": "ZOË"}).result() == []
+    assert ann.person.blocked({"after": everyone[0]}).result() == everyone[1:]
+    assert bob.person.blocked().result() == []
+    assert refusal(ann.person.blocked({"after": "\n"})) == "bad_request"
+
+
 def test_nobody_has_to_talk_to_whom_he_blocks(ann: Guest, bob: Guest) -> None:
     bob.person.block(ann.me["name"]).result()
     assert refusal(ann.person.direct(bob.me["name"])) == "no_such_room"

@@ -142,6 +142,8 @@ def powers_that_are_used(operator: Operator) -> list[str]:
     admin.erase("Ann").result()
 
     told(server, "Erased")
+    told(server, "Closed .*person=Eve code=4004 by=server")
+    told(server, "Closed .*person=Ann code=4003 by=server")
     for somebody in (eve, ann, root):
         somebody.close()
 

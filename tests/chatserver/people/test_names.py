@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chatserver.errors import BadRequest, TooLarge
 from chatserver.people.lookalikes import looks_of, resemble
-from chatserver.people.names import check_name, clean_text, folded
+from chatserver.people.names import OPERATOR, check_name, check_room_name, clean_text, folded
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,7 @@ def test_a_name_is_shown_tidied_up(typed: str, shown: str) -> None:
         ("SYSTEM", "reserved"),
         ("Ｓystem", "reserved"),
         ("Ѕystem", "reserved"),  # with a Cyrillic letter
+        ("operator", "reserved"),
     ],
 )
 def test_a_name_that_breaks_a_rule_is_told_which(name: str, why: str) -> None:
@@ -109,6 +110,16 @@ def test_a_key_is_its_own_key_and_what_is_shown_is_shown_so(name: str) -> None:
         return
     assert folded(key) == key
     assert check_name(shown) == (shown, key)
+
+
+def test_the_operators_name_is_spelled_just_so_and_rooms_may_be_called_like_it() -> None:
+    assert check_name(OPERATOR, operator=True) == (OPERATOR, "operator")
+    for name in ("operator", "System"):
+        with pytest.raises(BadRequest, match="reserved"):
+            check_name(name, operator=True)
+    assert check_room_name("Operator") == "operator"
+    with pytest.raises(BadRequest, match="reserved"):
+        check_room_name("System")
 
 
 def test_a_long_name_is_refused_before_it_is_looked_at() -> None:

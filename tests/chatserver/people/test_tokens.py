@@ -85,7 +85,7 @@ def test_a_token_that_was_issued_says_who_it_is_for() -> None:
     assert (identity.may_enter("lobby"), identity.may_enter("other")) == (True, False)
 
 
-@pytest.mark.parametrize(("name", "error"), [("", BadRequest), ("System", BadRequest)])
+@pytest.mark.parametrize(("name", "error"), [("", BadRequest), ("Operator", BadRequest)])
 def test_nobody_gets_a_token_for_a_name_that_nobody_can_have(
     name: str, error: type[Exception]
 ) -> None:

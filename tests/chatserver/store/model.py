@@ -35,6 +35,8 @@ class Sanction:
     kind: str
     room: str
     against: Identity
+    rank: int = field(default=0, compare=False)
+    """Of whoever decided."""
 
 
 @dataclass
@@ -218,7 +220,10 @@ class Model:
         if other not in self.known:
             raise Refused("bad_request")
         self._check_below(who, other, room)
-        made = Sanction(kind, name, self._identity(other))
+        made = Sanction(kind, name, self._identity(other), self._rank(who, room))
+        for before in self.sanctions.values():
+            if before == made and before.rank > made.rank:
+                raise Refused("forbidden")
         self.sanctions = {n: one for n, one in self.sanctions.items() if one != made}
         return made
 
@@ -237,9 +242,11 @@ class Model:
             self._unseat(other, name)
 
     def lift(self, who: str, name: str, number: int) -> None:
-        self._moderated(who, name)
+        room = self._moderated(who, name)
         if number not in self.sanctions or self.sanctions[number].room != name:
             raise Refused("bad_request")
+        if self.sanctions[number].rank > self._rank(who, room):
+            raise Refused("forbidden")
         del self.sanctions[number]
 
     def in_force(self, who: str, name: str) -> list[int]:

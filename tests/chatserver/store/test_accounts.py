@@ -3,11 +3,11 @@
 import pytest
 
 from chatserver.errors import NameTaken, NoSuchRoom, NotJoined, TooMany, Unauthorized
-from chatserver.people.names import check_name
-from chatserver.store.interface import Store
+from chatserver.people.names import OPERATOR, OPERATOR_KEY, check_name
+from chatserver.store.interface import Policy, Store
 from chatserver.store.people_interface import PersonInfo, PlaceInfo
 from chatserver.store.seats import ACCOUNT, GUEST, LOBBY, MAX_PLACES, MAX_PRESENCE, Aside
-from chatserver.store.values import Account, Lost, account_identity
+from chatserver.store.values import Account, Joined, Lost, account_identity
 from tests.chatserver.greenlets import outcome
 from tests.chatserver.store.chat import Ear, claim, come, enter, say, say_in, tick, told
 from tests.chatserver.store.conftest import Clock
@@ -400,3 +400,36 @@ def test_statistics_count_what_there_is(store: Store) -> None:
         "events": store.follow(0, 1).events[-1].id,
         "sanctions": 1,
     }
+
+
+def test_the_operators_account_ends_with_its_last_place_and_its_tokens_stay_revoked(
+    store: Store, boss: Joined, clock: Clock
+) -> None:
+    claim(store, "Bob")
+    now = clock.now // 1000
+
+    def operate(holder: str, issued: int) -> Joined:
+        account = Account(OPERATOR, "admin", issued)
+        return outcome(store.claim(OPERATOR_KEY, OPERATOR, holder, None, False, account=account))
+
+    one, other = (operate(f"operator.{number}", now - 1) for number in range(2))
+    enter(store, one, "tea")
+    outcome(store.direct(one.claim, "bob", "@two"))
+    outcome(store.release(one.claim))
+    tick(store)
+    assert [who.name for who in store.everyone(None, 9)] == ["Bob", "Boss", OPERATOR]
+
+    outcome(store.revoke(boss.claim, "admin", OPERATOR_KEY))
+    tick(store)
+
+    assert [who.name for who in store.everyone(None, 9)] == ["Bob", "Boss"]
+    assert [room.name for room in store.rooms(one.claim.by, None, 9)] == [LOBBY]
+    with pytest.raises(Unauthorized):
+        operate("operator.3", now - 1)
+    third = operate("operator.4", now + 1)
+    outcome(store.suspend(third.claim))
+    clock.advance(Policy().grace_seconds)
+    for _ in range(2):
+        tick(store)
+    assert store.statistics()["accounts"] == 1
+    assert other.claim.by == third.claim.by

@@ -28,6 +28,7 @@ from tests.chatserver.store.chat import (
     private,
     say,
     say_in,
+    tick,
 )
 from tests.chatserver.store.conftest import Clock
 
@@ -238,7 +239,7 @@ def test_erasing_an_account_removes_what_it_said_and_then_itself(
     assert {(event.user, event.by) for event in removed} == {("Boss", boss.claim.by)}
     seen = store.read_room(bob.claim.by, bobs, limit=500, kinds="messages")
     assert [event.text for event in seen if event.text] == ["of Bob"]
-    assert seen[-1].reactions == {"x": (1, ("Ann",))}
+    assert seen[-1].reactions == {}
     assert [one.name for one in store.people(bob.claim.by, bobs, None, 9)] == ["Bob"]
     assert [who.name for who in store.everyone(None, 9)] == ["Bob", "Boss"]
     assert [seat.room for seat in come(store, "Ann").seats] == [LOBBY]
@@ -251,3 +252,65 @@ def test_erasing_an_account_removes_what_it_said_and_then_itself(
         outcome(store.erase(boss.claim, "admin", "nobody", ""))
     with pytest.raises(Forbidden):
         outcome(store.erase(boss.claim, "admin", "boss", ""))
+
+
+def erase(store: Store, boss: Joined, key: str) -> None:
+    """All of an account."""
+    cursor = outcome(store.erase(boss.claim, "admin", key, ""))
+    while cursor:
+        cursor = outcome(store.erase(boss.claim, "admin", key, cursor))
+
+
+def test_no_token_of_an_account_that_was_erased_is_good_that_was_not_signed_later(
+    store: Store, boss: Joined, clock: Clock
+) -> None:
+    now = clock.now // 1000
+    of_before, of_later = Account("Ann", "member", now - 60), Account("Ann", "member", now + 60)
+    claim(store, "Ann", account=of_before)
+
+    erase(store, boss, "ann")
+
+    for account in (of_before, Account("Ann", "admin", now)):
+        with pytest.raises(Unauthorized):
+            claim(store, "Ann", account=account)
+    # Neither for whoever has the name meanwhile, nor for the account that comes of a later one.
+    guest = claim(store, "Ann")
+    with pytest.raises(Unauthorized):
+        claim(store, "Ann", account=of_before)
+    say(store, guest, "still here")
+    claim(store, "Ann", account=of_later)
+    with pytest.raises(Unauthorized):
+        claim(store, "Ann", account=of_before)
+    clock.advance(3600)
+    erase(store, boss, "ann")
+    with pytest.raises(Unauthorized):
+        claim(store, "Ann", account=of_later)
+
+
+def test_the_reactions_of_an_account_that_is_erased_are_taken_back_and_told(
+    store: Store, boss: Joined, clock: Clock
+) -> None:
+    ann, bob = come(store, "Ann"), claim(store, "Bob")
+    said = [say(store, bob, f"{number}").id for number in range(60)]
+    for joined, emoji in ((ann, "x"), (ann, "y"), (bob, "x")):
+        for message in said:
+            outcome(store.react(joined.claim, joined.seats[0], message, emoji, True))
+    # By another spelling of the name, whose reactions are the same account's.
+    outcome(store.react(come(store, "ANN", subject="Ann").claim, ann.seats[0], said[0], "z", True))
+    own = say(store, ann, "mine").id
+    outcome(store.react(ann.claim, ann.seats[0], own, "x", True))
+    for _ in range(70):
+        clock.advance(1)
+        tick(store)
+    ear = Ear(store)
+
+    erase(store, boss, "ann")
+
+    seen = store.read_room(bob.claim.by, bob.seats[0], limit=500, kinds="messages")
+    assert [event.reactions for event in seen] == [*[{"x": (1, ("Bob",))}] * 60, {}]
+    for _ in range(70):
+        clock.advance(1)
+        tick(store)
+    ear.told()
+    told = {event.target: event.reactions for event in ear.events if event.type == "react"}
+    assert told == {message: {"x": (1, ("Bob",))} for message in said}

@@ -4,7 +4,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import redis.connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatserver.errors import Banned, ChatError, StartError
+from chatserver.errors import Banned, ChatError, StartError, Unauthorized
 from chatserver.people.names import check_name
+from chatserver.people.token_terms import Role
 from chatserver.store import open_store
 from chatserver.store.check import Summary, findings
 from chatserver.store.contents import AnyRecord, Head
@@ -174,10 +175,11 @@ class Life:
 
     def _moderate(self, name: str, which: int) -> None:
         admin = self._here[ADMIN].claim if ADMIN in self._here else self._here[name].claim
+        role: Role = "admin" if which % 5 else "moderator"
         key, room = check_name(NAMES[which % 3]).key, (LOBBY, EVERYWHERE, *ROOMS)[which % 4]
         match which % 6:
             case 0 | 1:
-                outcome(self._store.mute(admin, room, "admin", key, which or None, "loud"))
+                outcome(self._store.mute(admin, room, role, key, which or None, "loud"))
             case 2:
                 outcome(self._store.ban(admin, room, "admin", key, 2, "ads"))
             case 3:
@@ -279,6 +281,27 @@ def test_an_import_replaces_nothing(engine: str, shared_redis: RedisServer, tmp_
         make_of(file, url)
 
     assert records(url) == before
+
+
+def test_no_token_of_an_account_that_was_erased_is_good_in_copies_either(
+    shared_redis: RedisServer, tmp_path: Path
+) -> None:
+    urls = [f"sqlite:///{tmp_path}/1.db", emptied(shared_redis), f"sqlite:///{tmp_path}/3.db"]
+    store = open_store(urls[0])
+    boss, ann = (
+        outcome(store.claim(account.subject.lower(), "-", account.role, None, account=account))
+        for account in (Account(ADMIN, "admin"), Account("Ann"))
+    )
+    assert outcome(store.erase(boss.claim, "admin", ann.claim.key, "")) == ""
+    store.close()
+
+    for number, (this, other) in enumerate(pairwise(urls)):
+        make_of(export(this, tmp_path / f"{number}.jsonl"), other)
+        assert records(other) == records(this)
+        store = open_store(other)
+        with pytest.raises(Unauthorized):
+            outcome(store.claim("ann", "Ann", "again", None, account=Account("Ann", issued=1)))
+        store.close()
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "redis"])
@@ -399,13 +422,14 @@ CARRIED = {
     "sent": "id digest text_digest time_ms",
     "holding": "key place number name by secret holder until address",
     "account": "key name subject role revoked by",
-    "sanction": "number kind room by address name author reason time_ms until_ms",
+    "sanction": "number kind room by address name author reason time_ms until_ms rank",
     "notice": "number type key name room by",
     "log": "epoch opened last_sanction",
     "room": "number name kind title topic owner maker everything last_id said ended",
     "seat": "room by number name read",
     "pass": "digest room until_ms uses",
     "block": "by key",
+    "erased": "by revoked",
     "reaction": "id emoji by name",
     "reacted": "id room",
 }

@@ -26,6 +26,7 @@ from tests.chatserver.store.chat import (
     claim,
     come,
     enter,
+    in_force,
     private,
     say,
     say_in,
@@ -334,6 +335,75 @@ def test_with_a_room_end_its_sanctions(store: Store, boss: Joined) -> None:
     outcome(store.close_room(ann.claim, seat))
 
     assert store.statistics()["sanctions"] == 0
+
+
+# --- ranks
+
+
+def test_what_an_admin_has_decided_only_admins_lift_or_replace(
+    store: Store, mod: Joined, boss: Joined
+) -> None:
+    ann, other = come(store, "Ann"), come(store, "Other", "admin", lobby=False)
+    numbers = [
+        outcome(done(boss.claim, LOBBY, "admin", "ann", None, ""))
+        for done in (store.mute, store.ban)
+    ]
+
+    assert_refused(
+        Forbidden,
+        *(store.lift(mod.claim, LOBBY, "moderator", number) for number in numbers),
+        store.mute(mod.claim, LOBBY, "moderator", "ann", 1, ""),
+        store.ban(mod.claim, LOBBY, "moderator", "ann", 1, ""),
+        match="An admin has decided that",
+    )
+    with pytest.raises(Banned, match="for good"):
+        enter(store, ann, LOBBY)
+
+    outcome(store.lift(other.claim, LOBBY, "admin", numbers[0]))
+    replaced = outcome(store.ban(other.claim, LOBBY, "admin", "ann", 60, ""))
+    assert [(one.number, one.rank) for one in in_force(store, boss, LOBBY)] == [(replaced, 2)]
+
+
+def test_what_a_moderator_has_decided_its_equals_and_admins_lift_and_replace(
+    store: Store, mod: Joined, boss: Joined
+) -> None:
+    come(store, "Ann")
+    other = come(store, "Other", "moderator")
+    outcome(store.mute(mod.claim, LOBBY, "moderator", "ann", None, ""))
+
+    shorter = outcome(store.mute(other.claim, LOBBY, "moderator", "ann", 60, ""))
+    outcome(store.lift(other.claim, LOBBY, "moderator", shorter))
+    outcome(store.mute(mod.claim, LOBBY, "moderator", "ann", None, ""))
+    admins = outcome(store.mute(boss.claim, LOBBY, "admin", "ann", 60, ""))
+
+    assert [(one.number, one.rank) for one in in_force(store, boss, LOBBY)] == [(admins, 2)]
+
+
+def test_what_an_admin_has_decided_for_a_time_stands_in_nobodys_way_afterwards(
+    store: Store, mod: Joined, boss: Joined, clock: Clock
+) -> None:
+    come(store, "Ann")
+    outcome(store.mute(boss.claim, LOBBY, "admin", "ann", 60, ""))
+    clock.advance(60)
+
+    number = outcome(store.mute(mod.claim, LOBBY, "moderator", "ann", 60, ""))
+
+    assert [(one.number, one.rank) for one in in_force(store, boss, LOBBY)] == [(number, 1)]
+
+
+def test_whoever_owns_a_room_next_lifts_what_owners_have_decided_and_nothing_of_admins(
+    store: Store, boss: Joined
+) -> None:
+    ann, bob, cid = come(store, "Ann"), come(store, "Bob"), come(store, "Cid")
+    anns, *_ = private(store, ann, bob, cid)
+    of_owner = outcome(store.mute(ann.claim, "+private", "member", "cid", None, ""))
+    of_admin = outcome(store.mute(boss.claim, "+private", "admin", "ann", None, ""))
+
+    outcome(store.leave_room(ann.claim, anns))
+
+    assert_refused(Forbidden, store.lift(bob.claim, "+private", "member", of_admin))
+    outcome(store.lift(bob.claim, "+private", "member", of_owner))
+    assert [one.number for one in in_force(store, boss, "+private")] == [of_admin]
 
 
 # --- messages

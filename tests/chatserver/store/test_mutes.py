@@ -158,7 +158,7 @@ def test_another_sanction_of_the_same_kind_takes_the_place_of_the_one_before(
     ]
     now, by = clock.now, ann.claim.by
     until = now + 60_000
-    last = Sanction(second, "mute", LOBBY, by, "", "Ann", "Mod", "less", now, until)
+    last = Sanction(second, "mute", LOBBY, by, "", "Ann", "Mod", "less", now, until, 1)
     assert found[-1] == last
     assert first < found[0].number < found[1].number < second
 

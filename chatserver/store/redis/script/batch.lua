@@ -32,7 +32,7 @@ for i, operation in ipairs(batch) do
 end
 time.settle()
 if operations.ticked then
-  time.lift()
+  time.forget()
   time.trim()
   rooms.erase_ended()
   rooms.forget_erased()

@@ -45,13 +45,14 @@ local function claim_place(
 )
   local record = names.find(key)
   local guest = record and not record.places and record
-  if record and not guest and names.is_refused(record, account[1], account[4]) then
+  local known = record and not guest and record
+  if names.is_refused(known, account[1], account[2], account[4]) then
     return nil, {'unauthorized'}
   end
   local refusal = is_kept_out(account[2], '', lobby)
   if refusal then
     return nil, refusal
-  elseif record and not guest and names.are_too_many(key, record, secret) then
+  elseif known and names.are_too_many(key, record, secret) then
     return nil, {'places'}
   elseif guest then
     if not guest.waiting then
@@ -121,7 +122,7 @@ end
 
 -- Go on with the next token.
 function by_holder.renew(key, record, issued, role)
-  if not record.places or names.is_refused(record, record.subject, issued) then
+  if not record.places or names.is_refused(record, record.subject, record.by, issued) then
     return {'unauthorized'}
   end
   record.role = role

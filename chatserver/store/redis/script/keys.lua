@@ -41,8 +41,11 @@
 --   made           hash: identity -> how many rooms it has made that are there
 --   inside:<by>    sorted set of the names of the rooms beside the lobby in which the identity is, all with 0
 --   blocks:<by>    set: keys of names that it blocks
+--   revoked        hash: identity of an account that was erased -> the second after which its tokens were signed
 --   ending         sorted set: numbers of rooms that have ended, by the moment from which they are erased
 --   sanctions      hash: number -> {kind, room, by, address, name, author, reason, time, until or false}
+--   ranks          hash: number of a sanction -> the rank of its author; 1 if it is not here. Versions before
+--                  it was kept let everyone lift who may moderate, and leave what it was of a lifted one
 --   lifting        sorted set: number of a sanction, by the time until which it holds
 --   asides         no key but a channel: what is told beside the log, lists of
 --                  {room, type, user, by, online}
@@ -87,12 +90,14 @@ local at = {
   due = '{chat}2:due',
   passes = '{chat}2:passes',
   made = '{chat}2:made',
+  revoked = '{chat}2:revoked',
   ending = '{chat}2:ending',
   known = '{chat}2:known',
   addresses = '{chat}2:addresses',
   counts = '{chat}2:counts',
   named = '{chat}2:named',
   sanctions = '{chat}2:sanctions',
+  ranks = '{chat}2:ranks',
   lifting = '{chat}2:lifting',
   asides = '{chat}2:asides',
 

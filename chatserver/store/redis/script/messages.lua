@@ -64,9 +64,26 @@ function messages.remove(room, record, id, reason)
   return rooms.add(room, 'remove', record.name, record.by, false, id, reason)
 end
 
--- Remove a part of what an identity has said, which `doer` does. Returns where to go on: an id, a colon
--- and a room's name; nil: that was all.
+-- Remove a part of what an identity has said, which `doer` does, and take back its reactions. Returns where
+-- to go on: an id, a colon and a room's name; nil: that was all.
 function messages.remove_all_of(by, doer, cursor)
+  -- Take back the reactions to a message. Returns how many there were, and of how many.
+  local function take_back(room, id)
+    local taken, of = 0, 0
+    for _, kind in ipairs(reactions.kinds(room, id)) do
+      local members = call('ZRANGE', at.reacted_of .. id .. ':' .. kind, 0, -1)
+      for _, member in ipairs(members) do
+        local who, name = string.match(member, '^(%S+) (.*)$')
+        if who == by then
+          messages.react(room, {by = by, name = name}, id, kind, false)
+          taken = taken + 1
+        end
+      end
+      of = of + #members
+    end
+    return taken, of
+  end
+
   local low, begin = string.match(cursor, '^(%d+):(.*)$')
   local scanned, removed, last = 0, 0, nil
   local from = begin and '[' .. begin or '-'
@@ -83,14 +100,18 @@ function messages.remove_all_of(by, doer, cursor)
       for _, entry in ipairs(entries) do
         local id = id_of(entry)
         position = id + 1
-        if entry[2][1] == 'chat' and messages.author(room, nil, id) == by then
+        local author = entry[2][1] == 'chat' and messages.author(room, nil, id)
+        if author == by then
           messages.remove(room, doer, id, '')
           removed = removed + 1
+        elseif author then
+          local taken, of = take_back(room, id)
+          removed, scanned = removed + taken, scanned + of
         end
-      end
-      scanned = scanned + #entries
-      if removed >= ERASED or scanned >= 10 * ERASED then
-        return position .. ':' .. name
+        scanned = scanned + 1
+        if removed >= ERASED or scanned >= 10 * ERASED then
+          return position .. ':' .. name
+        end
       end
     until #entries < ERASED
     last = name

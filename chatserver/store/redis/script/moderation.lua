@@ -5,6 +5,7 @@ local by_moderator, by_admin -- functions that take: record, the room, role, …
 -- Few batches moderate, and whatever a script makes, each batch waits for: it is made when it is asked for.
 local function make()
   by_moderator, by_admin = {}, {}
+  sanctions.make()
 
   local function tell(record, room, text)
     rooms.add(room, 'notice', record.name, record.by, false, record.name .. text, {})
@@ -53,10 +54,11 @@ local function make()
     end
   end
 
-  -- Let somebody be muted or banned; returns the sanction's number, or a refusal.
-  local function sanction(record, room, kind, other, lasting, reason)
-    local address = address_of(other, record)
-    return sanctions.add(room, kind, other.by, address, other.name, record.name, lasting, reason)
+  -- Let somebody be muted or banned, `...`: for how long, and why; returns the sanction's number, or a
+  -- refusal.
+  local function sanction(record, room, role, kind, other, ...)
+    local address, rank = address_of(other, record), ranks.of(room, record.by, role)
+    return sanctions.add(room, kind, other.by, address, other.name, record.name, rank, ...)
   end
 
   --- Moderating.
@@ -82,7 +84,7 @@ local function make()
     if not other then
       return refusal
     end
-    local number = sanction(record, room, 'mute', other, lasting, reason)
+    local number = sanction(record, room, role, 'mute', other, lasting, reason)
     if type(number) == 'number' then
       tell(record, room, ' muted ' .. other.name .. how)
     end
@@ -107,7 +109,7 @@ local function make()
     if not other then
       return refusal
     end
-    local number = sanction(record, room, 'ban', other, lasting, reason)
+    local number = sanction(record, room, role, 'ban', other, lasting, reason)
     if type(number) ~= 'number' then
       return number
     end
@@ -133,9 +135,9 @@ local function make()
   end
 
   function by_moderator.lift(record, room, role, number)
-    local found = sanctions.get(room, number)
+    local found, refusal = sanctions.get(room, number, ranks.of(room, record.by, role))
     if not found then
-      return {'no sanction'}
+      return refusal
     end
     sanctions.remove(room, number)
     if room.kind ~= 'everywhere' then
@@ -152,7 +154,10 @@ local function make()
 
   function by_admin.ban_address(record, address, shown, lasting, reason, how)
     local room = rooms.everywhere()
-    local number = sanctions.add(room, 'ban', '', address, shown, record.name, lasting, reason)
+    local rank = ranks.of(room, record.by, 'admin')
+    local number = sanctions.add(
+      room, 'ban', '', address, shown, record.name, rank, lasting, reason
+    )
     if type(number) == 'number' then
       send_away(address, how)
     end

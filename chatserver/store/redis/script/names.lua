@@ -175,8 +175,10 @@ end
 function names.let_in(key, name, skeletons, scripts, account)
   local record = names.find(key)
   if not record then
-    record = {name = name, subject = account[1], by = account[2], revoked = 0, places = {}}
+    local revoked = tonumber(call('HGET', at.revoked, account[2]) or 0)
+    record = {name = name, subject = account[1], by = account[2], revoked = revoked, places = {}}
     remember(key, record, skeletons, scripts)
+    call('HDEL', at.revoked, record.by)
     call('HINCRBY', at.counts, 'accounts', 1)
   elseif record.name ~= name then
     local order = call('ZSCORE', at.order, record.name)
@@ -193,14 +195,20 @@ function names.let_in(key, name, skeletons, scripts, account)
   return record
 end
 
--- Whether a name is not this account's, or the token is good no more.
-function names.is_refused(record, subject, issued)
+-- Whether a name is not this account's, or its token, signed at `issued`, good no more; `record` false: it
+-- is no account's yet, or any more.
+function names.is_refused(record, subject, by, issued)
+  local revoked = record and record.revoked or call('HGET', at.revoked, by) or 0
   -- The second itself is over only after its last moment.
-  return record.subject ~= subject or issued < record.revoked + 1
+  return record and record.subject ~= subject or issued < revoked + 1
 end
 
+-- Its tokens stay revoked.
 function names.forget_account(key, record)
   forget(key, record)
+  if record.revoked > 0 then
+    call('HSET', at.revoked, record.by, record.revoked)
+  end
   call('HINCRBY', at.counts, 'accounts', -1)
 end
 

@@ -204,6 +204,21 @@ function questions.rooms(by, after, limit, inside)
   return found
 end
 
+-- Keys of names that somebody blocks, in no order.
+function questions.blocked(by)
+  return call('SMEMBERS', at.blocks_of .. by)
+end
+
+-- Of each key the name as it is shown; of nobody's the key.
+function questions.shown(keys)
+  local found = {}
+  for i, key in ipairs(keys) do
+    local packed = call('HGET', at.names, key)
+    found[i] = packed and decode(packed).name or key
+  end
+  return found
+end
+
 --- For admins.
 
 function questions.everyone(after, limit)

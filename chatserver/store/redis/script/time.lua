@@ -22,10 +22,15 @@ local function end_stays(slots, most)
   return most
 end
 
--- Forget sanctions whose time is over.
-function time.lift()
+-- Forget sanctions whose time is over, and the operator's account if the operator is not there.
+function time.forget()
   for _, ended in ipairs(sanctions.ended()) do
     sanctions.remove(rooms.find(ended[2]), ended[1])
+  end
+  local account = names.find(rules.operator)
+  if account and account.places and #account.places == 0 then
+    seats.end_stay(rules.operator, account)
+    names.forget_account(rules.operator, account)
   end
 end
 

@@ -1,5 +1,5 @@
-"""Files of the versions before rooms (1) and before accounts (2): everything in them is the lobby's
-and of guests, and a copy is kept."""
+"""Files of the versions before rooms (1), before accounts (2) and before sanctions had ranks (3):
+everything in these is the lobby's and of guests, and a copy is kept."""
 
 import sqlite3
 from contextlib import closing
@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from chatserver.errors import BadRequest, StartError
+from chatserver.errors import BadRequest, Forbidden, StartError
 from chatserver.store.events import Event
 from chatserver.store.people_interface import PersonInfo
 from chatserver.store.seats import Seat
 from chatserver.store.sqlite import schema
 from chatserver.store.values import digest_of, identity_of
-from tests.chatserver.store.chat import claim, say, tick
+from tests.chatserver.greenlets import outcome
+from tests.chatserver.store.chat import claim, come, say, tick
 from tests.chatserver.store.conftest import Clock, OpenStore
 
 SECRET = "a secret of before"
@@ -26,7 +27,7 @@ EVENTS = [
 ]
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, 2, 3])
 def version(request: pytest.FixtureRequest) -> int:
     found: int = request.param
     return found
@@ -49,6 +50,9 @@ def old(path: Path, clock: Clock, version: int) -> Path:
         file.create_function("identity_of", 1, identity_of, deterministic=True)
         for statement in chain.from_iterable(schema.MIGRATIONS[1:version]):
             file.execute(statement)
+        if version == 3:
+            mute = (1, "mute", "lobby", identity_of(SECRET), "", "Alice", "Mod", "", 0, None)
+            file.execute("INSERT INTO sanction VALUES (?,?,?,?,?,?,?,?,?,?)", mute)
         file.execute(f"PRAGMA user_version={version}")
     return path
 
@@ -72,6 +76,7 @@ def test_everything_is_the_lobbys(open_at: OpenStore, old: Path) -> None:
     assert store.everyone(None, 9) == [PersonInfo("Alice", None, True, 1)]
 
 
+@pytest.mark.parametrize("version", [1, 2])
 def test_what_was_sent_is_still_known(open_at: OpenStore, old: Path) -> None:
     store = open_at()
     alice = claim(store, "Alice", SECRET)
@@ -81,10 +86,24 @@ def test_what_was_sent_is_still_known(open_at: OpenStore, old: Path) -> None:
         say(store, alice, "something else", "key")
 
 
+@pytest.mark.parametrize("version", [3])
+def test_what_was_decided_before_there_were_ranks_moderators_lift(
+    open_at: OpenStore, old: Path
+) -> None:
+    store = open_at()
+    alice, mod = claim(store, "Alice", SECRET), come(store, "Mod", "moderator")
+    with pytest.raises(Forbidden):
+        say(store, alice, "hello")
+
+    outcome(store.lift(mod.claim, "lobby", "moderator", 1))
+
+    say(store, alice, "hello")
+
+
 def test_a_copy_is_kept_as_it_was(open_at: OpenStore, old: Path, version: int) -> None:
     open_at().close()
 
-    said = {1: "said", 2: "number"}[version]
+    said = "said" if version == 1 else "number"
     with closing(sqlite3.connect(f"{old}.format-{version}")) as copy:
         assert copy.execute("PRAGMA user_version").fetchone() == (version,)
         query = f"SELECT id, type, user, text, time_ms, users, count, {said} FROM event"
