@@ -80,6 +80,18 @@ def test_a_class_within_a_function_cannot_be_imported() -> None:
         write_module([Server], "")
 
 
+def test_what_callers_cannot_pass_is_not_imported_either() -> None:
+    class Server(RpcTarget):
+        def call(self, name: str, *, clock: Path = Path()) -> None: ...
+
+    Server.call.__annotations__ = {"name": str, "clock": Path, "return": None}
+
+    module = write_module([Server], "")
+
+    assert "def call(self, name: str | TypedPromise[str], /) -> TypedPromise[None]" in module
+    assert "import Path" not in module
+
+
 def test_names_that_a_stub_has_itself_are_reached_with_brackets() -> None:
     module = write_module([Mapper], "")
 

@@ -10,6 +10,7 @@ import pytest
 from tests.processes import REPOSITORY
 
 RIGHT = """
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -36,6 +37,9 @@ assert_type(bank.open("Ada").result().done(3).result(), int)
 assert_type(bank.open("Ada")["done"](3).result(), int)
 assert_type(bank.open("Ada")["result"](1, 2, 3).result(), int)
 assert_type(bank.open("Ada").dup(), AccountApi)
+assert_type(bank.open("Ada").entries().future(), Future[list[Entry]])
+assert_type(bank.open("Ada").future(), Future[AccountApi])
+take_back: Callable[[], None] = bank.on_broken(print)
 with bank.open("Ada") as promise, promise.result() as account:
     assert_type(account, AccountApi)
     bank.open("Grace").move(account)
