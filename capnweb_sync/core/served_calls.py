@@ -183,7 +183,7 @@ class ServedCalls:
             self._copies_left -= count_values(value, self._copies_left)
         if self._copies_left <= 0:
             raise RpcError(
-                "One message names results with stubs so often that more than"
+                "One message names results with stubs, or of data classes, so often that more than"
                 f" {MAX_COPIED_VALUES} values would have to be copied.",
                 code="too_many",
             )

@@ -35,6 +35,11 @@ class Hidden(RpcTarget):
     def call(self, thing: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
 
+class Tags(RpcTarget):
+    def all(self) -> list[set[str]]:
+        return []
+
+
 class Mapper(RpcTarget):
     """Its names are those of a stub."""
 
@@ -58,6 +63,7 @@ class Plain: ...
         ),
         (Speaker, r"Ears\.hear: .* Annotate it as RpcPromise\[bool\]\."),
         (Keyed, r"Keyed\.call: a peer can't pass name"),
+        (Tags, r"Tags\.all: a set can't be sent\. Return a list\."),
         (Hidden, r"Hidden\.call: an annotation can't be resolved .*Nowhere"),
         (Plain, "Plain is not derived from RpcTarget"),
     ],
