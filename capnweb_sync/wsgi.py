@@ -24,7 +24,7 @@ from .core.served_calls import OnSendError
 from .core.targets import RpcTarget
 from .handshake import UPGRADE_KEY, HandshakeError, Refused, UpgradeUnavailable, accept, no_room
 from .limits import DEFAULT_LIMITS, Limits
-from .observe.seen import Observers
+from .observe.seen import Observers, observers_of
 from .origins import Origins
 from .runtimes.interface import Runtime, Transport
 from .runtimes.threads import thread_runtime
@@ -66,6 +66,11 @@ NO_REQUEST: Final = (
     " object."
 )
 
+NOTHING_MADE: Final = (
+    "for_request has returned None ({!r}). It returns the main object of whoever has sent the"
+    " request, or raises Refused."
+)
+
 StartResponse = Callable[..., Any]
 Answer = tuple[str, list[tuple[str, str]], Iterable[bytes]]
 
@@ -104,10 +109,19 @@ class Service:
             on_send_error: as there.
 
         Raises:
-            TypeError: `main` could be no main object.
+            TypeError: `main` could be no main object, `for_request` is no function, or `observer`
+                none.
+            ValueError: `max_connections` is less than 1.
         """
         if for_request is None:
             check_main(main)
+        elif not callable(for_request):
+            raise TypeError(
+                "for_request= takes a function that makes a main object of a request, not"
+                f" {for_request!r:.50}."
+            )
+        if max_connections is not None and max_connections < 1:
+            raise ValueError(f"max_connections= is a number from 1 on, not {max_connections!r}.")
         self._main = main
         self._for_request = for_request
         self._limits = limits
@@ -117,7 +131,7 @@ class Service:
         self._max_answer = max_answer
         self._origins = origins
         self._max_connections = max_connections
-        self._observer = observer
+        self._observer = observers_of(observer)
         self._on_send_error = on_send_error
         self._connections: Connections | None = None
         self._threaded: ThreadedConnections | None = None
@@ -160,6 +174,8 @@ class Service:
         if self._for_request is None:
             return self._new_main()
         main = self._for_request(request_of(environ))
+        if main is None:
+            raise TypeError(NOTHING_MADE.format(self._for_request))
         check_sendable(main)
         return main
 
@@ -398,8 +414,9 @@ def serve(
 
     Raises:
         TypeError: what could be no main object, such as a class that is not an `RpcTarget`; both
-            `main` and `for_request`, or neither.
-        ValueError: an origin that no page can have.
+            `main` and `for_request`, or neither; a `for_request` that is no function, an
+            `observer` that is none.
+        ValueError: an origin that no page can have, fewer than one connection.
 
     Returns:
         A WSGI application, and ways to fit it in elsewhere.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 if TYPE_CHECKING:
@@ -18,6 +19,12 @@ def request_of(environ: Environ) -> Request:
         # What stands behind the name, which goes with the request.
         return cast("Request", flask.request._get_current_object())  # type: ignore[attr-defined]
     return flask.Request(environ)
+
+
+def in_a_request() -> bool:
+    """Whether a request of Flask's is being answered here, now."""
+    flask = sys.modules.get("flask")
+    return flask is not None and bool(flask.has_request_context())
 
 
 def address_of(environ: Environ) -> tuple[str, int]:

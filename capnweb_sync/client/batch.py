@@ -36,6 +36,7 @@ from ..runtimes.threads import thread_runtime
 from ..session.session import RpcSession
 from ..typed import MainApi, with_api
 from ..urls import merged, parse_url, public_part, without_password
+from .opening import MAX_SENTENCE, sentence_in
 
 TIMEOUT_SECONDS: Final = 30.0
 """How long the answer may take: what the server grants by default."""
@@ -202,11 +203,12 @@ class BatchSession(Generic[MainApi]):
                 missing: int | None = response.length
         except urllib.error.HTTPError as error:
             with error:
-                sentence = error.read(1000).decode(errors="replace").strip()
+                sentence = sentence_in(error.headers.get("Content-Type"), error.read(MAX_SENTENCE))
             location = error.headers.get("Location")
             if location is not None and 300 <= error.code < 400:
                 sentence = f"It points to {location!r}; a batch goes only where it is sent."
-            raise BatchError(f"The server answered {error.code}. {sentence}", error.code) from None
+            told = f"The server answered {error.code}. {sentence}".rstrip()
+            raise BatchError(told, error.code) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise BatchError(
@@ -276,7 +278,7 @@ def batch(
         A context manager that gives the server's main object.
 
     Raises:
-        ValueError: `url` is of another kind.
+        ValueError: `url` is of another kind, or a header can be none.
         BatchError: from the call that sends it: there was no answer, or one that is none.
     """
     return BatchSession(

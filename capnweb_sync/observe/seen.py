@@ -149,20 +149,24 @@ class Seen:
 def seen_by(observers: Observers, runtime: Runtime, transport: Transport) -> Seen | None:
     """What a new session tells `observers` and the loggers that somebody listens to; None if nobody
     sees it. Raises TypeError for what is no observer."""
-    if observers is None:
-        everybody = listening()
-    else:
-        given = [observers] if isinstance(observers, Observer) else list(observers)
-        for observer in given:
-            if not isinstance(observer, Observer):
-                raise TypeError(f"observer= takes Observers, not {observer!r:.50}.")
-        everybody = [*given, *listening()]
+    everybody = [*observers_of(observers), *listening()]
     if not everybody:
         return None
     conversation = Conversation(
         peer_of(transport), batch=not getattr(transport, "carries_streams", True)
     )
     return runtime.step.run(Seen, everybody, runtime, conversation)
+
+
+def observers_of(observers: Observers) -> list[Observer]:
+    """Those that were given. Raises TypeError for what is no observer."""
+    if observers is None:
+        return []
+    given = list(observers) if isinstance(observers, Iterable) else [observers]
+    for observer in given:
+        if not isinstance(observer, Observer):
+            raise TypeError(f"observer= takes Observers, not {observer!r:.50}.")
+    return given
 
 
 def peer_of(transport: Any) -> str:

@@ -25,6 +25,7 @@ from wsproto.utilities import LocalProtocolError, ProtocolError
 from ..close_codes import CloseCode, cut_reason
 from ..line import Line
 from ..runtimes.threads import named, thread_runtime
+from ..wsgi_requests import in_a_request
 from .line_socket import PING, LineSocket
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ TOO_SLOW: Final = "Too much waits to be sent: the peer reads too slowly."
 RECEIVE_SIZE: Final = 16 * 1024
 """Bytes taken from the kernel at a time, as under gevent: about a hundred short calls. Then others
 may have their turn, and it is looked at what the peer has left unread."""
+
+IN_A_VIEW: Final = (
+    "A view has returned a service, whose answer Flask looks into before the request is over."
+    " Register a blueprint instead: app.register_blueprint(serve(…).blueprint('/rpc'))"
+)
 
 ERROR_OF_OURS: Final = "The server met with an error of its own."
 
@@ -270,8 +276,11 @@ class Conversation:
         return self
 
     def __next__(self) -> NoReturn:
-        """Never anything but the end. Raises StopIteration or BrokenPipeError."""
+        """Never anything but the end. Raises StopIteration or BrokenPipeError, and RuntimeError in
+        the middle of a request."""
         try:
+            if in_a_request():
+                raise RuntimeError(IN_A_VIEW)
             with self._connections.open(self._connection):
                 self._connection.run(self._begin)
         finally:

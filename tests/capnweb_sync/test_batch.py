@@ -351,6 +351,19 @@ def test_what_is_no_answer_is_a_batch_error(
         promise.result()
 
 
+@pytest.mark.parametrize(
+    ("kind", "told"), [("text/plain", "500. <p>Sorry</p>"), ("text/html; charset=utf-8", "500.")]
+)
+def test_a_page_is_not_told_as_a_sentence(
+    answering: Callable[[bytes], str], kind: str, told: str
+) -> None:
+    head = f"HTTP/1.1 500 Sorry\r\nContent-Type: {kind}\r\nContent-Length: 12\r\n\r\n"
+    session = batch(answering(head.encode() + b"<p>Sorry</p>"))
+    with pytest.raises(BatchError) as raised:
+        session.main.echo("hi").result()
+    assert str(raised.value) == f"The server answered {told}"
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("location", ["http://127.0.0.1:{port}/", "file:///etc/passwd", "http://["])
 def test_a_redirect_is_told_and_nothing_is_sent_there(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -62,7 +68,27 @@ def test_a_stub_is_no_list(use: Callable[[Any], Any]) -> None:
     assert both.api != 5
 
 
-@pytest.mark.parametrize("use", [len, iter, bool, lambda promise: promise == 3])
+class Colour(Enum):
+    RED = "red"
+
+
+@dataclass
+class Point:
+    x: int
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        len,
+        iter,
+        bool,
+        *(
+            partial(operator.eq, value)
+            for value in (3, (3,), {3}, Colour.RED, Point(3), timedelta(3), UUID(int=3))
+        ),
+    ],
+)
 def test_a_promise_is_not_its_value(use: Callable[[Any], Any]) -> None:
     promise = Loopback(Api()).api.add(1, 2)
 

@@ -113,6 +113,15 @@ app.register_blueprint(serve(for_request=for_request).blueprint("/rooms/<room>",
 app.register_blueprint(serve(Api, send_stack_traces=True).blueprint("/traces", "traces"))
 
 
+in_a_view = serve(Api)
+
+
+@app.route("/view", websocket=True)
+def view() -> Any:
+    """Not how it is done: the conversation would begin within the request."""
+    return in_a_view
+
+
 @app.before_request
 def check() -> Any:
     flask.g.checked = True

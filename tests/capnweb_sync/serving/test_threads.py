@@ -92,6 +92,15 @@ def test_flasks_debugger_has_nothing_to_show_when_a_connection_ends(start: Start
     assert "Error" not in server.output
 
 
+def test_a_view_that_returns_a_service_is_told_to_be_a_blueprint(start: Start) -> None:
+    server = start(SERVERS["flask"])
+
+    with pytest.raises(HandshakeError, match="500"):
+        connect(server.url.replace("/rpc", "/view"))
+
+    wait_until(lambda: "Register a blueprint instead" in server.output)
+
+
 def test_connections_over_tls_work_as_without(start: Start, certificate: Path) -> None:
     server = start([*SERVERS["flask"], "--cert", str(certificate), "--key", str(certificate)])
     url = server.url.replace("ws://127.0.0.1", "wss://localhost")
