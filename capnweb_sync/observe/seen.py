@@ -109,7 +109,8 @@ class Seen:
         self._calls[job] = self._begin(path, False, reading)
 
     def _begin(self, path: Path, outgoing: bool, reading: bool) -> Call:
-        call = Call(self._conversation, path, outgoing, reading)
+        # Some paths are lists, as they came in the message.
+        call = Call(self._conversation, tuple(path), outgoing, reading)
         for queue, told in self._begins:
             queue.add(self._source, told, (call,))
         return call
