@@ -263,7 +263,8 @@ class RpcPromise(NotThereYet, RpcStub, Generic[Result]):
             timeout = self._hook.calls.result_timeout
         if not runtime.wait(delivery, None if timeout == math.inf else timeout):
             raise concurrent.futures.TimeoutError(
-                f"There was no answer within {timeout} s. The call may still be under way."
+                f"There was no answer within {round(timeout or 0, 3):g} s. The call may still be"
+                " under way."
             )
         return delivery
 
