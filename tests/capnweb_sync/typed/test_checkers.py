@@ -1,6 +1,7 @@
 """What type checkers make of a typed API: right programs pass, and what is wrong is found."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -152,7 +153,8 @@ def errors_by_mypy(folder: Path, *programs: str) -> tuple[set[str], str]:
 
 
 def errors_by_pyright(folder: Path, *programs: str) -> tuple[set[str], str]:
-    """The same of pyright, as strict as it can be."""
+    """The same of pyright, as strict as it can be; of `examples/jobs`, too, which mypy checks with
+    everything else."""
     command = Path(__file__).parent / "node_modules" / ".bin" / "pyright"
     if not command.exists():
         pytest.skip("pyright is not installed: NOTHING WAS CHECKED WITH IT")
@@ -160,7 +162,7 @@ def errors_by_pyright(folder: Path, *programs: str) -> tuple[set[str], str]:
     config.write_text(
         json.dumps(
             {
-                "include": programs,
+                "include": [*programs, os.path.relpath(REPOSITORY / "examples" / "jobs", folder)],
                 "typeCheckingMode": "strict",
                 "pythonVersion": "3.10",
                 "extraPaths": [str(REPOSITORY)],
