@@ -13,8 +13,7 @@ unless they are allowed (see `origins`). Nothing here needs Flask or gevent unti
 from __future__ import annotations
 
 import inspect
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -28,30 +27,15 @@ from .observe.seen import Observers, observers_of
 from .origins import Origins
 from .runtimes.interface import Runtime, Transport
 from .runtimes.threads import thread_runtime
-from .session.batch_transport import BatchTransport
 from .session.session import RpcSession
-from .wsgi_requests import Environ, TooLarge, address_of, read_body, request_of
+from .wsgi_batch import ANSWER_BYTES, BATCH_BYTES, BATCH_SECONDS, Answer, answer_batch
+from .wsgi_requests import Environ, address_of, request_of
 
 if TYPE_CHECKING:
     from flask import Blueprint, Request
 
     from .server import Connection, Connections
     from .server_threads.connections import ThreadedConnections
-
-BATCH_SECONDS: Final = 30.0
-"""How long the calls of one batch may take by default: a usual patience of proxies is 60 s."""
-
-BATCH_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of a batch by default; it is held in memory while it is served."""
-
-ANSWER_BYTES: Final = 8 * 1024 * 1024
-"""Bytes of the answer to a batch by default. A short batch can name one large result many times,
-and the answer is held in memory until its client has read it."""
-
-BATCH_OVER: Final = (
-    "The batch is over, and with it all that it has passed: none of that can be called any more."
-    " What is to be called later has to come by a connection: connect()"
-)
 
 FOREIGN_PAGE: Final = (
     b"Pages of another site may not use this service; allow_origins of serve() lets them.\n"
@@ -72,7 +56,6 @@ NOTHING_MADE: Final = (
 )
 
 StartResponse = Callable[..., Any]
-Answer = tuple[str, list[tuple[str, str]], Iterable[bytes]]
 
 
 class Service:
@@ -287,33 +270,13 @@ class Service:
             raise no_room()
         # Before its body is read: whoever is refused need not send it.
         main = self._main_for(environ)
-        try:
-            body = read_body(environ, self._max_batch)
-        except TooLarge:
-            sentence = f"A batch has {self._max_batch} bytes at most.\n"
-            return "413 Content Too Large", [], [sentence.encode()]
-        except ValueError:
-            return "400 Bad Request", [], [b"The body of the request is incomplete.\n"]
-        transport = BatchTransport(self._max_answer, address_of(environ))
-        transport.can_answer = False
-        session = self._session(transport, main, None)
-        transport.on_too_large = session.close
-        deadline = time.monotonic() + self._batch_timeout
-        taken = session.runtime.in_turns(take_lines(session, body, deadline))
-        in_time = (
-            session.runtime.wait(taken, self._batch_timeout)
-            and time.monotonic() < deadline
-            and session.drain(deadline - time.monotonic())
+        return answer_batch(
+            environ,
+            lambda transport: self._session(transport, main, None),
+            seconds=self._batch_timeout,
+            max_batch=self._max_batch,
+            max_answer=self._max_answer,
         )
-        answer = transport.take()
-        session.connection_lost(None, BATCH_OVER)
-        if transport.too_large:
-            sentence = f"An answer has {self._max_answer} bytes at most: ask for less at a time.\n"
-            return "413 Content Too Large", [], [sentence.encode()]
-        if not in_time:
-            sentence = f"The batch took longer than {self._batch_timeout:g} s.\n"
-            return "504 Gateway Timeout", [], [sentence.encode()]
-        return "200 OK", [], [answer]
 
     def blueprint(self, url: str = "/rpc", name: str = "capnweb") -> Blueprint:
         """Make a Flask blueprint that serves batches and WebSockets.
@@ -352,19 +315,6 @@ def check_main(main: Any) -> None:
             f"Each session gets a new {main.__qualname__}, made without arguments: {error}."
             " Serve an object instead, or a class that needs none."
         ) from None
-
-
-def take_lines(session: RpcSession, body: bytes, deadline: float) -> Iterator[None]:
-    """Take the messages of a batch, in pieces; no more of them once the session is over or it is
-    later than `deadline` (`time.monotonic`)."""
-    start = 0
-    while start < len(body) and not session.closed and time.monotonic() < deadline:
-        end = body.find(b"\n", start)
-        if end < 0:
-            end = len(body)
-        session.receive(body[start:end])
-        start = end + 1
-        yield
 
 
 class _Nothing(Enum):

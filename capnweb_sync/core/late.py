@@ -13,7 +13,7 @@ imported, as the reference does for `map` and streams in its `core.ts`.
     core/watches.py         watch
     codec/encoder.py        check_sendable
     codec/data_kinds.py     open_data
-    codec/map.py            map_stub
+    codec/map_recorder.py   map_stub
 
 The package's `__init__` imports all of them, so nothing is ever found empty.
 """

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from weakref import WeakSet
 
 from ..close_codes import CLOSED_BY_US
-from ..codec.map import MapAllowance, MapWork
+from ..codec.map_work import MapAllowance, MapWork
 from ..core.hooks import Hook
 from ..core.ledger import PIPE_COST, Kept
 from ..core.served_calls import too_much
