@@ -293,8 +293,14 @@ class Service:
         def view(**_: Any) -> Any:
             # Flask would take the first item of a WSGI application's answer at once.
             begun: list[Any] = []
-            body = self(request.environ, lambda status, headers: begun.extend((status, headers)))
-            return Response(body, *begun)
+            body: Any = self(
+                request.environ, lambda status, headers: begun.extend((status, headers))
+            )
+            response = Response(body, *begun)
+            if not isinstance(body, list):
+                # A conversation answers by itself, when Flask has added its cookies to these.
+                body.headers = response.headers
+            return response
 
         blueprint = Blueprint(name, __name__)
         # Werkzeug routes a request for an upgrade only to the first kind of rule.

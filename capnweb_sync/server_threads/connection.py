@@ -13,7 +13,7 @@ import errno
 import logging
 import socket
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
@@ -44,6 +44,11 @@ IN_A_VIEW: Final = (
     "A view has returned a service, whose answer Flask looks into before the request is over."
     " Register a blueprint instead: app.register_blueprint(serve(…).blueprint('/rpc'))"
 )
+
+ITS_OWN: Final = frozenset(
+    {"connection", "upgrade", "content-type", "content-length", "transfer-encoding"}
+)
+"""Headers that the answer to a handshake has itself, or cannot have."""
 
 ERROR_OF_OURS: Final = "The server met with an error of its own."
 
@@ -162,8 +167,9 @@ class ThreadedConnection:
         if self._line is not None:
             self._line.break_off(reason)
 
-    def run(self, begin: Callable[[], Session]) -> None:
-        """Answer the handshake and converse until the end. `begin` makes the session."""
+    def run(self, begin: Callable[[], Session], headers: Iterable[tuple[str, str]]) -> None:
+        """Answer the handshake, with these headers, too, and converse until the end. `begin` makes
+        the session."""
         line = self._line = Line(
             self._socket,
             ping=lambda: PING,
@@ -175,7 +181,7 @@ class ThreadedConnection:
         )
         if self._socket.family in (socket.AF_INET, socket.AF_INET6):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        line_socket = self._line_socket = LineSocket(line)
+        line_socket = self._line_socket = LineSocket(line, header_lines(headers))
         try:
             websocket = self._websocket = self._accept(line_socket)
             try:
@@ -257,6 +263,15 @@ class ThreadedConnection:
             self._session.connection_lost(code, reason)
 
 
+def header_lines(headers: Iterable[tuple[str, str]]) -> bytes:
+    """Those that an answer to a handshake may have besides its own: cookies, for instance."""
+    return b"".join(
+        f"{name}: {value}\r\n".encode("latin-1")
+        for name, value in headers
+        if name.lower() not in ITS_OWN and not name.lower().startswith("sec-websocket-")
+    )
+
+
 class Conversation:
     """The iterable that a WSGI application returns for an upgrade: see the top of this file."""
 
@@ -271,6 +286,8 @@ class Conversation:
         self._begin = begin
         self._connections = connections
         self._has_room = True
+        self.headers: Iterable[tuple[str, str]] = ()
+        """What else the answer to the handshake says; looked at when the conversation begins."""
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -282,7 +299,7 @@ class Conversation:
             if in_a_request():
                 raise RuntimeError(IN_A_VIEW)
             with self._connections.open(self._connection):
-                self._connection.run(self._begin)
+                self._connection.run(self._begin, self.headers)
         finally:
             self.close()
         if self._connection.has_debugger:

@@ -98,6 +98,7 @@ def for_request(request: flask.Request) -> Api:
     """A main object for whoever is logged in."""
     if request.headers.get("Authorization") == "Bearer bad":
         raise Refused(401, "Who are you?", [("WWW-Authenticate", "Bearer")])
+    flask.session["seen"] = True
     in_context = flask.has_request_context() and flask.g.get("checked")
     return Api(
         f"{flask.session.get('user')} in {(request.view_args or {}).get('room')}"
@@ -126,6 +127,12 @@ def view() -> Any:
 def check() -> Any:
     flask.g.checked = True
     return ("Not you.", 403) if flask.request.headers.get("X-Banned") else None
+
+
+@app.after_request
+def add(response: flask.Response) -> flask.Response:
+    response.headers["X-After"] = "request"
+    return response
 
 
 @app.teardown_request

@@ -180,6 +180,20 @@ def test_the_request_makes_the_main_object_in_its_context(server: Served) -> Non
     assert by_websocket == by_batch.result() == "ada in garden 1 True True"
 
 
+def test_the_answer_to_a_handshake_has_cookies_and_headers_of_the_application(
+    server: Served,
+) -> None:
+    url = f"ws://127.0.0.1:{server.port}/rooms/garden"
+    with websockets.sync.client.connect(url, compression=None, proxy=None) as client:
+        assert client.response is not None
+        headers = client.response.headers
+
+    assert headers["Set-Cookie"].startswith("session=")
+    assert headers["X-After"] == "request"
+    assert headers.get_all("Connection") == ["Upgrade"]
+    assert "Content-Length" not in headers
+
+
 @pytest.mark.parametrize(
     ("headers", "status", "sentence"),
     [
