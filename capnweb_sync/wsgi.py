@@ -50,6 +50,11 @@ NO_REQUEST: Final = (
     " object."
 )
 
+NOT_ON_GEVENT: Final = (
+    "The connections of this service are threads of the server's, which ends them when it stops."
+    " The session of one is ended by its close()."
+)
+
 NOTHING_MADE: Final = (
     "for_request has returned None ({!r}). It returns the main object of whoever has sent the"
     " request, or raises Refused."
@@ -164,7 +169,16 @@ class Service:
 
     @property
     def connections(self) -> Connections:
-        """The open WebSockets, made with the first use; needs gevent."""
+        """The open WebSockets under gevent, made with the first use.
+
+        Raises:
+            RuntimeError: they are threads of the server's.
+        """
+        if self._threaded is not None:
+            raise RuntimeError(NOT_ON_GEVENT)
+        return self._on_gevent()
+
+    def _on_gevent(self) -> Connections:
         if self._connections is None:
             from .server import Connections
             from .server.connections import DEFAULT_MAX_CONNECTIONS
@@ -216,7 +230,7 @@ class Service:
         def begin(connection: Connection) -> RpcSession:
             return self._session(connection, made.pop(), gevent_runtime())
 
-        _, headers = upgrade(environ, self.connections, begin)
+        _, headers = upgrade(environ, self._on_gevent(), begin)
         # After a refusal the handler finds another status, and begins nothing.
         made.append(self._main_for(environ))
         return "101 Switching Protocols", headers, []
