@@ -311,3 +311,6 @@ class Conversation:
         if self._has_room:
             self._has_room = False
             self._connections.release()
+
+    # Where the application has answered something else after all, nobody closes what it dropped.
+    __del__ = close

@@ -102,7 +102,8 @@ class ThreadedConnections:
     def release(self) -> None:
         """The connection is over, or never began."""
         with self._changed:
-            self._reserved -= 1
+            if self._reserved:  # not of a parent's, dropped in a forked child
+                self._reserved -= 1
             self._changed.notify_all()
 
     @contextmanager

@@ -131,6 +131,8 @@ def check() -> Any:
 
 @app.after_request
 def add(response: flask.Response) -> flask.Response:
+    if flask.request.headers.get("X-Instead"):
+        return app.make_response(("Something else.", 418))
     response.headers["X-After"] = "request"
     return response
 

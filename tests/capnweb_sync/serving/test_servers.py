@@ -316,6 +316,19 @@ def test_one_connection_too_many_gets_503(start: Start, name: str) -> None:
     wait_until(comes_in)
 
 
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_connection_that_got_another_answer_after_all_takes_no_room(
+    start: Start, name: str
+) -> None:
+    server = start(SERVERS[name], MAX_CONNECTIONS="1")
+    for _ in range(2):
+        with pytest.raises(HandshakeError, match="418"):
+            connect(server.url, headers={"X-Instead": "1"})
+
+    with connect(server.url) as session:
+        assert session.main.greet("Ada").result(DEADLINE)
+
+
 def test_the_log_is_silent_when_connections_end(server: Served) -> None:
     before = len(server.error_lines)
     for _ in range(20):
