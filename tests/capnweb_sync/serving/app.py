@@ -131,7 +131,9 @@ def check() -> Any:
 
 @app.after_request
 def add(response: flask.Response) -> flask.Response:
-    if flask.request.headers.get("X-Instead"):
+    if "X-Instead" in flask.request.headers:
+        if flask.request.headers["X-Instead"] == "error":
+            raise ValueError
         return app.make_response(("Something else.", 418))
     response.headers["X-After"] = "request"
     return response

@@ -321,9 +321,9 @@ def test_a_connection_that_got_another_answer_after_all_takes_no_room(
     start: Start, name: str
 ) -> None:
     server = start(SERVERS[name], MAX_CONNECTIONS="1")
-    for _ in range(2):
-        with pytest.raises(HandshakeError, match="418"):
-            connect(server.url, headers={"X-Instead": "1"})
+    for instead, status in (("answer", "418"), ("error", "500"), ("error", "500")):
+        with pytest.raises(HandshakeError, match=status):
+            connect(server.url, headers={"X-Instead": instead})
 
     with connect(server.url) as session:
         assert session.main.greet("Ada").result(DEADLINE)
