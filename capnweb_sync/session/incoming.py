@@ -100,7 +100,7 @@ class Incoming(Outgoing):
 
     def _abort(self, error: RpcError) -> None:
         """The peer broke the protocol: tell it, and end."""
-        self._send(["abort", self._encoded_error(error)])
+        self._send(["abort", self._encoded_error(error, "a message")])
         sentence = str(error)
         self._end(SessionClosed(f"The session was aborted: {sentence}", reason=sentence))
         self.transport.close(CLOSED_BY_US, sentence)
