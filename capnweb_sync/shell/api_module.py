@@ -188,6 +188,10 @@ def _signature(
 ) -> tuple[list[str], str, Any, str | None]:
     """The parameters of a method, their types, the annotation of its result, its docstring."""
     function = member.__func__ if isinstance(member, (staticmethod, classmethod)) else member
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise spelling.refuse(
+            "nothing awaits it. A method is a plain function: def, without async."
+        )
     hints = _hints(spelling, function)
     described = list(inspect.signature(function).parameters.values())
     if not isinstance(member, staticmethod):

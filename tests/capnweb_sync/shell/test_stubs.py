@@ -40,6 +40,11 @@ class Tags(RpcTarget):
         return []
 
 
+class Awaited(RpcTarget):
+    async def call(self) -> int:
+        return 1
+
+
 class Mapper(RpcTarget):
     """Its names are those of a stub."""
 
@@ -63,6 +68,7 @@ class Plain: ...
         ),
         (Speaker, r"Ears\.hear: .* Annotate it as RpcPromise\[bool\]\."),
         (Keyed, r"Keyed\.call: a peer can't pass name"),
+        (Awaited, r"Awaited\.call: nothing awaits it"),
         (Tags, r"Tags\.all: a set can't be sent\. Return a list\."),
         (Hidden, r"Hidden\.call: an annotation can't be resolved .*Nowhere"),
         (Plain, "Plain is not derived from RpcTarget"),
