@@ -36,6 +36,9 @@ _UNAVAILABLE = "503 Service Unavailable"
 _UPGRADE_REQUIRED = "426 Upgrade Required"
 _BAD_REQUEST = "400 Bad Request"
 
+REFUSALS: Final = range(300, 600)
+"""Statuses of HTTP for who gets something else than was asked for."""
+
 GEVENT_NEEDED: Final = (
     "This server cannot do WebSocket. Run the application with gevent's WSGIServer and "
     "capnweb_sync.server.WebSocketHandler, or with "
@@ -87,10 +90,15 @@ class Refused(Exception):
     def __init__(self, status: int, sentence: str, headers: Iterable[tuple[str, str]] = ()) -> None:
         """
         Args:
-            status: of HTTP, such as 401.
+            status: of HTTP, such as 401; of an error, or of a redirect.
             sentence: the body of the answer: what is wrong, for a person.
             headers: further ones, such as `("WWW-Authenticate", "Basic")`.
+
+        Raises:
+            ValueError: the status is of another kind.
         """
+        if status not in REFUSALS:
+            raise ValueError(f"A refusal has a status from 300 to 599, not {status!r}.")
         super().__init__(sentence)
         #: Of HTTP, code and phrase.
         self.status = f"{status} {responses.get(status, 'Refused')}"

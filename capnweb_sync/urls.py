@@ -23,6 +23,12 @@ the one that was written would be asked."""
 NOT_IN_A_HOST: Final = re.compile(r"[\x00-\x20\x7f/?#@\\]")
 """What must not come out of a host's percent-encoding: it would end the host, or the line."""
 
+HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110, section 5.6.2."""
+
+NOT_IN_A_HEADER: Final = re.compile("[\r\n\0]")
+"""What must not come out of a value: it would end the line, and begin another header."""
+
 SAFE: Final = "!$%&'()*+,/:;=?@[]~"
 """What stays as it is in a path and a query (RFC 3986), `%` included: it is encoded already."""
 
@@ -128,7 +134,13 @@ def public_part(url: str) -> str:
 
 
 def merged(target: Target, headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers of a request to `target`: what the caller says wins over the URL."""
+    """The headers of a request to `target`: what the caller says wins over the URL. Raises
+    ValueError for what can be none."""
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name):
+            raise ValueError(f"A header can't be called {name!r}.")
+        if NOT_IN_A_HEADER.search(value):
+            raise ValueError(f"The value of the header {name} has more than one line.")
     given = {name.lower() for name in headers}
     own = {} if "authorization" in given else target.headers
     return {**own, **headers}

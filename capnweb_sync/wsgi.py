@@ -13,8 +13,7 @@ unless they are allowed (see `origins`). Nothing here needs Flask or gevent unti
 from __future__ import annotations
 
 import inspect
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -24,34 +23,19 @@ from .core.served_calls import OnSendError
 from .core.targets import RpcTarget
 from .handshake import UPGRADE_KEY, HandshakeError, Refused, UpgradeUnavailable, accept, no_room
 from .limits import DEFAULT_LIMITS, Limits
-from .observe.seen import Observers
+from .observe.seen import Observers, observers_of
 from .origins import Origins
 from .runtimes.interface import Runtime, Transport
 from .runtimes.threads import thread_runtime
-from .session.batch_transport import BatchTransport
 from .session.session import RpcSession
-from .wsgi_requests import Environ, TooLarge, address_of, read_body, request_of
+from .wsgi_batch import ANSWER_BYTES, BATCH_BYTES, BATCH_SECONDS, Answer, answer_batch
+from .wsgi_requests import Environ, address_of, request_of
 
 if TYPE_CHECKING:
     from flask import Blueprint, Request
 
     from .server import Connection, Connections
     from .server_threads.connections import ThreadedConnections
-
-BATCH_SECONDS: Final = 30.0
-"""How long the calls of one batch may take by default: a usual patience of proxies is 60 s."""
-
-BATCH_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of a batch by default; it is held in memory while it is served."""
-
-ANSWER_BYTES: Final = 8 * 1024 * 1024
-"""Bytes of the answer to a batch by default. A short batch can name one large result many times,
-and the answer is held in memory until its client has read it."""
-
-BATCH_OVER: Final = (
-    "The batch is over, and with it all that it has passed: none of that can be called any more."
-    " What is to be called later has to come by a connection: connect()"
-)
 
 FOREIGN_PAGE: Final = (
     b"Pages of another site may not use this service; allow_origins of serve() lets them.\n"
@@ -66,8 +50,17 @@ NO_REQUEST: Final = (
     " object."
 )
 
+NOT_ON_GEVENT: Final = (
+    "The connections of this service are threads of the server's, which ends them when it stops."
+    " The session of one is ended by its close()."
+)
+
+NOTHING_MADE: Final = (
+    "for_request has returned None ({!r}). It returns the main object of whoever has sent the"
+    " request, or raises Refused."
+)
+
 StartResponse = Callable[..., Any]
-Answer = tuple[str, list[tuple[str, str]], Iterable[bytes]]
 
 
 class Service:
@@ -104,10 +97,19 @@ class Service:
             on_send_error: as there.
 
         Raises:
-            TypeError: `main` could be no main object.
+            TypeError: `main` could be no main object, `for_request` is no function, or `observer`
+                none.
+            ValueError: `max_connections` is less than 1.
         """
         if for_request is None:
             check_main(main)
+        elif not callable(for_request):
+            raise TypeError(
+                "for_request= takes a function that makes a main object of a request, not"
+                f" {for_request!r:.50}."
+            )
+        if max_connections is not None and max_connections < 1:
+            raise ValueError(f"max_connections= is a number from 1 on, not {max_connections!r}.")
         self._main = main
         self._for_request = for_request
         self._limits = limits
@@ -117,7 +119,7 @@ class Service:
         self._max_answer = max_answer
         self._origins = origins
         self._max_connections = max_connections
-        self._observer = observer
+        self._observer = observers_of(observer)
         self._on_send_error = on_send_error
         self._connections: Connections | None = None
         self._threaded: ThreadedConnections | None = None
@@ -160,12 +162,23 @@ class Service:
         if self._for_request is None:
             return self._new_main()
         main = self._for_request(request_of(environ))
+        if main is None:
+            raise TypeError(NOTHING_MADE.format(self._for_request))
         check_sendable(main)
         return main
 
     @property
     def connections(self) -> Connections:
-        """The open WebSockets, made with the first use; needs gevent."""
+        """The open WebSockets under gevent, made with the first use.
+
+        Raises:
+            RuntimeError: they are threads of the server's.
+        """
+        if self._threaded is not None:
+            raise RuntimeError(NOT_ON_GEVENT)
+        return self._on_gevent()
+
+    def _on_gevent(self) -> Connections:
         if self._connections is None:
             from .server import Connections
             from .server.connections import DEFAULT_MAX_CONNECTIONS
@@ -217,7 +230,7 @@ class Service:
         def begin(connection: Connection) -> RpcSession:
             return self._session(connection, made.pop(), gevent_runtime())
 
-        _, headers = upgrade(environ, self.connections, begin)
+        _, headers = upgrade(environ, self._on_gevent(), begin)
         # After a refusal the handler finds another status, and begins nothing.
         made.append(self._main_for(environ))
         return "101 Switching Protocols", headers, []
@@ -271,33 +284,13 @@ class Service:
             raise no_room()
         # Before its body is read: whoever is refused need not send it.
         main = self._main_for(environ)
-        try:
-            body = read_body(environ, self._max_batch)
-        except TooLarge:
-            sentence = f"A batch has {self._max_batch} bytes at most.\n"
-            return "413 Content Too Large", [], [sentence.encode()]
-        except ValueError:
-            return "400 Bad Request", [], [b"The body of the request is incomplete.\n"]
-        transport = BatchTransport(self._max_answer, address_of(environ))
-        transport.can_answer = False
-        session = self._session(transport, main, None)
-        transport.on_too_large = session.close
-        deadline = time.monotonic() + self._batch_timeout
-        taken = session.runtime.in_turns(take_lines(session, body, deadline))
-        in_time = (
-            session.runtime.wait(taken, self._batch_timeout)
-            and time.monotonic() < deadline
-            and session.drain(deadline - time.monotonic())
+        return answer_batch(
+            environ,
+            lambda transport: self._session(transport, main, None),
+            seconds=self._batch_timeout,
+            max_batch=self._max_batch,
+            max_answer=self._max_answer,
         )
-        answer = transport.take()
-        session.connection_lost(None, BATCH_OVER)
-        if transport.too_large:
-            sentence = f"An answer has {self._max_answer} bytes at most: ask for less at a time.\n"
-            return "413 Content Too Large", [], [sentence.encode()]
-        if not in_time:
-            sentence = f"The batch took longer than {self._batch_timeout:g} s.\n"
-            return "504 Gateway Timeout", [], [sentence.encode()]
-        return "200 OK", [], [answer]
 
     def blueprint(self, url: str = "/rpc", name: str = "capnweb") -> Blueprint:
         """Make a Flask blueprint that serves batches and WebSockets.
@@ -314,8 +307,14 @@ class Service:
         def view(**_: Any) -> Any:
             # Flask would take the first item of a WSGI application's answer at once.
             begun: list[Any] = []
-            body = self(request.environ, lambda status, headers: begun.extend((status, headers)))
-            return Response(body, *begun)
+            body: Any = self(
+                request.environ, lambda status, headers: begun.extend((status, headers))
+            )
+            response = Response(body, *begun)
+            if not isinstance(body, list):
+                # A conversation answers by itself, when Flask has added its cookies to these.
+                body.headers = response.headers
+            return response
 
         blueprint = Blueprint(name, __name__)
         # Werkzeug routes a request for an upgrade only to the first kind of rule.
@@ -336,19 +335,6 @@ def check_main(main: Any) -> None:
             f"Each session gets a new {main.__qualname__}, made without arguments: {error}."
             " Serve an object instead, or a class that needs none."
         ) from None
-
-
-def take_lines(session: RpcSession, body: bytes, deadline: float) -> Iterator[None]:
-    """Take the messages of a batch, in pieces; no more of them once the session is over or it is
-    later than `deadline` (`time.monotonic`)."""
-    start = 0
-    while start < len(body) and not session.closed and time.monotonic() < deadline:
-        end = body.find(b"\n", start)
-        if end < 0:
-            end = len(body)
-        session.receive(body[start:end])
-        start = end + 1
-        yield
 
 
 class _Nothing(Enum):
@@ -398,8 +384,9 @@ def serve(
 
     Raises:
         TypeError: what could be no main object, such as a class that is not an `RpcTarget`; both
-            `main` and `for_request`, or neither.
-        ValueError: an origin that no page can have.
+            `main` and `for_request`, or neither; a `for_request` that is no function, an
+            `observer` that is none.
+        ValueError: an origin that no page can have, fewer than one connection.
 
     Returns:
         A WSGI application, and ways to fit it in elsewhere.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 if TYPE_CHECKING:
@@ -20,11 +21,19 @@ def request_of(environ: Environ) -> Request:
     return flask.Request(environ)
 
 
+def in_a_request() -> bool:
+    """Whether a request of Flask's is being answered here, now."""
+    flask = sys.modules.get("flask")
+    return flask is not None and bool(flask.has_request_context())
+
+
 def address_of(environ: Environ) -> tuple[str, int]:
-    """Host and port of the peer, or of the client where the application believes its proxies; 0
-    for a port that nobody tells."""
-    port = str(environ.get("REMOTE_PORT", ""))
-    return environ.get("REMOTE_ADDR", ""), int(port) if port.isdecimal() else 0
+    """Host and port of the peer, or of the client where the application believes its proxies
+    (Werkzeug's `ProxyFix`); 0 for a port that nobody tells: there it is the proxy's."""
+    host = environ.get("REMOTE_ADDR", "")
+    peer = environ.get("werkzeug.proxy_fix.orig", {}).get("REMOTE_ADDR", host)
+    port = str(environ.get("REMOTE_PORT", "")) if host == peer else ""
+    return host, int(port) if port.isdecimal() else 0
 
 
 class TooLarge(Exception):

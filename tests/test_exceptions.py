@@ -55,7 +55,7 @@ def example(cls: type[Exception]) -> Exception:
         kind = str(parameter.annotation)
         value: Any = f"the {parameter.name}"
         if kind.startswith(("int", "<class 'int'>")):
-            value = 42
+            value = 404  # also a status of HTTP, where one is wanted
         elif kind.startswith(("float", "<class 'float'>")):
             value = 1.5
         elif kind.startswith(("bool", "<class 'bool'>")):

@@ -33,6 +33,7 @@ FLOORS = {
         ("session",),
         ("typed",),
         ("client", "server", "server_threads"),
+        ("wsgi_batch",),
         ("wsgi",),
         ("testing", "shell"),
         ("__main__",),
@@ -59,7 +60,7 @@ that are alone in their package's last row may import anything of it."""
 SHELLS = tuple(
     f"capnweb_sync.{room}"
     for room in (
-        *("client", "line", "server", "server_threads", "wsgi"),
+        *("client", "line", "server", "server_threads", "wsgi", "wsgi_batch"),
         *("wsgi_requests", "runtimes", "shell", "testing", "__main__"),
     )
 )

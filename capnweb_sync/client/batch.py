@@ -8,8 +8,10 @@
 The client collects calls; the first wait for a result, or the end of the `with` block, sends them.
 After that the session is over. What it costs in round trips is one, so there are no streams.
 Functions and objects may be passed; what the server calls of them runs here when the answer comes,
-and what that returns goes nowhere. The protocol page calls the format newline-delimited; the
-reference has it in `batch.ts`.
+and what that returns goes nowhere. A promise of this side's own, such as a call of an `RpcStub` of
+an object that is here, is waited for first, since its value goes along; the reference sends what it
+has after one turn of its loop (`BatchClientTransport`), and the server waits for the rest in vain.
+The protocol page calls the format newline-delimited; the reference has it in `batch.ts`.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from ..runtimes.threads import thread_runtime
 from ..session.session import RpcSession
 from ..typed import MainApi, with_api
 from ..urls import merged, parse_url, public_part, without_password
+from .opening import MAX_SENTENCE, sentence_in
 
 TIMEOUT_SECONDS: Final = 30.0
 """How long the answer may take: what the server grants by default."""
@@ -42,6 +45,11 @@ TIMEOUT_SECONDS: Final = 30.0
 OVER: Final = (
     "The batch is over: nothing can be called any more, nor asked for. Make all calls within it;"
     " objects that stay, and callbacks that come later, need a connection: connect()"
+)
+
+UNSETTLED: Final = (
+    "A promise among the arguments was not settled within {:g} s. A batch is sent once, with the"
+    " values of all promises in it; one that is settled later needs a connection: connect()"
 )
 
 
@@ -158,16 +166,19 @@ class BatchSession(Generic[MainApi]):
     def send(self) -> None:
         """Send the batch and take the answer; without effect the second time, in whichever thread.
 
-        Asks for the result of every call whose promise is still there. What the server has called
-        meanwhile runs before this returns, unless it takes very long. Raises BatchError.
+        Asks for the result of every call whose promise is still there, and waits for promises of
+        this side's own among the arguments. What the server has called meanwhile runs before this
+        returns, unless it takes very long. Raises BatchError.
         """
         with self._sending:
             if self._sent:
                 return
             self._sent = True
-        self._session.pull_all()
-        lines = self._transport.take()
         try:
+            self._session.pull_all()
+            if not self._session.drain(self._timeout):
+                raise BatchError(UNSETTLED.format(self._timeout))
+            lines = self._transport.take()
             for message in self._post(lines).splitlines():
                 self._session.receive(message)
         finally:
@@ -192,11 +203,12 @@ class BatchSession(Generic[MainApi]):
                 missing: int | None = response.length
         except urllib.error.HTTPError as error:
             with error:
-                sentence = error.read(1000).decode(errors="replace").strip()
+                sentence = sentence_in(error.headers.get("Content-Type"), error.read(MAX_SENTENCE))
             location = error.headers.get("Location")
             if location is not None and 300 <= error.code < 400:
                 sentence = f"It points to {location!r}; a batch goes only where it is sent."
-            raise BatchError(f"The server answered {error.code}. {sentence}", error.code) from None
+            told = f"The server answered {error.code}. {sentence}".rstrip()
+            raise BatchError(told, error.code) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise BatchError(
@@ -256,7 +268,7 @@ def batch(
     Args:
         url: `http://…` or `https://…`. A name and a password in it are sent as HTTP has it.
         headers: added to those of the request.
-        timeout: seconds that the answer may take.
+        timeout: seconds that the answer may take, and before it promises among the arguments.
         limits: what is accepted; `max_message_size` bounds the whole answer, in bytes.
         observer: as in `connect`.
         api: as in `connect`.
@@ -266,7 +278,7 @@ def batch(
         A context manager that gives the server's main object.
 
     Raises:
-        ValueError: `url` is of another kind.
+        ValueError: `url` is of another kind, or a header can be none.
         BatchError: from the call that sends it: there was no answer, or one that is none.
     """
     return BatchSession(

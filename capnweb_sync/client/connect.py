@@ -154,11 +154,16 @@ def connect(
 
     Raises:
         ConnectError: there is no connection; `ConnectTimeout` and `HandshakeError` say more.
-        TypeError: `main` can't be sent, or `observer` is none.
+        TypeError: `main` can't be sent, `observer` is none, or `reconnect` is no function.
         Exception: with `reconnect`, what it raises on the first connection.
-        ValueError: `url` is not a WebSocket URL.
+        ValueError: `url` is not a WebSocket URL, or a header can be none.
     """
     check_sendable(main)
+    if reconnect is not None and not callable(reconnect):
+        raise TypeError(
+            f"reconnect= takes the function that sets a connection up, not {reconnect!r:.50}. One"
+            " that has nothing to do is lambda session: None."
+        )
     open_one = partial(
         open_session,
         url,

@@ -80,9 +80,10 @@ def open_socket(
 
     Raises:
         ConnectError: there is no connection.
-        ValueError: `url` is not a WebSocket URL.
+        ValueError: `url` is not a WebSocket URL, or a header can be none.
     """
     target = parse_url(url, "ws", "wss")
+    sent = merged(target, headers if origin is None else {**headers, "Origin": origin})
     opening = Opening(target, time.monotonic() + timeout, sslopt)
     outcome: concurrent.futures.Future[socket.socket] = concurrent.futures.Future()
 
@@ -90,7 +91,7 @@ def open_socket(
     def run() -> None:
         failure: BaseException | None = None
         try:
-            opening.open(merged(target, headers), origin)
+            opening.open(sent)
         except BaseException as error:
             failure = _explained(opening, timeout, error)
             opening.drop()
@@ -138,7 +139,7 @@ class Opening:
         self._deadline = deadline
         self._sslopt = dict(sslopt)
 
-    def open(self, headers: Mapping[str, str], origin: str | None) -> None:
+    def open(self, headers: Mapping[str, str]) -> None:
         """Go all the way. Raises whatever keeps it from getting there."""
         target = self.target
         proxy = proxy_for(target)
@@ -159,8 +160,7 @@ class Opening:
                 target.url,
                 socket=sock,
                 header=dict(headers),
-                origin=origin,
-                suppress_origin=origin is None,
+                suppress_origin=True,
                 redirect_limit=0,
             )
         finally:
@@ -184,13 +184,24 @@ class Opening:
             close_copy(self.sock)
 
 
+def sentence_in(kind: str | None, body: bytes) -> str:
+    """What the body of a refusal says to people; nothing where it is a page, or data.
+
+    Args:
+        kind: its `Content-Type`, if it has one.
+        body: the body, or its beginning.
+    """
+    if kind is not None and "text/plain" not in kind:
+        return ""
+    return " ".join(body.decode("utf-8", "replace").split())[:MAX_SENTENCE]
+
+
 def _explained(opening: Opening, timeout: float, error: BaseException) -> BaseException:
     """What `open_socket` raises for an error of one of the steps."""
     url, proxy, response = opening.target.url, opening.proxy, opening.response
     if isinstance(error, websocket.WebSocketBadStatusException):
-        kind = (error.resp_headers or {}).get("content-type", "text/plain")
-        body = (error.resp_body or b"").decode("utf-8", "replace") if "text/plain" in kind else ""
-        return HandshakeError(url, error.status_code, " ".join(body.split())[:MAX_SENTENCE])
+        kind = (error.resp_headers or {}).get("content-type")
+        return HandshakeError(url, error.status_code, sentence_in(kind, error.resp_body or b""))
     if response is not None and "location" in response.headers:
         location = response.headers["location"]
         return HandshakeError(url, response.status, f"It points to {location}.")

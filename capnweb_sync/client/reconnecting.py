@@ -82,6 +82,7 @@ class ReconnectingSession(Generic[MainApi]):
         self._coming: ClientSession[MainApi] | None = None
         """The one that is being set up."""
         self._began = 0.0
+        self._peer = "nobody yet"
         self._loss: BaseException | None = None
         in_child(self, ReconnectingSession._leave_to_parent)
         self._ended = None
@@ -137,7 +138,9 @@ class ReconnectingSession(Generic[MainApi]):
             return session.main
         if self._ended is not None:
             raise fresh_copy(self._ended)
-        raise concurrent.futures.TimeoutError(f"There was no connection within {timeout} s.")
+        raise concurrent.futures.TimeoutError(
+            f"There was no connection within {round(timeout or 0, 3):g} s."
+        )
 
     @overload
     def retry(
@@ -221,10 +224,8 @@ class ReconnectingSession(Generic[MainApi]):
         self.close()
 
     def __repr__(self) -> str:
-        if self.closed:
-            return "<ReconnectingSession, closed>"
-        session = self._session
-        return f"<ReconnectingSession, {'offline' if session is None else repr(session)[1:-1]}>"
+        state = "closed" if self.closed else "open" if self.connected else "offline"
+        return f"<ReconnectingSession with {self._peer}, {state}>"
 
     # Bound early: at the interpreter's end, modules are gone before objects.
     def __del__(
@@ -259,6 +260,7 @@ class ReconnectingSession(Generic[MainApi]):
     def _connect(self) -> None:
         """Connect and set up. Raises what keeps it from that."""
         session = self._open()
+        self._peer = session._session.peer
         try:
             with self._changed:
                 self._coming = session

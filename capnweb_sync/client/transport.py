@@ -124,7 +124,8 @@ class WebSocketTransport:
         if not self._line.send(frame(ABNF.OPCODE_TEXT, packed)):
             self._line.break_off(
                 f"The peer reads too slowly: {self._line.waiting} bytes wait to be sent to it, "
-                f"more than the {self._max_waiting} that may."
+                f"more than the {self._max_waiting} that may. With max_waiting=…, connect() keeps"
+                " more."
             )
 
     def close(self, code: int, reason: str) -> None:

@@ -7,6 +7,7 @@ Capabilities go through an `Exporter`: the session, or one that refuses them.
 from __future__ import annotations
 
 import math
+import types
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -216,11 +217,20 @@ def check_sendable(value: Any) -> None:
 late.check_sendable = check_sendable
 
 
+ASYNC: Final = (types.CoroutineType, types.AsyncGeneratorType)
+"""What a function with `async` returns."""
+
+
 def not_sendable(value: Any) -> str:
     """What to do about a value that can't be sent."""
     if isinstance(value, type) and issubclass(value, RpcTarget):
         return f"The class {value.__qualname__} can't be sent, but an object of it can."
     kind = value if isinstance(value, type) else type(value)
+    if kind in ASYNC:
+        return (
+            f"A value of type {kind.__qualname__} can't be sent, and nothing here awaits it."
+            " Methods and callbacks are plain functions: def, without async."
+        )
     return (
         f"A value of type {kind.__qualname__} can't be sent. Send plain values, or"
         " derive its class from RpcTarget to pass it by reference."

@@ -11,7 +11,8 @@ from ..core.promise_hooks import PromiseHook
 from ..deferred import Deferred
 from ..errors import RpcTypeError
 from ..streams.pipe import collected
-from ..streams.streams import FILE_CHUNK, ReadableHook, ReadableStream, WritableStream, is_source
+from ..streams.sources import FILE_CHUNK
+from ..streams.streams import ReadableHook, ReadableStream, WritableStream, is_source
 from ..values.fetch import Blob
 from .encoder import Encoder
 from .evaluator import Evaluator, unknown

@@ -147,7 +147,7 @@ def _parameter_hints(function: Any) -> dict[str, Any]:
     """The annotations of the parameters, resolved. That of the result is not looked at: it may
     name what exists for a type checker only."""
     if not isinstance(function, types.FunctionType):
-        return typing.get_type_hints(function)
+        return typing.get_type_hints(function, include_extras=True)
 
     def parameters_only() -> None:
         """Carries the annotations."""
@@ -157,7 +157,7 @@ def _parameter_hints(function: Any) -> dict[str, Any]:
         for name, annotation in function.__annotations__.items()
         if name != "return"
     }
-    return typing.get_type_hints(parameters_only, function.__globals__)
+    return typing.get_type_hints(parameters_only, function.__globals__, include_extras=True)
 
 
 def _instance(expected: Any, value: Any) -> Any:
@@ -196,6 +196,9 @@ def exact_types(annotation: Any) -> frozenset[type] | None:
     if isinstance(annotation, typing.Hashable) and annotation in EXACT:
         return EXACT[annotation]
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        bounded = any(isinstance(extra, msgspec.Meta) for extra in parts[1:])
+        return frozenset() if bounded else exact_types(parts[0])
     if origin in (typing.Union, types.UnionType):
         options = [exact_types(part) for part in parts]
         return None if None in options else frozenset().union(*(o for o in options if o))
@@ -224,8 +227,11 @@ def with_stubs(annotation: Any) -> Any:
     if arrives_as_stub(annotation):
         return RpcStub
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (None, Callable, typing.Literal, typing.Annotated):
+    if origin in (None, Callable, typing.Literal):
         return annotation
+    if origin is typing.Annotated:
+        inner = with_stubs(parts[0])
+        return annotation if inner == parts[0] else inner
     replaced = tuple(with_stubs(part) for part in parts)
     if replaced == parts:
         return annotation

@@ -149,7 +149,8 @@ class Hook:
         raise NotImplementedError
 
     def map(self, path: Path, captures: list[Hook], steps: list[Any], work: Mapper) -> Hook:
-        """Apply a recorded function (see `map.py`) to what `path` leads to, or to each item of it.
+        """Apply a recorded function (see `map_work.py`) to what `path` leads to, or to each item of
+        it.
 
         `captures` are the hooks that the function refers to; they are disposed of by this method,
         whether it returns or raises. `steps` are JSON values and stay the caller's. What the

@@ -12,7 +12,8 @@ imported, as the reference does for `map` and streams in its `core.ts`.
     core/served_call.py     start_call
     core/watches.py         watch
     codec/encoder.py        check_sendable
-    codec/map.py            map_stub
+    codec/data_kinds.py     open_data
+    codec/map_recorder.py   map_stub
 
 The package's `__init__` imports all of them, so nothing is ever found empty.
 """
@@ -101,6 +102,7 @@ class Late:
         "hook_for_target",
         "hook_for_value",
         "map_stub",
+        "open_data",
         "start_call",
         "watch",
     )
@@ -115,6 +117,9 @@ class Late:
     """A hook for a value of the application's, which the core owns from now on."""
     hook_for_promise: Callable[[Any], AnyHook]
     """A hook for a `concurrent.futures.Future`, or for a value that is there."""
+    open_data: Callable[[Any], Any]
+    """What is sent of an object of a dataclass and the like; undefined for other values. Raises
+    TypeError if it can't be sent."""
     start_call: Callable[[Any, Any, Any, Any], Any]
     """`start_call(target, path, args, calls)` serves a call; a hook for its result."""
     watch: Callable[[AnyHook, Callable[[BaseException], Any]], Callable[[], None]]

@@ -236,8 +236,18 @@ def follow(value: Any, path: Path, start: int = 0) -> tuple[Any, int]:
         elif value is undefined:
             raise RpcTypeError(f"Cannot read the property {part!r} of undefined.")
         else:
-            value = undefined
+            value = part_of_data(value, part)
     return value, len(path)
+
+
+def part_of_data(value: Any, part: str | int) -> Any:
+    """A part of an object of a dataclass and the like, as it would be sent; undefined of other
+    values. Raises RpcTypeError if it can't be sent."""
+    try:
+        plain = late.open_data(value)
+    except TypeError as error:
+        raise RpcTypeError(str(error)) from None
+    return undefined if plain is undefined else follow(plain, (part,))[0]
 
 
 def not_a_function(path: Path) -> RpcTypeError:

@@ -8,9 +8,14 @@ end. Each of these raises a TypeError here, which says what to do instead.
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable
-from datetime import date
+from collections.abc import Iterable, Set
+from dataclasses import is_dataclass
+from datetime import date, time, timedelta
+from enum import Enum
 from typing import Final, NoReturn
+from uuid import UUID
+
+import msgspec
 
 from ..values.javascript import JSDate, Undefined
 
@@ -29,8 +34,15 @@ COMPARED: Final = (
     bytes,
     bytearray,
     list,
+    tuple,
     dict,
+    Set,
     date,
+    time,
+    timedelta,
+    Enum,
+    UUID,
+    msgspec.Struct,
     JSDate,
 )
 """Types of values that a result can be compared with, and that no promise equals."""
@@ -69,7 +81,7 @@ class NotThereYet:
         raise TypeError(f"A promise contains nothing. {ASK_FOR_RESULT}")
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, COMPARED):
+        if isinstance(other, COMPARED) or is_dataclass(other):
             raise TypeError(f"A promise is not compared with {other!r:.50}. {ASK_FOR_RESULT}")
         # The other one may know better: `unittest.mock.ANY` equals everything.
         return True if self is other else NotImplemented

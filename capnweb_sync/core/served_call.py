@@ -177,7 +177,8 @@ class ServedCall(Job):
             if isinstance(target, RpcTarget):
                 target, at = read_member(target, path[at]), at + 1
             else:
-                target, at = follow(target, path, at)
+                # As a step, like anywhere else: who pays for what is opened is only known there.
+                target, at = self._calls.runtime.step.run(follow, target, path, at)
         ended = at == len(path)
         if isinstance(target, RpcStub) and not (
             ended and self._reading and target._path is None  # the stub itself is the value

@@ -183,7 +183,7 @@ class ServedCalls:
             self._copies_left -= count_values(value, self._copies_left)
         if self._copies_left <= 0:
             raise RpcError(
-                "One message names results with stubs so often that more than"
+                "One message names results with stubs, or of data classes, so often that more than"
                 f" {MAX_COPIED_VALUES} values would have to be copied.",
                 code="too_many",
             )
@@ -238,11 +238,20 @@ class ServedCalls:
         if self.on_send_error is None:
             return None
         try:
-            instead = self.on_send_error(error)
+            instead: object = self.on_send_error(error)
         except Exception:
             logger.exception("on_send_error failed; the peer learns what it does without it")
             return None
-        return None if instead is None else meant_for_peer(instead)
+        if instead is None:
+            return None
+        if not isinstance(instead, BaseException):
+            logger.error(
+                "on_send_error has returned %.50r, which is no exception; the peer learns what it"
+                " does without it",
+                instead,
+            )
+            return None
+        return meant_for_peer(instead)
 
     def start(self, job: Callable[[], None]) -> None:
         """Run `job` in its turn."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import concurrent.futures
 import math
 from collections.abc import Callable
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
@@ -264,7 +263,8 @@ class RpcPromise(NotThereYet, RpcStub, Generic[Result]):
             timeout = self._hook.calls.result_timeout
         if not runtime.wait(delivery, None if timeout == math.inf else timeout):
             raise concurrent.futures.TimeoutError(
-                f"There was no answer within {timeout} s. The call may still be under way."
+                f"There was no answer within {round(timeout or 0, 3):g} s. The call may still be"
+                " under way."
             )
         return delivery
 
@@ -328,7 +328,7 @@ class RpcPromise(NotThereYet, RpcStub, Generic[Result]):
         calls = self._hook.calls
         self._deliver().add_callback(lambda _: calls.notify(fn, self))
 
-    def future(self) -> concurrent.futures.Future[Any]:
+    def future(self) -> concurrent.futures.Future[Result]:
         """A `concurrent.futures.Future` for the result, for whatever takes one: `wait` and
         `as_completed` of that module, `asyncio.wrap_future`.
 
@@ -339,14 +339,17 @@ class RpcPromise(NotThereYet, RpcStub, Generic[Result]):
         Returns:
             The future, with the result or the exception that `result` would give.
         """
-        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        future: concurrent.futures.Future[Result] = concurrent.futures.Future()
         runtime: Runtime = self._hook.runtime
 
-        def settle(delivery: Deferred[Any]) -> None:
-            error = delivery.error
-            complete(future, delivery.value, None if error is None else fresh_copy(error))
+        def settle() -> None:
+            error = self.exception()
+            if error is None:
+                complete(future, self.result(), None)
+            else:
+                complete(future, None, fresh_copy(error))
 
-        def give_up(future: concurrent.futures.Future[Any]) -> None:
+        def give_up(future: concurrent.futures.Future[Result]) -> None:
             if future.cancelled():
                 future.set_running_or_notify_cancel()  # tells those who wait for it among others
                 runtime.enter(self.dispose)
@@ -355,7 +358,7 @@ class RpcPromise(NotThereYet, RpcStub, Generic[Result]):
 
         def begin() -> None:
             # The callbacks of a future are application code: not for the thread that reads.
-            self._deliver().add_callback(lambda done: runtime.spawn(partial(settle, done)))
+            self._deliver().add_callback(lambda _: runtime.spawn(settle))
 
         runtime.step.run(begin)
         return future

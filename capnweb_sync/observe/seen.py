@@ -109,7 +109,8 @@ class Seen:
         self._calls[job] = self._begin(path, False, reading)
 
     def _begin(self, path: Path, outgoing: bool, reading: bool) -> Call:
-        call = Call(self._conversation, path, outgoing, reading)
+        # Some paths are lists, as they came in the message.
+        call = Call(self._conversation, tuple(path), outgoing, reading)
         for queue, told in self._begins:
             queue.add(self._source, told, (call,))
         return call
@@ -149,20 +150,24 @@ class Seen:
 def seen_by(observers: Observers, runtime: Runtime, transport: Transport) -> Seen | None:
     """What a new session tells `observers` and the loggers that somebody listens to; None if nobody
     sees it. Raises TypeError for what is no observer."""
-    if observers is None:
-        everybody = listening()
-    else:
-        given = [observers] if isinstance(observers, Observer) else list(observers)
-        for observer in given:
-            if not isinstance(observer, Observer):
-                raise TypeError(f"observer= takes Observers, not {observer!r:.50}.")
-        everybody = [*given, *listening()]
+    everybody = [*observers_of(observers), *listening()]
     if not everybody:
         return None
     conversation = Conversation(
         peer_of(transport), batch=not getattr(transport, "carries_streams", True)
     )
     return runtime.step.run(Seen, everybody, runtime, conversation)
+
+
+def observers_of(observers: Observers) -> list[Observer]:
+    """Those that were given. Raises TypeError for what is no observer."""
+    if observers is None:
+        return []
+    given = list(observers) if isinstance(observers, Iterable) else [observers]
+    for observer in given:
+        if not isinstance(observer, Observer):
+            raise TypeError(f"observer= takes Observers, not {observer!r:.50}.")
+    return given
 
 
 def peer_of(transport: Any) -> str:

@@ -13,7 +13,7 @@ import errno
 import logging
 import socket
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
@@ -25,6 +25,7 @@ from wsproto.utilities import LocalProtocolError, ProtocolError
 from ..close_codes import CloseCode, cut_reason
 from ..line import Line
 from ..runtimes.threads import named, thread_runtime
+from ..wsgi_requests import in_a_request
 from .line_socket import PING, LineSocket
 
 if TYPE_CHECKING:
@@ -38,6 +39,16 @@ TOO_SLOW: Final = "Too much waits to be sent: the peer reads too slowly."
 RECEIVE_SIZE: Final = 16 * 1024
 """Bytes taken from the kernel at a time, as under gevent: about a hundred short calls. Then others
 may have their turn, and it is looked at what the peer has left unread."""
+
+IN_A_VIEW: Final = (
+    "A view has returned a service, whose answer Flask looks into before the request is over."
+    " Register a blueprint instead: app.register_blueprint(serve(…).blueprint('/rpc'))"
+)
+
+ITS_OWN: Final = frozenset(
+    {"connection", "upgrade", "content-type", "content-length", "transfer-encoding"}
+)
+"""Headers that the answer to a handshake has itself, or cannot have."""
 
 ERROR_OF_OURS: Final = "The server met with an error of its own."
 
@@ -156,8 +167,9 @@ class ThreadedConnection:
         if self._line is not None:
             self._line.break_off(reason)
 
-    def run(self, begin: Callable[[], Session]) -> None:
-        """Answer the handshake and converse until the end. `begin` makes the session."""
+    def run(self, begin: Callable[[], Session], headers: Iterable[tuple[str, str]]) -> None:
+        """Answer the handshake, with these headers, too, and converse until the end. `begin` makes
+        the session."""
         line = self._line = Line(
             self._socket,
             ping=lambda: PING,
@@ -169,7 +181,7 @@ class ThreadedConnection:
         )
         if self._socket.family in (socket.AF_INET, socket.AF_INET6):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        line_socket = self._line_socket = LineSocket(line)
+        line_socket = self._line_socket = LineSocket(line, header_lines(headers))
         try:
             websocket = self._websocket = self._accept(line_socket)
             try:
@@ -251,6 +263,15 @@ class ThreadedConnection:
             self._session.connection_lost(code, reason)
 
 
+def header_lines(headers: Iterable[tuple[str, str]]) -> bytes:
+    """Those that an answer to a handshake may have besides its own: cookies, for instance."""
+    return b"".join(
+        f"{name}: {value}\r\n".encode("latin-1")
+        for name, value in headers
+        if name.lower() not in ITS_OWN and not name.lower().startswith("sec-websocket-")
+    )
+
+
 class Conversation:
     """The iterable that a WSGI application returns for an upgrade: see the top of this file."""
 
@@ -265,15 +286,20 @@ class Conversation:
         self._begin = begin
         self._connections = connections
         self._has_room = True
+        self.headers: Iterable[tuple[str, str]] = ()
+        """What else the answer to the handshake says; looked at when the conversation begins."""
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> NoReturn:
-        """Never anything but the end. Raises StopIteration or BrokenPipeError."""
+        """Never anything but the end. Raises StopIteration or BrokenPipeError, and RuntimeError in
+        the middle of a request."""
         try:
+            if in_a_request():
+                raise RuntimeError(IN_A_VIEW)
             with self._connections.open(self._connection):
-                self._connection.run(self._begin)
+                self._connection.run(self._begin, self.headers)
         finally:
             self.close()
         if self._connection.has_debugger:
@@ -285,3 +311,6 @@ class Conversation:
         if self._has_room:
             self._has_room = False
             self._connections.release()
+
+    # Where the application has answered something else after all, nobody closes what it dropped.
+    __del__ = close

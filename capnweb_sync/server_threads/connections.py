@@ -8,6 +8,7 @@ worker stops.
 from __future__ import annotations
 
 import atexit
+import gc
 import threading
 import time
 import weakref
@@ -90,6 +91,16 @@ class ThreadedConnections:
         Args:
             room: how many the server can hold, if it says so, of all services together.
         """
+        if self._reserve(room):
+            return True
+        if self._reserved <= len(self._open):
+            return False
+        # Some have not begun. A conversation that the application has dropped, with an exception,
+        # is in a cycle with its traceback, and its place is free once that is collected.
+        gc.collect()
+        return self._reserve(room)
+
+    def _reserve(self, room: int | None) -> bool:
         with self._changed:
             if self.draining or self._reserved >= self.max_connections:
                 return False
@@ -102,7 +113,8 @@ class ThreadedConnections:
     def release(self) -> None:
         """The connection is over, or never began."""
         with self._changed:
-            self._reserved -= 1
+            if self._reserved:  # not of a parent's, dropped in a forked child
+                self._reserved -= 1
             self._changed.notify_all()
 
     @contextmanager

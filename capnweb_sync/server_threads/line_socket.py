@@ -13,6 +13,9 @@ from ..line import Ended, Line
 PING: Final = b"\x89\x00"
 """A ping without a payload, as servers send it (RFC 6455, section 5.5.2)."""
 
+ANSWER: Final = b"HTTP/"
+"""What the answer to the handshake begins with, and no frame of a server's."""
+
 _CLOSE: Final = 0x8
 _OPCODE: Final = 0x0F
 _FINAL_CONTROL: Final = 0x88
@@ -25,8 +28,10 @@ _HEADER: Final = 2
 class LineSocket:
     """See the top of this file."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, headers: bytes = b"") -> None:
+        """`headers` are further lines of the answer to the handshake."""
         self._line = line
+        self._headers = headers
         self.overflowed = False
         """Whether a message was dropped because too much waits."""
         self.closing: bytes | None = None
@@ -34,6 +39,10 @@ class LineSocket:
 
     def send(self, data: bytes) -> int:
         """Send frames; in any thread, and never blocking."""
+        if data.startswith(ANSWER):
+            end = len(data) - len(b"\r\n")
+            self._line.send(data[:end] + self._headers + data[end:])
+            return len(data)
         if not is_control(data, 0):
             self.overflowed = not self._line.send(data) or self.overflowed
             return len(data)

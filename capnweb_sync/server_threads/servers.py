@@ -17,7 +17,8 @@ SOCKETS: Final = ("werkzeug.socket", "gunicorn.socket")
 """Where servers with threads leave the socket, and simple-websocket looks for it."""
 
 _OTHERS: Final = (
-    "flask run, gunicorn --threads 100, or under gevent (capnweb_sync.server) can do it."
+    "flask run, gunicorn --threads 100, or gevent's WSGIServer with"
+    " handler_class=capnweb_sync.server.WebSocketHandler can do it."
 )
 NO_SOCKET: Final = f"This server cannot do WebSocket, as it keeps the socket to itself; {_OTHERS}"
 ONE_THREAD: Final = (

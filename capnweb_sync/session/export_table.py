@@ -71,8 +71,8 @@ class ExportingSession(Exporter, Protocol):
         """Send what an export stands for."""
         ...
 
-    def send_reject(self, export_id: int, error: BaseException) -> None:
-        """Send that an export has failed."""
+    def send_reject(self, export_id: int, error: BaseException, what: str) -> None:
+        """Send that an export has failed; `what` was called, for the log."""
         ...
 
     def has_answered_much(self) -> bool:
@@ -122,6 +122,11 @@ class Export:
         self.readable: ReadableStream | None = None
         """For a pipe: the reading end, until the peer has sent it to us."""
         self._pulled: Literal["no", "waiting", "answered"] = "no"
+
+    @property
+    def called_name(self) -> str:
+        """What has made it, for people, as far as that is known here."""
+        return "a call"
 
     def release(self, introduced: int) -> None:
         """The peer gives `introduced` of its references back. Raises RpcError for too many."""
@@ -212,7 +217,7 @@ class Export:
     def _reject(self, error: BaseException) -> None:
         session = self._session
         if session is not None and session.closed_by is None:
-            session.send_reject(self.export_id, error)
+            session.send_reject(self.export_id, error, self.called_name)
             self._done(session)
 
     def _done(self, session: ExportingSession) -> None:

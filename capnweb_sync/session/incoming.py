@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from weakref import WeakSet
 
 from ..close_codes import CLOSED_BY_US
-from ..codec.map import MapAllowance, MapWork
+from ..codec.map_work import MapAllowance, MapWork
 from ..core.hooks import Hook
 from ..core.ledger import PIPE_COST, Kept
 from ..core.served_calls import too_much
@@ -100,7 +100,7 @@ class Incoming(Outgoing):
 
     def _abort(self, error: RpcError) -> None:
         """The peer broke the protocol: tell it, and end."""
-        self._send(["abort", self._encoded_error(error)])
+        self._send(["abort", self._encoded_error(error, "a message")])
         sentence = str(error)
         self._end(SessionClosed(f"The session was aborted: {sentence}", reason=sentence))
         self.transport.close(CLOSED_BY_US, sentence)

@@ -222,15 +222,16 @@ class Outgoing(Unneeded):
 
         self.runtime.in_turns(piece())
 
-    def send_reject(self, export_id: int, error: BaseException) -> None:
-        """Send that an export has failed; what the peer may know of it."""
+    def send_reject(self, export_id: int, error: BaseException, what: str) -> None:
+        """Send that an export has failed; what the peer may know of it. `what` was called."""
         self.change()
-        self._send(["reject", export_id, self._encoded_error(error)])
+        self._send(["reject", export_id, self._encoded_error(error, what)])
 
-    def _encoded_error(self, error: BaseException) -> Any:
+    def _encoded_error(self, error: BaseException, what: str) -> Any:
         exporter = NoExporter(send_stack_traces=self.send_stack_traces)
         if not isinstance(error, RpcError):  # of one that is, it has been decided
-            error = self.calls.decided(error) or redacted(error)
+            failed = f"A served call failed, {what} for {self.peer}"
+            error = self.calls.decided(error) or redacted(error, failed)
         return Encoder(exporter, Payload(error, "params")).encode()
 
     def pull_begun(self) -> None:

@@ -110,6 +110,10 @@ class PlainCall(Export, Job):
             self._outcome = GIVEN
         return self._hook
 
+    @property
+    def called_name(self) -> str:
+        return self._name
+
     def pull(self) -> None:
         session = self._session
         if self._pulled == "no" and session is not None:

@@ -188,6 +188,10 @@ def _signature(
 ) -> tuple[list[str], str, Any, str | None]:
     """The parameters of a method, their types, the annotation of its result, its docstring."""
     function = member.__func__ if isinstance(member, (staticmethod, classmethod)) else member
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise spelling.refuse(
+            "nothing awaits it. A method is a plain function: def, without async."
+        )
     hints = _hints(spelling, function)
     described = list(inspect.signature(function).parameters.values())
     if not isinstance(member, staticmethod):
@@ -195,20 +199,22 @@ def _signature(
     positional, kinds, rest = [], [], []
     exact = True
     for parameter in described:
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD):
+            if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
+                raise spelling.refuse(
+                    f"a peer can't pass {parameter.name}, which is taken by its name only."
+                )
+            continue
         kind = spell(hints.get(parameter.name, Any))
         if parameter.kind is parameter.VAR_POSITIONAL:
             rest = [f"*{parameter.name}: {kind}"]
             exact = False
-        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+        else:
             optional = parameter.default is not parameter.empty
             exact = exact and not optional
             default = f" = {_default(spelling, parameter.default)}" if optional else ""
             positional.append(f"{parameter.name}: {kind}{default}")
             kinds.append(kind)
-        elif parameter.default is parameter.empty and parameter.kind is parameter.KEYWORD_ONLY:
-            raise spelling.refuse(
-                f"a peer can't pass {parameter.name}, which is taken by its name only."
-            )
     # By position only: the protocol knows no names of arguments.
     parameters = [*positional, *(["/"] if positional else []), *rest]
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import threading
 from array import array
 from collections.abc import Iterator
@@ -23,8 +24,20 @@ from capnweb_sync import (
     WritableStream,
 )
 
+HARMFUL: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what sets the direction of writing
+    "\u2028\u2029]"  # separators of lines and paragraphs
+)
+"""Characters that do something to a terminal. What a server has sent is not to move its cursor."""
+
 END_SECONDS: Final = 1.0
 """How long the end waits for a line that nobody reads."""
+
+
+def harmless(text: str) -> str:
+    """`text` in one line, its harmful characters as JSON can write them: `\\u001b`."""
+    return HARMFUL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def plain(value: Any) -> Any:
@@ -69,7 +82,7 @@ def line(value: Any) -> bytes:
     compact = (",", ":")
     value = plain(value)
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=compact).encode()
+        text = harmless(json.dumps(value, ensure_ascii=False, separators=compact)).encode()
     except UnicodeEncodeError:  # half of a pair of surrogates, which only an escape can say
         text = json.dumps(value, separators=compact).encode()
     return text + b"\n"

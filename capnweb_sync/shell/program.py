@@ -13,6 +13,7 @@ from typing import Final
 from capnweb_sync import RpcError, __version__
 
 from .call import call
+from .output import harmless
 from .spelling import StubsError
 from .stubs import stubs
 
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (RpcError, OSError, StubsError, concurrent.futures.TimeoutError) as error:
-        sys.stderr.write(f"capnweb: {code_of(error)}: {error}\n")
+        sys.stderr.write(harmless(f"capnweb: {code_of(error)}: {error}") + "\n")
         return FAILED
 
 

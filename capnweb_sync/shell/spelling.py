@@ -30,6 +30,9 @@ STREAMS: Final = (
 )
 """Types of results that arrive as a `ReadableStream`."""
 
+SETS: Final = (set, frozenset, collections.abc.Set, collections.abc.MutableSet)
+"""Types of results that the protocol has no form for."""
+
 ANYTHING: Final = (Any, object, inspect.Parameter.empty)
 
 
@@ -87,6 +90,8 @@ class Spelling:
             return self.api(annotation) + "Promise"
         if annotation in ANYTHING or is_reference(annotation):
             return self.library("RpcPromise")
+        if has_set(annotation):
+            raise self.refuse("a set can't be sent. Return a list.")
         return f"{self.library('TypedPromise')}[{self.received(annotation)}]"
 
     def received(self, annotation: Any) -> str:
@@ -210,6 +215,12 @@ class Spelling:
 def literal(value: Any) -> str:
     """The source of a plain value."""
     return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
+def has_set(annotation: Any) -> bool:
+    """Whether there is a set among what it describes."""
+    origin = typing.get_origin(annotation) or annotation
+    return origin in SETS or any(map(has_set, typing.get_args(annotation)))
 
 
 def answered(annotation: Any) -> Any:

@@ -7,6 +7,8 @@ import sys
 from capnweb_sync import Observer
 from capnweb_sync.observe import Conversation
 
+from .output import harmless
+
 
 class ShowWire(Observer):
     """Writes each message to standard error, in one line."""
@@ -23,4 +25,4 @@ class ShowWire(Observer):
 def show(direction: str, message: str | bytes) -> None:
     """Write one."""
     text = message if isinstance(message, str) else message.decode(errors="replace")
-    sys.stderr.write(f"{direction} {text}\n")
+    sys.stderr.write(f"{direction} {harmless(text)}\n")

@@ -9,14 +9,13 @@ bytes under way than its window allows (`flow_control.py`). The reference: `stre
 
 from __future__ import annotations
 
-import io
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 from ..core.hooks import Hook
 from ..core.payload import Held, Payload
@@ -26,9 +25,7 @@ from ..runtimes.interface import Runtime
 from ..values.javascript import undefined
 from .flow_control import MAX_WINDOW, FlowController, Sent
 from .pipe import END, Pipe
-
-FILE_CHUNK: Final = 64 * 1024
-"""Bytes that are read from a file at a time: a quarter of the first window."""
+from .sources import chunks_of, is_file
 
 
 class ReadableStream(Held):
@@ -154,28 +151,6 @@ class ReadableStream(Held):
         if pipe is not None and runtime is not None and not pipe.failed:
             error = RpcError("The reader has let go of the stream.", code="cancelled")
             runtime.collect(partial(runtime.step.run, pipe.fail, error))
-
-
-def chunks_of(source: Any) -> Iterator[Any]:
-    """An iterator over the chunks of `source`, an iterable or a binary file."""
-    if isinstance(source, (str, bytes, bytearray, memoryview, dict)):
-        raise TypeError(f"A {type(source).__name__} is no source of chunks; pass an iterator.")
-    if isinstance(source, io.TextIOBase):
-        raise TypeError("A file must be opened in binary mode to be sent.")
-    if is_file(source):
-        return _file_chunks(source)
-    return iter(source)
-
-
-def _file_chunks(file: Any) -> Iterator[bytes]:
-    with file:
-        while chunk := file.read(FILE_CHUNK):
-            yield chunk
-
-
-def is_file(value: Any) -> bool:
-    """Whether `value` is an open file."""
-    return callable(getattr(value, "read", None)) and callable(getattr(value, "fileno", None))
 
 
 def is_source(value: Any) -> bool:

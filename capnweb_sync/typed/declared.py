@@ -5,6 +5,7 @@ stubs and promises are, and are never made.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -55,8 +56,9 @@ class TypedStub(metaclass=_LooksAtApi):
             """Release it; later use fails."""
             ...
 
-        def on_broken(self, callback: Callable[[BaseException], Any]) -> None:
-            """Run `callback(error)` when every further use would fail."""
+        def on_broken(self, callback: Callable[[BaseException], Any]) -> Callable[[], None]:
+            """Run `callback(error)` when every further use would fail, unless what this returns is
+            called before."""
             ...
 
         def map(self, function: Callable[[RpcPromise], Any]) -> RpcPromise:
@@ -95,6 +97,10 @@ class TypedPromise(Generic[Result]):
             """Run `fn(promise)` once the result is there, never inside this call."""
             ...
 
+        def future(self) -> Future[Result]:
+            """A `concurrent.futures.Future` for the result; cancelling it gives the promise up."""
+            ...
+
         def dup(self: TypedPromise[HeldApi]) -> HeldApi:
             """Another stub for the same thing, to be disposed of on its own."""
             ...
@@ -103,8 +109,9 @@ class TypedPromise(Generic[Result]):
             """Release it; later use fails."""
             ...
 
-        def on_broken(self, callback: Callable[[BaseException], Any]) -> None:
-            """Run `callback(error)` when every further use would fail."""
+        def on_broken(self, callback: Callable[[BaseException], Any]) -> Callable[[], None]:
+            """Run `callback(error)` when every further use would fail, unless what this returns is
+            called before."""
             ...
 
         def map(self, function: Callable[[RpcPromise], Any]) -> RpcPromise:

@@ -54,7 +54,7 @@ class WithApi(KnowsItsApi):
         return what if api is None else f"{what} of {api.__name__}:"
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *members(self._shape.api or object)]
+        return sorted({*super().__dir__(), *members(self._shape.api or object)})
 
 
 class StubWithApi(WithApi, RpcStub):

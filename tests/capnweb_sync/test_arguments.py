@@ -5,8 +5,9 @@ import gc
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any, Literal, Optional, Protocol
+from typing import Annotated, Any, Literal, Optional, Protocol
 
+import msgspec
 import pytest
 
 from capnweb_sync import (
@@ -101,6 +102,16 @@ class Api(RpcTarget):
 
     def stubs(self, stubs: list[RpcStub]) -> int:
         return len(stubs)
+
+    def few(
+        self,
+        number: Annotated[int, msgspec.Meta(ge=1, le=3)],
+        names: list[Annotated[str, msgspec.Meta(max_length=3)]] | None = None,
+    ) -> int:
+        return number + len(names or ())
+
+    def noted(self, ears: Annotated[Ears, "who hears"], text: Annotated[str, "a note"]) -> int:
+        return ears.hear(text).result()
 
     def rest(self, first: int, *others: int) -> Any:
         return [first, list(others)]
@@ -208,6 +219,20 @@ def test_a_wrong_type_is_a_type_error_that_names_the_argument(method: str, value
         pair.api[method](value).result()
     assert "isinstance" not in str(caught.value)  # a sentence, not how it was found out
     assert pair.api.text("goes on").result() == "goes on"
+
+
+@pytest.mark.parametrize("values", [(0,), (4,), (1, ["four"])])
+def test_bounds_in_an_annotation_are_looked_at(values: tuple[Any, ...]) -> None:
+    api = Loopback(Api()).api
+
+    with pytest.raises(RemoteTypeError, match=r"few: the argument '(number|names)'.*Expected"):
+        api.few(*values).result()
+
+    assert api.few(3, ["one"]).result() == 4
+
+
+def test_notes_in_an_annotation_change_nothing() -> None:
+    assert Loopback(Api()).api.noted(Hearing(), "psst").result() == 4
 
 
 @pytest.mark.parametrize("method", ["text", "number", "bare", "rest", "callback", "positional"])

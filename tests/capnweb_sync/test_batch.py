@@ -28,7 +28,7 @@ from capnweb_sync import (
 )
 from capnweb_sync.client.batch import BatchError, BatchSession
 from capnweb_sync.session.batch_transport import BatchTransport
-from capnweb_sync.wsgi import take_lines
+from capnweb_sync.wsgi_batch import take_lines
 from tests.processes import DEADLINE, Process, Processes, wait_until
 
 from .batch_server import MAX_BATCH, Api
@@ -127,7 +127,10 @@ def test_a_batch_may_come_in_chunks(server: Server) -> None:
 )
 def test_a_batch_beyond_the_bound_is_refused(server: Server, headers: str, body: bytes) -> None:
     status, sentence = server.send(headers, body)
-    assert (status, sentence) == (413, b"A batch has %d bytes at most.\n" % MAX_BATCH)
+    assert (status, sentence) == (
+        413,
+        b"A batch has %d bytes at most; max_batch of serve() takes more.\n" % MAX_BATCH,
+    )
 
 
 @pytest.mark.parametrize(
@@ -176,7 +179,9 @@ def test_one_result_that_is_named_many_times_makes_no_endless_answer(server: Ser
     status, sentence = server.post(lines(zeros, *again, *pulls))
 
     assert status == 413
-    assert sentence == b"An answer has 1000000 bytes at most: ask for less at a time.\n"
+    assert sentence.startswith(
+        b"An answer has 1000000 bytes at most: ask for less at a time, or max_answer"
+    )
 
 
 def test_an_answer_up_to_the_bound_is_given(server: Server) -> None:
@@ -349,6 +354,19 @@ def test_what_is_no_answer_is_a_batch_error(
         promise.result()
     with pytest.raises(SessionClosed):
         promise.result()
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("text/plain", "500. <p>Sorry</p>"), ("text/html; charset=utf-8", "500.")]
+)
+def test_a_page_is_not_told_as_a_sentence(
+    answering: Callable[[bytes], str], kind: str, told: str
+) -> None:
+    head = f"HTTP/1.1 500 Sorry\r\nContent-Type: {kind}\r\nContent-Length: 12\r\n\r\n"
+    session = batch(answering(head.encode() + b"<p>Sorry</p>"))
+    with pytest.raises(BatchError) as raised:
+        session.main.echo("hi").result()
+    assert str(raised.value) == f"The server answered {told}"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -471,6 +471,7 @@ def test_sending_to_a_peer_that_reads_nothing_does_not_block_and_ends_at_the_bou
     code, reason = client.session.wait_for_end()
     assert code == 1006
     assert "too slowly" in reason
+    assert "max_waiting=" in reason
 
 
 def test_one_message_larger_than_the_bound_is_sent(peer: FramePeer, client: Client) -> None:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from capnweb_sync import Limits, RpcError, RpcTarget, SessionClosed, TypedPromise, batch
+from capnweb_sync import (
+    Limits,
+    RemoteError,
+    RpcError,
+    RpcTarget,
+    SessionClosed,
+    TypedPromise,
+    batch,
+)
 from capnweb_sync.client.batch import BatchError, BatchSession
 from capnweb_sync.testing import pair
 from tests.capnweb_sync.loopback import Loopback
@@ -62,7 +76,27 @@ def test_a_stub_is_no_list(use: Callable[[Any], Any]) -> None:
     assert both.api != 5
 
 
-@pytest.mark.parametrize("use", [len, iter, bool, lambda promise: promise == 3])
+class Colour(Enum):
+    RED = "red"
+
+
+@dataclass
+class Point:
+    x: int
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        len,
+        iter,
+        bool,
+        *(
+            partial(operator.eq, value)
+            for value in (3, (3,), {3}, Colour.RED, Point(3), timedelta(3), UUID(int=3))
+        ),
+    ],
+)
 def test_a_promise_is_not_its_value(use: Callable[[Any], Any]) -> None:
     promise = Loopback(Api()).api.add(1, 2)
 
@@ -139,3 +173,41 @@ def test_an_answer_to_a_batch_that_is_too_large_names_the_limit_and_where_to_rai
 
     with pytest.raises(BatchError, match=r"1000 bytes.*Limits\(max_message_size=…\)"):
         session.send()
+
+
+async def number() -> int:
+    return 1
+
+
+class Hasty(RpcTarget):
+    def __init__(self) -> None:
+        self.begun = number()
+
+    def later(self) -> object:
+        """As an `async def` does."""
+        return self.begun
+
+    def unsendable(self) -> object:
+        return object()
+
+
+def test_a_method_is_no_coroutine_and_the_log_names_it(caplog: pytest.LogCaptureFixture) -> None:
+    hasty = Hasty()
+    with pair(hasty) as both:
+        assert isinstance(both.main.later().exception(), RemoteError)
+    hasty.begun.close()  # or Python tells that nobody has awaited it
+
+    assert "A served call failed, later for pair://this-process" in caplog.text
+    assert "type coroutine can't be sent, and nothing here awaits it" in caplog.text
+    assert "def, without async" in caplog.text
+
+
+def test_a_method_whose_result_cannot_be_sent_is_named_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hasty = Hasty()
+    with pair(hasty) as both:
+        assert isinstance(both.main.unsendable().exception(), RemoteError)
+    hasty.begun.close()
+
+    assert "A served call failed, unsendable for pair://this-process" in caplog.text

@@ -683,7 +683,7 @@ def test_ten_kilobytes_of_maps_take_no_time_to_speak_of(once: list[Any], times: 
 
 def test_maps_one_after_another_are_bounded_by_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("capnweb_sync.codec.map.time.monotonic", lambda: now)
+    monkeypatch.setattr("capnweb_sync.codec.map_work.time.monotonic", lambda: now)
     peer = RawPeer(limits=Limits(max_map_steps=500, max_map_steps_per_second=1_000))
     value, attack = bomb(None, items=[0] * 400)
     peer.says(value, attack, attack, attack)

@@ -7,12 +7,15 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+from werkzeug.test import Client
 
 from capnweb_sync import (
     URL,
     BigInt,
     Blob,
+    Observer,
     ReadableStream,
+    Refused,
     RpcPromise,
     RpcSession,
     RpcStub,
@@ -82,6 +85,33 @@ def test_a_class_whose_objects_need_arguments_is_refused_at_once() -> None:
     with pytest.raises(TypeError, match=r"a new Demanding, made without arguments.*'store'"):
         serve(Demanding)
     serve(Demanding(store=[]))
+
+
+@pytest.mark.parametrize(
+    ("mistake", "sentence"),
+    [
+        (lambda: serve(for_request=Api()), "for_request= takes a function"),  # type: ignore[arg-type]
+        (lambda: serve(Api, max_connections=0), "max_connections= is a number from 1 on"),
+        (lambda: serve(Api, observer=Observer), "observer= takes Observers"),  # type: ignore[arg-type]
+        (lambda: Refused(200, "Fine."), "status from 300 to 599, not 200"),
+        (lambda: Refused("401", "No."), "status from 300 to 599, not '401'"),  # type: ignore[arg-type]
+        (lambda: connect("ws://[::1]:1", reconnect=True), "reconnect= takes the function"),  # type: ignore[call-overload]
+    ],
+    ids=["for_request", "max_connections", "observer", "status", "status as text", "reconnect"],
+)
+def test_what_no_connection_could_use_is_refused_at_once(
+    mistake: Callable[[], Any], sentence: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=sentence):
+        mistake()
+
+
+def test_a_forgotten_return_of_for_request_is_told() -> None:
+    def forgets(request: object) -> None:
+        Api()
+
+    with pytest.raises(TypeError, match=r"has returned None \(.*forgets.*raises Refused"):
+        Client(serve(for_request=forgets)).post("/", data=b"")
 
 
 @pytest.mark.parametrize("place", [serve, session_of, RpcStub, RpcPromise])

@@ -83,6 +83,20 @@ def test_it_is_asked_of_errors_that_stand_in_values_and_of_what_cannot_be_sent()
     assert learned(both, "unsendable").message == "TypeError"
 
 
+def test_what_it_returns_is_an_exception_or_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def returns_text(error: BaseException) -> Any:
+        return "text"
+
+    both = Loopback(Api(), on_send_error=returns_text)
+
+    assert learned(both, "fail").code == "internal"
+    assert learned(both, "fail").code == "internal"  # the session has survived it
+
+    assert "on_send_error has returned 'text', which is no exception" in caplog.text
+
+
 def test_when_it_fails_the_log_says_so_and_the_peer_learns_nothing_more(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -112,6 +112,7 @@ def test_while_there_is_no_connection_main_says_so(worker: Worker, proxy: Proxy)
     wait_until(lambda: not worker.session.connected)
 
     wait_until(lambda: any(status.retry_in is not None for status in worker.statuses))
+    assert repr(worker.session) == f"<ReconnectingSession with {proxy.url}, offline>"
     with pytest.raises(SessionClosed, match="wait_connected"):
         _ = worker.session.main
     with pytest.raises(concurrent.futures.TimeoutError):
@@ -154,8 +155,9 @@ def test_retry_gives_up_in_time(worker: Worker, proxy: Proxy) -> None:
     proxy.go_down()
     wait_until(lambda: not worker.session.connected)
 
-    with pytest.raises(concurrent.futures.TimeoutError):
+    with pytest.raises(concurrent.futures.TimeoutError, match=r"within 0\.0\d+ s") as raised:
         worker.session.retry(lambda main: main.who(), SHORT)
+    assert len(str(raised.value)) < 50  # no digits that nobody has asked for
 
 
 def test_retry_leaves_other_errors_alone(worker: Worker) -> None:
@@ -244,7 +246,7 @@ def test_close_ends_it_also_while_it_is_away(worker: Worker, proxy: Proxy) -> No
 
     waiting.join(DEADLINE)
     assert not waiting.is_alive()
-    assert worker.session.closed
+    assert repr(worker.session) == f"<ReconnectingSession with {proxy.url}, closed>"
     with pytest.raises(SessionClosed, match="closed on this side"):
         _ = worker.session.main
 

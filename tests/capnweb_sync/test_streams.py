@@ -26,7 +26,7 @@ from capnweb_sync import (
     undefined,
 )
 from capnweb_sync.streams.flow_control import INITIAL_WINDOW
-from capnweb_sync.streams.streams import FILE_CHUNK
+from capnweb_sync.streams.sources import FILE_CHUNK
 from capnweb_sync.testing import pair
 from tests.processes import DEADLINE, wait_until
 

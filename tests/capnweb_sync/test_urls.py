@@ -4,6 +4,7 @@ import base64
 
 import pytest
 
+from capnweb_sync import batch, connect
 from capnweb_sync.urls import merged, parse_url
 
 CREDENTIALS = {"Authorization": "Basic " + base64.b64encode("älice:p@ss:wörd".encode()).decode()}
@@ -74,3 +75,23 @@ def test_a_header_of_the_callers_wins_over_the_url() -> None:
 
     assert merged(target, {"X": "1"}) == {**target.headers, "X": "1"}
     assert merged(target, {"authorization": "Bearer x"}) == {"authorization": "Bearer x"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("X-A", "b\r\nX-Evil: 1", "The value of the header X-A has more than one line"),
+        ("X-A", "b\nX-Evil: 1", "more than one line"),
+        ("X-A\r\nX-Evil", "1", "A header can't be called 'X-A"),
+        ("X A", "1", "A header can't be called 'X A'"),
+        ("", "1", "A header can't be called ''"),
+    ],
+)
+def test_a_header_is_one_line(name: str, value: str, sentence: str) -> None:
+    for call in (connect, batch):
+        with pytest.raises(ValueError, match=sentence) as raised:
+            call(f"{'ws' if call is connect else 'http'}://[::1]:1/", headers={name: value})
+        assert "Evil: 1" not in str(raised.value)
+    if name == "X-A":
+        with pytest.raises(ValueError, match="The value of the header Origin"):
+            connect("ws://[::1]:1/", origin=value)

@@ -164,18 +164,18 @@ def test_a_call_ends_when_its_future_is_done() -> None:
 
 
 def test_looking_at_a_property_is_told_as_reading() -> None:
-    kinds: list[tuple[str, bool, bool]] = []
+    kinds: list[tuple[tuple[str | int, ...], bool, bool]] = []
 
     class Reads(Observer):
         def call_begins(self, call: Call) -> None:
-            kinds.append((call.method, call.reading, call.outgoing))
+            kinds.append((call.path, call.reading, call.outgoing))
 
     both = Loopback(Api(), observer=Reads(), client_observer=Reads())
 
     both.api.motto.result()
     both.pump()
 
-    assert sorted(kinds) == [("motto", True, False), ("motto", True, True)]
+    assert sorted(kinds) == [(("motto",), True, False), (("motto",), True, True)]
 
 
 def test_a_map_is_a_call_of_the_one_who_asks_for_it() -> None:

@@ -98,6 +98,7 @@ def for_request(request: flask.Request) -> Api:
     """A main object for whoever is logged in."""
     if request.headers.get("Authorization") == "Bearer bad":
         raise Refused(401, "Who are you?", [("WWW-Authenticate", "Bearer")])
+    flask.session["seen"] = True
     in_context = flask.has_request_context() and flask.g.get("checked")
     return Api(
         f"{flask.session.get('user')} in {(request.view_args or {}).get('room')}"
@@ -113,10 +114,29 @@ app.register_blueprint(serve(for_request=for_request).blueprint("/rooms/<room>",
 app.register_blueprint(serve(Api, send_stack_traces=True).blueprint("/traces", "traces"))
 
 
+in_a_view = serve(Api)
+
+
+@app.route("/view", websocket=True)
+def view() -> Any:
+    """Not how it is done: the conversation would begin within the request."""
+    return in_a_view
+
+
 @app.before_request
 def check() -> Any:
     flask.g.checked = True
     return ("Not you.", 403) if flask.request.headers.get("X-Banned") else None
+
+
+@app.after_request
+def add(response: flask.Response) -> flask.Response:
+    if "X-Instead" in flask.request.headers:
+        if flask.request.headers["X-Instead"] == "error":
+            raise ValueError
+        return app.make_response(("Something else.", 418))
+    response.headers["X-After"] = "request"
+    return response
 
 
 @app.teardown_request

@@ -180,6 +180,20 @@ def test_the_request_makes_the_main_object_in_its_context(server: Served) -> Non
     assert by_websocket == by_batch.result() == "ada in garden 1 True True"
 
 
+def test_the_answer_to_a_handshake_has_cookies_and_headers_of_the_application(
+    server: Served,
+) -> None:
+    url = f"ws://127.0.0.1:{server.port}/rooms/garden"
+    with websockets.sync.client.connect(url, compression=None, proxy=None) as client:
+        assert client.response is not None
+        headers = client.response.headers
+
+    assert headers["Set-Cookie"].startswith("session=")
+    assert headers["X-After"] == "request"
+    assert headers.get_all("Connection") == ["Upgrade"]
+    assert "Content-Length" not in headers
+
+
 @pytest.mark.parametrize(
     ("headers", "status", "sentence"),
     [
@@ -300,6 +314,19 @@ def test_one_connection_too_many_gets_503(start: Start, name: str) -> None:
         return True
 
     wait_until(comes_in)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_connection_that_got_another_answer_after_all_takes_no_room(
+    start: Start, name: str
+) -> None:
+    server = start(SERVERS[name], MAX_CONNECTIONS="1")
+    for instead, status in (("answer", "418"), ("error", "500"), ("error", "500")):
+        with pytest.raises(HandshakeError, match=status):
+            connect(server.url, headers={"X-Instead": instead})
+
+    with connect(server.url) as session:
+        assert session.main.greet("Ada").result(DEADLINE)
 
 
 def test_the_log_is_silent_when_connections_end(server: Served) -> None:

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from werkzeug.test import create_environ
 
-from capnweb_sync import HandshakeError, SessionClosed, batch, connect
+from capnweb_sync import HandshakeError, SessionClosed, batch, connect, serve
 from capnweb_sync.server_threads.servers import GREENLETS, NO_SOCKET, ONE_THREAD
 from tests.processes import DEADLINE, wait_until
 
+from .app import Api
 from .conftest import APP, GUNICORN, SERVERS, Start
 
 WAITRESS = f"""
@@ -90,6 +92,30 @@ def test_flasks_debugger_has_nothing_to_show_when_a_connection_ends(start: Start
 
     assert greeting.result() == "Hello, Ada!"
     assert "Error" not in server.output
+
+
+def test_a_view_that_returns_a_service_is_told_to_be_a_blueprint(start: Start) -> None:
+    server = start(SERVERS["flask"])
+
+    with pytest.raises(HandshakeError, match="500"):
+        connect(server.url.replace("/rpc", "/view"))
+
+    wait_until(lambda: "Register a blueprint instead" in server.output)
+
+
+def test_a_service_has_no_connections_of_gevents_where_they_are_threads() -> None:
+    service = serve(Api)
+    asked = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    environ = create_environ(headers=asked)
+    service({**environ, "werkzeug.socket": object(), "wsgi.multithread": True}, lambda *_: None)
+
+    with pytest.raises(RuntimeError, match=r"are threads of the server's.*ended by its close"):
+        _ = service.connections
 
 
 def test_connections_over_tls_work_as_without(start: Start, certificate: Path) -> None:

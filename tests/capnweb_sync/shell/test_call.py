@@ -134,6 +134,15 @@ def test_an_error_goes_to_standard_error_with_its_code(url: str, capsysbinary: C
     assert err == "capnweb: sold_out: There is no tea left.\n"
 
 
+def test_nothing_that_a_server_says_moves_the_cursor(url: str, capsysbinary: Captured) -> None:
+    _, _, err = call(capsysbinary, "--wire", url, "buy", "tea\x1b[2J\x9b1m\u202e\nand")
+
+    assert err.endswith(
+        "capnweb: sold_out: There is no tea\\u001b[2J\\u009b1m\\u202e\\u000aand left.\n"
+    )
+    assert not {"\x1b", "\x9b", "\u202e"} & set(err)
+
+
 def test_an_error_without_a_code_tells_its_class(url: str, capsysbinary: Captured) -> None:
     status, _, err = call(capsysbinary, url, "nothing")
 

@@ -84,6 +84,7 @@ def test_a_path_has_names_and_places() -> None:
         ),
         ([RpcStub(callback), ReadableStream(())], '["<stub>","<stream>"]'),
         ("😀", '"😀"'),
+        ("\x1b[2J\x7f\x9b1m\u202e\u2028", '"\\u001b[2J\\u007f\\u009b1m\\u202e\\u2028"'),
         ("\ud83d", '"\\ud83d"'),
     ],
 )

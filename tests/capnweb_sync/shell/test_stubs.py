@@ -35,6 +35,16 @@ class Hidden(RpcTarget):
     def call(self, thing: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
 
+class Tags(RpcTarget):
+    def all(self) -> list[set[str]]:
+        return []
+
+
+class Awaited(RpcTarget):
+    async def call(self) -> int:
+        return 1
+
+
 class Mapper(RpcTarget):
     """Its names are those of a stub."""
 
@@ -58,6 +68,8 @@ class Plain: ...
         ),
         (Speaker, r"Ears\.hear: .* Annotate it as RpcPromise\[bool\]\."),
         (Keyed, r"Keyed\.call: a peer can't pass name"),
+        (Awaited, r"Awaited\.call: nothing awaits it"),
+        (Tags, r"Tags\.all: a set can't be sent\. Return a list\."),
         (Hidden, r"Hidden\.call: an annotation can't be resolved .*Nowhere"),
         (Plain, "Plain is not derived from RpcTarget"),
     ],
@@ -78,6 +90,18 @@ def test_a_class_within_a_function_cannot_be_imported() -> None:
 
     with pytest.raises(StubsError, match=r"Server\.local: .*Local is defined within a function"):
         write_module([Server], "")
+
+
+def test_what_callers_cannot_pass_is_not_imported_either() -> None:
+    class Server(RpcTarget):
+        def call(self, name: str, *, clock: Path = Path()) -> None: ...
+
+    Server.call.__annotations__ = {"name": str, "clock": Path, "return": None}
+
+    module = write_module([Server], "")
+
+    assert "def call(self, name: str | TypedPromise[str], /) -> TypedPromise[None]" in module
+    assert "import Path" not in module
 
 
 def test_names_that_a_stub_has_itself_are_reached_with_brackets() -> None:

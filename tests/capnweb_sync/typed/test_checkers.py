@@ -1,8 +1,10 @@
 """What type checkers make of a typed API: right programs pass, and what is wrong is found."""
 
 import json
+import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from tests.processes import REPOSITORY
 
 RIGHT = """
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -36,6 +39,9 @@ assert_type(bank.open("Ada").result().done(3).result(), int)
 assert_type(bank.open("Ada")["done"](3).result(), int)
 assert_type(bank.open("Ada")["result"](1, 2, 3).result(), int)
 assert_type(bank.open("Ada").dup(), AccountApi)
+assert_type(bank.open("Ada").entries().future(), Future[list[Entry]])
+assert_type(bank.open("Ada").future(), Future[AccountApi])
+take_back: Callable[[], None] = bank.on_broken(print)
 with bank.open("Ada") as promise, promise.result() as account:
     assert_type(account, AccountApi)
     bank.open("Grace").move(account)
@@ -126,6 +132,9 @@ class Half(RpcTarget):
 bank.listen(Half())  # a method is missing
 """
 
+FLASK_IS_TYPED = metadata.version("flask") >= "3.1"
+"""Before that, pyright knows nothing of what is in a session."""
+
 
 def errors_by_mypy(folder: Path, *programs: str) -> tuple[set[str], str]:
     """The places (`file:line`) that mypy --strict complains of, and what it says."""
@@ -148,15 +157,17 @@ def errors_by_mypy(folder: Path, *programs: str) -> tuple[set[str], str]:
 
 
 def errors_by_pyright(folder: Path, *programs: str) -> tuple[set[str], str]:
-    """The same of pyright, as strict as it can be."""
+    """The same of pyright, as strict as it can be; of `examples/jobs`, too, which mypy checks with
+    everything else."""
     command = Path(__file__).parent / "node_modules" / ".bin" / "pyright"
     if not command.exists():
         pytest.skip("pyright is not installed: NOTHING WAS CHECKED WITH IT")
     config = folder / "pyrightconfig.json"
+    jobs = os.path.relpath(REPOSITORY / "examples" / "jobs", folder)
     config.write_text(
         json.dumps(
             {
-                "include": programs,
+                "include": [*programs, *([jobs] if FLASK_IS_TYPED else [])],
                 "typeCheckingMode": "strict",
                 "pythonVersion": "3.10",
                 "extraPaths": [str(REPOSITORY)],

@@ -165,6 +165,12 @@ def test_a_result_of_another_type_is_a_type_error_with_the_place(bank: Any) -> N
     assert bank.later("a").exception() is None
 
 
+def test_a_future_for_a_result_gives_it_converted(bank: Any) -> None:
+    assert bank.open("Ada").put(Entry(1)).future().result(DEADLINE) == Entry(1)
+    with pytest.raises(TypeError, match=r"at `\$\[1\]\.amount`\."):
+        bank.wrong().future().result(DEADLINE)
+
+
 def test_the_same_result_is_given_each_time(bank: Any) -> None:
     promise = bank.open("Ada")
 
@@ -185,7 +191,9 @@ def test_without_checking_results_are_left_as_they_come(bank_api: ModuleType) ->
 
 def test_completion_knows_the_methods(bank: Any) -> None:
     assert {"open", "find", "dispose"} <= set(dir(bank))
-    assert {"owner", "put", "result"} <= set(dir(bank.open("Ada")))
+    names = dir(bank.open("Ada"))
+    assert {"owner", "put", "result"} <= set(names)
+    assert len(names) == len(set(names))
 
 
 def test_tab_in_pythons_own_shell_offers_the_methods_and_asks_the_peer_nothing(
