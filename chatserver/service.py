@@ -88,7 +88,6 @@ class ChatService:
         self.stays = Stays(
             self.store, AddressDigests(settings.unlimited_addresses, settings.secret)
         )
-        self.rates = Rates(settings.rate_limits)
         self.visits = Visits()
         self.calls = ChatCalls()
         self._proxy_noticed = False
@@ -101,6 +100,7 @@ class ChatService:
             ping_timeout=settings.ping_timeout,
         )
         self.connections.on_drain.append(self._answer)
+        self.rates = Rates(settings.rate_limits, self.connections.memory)
         self._limits = Limits(
             max_message_size=settings.max_message,
             max_calls_per_message=MESSAGE_CALLS,
@@ -134,6 +134,8 @@ class ChatService:
         )
         chat = Chat(self.stays, self.store, client, self.calls, access=self.access, known=known)
         connection.on_closed = Ending(self.visits, visit, chat)
+        if address is not None:
+            connection.ledger.belong_to(address.memory)
         if not self.rates.hold(address):
             connection.close(CloseCode.TRY_AGAIN_LATER, "Too many connections from this address.")
         return RpcSession(connection, chat, runtime=gevent_runtime(), limits=self._limits)

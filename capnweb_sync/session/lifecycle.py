@@ -78,7 +78,7 @@ class Lifecycle:
         ledger = getattr(transport, "ledger", None)
         self.ledger: Ledger = ledger if ledger is not None else Ledger(limits.max_memory)
         """What is kept for the peer; also by the transport, if that has brought it."""
-        self.ledger.limit(limits.max_memory)
+        self.ledger.taken_over(limits.max_memory)
         self._seen = seen
         queue = runtime.call_queue()
         if seen is None or not seen.sees_calls:
