@@ -7,6 +7,7 @@ is counted in bytes, in one `Ledger` a session, about as what it costs Python:
     what is kept                          counted by                   until
     an entry of either table              the tables                   it is forgotten
     a result, a pushed value              `Payload.keep`               its last part goes
+    a failure                             `ErrorHook`                  nobody names it any more
     arguments of a call under way         `Payload.keep`               it is done
     what promises bring into arguments    `ServedCalls.take`           the call is done
     what waits behind a promise           `ServedCalls.set_aside`      the promise settles
@@ -65,13 +66,17 @@ def size_of(value: Any, most: int) -> int:
     """About how many bytes `value` takes, what stands in it several times counted once if it is a
     container; no further than a little past `most`."""
     kind = type(value)
-    if kind not in _CONTAINERS:
-        return _size(value) if kind in _LEAVES else OBJECT_COST
+    if kind in _LEAVES:
+        return _size(value)
     if kind is dict and _LEAVES.issuperset(map(type, value.values())):  # the typical result
         return _size(value) + sum(map(_size, value)) + sum(map(_size, value.values()))
     total = 0
-    containers = [value]
+    containers = []
     walked: set[int] = set()
+    if kind in _CONTAINERS:
+        containers.append(value)
+    else:
+        total += _add_object(value, containers)
     while containers and total <= most:
         container = containers.pop()
         total += _size(container)
@@ -87,12 +92,26 @@ def size_of(value: Any, most: int) -> int:
             kind = type(item)
             if kind in _LEAVES:
                 total += _size(item)
-            elif kind not in _CONTAINERS:
-                total += OBJECT_COST
             elif id(item) not in walked:
                 walked.add(id(item))
-                containers.append(item)
+                if kind in _CONTAINERS:
+                    containers.append(item)
+                else:
+                    total += _add_object(item, containers)
+            elif kind not in _CONTAINERS:
+                total += OBJECT_COST  # what is sent for it, each time
     return total
+
+
+def _add_object(value: Any, containers: list[Any]) -> int:
+    """The bytes of what is neither a leaf nor a container; what it has is added to `containers`."""
+    if isinstance(value, BaseException):
+        containers += [value.args, value.__dict__]
+        return OBJECT_COST
+    fields = getattr(type(value), "__dataclass_fields__", None)
+    if fields is not None:
+        containers.append([getattr(value, name, None) for name in fields])
+    return max(OBJECT_COST, _size(value))
 
 
 class Owner(Protocol):
@@ -296,3 +315,10 @@ class Kept:
 
     def __del__(self) -> None:
         self._ledger.held -= self._size
+
+
+def kept(value: Any, ledger: Ledger) -> Kept | None:
+    """`value` in the ledger; None if it is small, and covered by what the entry, or the call, that
+    has it is counted with."""
+    size = size_of(value, ledger.room)
+    return Kept(ledger, size) if size > SMALL_VALUE else None
