@@ -13,6 +13,7 @@ import gevent
 from gevent.pywsgi import WSGIHandler
 from geventwebsocket.handler import WebSocketHandler as GeventWebSocketHandler
 
+from ..runtimes.turns import wait_turn
 from .connection import Connection
 from .connections import Connections
 from .handshake import UPGRADE_KEY, OnConnection, Upgrade
@@ -163,6 +164,9 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
     def handle_one_response(self) -> None:
         """Answer the request; if it was upgraded and the answer went out, begin the connection."""
         upgrade: Upgrade = self.environ[UPGRADE_KEY]
+        # A client that sends one request after another, and takes the answers, never has the
+        # server wait: nothing else would run until it is done.
+        wait_turn()
         try:
             super().handle_one_response()
         finally:

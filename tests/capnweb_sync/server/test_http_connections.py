@@ -11,6 +11,7 @@ import gevent
 import gevent.event
 import pytest
 from gevent import socket
+from gevent.hub import get_hub
 
 from capnweb_sync.server import Connections, HttpConnections, HttpLimits, HttpServer, upgrade
 
@@ -219,6 +220,19 @@ def test_requests_that_come_together_are_all_answered(start: Start) -> None:
     client = Client(start(), GET * 3 + GET.replace(b"plain", b"last"))
 
     assert client.answer(b"hello")
+
+
+def test_requests_that_come_together_do_not_hold_up_the_loop(start: Start) -> None:
+    server = start()
+    answered: list[int] = []
+    timer = get_hub().loop.timer(0, 0.001)
+    timer.start(lambda: answered.append(len(server.requests)))
+
+    client = Client(server, GET * 300 + GET.replace(b"plain", b"last"))
+    assert client.answer(b"hello")
+
+    timer.close()
+    assert any(0 < count < 300 for count in answered)
 
 
 @pytest.mark.parametrize(
