@@ -32,6 +32,10 @@ _HEAD_TOO_LARGE = (
     b"Connection: close\r\nContent-Length: 0\r\n\r\n"
 )
 
+#: Bytes of an answer for each of which there is patience: who takes none of 8 MiB would otherwise
+#: have the server hold them for two hours.
+_SENT_AT_ONCE = 64 * 1024
+
 _logger = logging.getLogger("capnweb_sync")
 
 
@@ -149,9 +153,12 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
         """Send a part of the answer. Raises BrokenPipeError, which the parent takes for what it is:
         the client has gone, for whatever reason, or does not take its answer."""
         too_slow = BrokenPipeError(errno.EPIPE, "the client takes its answer too slowly")
+        parts = memoryview(data)
         try:
-            with gevent.Timeout(self._http.limits.patience(len(data)), too_slow):
-                super()._sendall(data)
+            for start in range(0, len(data), _SENT_AT_ONCE):
+                part = parts[start : start + _SENT_AT_ONCE]
+                with gevent.Timeout(self._http.limits.patience(len(part)), too_slow):
+                    super()._sendall(part)
         except OSError as error:
             raise BrokenPipeError(errno.EPIPE, str(error)) from error
 
