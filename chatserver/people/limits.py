@@ -334,9 +334,12 @@ class Rates:
         return address.held <= self._limits.address_connections
 
     def batch(self, address: Address | None) -> Allowance:
-        """Count a batch: what it may do. Raises RateLimited."""
+        """Count a batch: what it may do. Raises RateLimited, also while answers to others from
+        this address are not taken, and are too much together."""
         if address is None:
             return UNLIMITED
+        if address.memory.held > address.memory.most:
+            raise RateLimited(HELD_RETRY_SECONDS, "Too much is kept for this address")
         take((address.batches,))
         return Allowance(address, self._persons)
 

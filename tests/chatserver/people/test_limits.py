@@ -214,6 +214,21 @@ def test_what_an_address_keeps_is_bounded_within_what_all_keep() -> None:
     assert not address.idle(math.inf)
 
 
+def test_an_address_that_leaves_too_many_answers_untaken_gets_no_more(clock: Clock) -> None:
+    rates = Rates(limits(address_memory=1_000_000, address_batches=RATE))
+    address = rates.address("192.0.2.1")
+    assert address is not None
+    untaken = [Ledger(1 << 30, address.memory) for _ in range(3)]
+    for ledger in untaken:
+        ledger.hold(400_000)
+
+    with pytest.raises(RateLimited):
+        rates.batch(address)
+    rates.batch(rates.address("192.0.2.2"))
+    untaken.pop().close()
+    rates.batch(address)
+
+
 # --- what is kept
 
 
