@@ -20,13 +20,17 @@ import secrets
 import traceback
 from collections.abc import Callable, Mapping
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 logger = logging.getLogger("capnweb_sync")
 
 E = TypeVar("E", bound=BaseException)
 
 Reduced = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+SHOWN: Final = 200
+"""Characters of what a peer has written that an error quotes: enough to find it."""
 
 
 class RpcError(Exception):
@@ -158,6 +162,11 @@ PYTHON_NAMES: tuple[tuple[type[BaseException], str], ...] = (
     (OverflowError, "RangeError"),
 )
 """The nearest JavaScript class of a Python exception; the first that fits."""
+
+
+def shortened(text: str) -> str:
+    """The beginning of `text`, which a peer has written, for an error."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def js_name(error: BaseException) -> str:

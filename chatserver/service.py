@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -16,6 +17,7 @@ from flask import Flask, current_app
 from werkzeug.wrappers import Response
 
 from capnweb_sync import Limits, RpcSession, serve
+from capnweb_sync.core.ledger import Ledger
 from capnweb_sync.origins import Origins
 from capnweb_sync.server import CloseCode, Connection, Connections, gevent_runtime
 from chatserver.capabilities.chat import Chat
@@ -88,7 +90,6 @@ class ChatService:
         self.stays = Stays(
             self.store, AddressDigests(settings.unlimited_addresses, settings.secret)
         )
-        self.rates = Rates(settings.rate_limits)
         self.visits = Visits()
         self.calls = ChatCalls()
         self._proxy_noticed = False
@@ -101,6 +102,7 @@ class ChatService:
             ping_timeout=settings.ping_timeout,
         )
         self.connections.on_drain.append(self._answer)
+        self.rates = Rates(settings.rate_limits, self.connections.memory)
         self._limits = Limits(
             max_message_size=settings.max_message,
             max_calls_per_message=MESSAGE_CALLS,
@@ -134,6 +136,8 @@ class ChatService:
         )
         chat = Chat(self.stays, self.store, client, self.calls, access=self.access, known=known)
         connection.on_closed = Ending(self.visits, visit, chat)
+        if address is not None:
+            connection.ledger.belong_to(address.memory)
         if not self.rates.hold(address):
             connection.close(CloseCode.TRY_AGAIN_LATER, "Too many connections from this address.")
         return RpcSession(connection, chat, runtime=gevent_runtime(), limits=self._limits)
@@ -145,11 +149,12 @@ class ChatService:
         Raises RateLimited.
         """
         host = environ.get("REMOTE_ADDR", "")
+        address = self.rates.address(host)
         client = ClientState(
             BatchConnection(),
             host=host,
             deaf=True,
-            allowance=self.rates.batch(self.rates.address(host)),
+            allowance=self.rates.batch(address),
         )
         chat = serve(
             Chat(self.stays, self.store, client, self.calls, access=self.access, known=known),
@@ -159,9 +164,15 @@ class ChatService:
             allow_origins=self.origins,
         )
         try:
-            return Response.from_app(chat, environ, buffered=True)
+            answer = Response.from_app(chat, environ, buffered=True)
         finally:
             self.stays.closed(client)
+        # Until it is taken.
+        memory = self.connections.memory if address is None else address.memory
+        ledger = Ledger(sys.maxsize, memory)
+        ledger.hold(answer.calculate_content_length() or 0)
+        answer.call_on_close(ledger.close)
+        return answer
 
     def admit(self, environ: Mapping[str, Any]) -> None:
         """Count a new connection, before it is accepted. Raises RateLimited."""

@@ -15,16 +15,12 @@ from ..core.local_hooks import PayloadHook
 from ..core.payload import Payload
 from ..core.served_calls import ServedCalls
 from ..core.stubs import RpcPromise, RpcStub
-from ..errors import RpcError, RpcTypeError
+from ..errors import SHOWN, RpcError, RpcTypeError
 from ..limits import DEFAULT_LIMITS
 from ..streams.streams import ReadableStream
 from ..values import json_text
 from ..values.javascript import MAX_SAFE_INTEGER
 from .registry import EVALUATORS, Importer
-
-SHOWN: Final = 200
-"""Characters of an offending expression that an error quotes: enough to find it."""
-
 
 ORDINARY_PATH: Final = 8
 """Names in a path that what a call counts with covers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.hooks import ErrorHook
+from ..core.ledger import kept
 from ..core.local_hooks import PayloadHook
 from ..core.payload import Payload
 from ..core.promise_hooks import PromiseHook
@@ -79,13 +80,18 @@ def evaluate_blob(
     # As the constructor of a Blob has it.
     kind = value[1].lower() if value[1].isascii() and value[1].isprintable() else ""
     promise = PromiseHook(calls)
+    kept_kind = kept(kind, calls.ledger)
 
     def arrived(data: Deferred[bytes]) -> None:
+        nonlocal kept_kind
+        kept_kind = None
         stream.cancel()
         if data.error is not None:
             promise.resolve(ErrorHook(data.error))
         else:
-            promise.resolve(PayloadHook(Payload(Blob(data.value or b"", kind), "owned")))
+            payload = Payload(Blob(data.value or b"", kind), "owned")
+            payload.keep(calls.ledger)
+            promise.resolve(PayloadHook(payload))
 
     collected(stream.pipe, calls).add_callback(arrived)
     return evaluator.add_promise(promise, container, key)

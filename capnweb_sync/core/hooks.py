@@ -22,6 +22,7 @@ from ..deferred import Deferred
 from ..errors import RpcError, RpcTypeError, fresh_copy
 from ..runtimes.interface import Runtime
 from .late import late
+from .ledger import Ledger, kept
 from .payload import Payload
 from .served_calls import ServedCalls, local_calls
 from .stubs import Path
@@ -245,10 +246,12 @@ def attempt(action: Callable[..., Hook], *args: Any) -> Hook:
 class ErrorHook(Hook):
     """A failure: whatever is done with it fails with `error`."""
 
-    __slots__ = ("error",)
+    __slots__ = ("_kept", "error")
 
-    def __init__(self, error: BaseException) -> None:
+    def __init__(self, error: BaseException, ledger: Ledger | None = None) -> None:
+        """`ledger` is of the session that keeps the error for its peer, if it may be large."""
         self.error = error
+        self._kept = None if ledger is None else kept(error, ledger)
 
     def call(self, path: Path, args: Payload, calls: ServedCalls) -> Hook:
         args.dispose()

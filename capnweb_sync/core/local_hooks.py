@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from ..deferred import Deferred
-from ..errors import RpcError, RpcTypeError
+from ..errors import RpcError, RpcTypeError, shortened
 from ..futures import outcome_of
 from ..values.javascript import undefined
 from .hooks import (
@@ -234,7 +234,7 @@ def follow(value: Any, path: Path, start: int = 0) -> tuple[Any, int]:
             inside = isinstance(part, int) and 0 <= part < len(value)
             value = value[part] if inside else undefined  # type: ignore[index]
         elif value is undefined:
-            raise RpcTypeError(f"Cannot read the property {part!r} of undefined.")
+            raise RpcTypeError(f"Cannot read the property {shortened(repr(part))} of undefined.")
         else:
             value = part_of_data(value, part)
     return value, len(path)
@@ -252,7 +252,7 @@ def part_of_data(value: Any, part: str | int) -> Any:
 
 def not_a_function(path: Path) -> RpcTypeError:
     """The error for calling what can't be called, in the reference's words."""
-    return RpcTypeError(f"'{'.'.join(map(str, path))}' is not a function.")
+    return RpcTypeError(f"'{shortened('.'.join(map(str, path)))}' is not a function.")
 
 
 def hook_for_value(value: Any) -> ValueHook:

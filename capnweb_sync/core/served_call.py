@@ -219,14 +219,18 @@ class ServedCall(Job):
         self._result.when_unused(function)
 
     def _settle(self, outcome: Any, error: BaseException | None) -> None:
-        hook = ErrorHook(error) if error is not None else attempt(self._hook_for, outcome)
+        hook = (
+            ErrorHook(error, self._calls.ledger)
+            if error is not None
+            else attempt(self._hook_for, outcome)
+        )
         if self._args is not None:
             self._args.dispose(self._path)
         elif self._reading:
             self._calls.end()
         result = self._result
         # The frames of an exception hold this call, and what waits for the result the exception.
-        del self._result, self._args, self._target
+        del self._result, self._args, self._target, self._path
         result.resolve(hook)
 
 

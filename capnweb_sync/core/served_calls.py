@@ -10,7 +10,15 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from ..errors import RpcError, drop_locals, logger, meant_for_peer, redacted
+from ..errors import (
+    RpcError,
+    drop_locals,
+    fresh_copy,
+    logger,
+    meant_for_peer,
+    redacted,
+    shortened,
+)
 from ..limits import Limits
 from ..observe.counts import CallCounts
 from ..observe.observer import Path, method_name
@@ -36,6 +44,11 @@ class Serving(Changing, Protocol):
     @property
     def peer(self) -> str:
         """Who is at the other end, for people."""
+        ...
+
+    @property
+    def send_stack_traces(self) -> bool:
+        """Whether errors carry their tracebacks to the peer."""
         ...
 
     def overdrawn(self) -> None:
@@ -224,14 +237,19 @@ class ServedCalls:
             self.ledger.hold(size)
 
     def failure(self, error: BaseException, path: Path) -> BaseException:
-        """What becomes known of an exception that a call of `path` raised. Outside of a step: it
-        may write to the log, and asks the application."""
+        """What becomes known of an exception that a call of `path` raised, and is kept for as long
+        as the peer likes: without its traceback, unless that is sent, since the frames in it are 3
+        KB and more. Outside of a step: it may write to the log, and asks the application."""
         known = self.decided(error)
         if known is None:
             peer = "a peer" if self.session is None else self.session.peer
-            known = redacted(error, f"A served call failed, {method_name(path)} for {peer}")
+            known = redacted(
+                error, f"A served call failed, {shortened(method_name(path))} for {peer}"
+            )
         drop_locals(known)
-        return known
+        if self.session is not None and self.session.send_stack_traces:
+            return known
+        return fresh_copy(known).with_traceback(None)
 
     def decided(self, error: BaseException) -> RpcError | None:
         """What the application has decided the peer shall learn of `error`; None if it has not."""

@@ -22,7 +22,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import gevent
-from gevent.hub import get_hub
+from gevent.hub import Waiter, get_hub
 
 from ..deferred import Deferred
 from ..errors import logger
@@ -88,6 +88,18 @@ class Turns:
                 took = perf_counter() - began
         finally:
             self._serve_in(max(0.0, took - TURN_SECONDS))
+
+
+def wait_turn() -> None:
+    """Block the calling greenlet until its turn; what it does until it blocks again is a piece."""
+    waiter: Waiter[None] = Waiter()
+
+    def go_on() -> Iterator[None]:
+        waiter.switch(None)
+        yield
+
+    turns().add(go_on())
+    waiter.get()
 
 
 def serve_next(queue: deque[tuple[Pieces, Deferred[None]]]) -> None:

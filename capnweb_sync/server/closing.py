@@ -44,7 +44,7 @@ import gevent
 from gevent.hub import get_hub
 
 from ..close_codes import CLOSED_BY_US, CloseCode, describe_close
-from ..core.ledger import Ledger, MemoryOfAll
+from ..core.ledger import Ledger, MemoryOfMany
 from ..limits import DEFAULT_LIMITS
 from ..runtimes.fork import close_copy
 from .frames import close_frame
@@ -87,7 +87,7 @@ class Bounds(Protocol):
     """What all connections of a server have in common, as far as their ends are concerned."""
 
     max_buffered: int
-    memory: MemoryOfAll | None
+    memory: MemoryOfMany | None
     close_timeout: float
     flushes: FlushQueue
 
@@ -280,12 +280,13 @@ class Closing:
             self._deadline.close()
             self._deadline = None
         self._outbox.discard()
-        self.ledger.close()
+        self.ledger.connection_over()
 
     def let_go(self) -> None:
         """In a forked child: the connection is the parent's, and nobody is told of its end here.
         For `Connections`."""
         self._forget()
+        self.ledger.close()
         close_copy(self._socket)
 
     def _log(self, what: str, error: Exception) -> None:

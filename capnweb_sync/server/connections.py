@@ -24,7 +24,7 @@ from gevent.event import Event
 from gevent.hub import get_hub
 
 from ..close_codes import CloseCode
-from ..core.ledger import MemoryOfAll
+from ..core.ledger import MemoryOfMany
 from ..limits import DEFAULT_LIMITS
 from ..runtimes.fork import in_child
 from .connection import Connection
@@ -89,7 +89,7 @@ class Connections:
         self.max_message = max_message
         self.max_buffered = max_buffered
         #: What all of them keep for their peers.
-        self.memory = MemoryOfAll(max_memory) if max_memory is not None else None
+        self.memory = MemoryOfMany(max_memory) if max_memory is not None else None
         #: Bytes of answers that may be unread before nothing more is read from their peer.
         self.max_unread = max_buffered // 2
         self.close_timeout = close_timeout

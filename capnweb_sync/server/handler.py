@@ -13,6 +13,7 @@ import gevent
 from gevent.pywsgi import WSGIHandler
 from geventwebsocket.handler import WebSocketHandler as GeventWebSocketHandler
 
+from ..runtimes.turns import wait_turn
 from .connection import Connection
 from .connections import Connections
 from .handshake import UPGRADE_KEY, OnConnection, Upgrade
@@ -30,6 +31,10 @@ _HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"Connection: close\r\nContent-Length: 0\r\n\r\n"
 )
+
+#: Bytes of an answer for each of which there is patience: who takes none of 8 MiB would otherwise
+#: have the server hold them for two hours.
+_SENT_AT_ONCE = 64 * 1024
 
 _logger = logging.getLogger("capnweb_sync")
 
@@ -148,9 +153,12 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
         """Send a part of the answer. Raises BrokenPipeError, which the parent takes for what it is:
         the client has gone, for whatever reason, or does not take its answer."""
         too_slow = BrokenPipeError(errno.EPIPE, "the client takes its answer too slowly")
+        parts = memoryview(data)
         try:
-            with gevent.Timeout(self._http.limits.patience(len(data)), too_slow):
-                super()._sendall(data)
+            for start in range(0, len(data), _SENT_AT_ONCE):
+                part = parts[start : start + _SENT_AT_ONCE]
+                with gevent.Timeout(self._http.limits.patience(len(part)), too_slow):
+                    super()._sendall(part)
         except OSError as error:
             raise BrokenPipeError(errno.EPIPE, str(error)) from error
 
@@ -163,6 +171,9 @@ class WebSocketHandler(GeventWebSocketHandler):  # type: ignore[misc]  # its pac
     def handle_one_response(self) -> None:
         """Answer the request; if it was upgraded and the answer went out, begin the connection."""
         upgrade: Upgrade = self.environ[UPGRADE_KEY]
+        # A client that sends one request after another, and takes the answers, never has the
+        # server wait: nothing else would run until it is done.
+        wait_turn()
         try:
             super().handle_one_response()
         finally:

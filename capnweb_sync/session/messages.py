@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from ..codec.evaluator import SHOWN, Evaluator, evaluate_hook, is_id, quoted
+from ..codec.evaluator import Evaluator, evaluate_hook, is_id, quoted
 from ..codec.registry import Importer
 from ..core.hooks import ErrorHook
 from ..core.local_hooks import PayloadHook
-from ..errors import RpcError
+from ..errors import SHOWN, RpcError
 from ..runtimes.interface import Runtime
 from ..streams.pipe import Pipe
 from ..streams.sinks import PipeHook
@@ -134,7 +134,8 @@ def reject(session: ReceivingSession, message: list[Any]) -> bool:
     error = failure(session, message[2])
     entry = session.imports.entries.get(message[1])
     if entry is not None:
-        entry.resolve(ErrorHook(error))
+        # As with what it resolves to.
+        entry.resolve(ErrorHook(error, session.ledger if message[1] < 0 else None))
     return True
 
 

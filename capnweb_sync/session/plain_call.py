@@ -214,7 +214,7 @@ class PlainCall(Export, Job):
     def _settle(self, outcome: Any, error: BaseException | None) -> None:
         self._end_call()
         if error is not None:
-            outcome = ErrorHook(error)
+            outcome = ErrorHook(error, self._calls.ledger)
         promise = self._hook
         if promise is not None:
             self._outcome = GIVEN

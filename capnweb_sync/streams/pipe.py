@@ -21,7 +21,15 @@ END: Final = object()
 class Pipe:
     """Chunks between a writer at the peer and a reader here. Touched under the step."""
 
-    __slots__ = ("__weakref__", "_chunks", "_error", "_finished", "_kept", "_readers")
+    __slots__ = (
+        "__weakref__",
+        "_chunks",
+        "_error",
+        "_error_kept",
+        "_finished",
+        "_kept",
+        "_readers",
+    )
 
     def __init__(self, kept: Kept | None = None) -> None:
         """`kept`: its place in the ledger of a session."""
@@ -31,6 +39,7 @@ class Pipe:
         self._chunks: deque[tuple[Any, Deferred[None]]] | None = None
         self._readers: deque[Deferred[Any]] | None = None
         self._error: BaseException | None = None
+        self._error_kept: Kept | None = None
         self._finished = False
 
     @property
@@ -60,11 +69,12 @@ class Pipe:
         while self._readers:
             self._readers.popleft().resolve(END)
 
-    def fail(self, error: BaseException) -> None:
-        """The stream is broken, in whichever direction: nothing more is read or written."""
+    def fail(self, error: BaseException, kept: Kept | None = None) -> None:
+        """The stream is broken, in whichever direction: nothing more is read or written. `kept`:
+        the error's place in the ledger, if it is the peer's."""
         if self._error is not None or (self._finished and not self._chunks):
             return
-        self._error = error
+        self._error, self._error_kept = error, kept
         # Emptied, not replaced: sixty thousand new ones are 40 MB, just when all is given back.
         while self._chunks:
             self._chunks.popleft()[1].reject(error)

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from capnweb_sync.streams.pipe import Pipe
 
 from ..core.hooks import ErrorHook, Hook, Pulled, failed
+from ..core.ledger import kept
 from ..core.local_hooks import PayloadHook
 from ..core.payload import Payload
 from ..core.promise_hooks import PromiseHook
@@ -172,7 +173,8 @@ class PipeHook(SinkHook):
             if method == "close":
                 self._pipe.finish()
             else:
-                self._pipe.fail(as_error(value))
+                error = as_error(value)
+                self._pipe.fail(error, kept(error, calls.ledger))
             done(Deferred.of(None))
         proceed()
 

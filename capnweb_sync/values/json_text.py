@@ -1,8 +1,8 @@
 """Text to JSON values and back.
 
 msgspec does it, several times as fast as the standard library. It refuses what JavaScript's own
-JSON accepts: lone surrogates (`"😀".slice(0, 1)`) and numbers beyond a double's range (`1e999`
-reads as Infinity). Such a message is done again with the standard library.
+JSON accepts: lone surrogates (`"😀".slice(0, 1)`) and whole numbers beyond a double's range. Such a
+message is done again with the standard library.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import msgspec
 PAST_A_DOUBLE: Final = 310
 """Characters of a whole number whose size is certainly past a double's range, with a sign."""
 
-_decode = msgspec.json.Decoder().decode
+_decode = msgspec.json.Decoder(float_hook=float).decode
+# Its own way takes 7 µs for a number from about 1e289 on, or below 1e-307, 74 ms for a message of
+# 64 KiB of them; with `float` each takes 0.1 µs, ordinary ones 0.04 instead of 0.01.
 _encode = msgspec.json.Encoder().encode
 
 

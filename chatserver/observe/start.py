@@ -30,6 +30,7 @@ def tell_start(settings: Settings, addresses: Iterable[str], workers: int) -> No
         max_http_connections=settings.max_http_connections,
         max_address_connections=settings.max_address_connections,
         max_memory=settings.max_memory,
+        max_address_memory=settings.max_address_memory,
         max_outbox=settings.max_outbox,
         message_rate=settings.message_rate,
         trust_proxies=settings.trust_proxies,

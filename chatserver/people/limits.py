@@ -3,18 +3,21 @@
 A `Rate` is so many a second, and so many at once. What was done is counted in a `Bucket`, which
 fills up again as time passes: of a connection, of a person, of an address (of IPv6, a subscriber's
 /64). `Rates` has those of persons and addresses, an `Allowance` what counts for one connection.
+What the server keeps for all that comes from an address is bounded beside them: `Address.memory`.
 
 Each worker counts for itself: asking the others would cost a round trip for each message.
 """
 
 import ipaddress
 import math
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
+from capnweb_sync.core.ledger import MemoryOfMany
 from chatserver.errors import RateLimited
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -177,6 +180,7 @@ class RateLimits:
     address_batches: Rate = OFF
     address_connects: Rate = OFF
     address_connections: int = 1
+    address_memory: int = sys.maxsize
     unlimited: tuple[Network, ...] = ()
 
 
@@ -185,11 +189,12 @@ class Address:
 
     Attributes:
         held: how many of its WebSockets are open.
+        memory: what all that comes from it has the server keep.
     """
 
-    __slots__ = ("batches", "calls", "connects", "held", "history", "joins", "messages")
+    __slots__ = ("batches", "calls", "connects", "held", "history", "joins", "memory", "messages")
 
-    def __init__(self, limits: RateLimits) -> None:
+    def __init__(self, limits: RateLimits, memory_of_all: MemoryOfMany | None = None) -> None:
         self.messages = Bucket(limits.address_messages)
         self.joins = Bucket(limits.address_joins)
         self.calls = Bucket(limits.address_calls)
@@ -197,10 +202,11 @@ class Address:
         self.batches = Bucket(limits.address_batches)
         self.connects = Bucket(limits.address_connects)
         self.held = 0
+        self.memory = MemoryOfMany(limits.address_memory, memory_of_all)
 
     def idle(self, now: float) -> bool:
-        """Whether nothing of it is open, and it may do as much as a new one."""
-        return not self.held and all(
+        """Whether nothing of it is open or kept, and it may do as much as a new one."""
+        return not (self.held or self.memory.held) and all(
             bucket.idle(now)
             for bucket in (
                 self.calls,
@@ -289,9 +295,11 @@ UNLIMITED: Final = Allowance()
 class Rates:
     """What this process counts of addresses and persons, and the limits for it."""
 
-    def __init__(self, limits: RateLimits) -> None:
+    def __init__(self, limits: RateLimits, memory_of_all: MemoryOfMany | None = None) -> None:
+        """`memory_of_all`: within which the memory of each address is bounded."""
         self._limits = limits
-        self._addresses = Table(lambda: Address(limits))
+        self._memory_of_all = memory_of_all
+        self._addresses = Table(lambda: Address(limits, memory_of_all))
         self._persons = Table(lambda: Bucket(limits.messages))
 
     def exempt(self, host: str) -> bool:
@@ -304,7 +312,7 @@ class Rates:
         is none, such as that of a Unix socket, tells nobody apart: each is one of its own."""
         address = ip_address(host)
         if address is None:
-            return Address(self._limits)
+            return Address(self._limits, self._memory_of_all)
         who = subscriber(address, self._limits.unlimited)
         return None if who is None else self._addresses.of(who)
 
@@ -326,9 +334,12 @@ class Rates:
         return address.held <= self._limits.address_connections
 
     def batch(self, address: Address | None) -> Allowance:
-        """Count a batch: what it may do. Raises RateLimited."""
+        """Count a batch: what it may do. Raises RateLimited, also while answers to others from
+        this address are not taken, and are too much together."""
         if address is None:
             return UNLIMITED
+        if address.memory.held > address.memory.most:
+            raise RateLimited(HELD_RETRY_SECONDS, "Too much is kept for this address")
         take((address.batches,))
         return Allowance(address, self._persons)
 

@@ -126,10 +126,17 @@ class Settings:
         " nothing for longest is closed, or the new one if there is none",
         "N",
     )
+    max_address_memory: int = setting(
+        128 * MIB,
+        MemoryBytes,
+        "what all connections from one address together may have the server keep for them; past"
+        " it, those that keep the most are closed with 1013",
+        "BYTES",
+    )
     unlimited_addresses: tuple[Network, ...] = setting(
         (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1")),
         network,
-        "an address, or a range of them, that no rate and no limit of connections is for; can be"
+        "an address, or a range of them, that no rate and no limit of an address is for; can be"
         " repeated; empty: none",
         "ADDRESS",
     )
@@ -292,6 +299,7 @@ class Settings:
             address_batches=self.address_batch_rate,
             address_connects=self.address_connect_rate,
             address_connections=self.max_address_connections,
+            address_memory=self.max_address_memory,
             unlimited=self.unlimited_addresses,
         )
 

@@ -3,6 +3,7 @@
 import gc
 import json
 import time
+import tracemalloc
 import weakref
 from concurrent.futures import Future
 from typing import Any
@@ -98,6 +99,69 @@ def test_results_that_are_never_released_end_the_session_at_the_limit() -> None:
     peer.says(["push", 10])
     assert peer.aborted == "This side would keep more than 11264 bytes for its peer."
     assert peer.session.closed
+
+
+PUSHED_LONG = [
+    ["error", "Error", "x" * 10_000],
+    ["error", "Error", "x", "y" * 10_000],
+    ["error", "Error", "x", None, {"cause": ["error", "Error", "x" * 10_000]}],
+    ["headers", [["name", "value"]] * 200],
+    ["response", None, {"statusText": "x" * 10_000}],
+    ["request", "http://example/" + "x" * 10_000, {}],
+    ["url", "http://example/" + "x" * 10_000],
+    ["bytes", "A" * 20_000, "Float64Array"],
+    ["bigint", "9" * 16_000],
+    ["pipeline", 0, ["nothing", *"x" * 1_000]],
+    ["pipeline", 0, ["prop", *"x" * 1_000], []],
+    ["pipeline", 0, ["y" * 10_000], []],
+    ["pipeline", 0, ["fail"], [None]],
+    ["pipeline", 0, ["echo"], [["error", "Error", "x" * 10_000]]],
+]
+
+
+@pytest.mark.parametrize("pushed", PUSHED_LONG)
+def test_what_is_kept_is_counted_with_about_what_it_takes(pushed: Any) -> None:
+    assert_counted([["push", pushed]])
+
+
+@pytest.mark.parametrize("error", [["error", "Error", "x" * 10_000]])
+def test_what_a_peer_fails_with_is_counted(error: Any) -> None:
+    assert_counted([["push", ["promise", "next"]], ["reject", "next", error]])
+    assert_counted([["pipe"], ["push", ["pipeline", "last", ["abort"], [error]]]], pushes=2)
+
+
+def test_the_kind_of_a_blob_and_what_it_has_become_are_counted() -> None:
+    kind, chunk = "x" * 10_000, ["bytes", "A" * 20_000]
+    readable = ["push", ["blob", kind, ["readable", "last"]]]
+    assert_counted([["pipe"], readable], pushes=2)
+    written = ["push", ["pipeline", "last", ["write"], [chunk]]]
+    closed = ["push", ["pipeline", "last", ["close"], []]]
+    assert_counted([["pipe"], readable, written, closed], pushes=4)
+
+
+def assert_counted(messages: list[Any], pushes: int = 1) -> None:
+    """Let a peer say `messages` time and again, and compare what the ledger says with what Python
+    does. In them `last` is the id of the first push, `next` a new one of the peer's."""
+
+    def said(turn: int) -> list[Any]:
+        text = json.dumps(messages)
+        text = text.replace('"last"', str(1 + turn * pushes)).replace('"next"', str(-1 - turn))
+        return list(json.loads(text))
+
+    turns = 30
+    peer = RawPeer(Api())
+    peer.says(*said(0))
+    tracemalloc.start()
+    try:
+        counted, before = peer.session.ledger.held, tracemalloc.get_traced_memory()[0]
+        for turn in range(1, turns):
+            peer.says(*said(turn))
+        peer.heard.clear()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert peer.aborted is None
+    assert taken < 1.5 * (peer.session.ledger.held - counted) + 20_000
 
 
 def test_capabilities_introduced_without_end_end_the_session_at_the_limit() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from capnweb_sync import Limits, RpcSession, RpcTarget
+from capnweb_sync.core.ledger import ENTRY_COST
 from capnweb_sync.deferred import Deferred
-from capnweb_sync.session.lifecycle import ENDED_AT_ONCE
+from capnweb_sync.session.lifecycle import BYTES_ENDED_AT_ONCE, ENDED_AT_ONCE
 
 from .loopback import LoopbackRuntime, LoopbackTransport
 
@@ -81,11 +82,12 @@ def test_a_session_with_many_entries_ends_in_pieces(peer: Peer) -> None:
     peer.session.connection_lost(1006, "lost")
 
     assert peer.session.closed
-    assert peer.entries == before - ENDED_AT_ONCE
+    assert peer.entries == before
     while peer.runtime.waiting:
-        left = peer.entries
+        left, kept = peer.entries, peer.session.ledger.held
         peer.runtime.turn()
         assert left - peer.entries <= ENDED_AT_ONCE
+        assert kept - peer.session.ledger.held <= BYTES_ENDED_AT_ONCE + ENTRY_COST
     assert peer.entries == 0
 
 

@@ -2,6 +2,7 @@
 
 import enum
 import math
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
@@ -426,3 +427,17 @@ def test_a_number_of_any_length_is_read_as_in_javascript(digits: int) -> None:
     assert deserialize("9" * digits) == math.inf
     assert deserialize("[[-" + "9" * digits + "]]") == [-math.inf]
     assert deserialize("0." + "9" * digits) == 1.0
+
+
+@pytest.mark.parametrize("number", ["1e300", "5e-324", "1.7976931348623157e308", "1e999"])
+def test_no_number_takes_much_longer_to_read_than_others(number: str) -> None:
+    def seconds(number: str) -> float:
+        text = f"[{','.join([number] * 5_000)}]"
+        tries = []
+        for _ in range(3):
+            began = time.thread_time()
+            json_text.loads(text)
+            tries.append(time.thread_time() - began)
+        return min(tries)
+
+    assert seconds(number) < 20 * seconds("0.1")

@@ -11,6 +11,7 @@ import gevent
 import gevent.event
 import pytest
 from gevent import socket
+from gevent.hub import get_hub
 
 from capnweb_sync.server import Connections, HttpConnections, HttpLimits, HttpServer, upgrade
 
@@ -221,6 +222,19 @@ def test_requests_that_come_together_are_all_answered(start: Start) -> None:
     assert client.answer(b"hello")
 
 
+def test_requests_that_come_together_do_not_hold_up_the_loop(start: Start) -> None:
+    server = start()
+    answered: list[int] = []
+    timer = get_hub().loop.timer(0, 0.001)
+    timer.start(lambda: answered.append(len(server.requests)))
+
+    client = Client(server, GET * 300 + GET.replace(b"plain", b"last"))
+    assert client.answer(b"hello")
+
+    timer.close()
+    assert any(0 < count < 300 for count in answered)
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -301,7 +315,8 @@ def test_lines_of_a_body_are_read_as_they_come(start: Start) -> None:
 
 
 def test_a_client_that_does_not_take_its_answer_is_dropped(start: Start) -> None:
-    server = start(head_seconds=SOON, min_rate=1e9)
+    # All of it may take minutes at this rate, and each part of it a second.
+    server = start(head_seconds=SOON, min_rate=100_000)
 
     client = Client(server, GET.replace(b"plain", b"big"))
 

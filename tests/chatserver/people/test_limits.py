@@ -1,13 +1,16 @@
 """How often things may be done: what is counted, and for whom."""
 
 import gc
+import math
 import weakref
 from collections.abc import Callable
+from functools import partial
 from unittest.mock import Mock
 
 import pytest
 
 from capnweb_sync import RpcSession
+from capnweb_sync.core.ledger import Ledger, MemoryOfMany
 from chatserver.capabilities.chat import Chat
 from chatserver.errors import RateLimited
 from chatserver.people.limits import (
@@ -189,6 +192,41 @@ def test_connections_over_the_number_of_an_address_are_refused(clock: Clock) -> 
     for _ in range(2):
         rates.connection(address).let_go()
     rates.connect(address)
+
+
+def test_what_an_address_keeps_is_bounded_within_what_all_keep() -> None:
+    everybody = MemoryOfMany(1 << 30)
+    rates = Rates(limits(address_memory=1_000_000), everybody)
+    address = rates.address("2001:db8::1")
+    assert address is not None
+    gone: list[str] = []
+    ledgers = []
+    for host, size in (("2001:db8::1", 600_000), ("2001:db8::2", 700_000), ("192.0.2.1", 900_000)):
+        of = rates.address(host)
+        assert of is not None
+        ledger = Ledger(2_000_000, of.memory)
+        ledger.owner = Mock(shed=partial(gone.append, host))
+        ledgers.append(ledger)
+        ledger.hold(size)
+
+    assert gone == ["2001:db8::2"]
+    assert (address.memory.held, everybody.held) == (1_300_000, 2_200_000)
+    assert not address.idle(math.inf)
+
+
+def test_an_address_that_leaves_too_many_answers_untaken_gets_no_more(clock: Clock) -> None:
+    rates = Rates(limits(address_memory=1_000_000, address_batches=RATE))
+    address = rates.address("192.0.2.1")
+    assert address is not None
+    untaken = [Ledger(1 << 30, address.memory) for _ in range(3)]
+    for ledger in untaken:
+        ledger.hold(400_000)
+
+    with pytest.raises(RateLimited):
+        rates.batch(address)
+    rates.batch(rates.address("192.0.2.2"))
+    untaken.pop().close()
+    rates.batch(address)
 
 
 # --- what is kept

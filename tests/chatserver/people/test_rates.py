@@ -6,11 +6,12 @@ import pytest
 
 from capnweb_sync import RemoteError
 from capnweb_sync.client.batch import BatchError, batch
+from chatserver.settings import MIB
 from tests.chatserver.conftest import Connect
 from tests.chatserver.test_http import FORWARDED, get, upgrade
 from tests.chatserver.wire import Rejected, WireClient
 from tests.conftest import StartServer
-from tests.processes import ServerProcess
+from tests.processes import ServerProcess, wait_until
 
 NOBODY_IS_FREE = ("--unlimited-addresses", "")
 
@@ -122,6 +123,23 @@ def test_one_address_holds_so_many_connections(start_server: StartServer, connec
     second.wait_for("Alice left the chat")
 
     connect(server.url).join("Carol")
+
+
+def test_one_address_keeps_so_much_and_past_that_the_largest_is_sent_away(
+    start_server: StartServer, connect: Connect
+) -> None:
+    server = start_server(*NOBODY_IS_FREE, "--max-address-memory", str(64 * MIB))
+    small = connect(server.url)
+    greedy = [connect(server.url) for _ in range(6)]
+    text = "x" * 60_000
+
+    for _ in range(11 * MIB // len(text)):
+        for client in greedy:
+            client.send(f'["push","{text}"]')
+
+    wait_until(lambda: not all(client.open for client in greedy))
+    assert [client.closed() for client in greedy if not client.open] == [1013]
+    assert small.get("userCount") == 0
 
 
 def test_batches_are_limited_and_so_is_what_is_in_them(start_server: StartServer) -> None:
