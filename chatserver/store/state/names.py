@@ -23,6 +23,9 @@ SECRET_BYTES: Final = 16
 GUEST: Final = 0
 """The place of those who have none."""
 
+ONE_GUEST: Final = (GUEST,)
+"""Where nearly everyone is: one object for all of them."""
+
 
 class Names:
     """The names that are not free, and the stays by them."""
@@ -37,8 +40,8 @@ class Names:
         self._holdings = {holding.slot: holding for holding in holdings}
         self._accounts = {account.key: account for account in accounts}
         self._erased = dict(erased)
-        self._places: dict[str, set[int]] = {}
-        """Of each name that anybody is there by."""
+        self._places: dict[str, tuple[int, ...]] = {}
+        """Of each name that anybody is there by; a guest's is always the same tuple."""
         self._here: Counter[str] = Counter()
         """How many stays there are, by identity."""
         self._roles = {account.who.by: account.role for account in self._accounts.values()}
@@ -47,7 +50,7 @@ class Names:
             self._lookalikes.add(account.key, account.name)
         for key, place in self._holdings:
             self._here[self._holdings[key, place].who.by] += 1
-            self._places.setdefault(key, set()).add(place)
+            self._add_place(key, place)
             if place == GUEST:
                 self._lookalikes.add(key, self._holdings[key, place].who.name)
         # In the order in which they come to their ends.
@@ -193,7 +196,7 @@ class Names:
         for holding in places:
             if secret is not None and same(secret, holding.secret):
                 return self._take_over(changes, replace(holding, who=who), holder, "")
-        taken_numbers = self._places.get(who.key, set())
+        taken_numbers = self._places.get(who.key, ())
         if len(places) < MAX_PLACES:
             number = next(n for n in range(1, MAX_PLACES + 1) if n not in taken_numbers)
         else:
@@ -214,8 +217,10 @@ class Names:
         key, place = slot = holding.slot
         del self._holdings[slot]
         self._waiting.pop(slot, None)
-        self._places[key].discard(place)
-        if not self._places[key]:
+        others = tuple(other for other in self._places[key] if other != place)
+        if others:
+            self._places[key] = others
+        else:
             del self._places[key]
         if place == GUEST:
             self._lookalikes.remove(key, holding.who.name)
@@ -271,11 +276,18 @@ class Names:
         self._put(changes, holding)
         return holding
 
+    def _add_place(self, key: str, place: int) -> None:
+        others = self._places.get(key)
+        if others is None:
+            self._places[key] = ONE_GUEST if place == GUEST else (place,)
+        elif place not in others:
+            self._places[key] = (*others, place)
+
     def _put(self, changes: Changes, holding: Holding) -> None:
         # A name that is taken over keeps its place in the joining order: dicts keep it.
         slot = holding.slot
         self._holdings[slot] = changes.holdings[slot] = holding
-        self._places.setdefault(slot[0], set()).add(slot[1])
+        self._add_place(*slot)
         self._waiting.pop(slot, None)
         if holding.until is not None:
             self._waiting[slot] = holding.until
