@@ -31,10 +31,11 @@ _IS_COUNT: Final = "capnweb_sync_flood_count"
 class _Line:
     """One line: since when it is counted, how often it came, and how to tell of it."""
 
-    __slots__ = ("began", "count", "record")
+    __slots__ = ("began", "count", "record", "source")
 
-    def __init__(self, began: float, record: logging.LogRecord) -> None:
+    def __init__(self, began: float, record: logging.LogRecord, source: Hashable) -> None:
         self.began = began
+        self.source = source
         self.count = 0
         template = str(record.msg).partition("\n")[0][:MAX_TEMPLATE]
         #: Of all that its arguments and its exception hold, nothing is kept.
@@ -48,9 +49,25 @@ class FloodFilter(logging.Filter):
     minute, or when `flush` is called, so a program calls that now and then.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        most: int = MAX_LINES,
+        source: Callable[[logging.LogRecord], Hashable] | None = None,
+    ) -> None:
+        """
+        Args:
+            clock: seconds that only pass.
+            most: how often the same line is written in a minute.
+            source: what makes two lines the same, where that is not their place in the code, such
+                as whom they are about; None for one that is always written. It is shown with the
+                count.
+        """
         super().__init__()
         self._clock = clock
+        self._most = most
+        self._source = source
         self._lines: dict[Hashable, _Line] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -59,12 +76,17 @@ class FloodFilter(logging.Filter):
             return True
         now = self._clock()
         self._flush(now)
-        key = _place(record)
+        if self._source is None:
+            key, source = _place(record), None
+        else:
+            key = source = self._source(record)
+            if source is None:
+                return True
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = _Line(now, record)
+            line = self._lines[key] = _Line(now, record, source)
         line.count += 1
-        return line.count <= MAX_LINES
+        return line.count <= self._most
 
     def flush(self) -> None:
         """Write how many lines were left out, where the minute is over."""
@@ -75,17 +97,21 @@ class FloodFilter(logging.Filter):
         for key, line in tuple(self._lines.items()):
             if now - line.began < WINDOW:
                 return
-            if self._lines.pop(key, None) is line and line.count > MAX_LINES:
-                _tell(line.count - MAX_LINES, *line.record)
+            if self._lines.pop(key, None) is line and line.count > self._most:
+                _tell(line.count - self._most, line.source, *line.record)
 
 
-def _tell(count: int, name: str, level: int, path: str, number: int, template: str) -> None:
+def _tell(
+    count: int, source: Hashable, name: str, level: int, path: str, number: int, template: str
+) -> None:
     logger = logging.getLogger(name)
     message = "… %d more of these in the last minute: %s"
+    arguments: tuple[object, ...] = (count, template)
+    if source is not None:
+        message = "… %d more of these in the last minute, of %s: %s"
+        arguments = (count, source, template)
     extra = {_IS_COUNT: True}
-    record = logger.makeRecord(
-        name, level, path, number, message, (count, template), None, extra=extra
-    )
+    record = logger.makeRecord(name, level, path, number, message, arguments, None, extra=extra)
     logger.handle(record)
 
 

@@ -91,7 +91,7 @@ def serve(settings: Settings) -> None:
     certificate = shown_certificate(settings)
     listeners = [listen(settings.host, port) for port in settings.ports]
     allow_connections(settings.max_connections + settings.max_http_connections)
-    bound_logs()
+    bound_logs(settings.limited)
     app = create_app(settings.as_config())
     warn_of(service_of(app).store)
     if settings.tls_files is not None:

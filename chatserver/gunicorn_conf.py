@@ -192,7 +192,7 @@ def post_fork(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """When a worker is about to serve: its store is open, and the socket accepts."""
-    bound_logs()
+    bound_logs(_settings.limited)
     gevent.signal_handler(LEVEL_SIGNAL, level_switch())
     settle_collector()
     if worker.age == FIRST:

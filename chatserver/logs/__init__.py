@@ -9,8 +9,9 @@
 | `secrets` | what no log may have |
 
 What clients make the server say goes to the loggers `chatserver` and `capnweb_sync`, on which the
-same line stands ten times a minute at most. What happens once for each connection, person or
-request has a logger of its own below the first, and is bounded by the rates of those.
+same line stands ten times a minute at most. What happens once for each connection or person has a
+logger of its own below the first, and is bounded by the rates of those; so are requests, of which
+one address has `REQUEST_LINES` a minute.
 """
 
 import logging
@@ -24,7 +25,7 @@ import gevent
 
 from capnweb_sync.floods import WINDOW, FloodFilter
 from capnweb_sync.observe import redact_wire
-from chatserver.logs.form import FORMATTERS, tell
+from chatserver.logs.form import FORMATTERS, fields_of, tell
 from chatserver.logs.secrets import without_secrets
 from chatserver.logs.writing import StandardError
 from chatserver.loop import Loop
@@ -69,6 +70,7 @@ WITH_TEXTS: Final = "capnweb_sync.wire"
 whichever level, unless somebody sets its own."""
 
 access_logger: Final = logging.getLogger("chatserver.access")
+ACCESS_LOGS: Final = (access_logger.name, "gunicorn.access")
 connections_logger: Final = logging.getLogger("chatserver.connections")
 people_logger: Final = logging.getLogger("chatserver.people")
 UNBOUNDED: Final = (access_logger, connections_logger, people_logger)
@@ -137,9 +139,18 @@ everything that a service runs; on SIGUSR1 it opens log files anew, on SIGUSR2 i
 again."""
 
 
-def bound_logs() -> None:
-    """Let the same line be written ten times a minute at most, and no secret, in this process from
-    now on; and count those that are."""
+REQUEST_LINES: Final = 600
+"""Lines a minute that the access log has for one address: ten requests a second all the time, where
+a page is loaded with ten and asks for nothing more."""
+
+
+def bound_logs(limited: Callable[[str], str | None]) -> None:
+    """Let the same line be written ten times a minute at most, those of requests `REQUEST_LINES`
+    times for each address, and no secret, in this process from now on; and count those that are.
+
+    Args:
+        limited: who has an address, None for whom no limits are.
+    """
     redact_wire(without_secrets)
     logging.getLogger(WITH_TEXTS).setLevel(logging.INFO)
     logging.getLogger().addHandler(LineCounter())
@@ -149,8 +160,16 @@ def bound_logs() -> None:
     for name in LOGGERS:
         logging.getLogger(name).addFilter(floods)
 
+    def requested_by(record: logging.LogRecord) -> str | None:
+        return limited(str(fields_of(record).get("address", "")))
+
+    requests = FloodFilter(most=REQUEST_LINES, source=requested_by)
+    for name in ACCESS_LOGS:
+        logging.getLogger(name).addFilter(requests)
+
     def flush() -> None:
         gevent.sleep(WINDOW)
         floods.flush()
+        requests.flush()
 
     Loop("Telling what was left out of the log", flush)

@@ -8,6 +8,7 @@ its letters (`Bom` and `Born`, `l` and `1`).
 
 import unicodedata
 from functools import lru_cache
+from sys import intern
 from typing import Final, NamedTuple
 
 from precis_i18n.unicode import UnicodeData
@@ -53,7 +54,8 @@ def looks_of(name: str, key: str) -> Looks:
     if scripts is None:
         return NONE
     skeletons = {skeleton(key), skeleton(name).casefold()}
-    return Looks(tuple(sorted(skeletons)), " ".join(sorted(scripts)))
+    # Of scripts there are few: everybody's "Latin" is one string.
+    return Looks(tuple(sorted(skeletons)), intern(" ".join(sorted(scripts))))
 
 
 def skeleton(text: str) -> str:

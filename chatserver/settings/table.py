@@ -279,6 +279,15 @@ class Settings:
             client_of=self._client_of,
         )
 
+    def limited(self, host: str) -> str | None:
+        """Who has the address `host`, for people: itself, or of IPv6 its /64; None where limits
+        are for nobody, and for what is no address."""
+        address = ip_address(host)
+        if address is None or subscriber(address, self.unlimited_addresses) is None:
+            return None
+        prefix = 32 if address.version == 4 else 64
+        return str(ipaddress.ip_network((address, prefix), strict=False)).removesuffix("/32")
+
     def _client_of(self, host: str) -> Hashable | None:
         """Whose a connection is; nobody's where it is a proxy's."""
         address = None if self.trust_proxies else ip_address(host)

@@ -148,3 +148,22 @@ def test_a_handler_can_have_the_filter(
     logger.removeHandler(handler)
 
     assert [line[:6] for line in handler.lines[MAX_LINES:]] == ["… 10 m"]
+
+
+def test_a_source_has_its_lines_and_is_named_with_its_count(clock: Clock) -> None:
+    floods = FloodFilter(clock, most=2, source=lambda record: record.args[0])  # type: ignore[index]
+    logger, handler = logging.getLogger("tests.floods.sources"), Lines()
+    logger.propagate = False
+    logger.addFilter(floods)
+    logger.addHandler(handler)
+
+    for client in ("a", "b", "a", "a", None, "a", None, None):
+        logger.warning("Asked by %s", client)
+    clock.now += WINDOW
+    floods.flush()
+
+    asked = ("a", "b", "a", None, None, None)
+    assert handler.lines == [
+        *(f"Asked by {client}" for client in asked),
+        "… 2 more of these in the last minute, of a: Asked by %s",
+    ]
