@@ -12,6 +12,8 @@ A `Link` is in one of three states, and `_membership` and `_ended` say in which:
     |         |                                      |         | for which the server keeps names  |
     | online  | …and `reconnect` is off              | ended   | the application asked for that    |
     | online  | …with a code that means: stay away   | ended   | `stays_away` in reconnect.py      |
+    | online  | …that means: taken over, and a join  | offline | by ourselves perhaps: that join   |
+    |         | was not answered a minute ago        |         | may have come late                |
     | offline | connected, and joined again          | online  | whoever waits for it is woken     |
     | offline | an attempt failed that may pass      | offline | after a pause: reconnect.py       |
     | offline | the server's answer means: stay away | ended   | `comes_back` in reconnect.py      |
@@ -40,6 +42,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from capnweb_sync import ClientSession, ConnectError, RemoteError, SessionClosed
+from capnweb_sync.close_codes import TAKEN_OVER
 from capnweb_sync.runtimes.fork import in_child
 from capnweb_sync.runtimes.threads import named, thread_runtime
 
@@ -68,8 +71,8 @@ REJOIN_SECONDS: Final = 30.0
 joins at once, and asking twice would only make it slower; pings tell whether it is alive."""
 
 DOUBTFUL_SECONDS: Final = 60.0
-"""How long a name that is taken may be so by ourselves, by a join whose answer was lost: longer
-than the server waits for us to come back."""
+"""How long a name that is taken, or taken over, may be so by ourselves, by a join whose answer was
+lost: longer than the server waits for us to come back."""
 
 FAILURES: Final = (
     BadAnswer,
@@ -103,6 +106,7 @@ class Link:
     """
 
     _ended: ChatError | None = ChatClosed("This chat has not begun.")
+    _doubtful_until: float = 0.0
 
     def __init__(
         self,
@@ -206,7 +210,10 @@ class Link:
             self._membership = None
             self._changed.notify_all()
         closed = error if isinstance(error, SessionClosed) else SessionClosed(str(error))
-        if not self._reconnect or stays_away(closed):
+        # Taken over perhaps by ourselves: by an attempt before this one, which came late.
+        doubtful = time.monotonic() < self._doubtful_until
+        by_ourselves = doubtful and closed.close_code == TAKEN_OVER
+        if not self._reconnect or (stays_away(closed) and not by_ourselves):
             self.end(chat_error(closed))
             return
         self._doubtful_until = 0.0

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from capnweb_sync import connect
+from capnweb_sync import ClientSession, connect
 from capnweb_sync.client import reconnect
 from capnweb_sync.runtimes import threads
 from chatclient import (
@@ -527,6 +527,33 @@ def test_a_name_that_is_taken_over_is_not_fought_for(
             list(chat.events())
         assert raised.value.close_code == 4001
         assert len(proxy.accepted) == 1
+
+
+def test_what_an_attempt_of_ones_own_that_came_late_took_over_is_taken_back_once(
+    server: ServerProcess, proxy: Proxy, name: Name, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "REJOIN_SECONDS", SHORT)
+    watch = Watch()
+    chat = ChatClient(proxy.url, name("Alice"), on_status=watch, timeout=SHORT)
+
+    def join_late() -> ClientSession:
+        assert chat._link._membership is not None
+        assert chat._link._membership.log is not None
+        session = connect(server.url)
+        secret = chat._link._membership.log.resume
+        session.main.join(name("Alice"), lambda event: None, {"resume": secret}).result(DEADLINE)
+        return session
+
+    proxy.inspector = lambda link, direction, text: direction is UP  # answers are lost
+    proxy.cut_all()
+    wait_until(lambda: len(watch.states) >= 3)
+    proxy.inspector = None
+    watch.wait_for_return()
+    with join_late():
+        watch.wait_for_return(2)
+        assert chat.send("still me", timeout=DEADLINE)
+    with join_late(), pytest.raises(TakenOver):
+        list(chat.events())
 
 
 def test_a_name_that_somebody_else_took_meanwhile_is_the_end(

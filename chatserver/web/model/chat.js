@@ -12,6 +12,9 @@ import { Tabs } from "./tabs.js";
 /** Who may moderate rooms that are not one's own; the server says which. */
 const GOVERNS = new Set(["moderator", "admin"]);
 
+/** How long a stay that is taken over may be so by an attempt of our own whose answer was lost. */
+const DOUBTFUL_MS = 60_000;
+
 /** Answers to coming in that will not change by asking again. */
 const FINAL_ERRORS = new Set([
   "bad_request", "username_taken", "too_large", "too_many", "unauthorized", "forbidden",
@@ -70,6 +73,7 @@ export class Chat {
   #hearing = null;
   #tabs;
   #lines;
+  #doubtfulUntil = 0;
 
   constructor(base) {
     const address = rpcAddress(base);
@@ -304,6 +308,7 @@ export class Chat {
     try {
       session = await comeIn(line, this.about.lobby, { ...stay, since }, hear);
     } catch (error) {
+      if (line.over) this.#doubtfulUntil = performance.now() + DOUBTFUL_MS;
       if (!FINAL_ERRORS.has(error.code) && (line.over || passes(error))) throw error;
       this.#refused(error);
       return;
@@ -376,6 +381,9 @@ export class Chat {
 
   /** A connection has; whether there is to be another one. */
   #ended({ code, reason, final }) {
+    // Taken over perhaps by ourselves: by an attempt before this one, which came late.
+    if (code === Code.TAKEN_OVER && performance.now() < this.#doubtfulUntil) final = false;
+    if (code === Code.TAKEN_OVER) this.#doubtfulUntil = 0;
     this.#session = null;
     this.person = disconnected;
     this.rooms.disconnect();

@@ -1,10 +1,8 @@
 """What type checkers make of a typed API: right programs pass, and what is wrong is found."""
 
 import json
-import os
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -132,9 +130,6 @@ class Half(RpcTarget):
 bank.listen(Half())  # a method is missing
 """
 
-FLASK_IS_TYPED = metadata.version("flask") >= "3.1"
-"""Before that, pyright knows nothing of what is in a session."""
-
 
 def errors_by_mypy(folder: Path, *programs: str) -> tuple[set[str], str]:
     """The places (`file:line`) that mypy --strict complains of, and what it says."""
@@ -157,17 +152,15 @@ def errors_by_mypy(folder: Path, *programs: str) -> tuple[set[str], str]:
 
 
 def errors_by_pyright(folder: Path, *programs: str) -> tuple[set[str], str]:
-    """The same of pyright, as strict as it can be; of `examples/jobs`, too, which mypy checks with
-    everything else."""
+    """The same of pyright, as strict as it can be."""
     command = Path(__file__).parent / "node_modules" / ".bin" / "pyright"
     if not command.exists():
         pytest.skip("pyright is not installed: NOTHING WAS CHECKED WITH IT")
     config = folder / "pyrightconfig.json"
-    jobs = os.path.relpath(REPOSITORY / "examples" / "jobs", folder)
     config.write_text(
         json.dumps(
             {
-                "include": [*programs, *([jobs] if FLASK_IS_TYPED else [])],
+                "include": programs,
                 "typeCheckingMode": "strict",
                 "pythonVersion": "3.10",
                 "extraPaths": [str(REPOSITORY)],
