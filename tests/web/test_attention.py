@@ -87,7 +87,9 @@ def test_a_mention_is_notified_of_after_asking_once_and_leads_to_the_message(
         ann.page.evaluate("shown[0].dispatchEvent(new Event('click'))")
 
         expect(ann.page.get_by_role("heading", level=1)).to_have_text("gardening")
-        expect(ann.message("@Ann come and look")).to_be_focused()
+        # The browser may have given its own focus to another window meanwhile.
+        message = ann.message("@Ann come and look").element_handle()
+        wait_until(lambda: message.evaluate("it => it === document.activeElement"))
         expect(ann.message("@Ann come and look")).to_be_in_viewport()
 
         look(ann, away=True)
