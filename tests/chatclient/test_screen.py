@@ -334,6 +334,7 @@ def test_a_day_is_told_and_quitting_asks_while_something_waits(
             for number in range(size[1]):
                 ann.press(f"line {number}\r")
             server.kill()
+            wait_until(lambda: any(line.startswith("Connection lost") for line in ann.lines))
             ann.press("not sent\r/quit\r")
             wait_until(partial(shows, ann, "Leave without"))
             ann.press("y\r")
