@@ -1,7 +1,6 @@
 """The table of what can be set, and what the parts of the server are told of it."""
 
 import ipaddress
-from collections.abc import Hashable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -288,10 +287,9 @@ class Settings:
         prefix = 32 if address.version == 4 else 64
         return str(ipaddress.ip_network((address, prefix), strict=False)).removesuffix("/32")
 
-    def _client_of(self, host: str) -> Hashable | None:
+    def _client_of(self, host: str) -> str | None:
         """Whose a connection is; nobody's where it is a proxy's."""
-        address = None if self.trust_proxies else ip_address(host)
-        return None if address is None else subscriber(address, self.unlimited_addresses)
+        return None if self.trust_proxies else self.limited(host)
 
     @property
     def rate_limits(self) -> RateLimits:
